@@ -1,0 +1,39 @@
+/**
+ * One listener for each signal, whatever number of calls it can end. A
+ * listener a call would cost the host a list that it searches from the front.
+ *
+ * @module
+ */
+
+/** Something that a signal can end. */
+export interface Abortable {
+  /** The signal aborted. */
+  abort(reason: unknown): void;
+}
+
+/** Has a target aborted by a signal, through one listener for all targets of that signal. */
+export function linkSignal(signal: AbortSignal, target: Abortable): void {
+  let targets = linked.get(signal);
+  if (targets === undefined) linked.set(signal, targets = new Set());
+  if (targets.size === 0) signal.addEventListener("abort", onAbort);
+  targets.add(target);
+}
+
+/** Takes {@linkcode linkSignal} back; the last one takes the listener with it. */
+export function unlinkSignal(
+  signal: AbortSignal,
+  target: Abortable,
+): void {
+  const targets = linked.get(signal);
+  if (!targets?.delete(target) || targets.size > 0) return;
+  signal.removeEventListener("abort", onAbort);
+}
+
+const linked = new WeakMap<AbortSignal, Set<Abortable>>();
+
+function onAbort(event: Event): void {
+  const signal = event.target as AbortSignal;
+  for (const target of linked.get(signal) ?? []) {
+    target.abort(signal.reason);
+  }
+}

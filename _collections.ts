@@ -1,0 +1,158 @@
+/**
+ * Containers for queues of every kind; nothing here waits for anything.
+ *
+ * @module
+ */
+
+/** Below this many consumed slots moving the rest down is not worth it. */
+const COMPACT_AT = 1024;
+
+/**
+ * A first-in-first-out list: an array with a consumed head.
+ *
+ * `Array.prototype.shift` is linear in the length; here a taken slot is left
+ * empty and the array moves down once half of it has been consumed, so every
+ * operation is O(1) amortised and memory follows the number of items.
+ */
+export class Deque<T> {
+  #items: (T | undefined)[] = [];
+  /** Index of the first item; everything below it is `undefined`. */
+  #head = 0;
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  /** Takes the first item, `undefined` if there is none. */
+  shift(): T | undefined {
+    if (this.#head === this.#items.length) return undefined;
+    const item = this.#items[this.#head];
+    this.#items[this.#head++] = undefined;
+    if (this.#head === this.#items.length) {
+      if (this.#head > COMPACT_AT) this.#items = [];
+      else this.#items.length = 0;
+      this.#head = 0;
+    } else if (this.#head > COMPACT_AT && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+
+  /** Takes the last item, `undefined` if there is none. */
+  pop(): T | undefined {
+    return this.length === 0 ? undefined : this.#items.pop();
+  }
+
+  /** Drops every item for which `keep` is false. */
+  filter(keep: (item: T) => boolean): void {
+    this.#items = (this.#items.slice(this.#head) as T[]).filter(keep);
+    this.#head = 0;
+  }
+
+  clear(): void {
+    this.#items = [];
+    this.#head = 0;
+  }
+
+  *[Symbol.iterator](): Iterator<T> {
+    for (let i = this.#head; i < this.#items.length; i++) {
+      yield this.#items[i] as T;
+    }
+  }
+}
+
+/** A priority queue: `pop()` gives an item that no other one is before. */
+export class BinaryHeap<T> {
+  /** Every item but the first is not before its parent at `(i - 1) >> 1`. */
+  #items: T[] = [];
+  readonly #before: (a: T, b: T) => boolean;
+
+  constructor(before: (a: T, b: T) => boolean) {
+    this.#before = before;
+  }
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  peek(): T | undefined {
+    return this.#items[0];
+  }
+
+  /** If the comparison throws, the heap is as it was. */
+  push(item: T): void {
+    const items = this.#items;
+    const before = this.#before;
+    let hole = items.length;
+    let target = hole;
+    while (target > 0) {
+      const parent = (target - 1) >> 1;
+      if (!before(item, items[parent])) break;
+      target = parent;
+    }
+    items.push(item);
+    while (hole > target) {
+      const parent = (hole - 1) >> 1;
+      items[hole] = items[parent];
+      hole = parent;
+    }
+    items[hole] = item;
+  }
+
+  /** If the comparison throws, the heap is as it was. */
+  pop(): T | undefined {
+    const items = this.#items;
+    if (items.length <= 1) return items.pop();
+    const top = items[0];
+    const last = items.pop() as T;
+    try {
+      this.#sink(last, 0);
+    } catch (error) {
+      items.push(last);
+      throw error;
+    }
+    return top;
+  }
+
+  /** Drops every item for which `keep` is false. */
+  filter(keep: (item: T) => boolean): void {
+    this.#items = this.#items.filter(keep);
+    for (let i = (this.#items.length >> 1) - 1; i >= 0; i--) {
+      this.#sink(this.#items[i], i);
+    }
+  }
+
+  clear(): void {
+    this.#items = [];
+  }
+
+  [Symbol.iterator](): Iterator<T> {
+    return this.#items[Symbol.iterator]();
+  }
+
+  /** Finds the place of `item` below `start` first and moves the others up after it. */
+  #sink(item: T, start: number): void {
+    const items = this.#items;
+    const before = this.#before;
+    const length = items.length;
+    let target = start;
+    for (;;) {
+      let child = 2 * target + 1;
+      if (child >= length) break;
+      if (child + 1 < length && before(items[child + 1], items[child])) child++;
+      if (!before(items[child], item)) break;
+      target = child;
+    }
+    while (target > start) {
+      const parent = (target - 1) >> 1;
+      [item, items[target]] = [items[target], item];
+      target = parent;
+    }
+    items[start] = item;
+  }
+}

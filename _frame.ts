@@ -1,0 +1,260 @@
+/**
+ * What follows the code of a task across its awaits.
+ *
+ * A {@linkcode Reaction} is one `await` of a future. It remembers the task
+ * that awaits, so that cancelling the task reaches the future, and it is the
+ * job that resumes the task: on the loop's turn, never inside the setter. A
+ * {@linkcode TaskFrame} is the other side: what its task is suspended in, and
+ * the requests to cancel it.
+ *
+ * Futures stand above this file and put in what is needed of them.
+ *
+ * @module
+ */
+
+import {
+  afterMicrotasks,
+  type BaseEventLoop,
+  currentFrame,
+  type Frame,
+  internals as loops,
+  type Job,
+} from "./_loop.ts";
+import { CancelledError } from "./exceptions.ts";
+
+/** What a frame knows of a future. */
+export interface Cancelable {
+  cancel(message?: string): boolean;
+}
+
+/** What is done to futures from here; `_future.ts` fills it in. */
+export interface FutureHooks {
+  /** Settles an await if its future is done, has it wait otherwise. */
+  react(reaction: Reaction): boolean;
+  /** The task that awaited was cancelled when the future was done already. */
+  abandon(future: Cancelable): void;
+  settle(future: Cancelable, value: unknown): void;
+  fail(future: Cancelable, error: unknown): void;
+  cancel(future: Cancelable, message: unknown): void;
+}
+
+export const hooks: { -readonly [K in keyof FutureHooks]: FutureHooks[K] } =
+  {} as FutureHooks;
+
+/** One `await` of a future; see the head of this file. */
+export class Reaction implements Job {
+  readonly future: Cancelable;
+  /** The task that awaits, `null` for code outside of tasks. */
+  readonly frame: TaskFrame | null;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: unknown) => void;
+  /** Whether it was put into the ready queue at once, for a yield. */
+  queued = false;
+
+  constructor(
+    future: Cancelable,
+    frame: TaskFrame | null,
+    resolve: (value: never) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.future = future;
+    this.frame = frame;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  run(): boolean {
+    const frame = this.frame;
+    if (frame === null || !frame.mustCancel) {
+      return hooks.react(this);
+    }
+    const error = frame.cancellation();
+    frame.resume(this);
+    hooks.abandon(this.future);
+    this.reject(error);
+    return true;
+  }
+}
+
+/**
+ * What follows the code of one task across its awaits: who it is, what it is
+ * suspended in, and the requests to cancel it.
+ */
+export class TaskFrame implements Frame, Job {
+  readonly loop: BaseEventLoop;
+  readonly task: Cancelable;
+  /** Calls the body; `null` once it was called or never will be. */
+  start: (() => void) | null = null;
+  /** Neighbours in the list of the loop's tasks that are not done. */
+  next: TaskFrame | null = null;
+  #previous: TaskFrame | null = null;
+  /** The task is done; code that still runs belongs to nobody. */
+  over = false;
+  /** The awaits it is suspended in; several under a `Promise.all`. */
+  waiting: Reaction | Set<Reaction> | null = null;
+  /** Calls of `cancel()` that nobody took back. */
+  requests = 0;
+  /** A request that met no pending await: the next one delivers it. */
+  mustCancel = false;
+  /** A request is on its way and has not been seen by the task's code. */
+  #undelivered = false;
+  #message: unknown = undefined;
+  /** The error of that request, made early if the signal needs it. */
+  #error: CancelledError | null = null;
+  #controller: AbortController | null = null;
+  /** The signal was aborted in these very microtasks, while no library await was there to reject. */
+  #signalled = false;
+
+  constructor(loop: BaseEventLoop, task: Cancelable) {
+    this.loop = loop;
+    this.task = task;
+    const list = tasksOf(loop);
+    this.next = list.first;
+    if (list.first !== null) list.first.#previous = this;
+    list.first = this;
+  }
+
+  /** The first step. A task that was cancelled before it never runs its body. */
+  run(): boolean {
+    const start = this.start;
+    if (start === null) return false;
+    this.start = null;
+    if (this.mustCancel) this.#leave(hooks.cancel, this.cancellation());
+    else start();
+    return true;
+  }
+
+  /** Ends the task as its body ended. */
+  finish(value: unknown): void {
+    if (this.mustCancel) this.#leave(hooks.cancel, this.cancellation());
+    else this.#leave(hooks.settle, value);
+  }
+
+  /** Ends the task as its body failed. */
+  fail(error: unknown): void {
+    this.#leave(
+      error instanceof CancelledError ? hooks.cancel : hooks.fail,
+      error,
+    );
+  }
+
+  #leave(
+    end: (task: Cancelable, outcome: unknown) => void,
+    outcome: unknown,
+  ): void {
+    this.over = true;
+    if (this.next !== null) this.next.#previous = this.#previous;
+    if (this.#previous === null) tasksOf(this.loop).first = this.next;
+    else this.#previous.next = this.next;
+    end(this.task, outcome);
+  }
+
+  /** Aborts with the next cancellation; another one after each. */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#undelivered) this.#controller.abort(this.cancellation());
+    }
+    return this.#controller.signal;
+  }
+
+  cancel(message: unknown, cause?: unknown): void {
+    this.requests++;
+    this.#undelivered = true;
+    this.#message = message;
+    if (cause !== undefined) this.cancellation().cause = cause;
+    const waiting = this.waiting;
+    let reached = false;
+    if (waiting instanceof Reaction) {
+      reached = waiting.future.cancel(message as string);
+    } else if (waiting !== null) {
+      for (const reaction of [...waiting]) {
+        reached = reaction.future.cancel(message as string) || reached;
+      }
+    }
+    if (!reached) this.mustCancel = true;
+    if (this.#controller !== null) this.#abortSignal(waiting === null);
+  }
+
+  uncancel(): number {
+    if (this.requests > 0) this.requests--;
+    if (this.requests === 0) {
+      this.mustCancel = false;
+      if (this.waiting === null) this.#delivered();
+    }
+    return this.requests;
+  }
+
+  /** The error for the present request. */
+  cancellation(): CancelledError {
+    return this.#error ??= cancelledError(this.#message);
+  }
+
+  /** An await begins. A request that is still to be delivered strikes here. */
+  suspend(reaction: Reaction): void {
+    if (this.waiting === null) this.waiting = reaction;
+    else if (this.waiting instanceof Set) this.waiting.add(reaction);
+    else if (this.waiting !== reaction) {
+      this.waiting = new Set([this.waiting, reaction]);
+    }
+    if (!this.mustCancel) return;
+    if (this.#signalled) {
+      this.mustCancel = false;
+      this.#delivered();
+    } else if (reaction.future.cancel(this.#message as string)) {
+      this.mustCancel = false;
+    }
+  }
+
+  /** An await ends. Returns the error of the request that it delivers, if one was made. */
+  resume(reaction: Reaction): CancelledError | null {
+    if (this.waiting === reaction) this.waiting = null;
+    else if (this.waiting instanceof Set) {
+      this.waiting.delete(reaction);
+      if (this.waiting.size === 0) this.waiting = null;
+    }
+    if (!this.#undelivered) return null;
+    const error = this.#error;
+    this.mustCancel = false;
+    this.#delivered();
+    return error;
+  }
+
+  #delivered(): void {
+    this.#undelivered = false;
+    this.#error = null;
+    if (this.#controller?.signal.aborted) this.#controller = null;
+  }
+
+  /**
+   * Tells whoever holds the signal. If the task sits in a foreign promise,
+   * code that comes back from it within these microtasks has been told: the
+   * awaits of its `finally` are not to be struck a second time.
+   */
+  #abortSignal(inForeign: boolean): void {
+    const own = currentFrame() === this;
+    if (inForeign && !own) {
+      queueMicrotask(() => this.#signalled = true);
+      afterMicrotasks(() => this.#signalled = false);
+    }
+    this.#controller!.abort(this.cancellation());
+  }
+}
+
+/** A cancellation with the message that `cancel()` was given, whatever it is. */
+export function cancelledError(message: unknown): CancelledError {
+  if (message === undefined || message === null) return new CancelledError();
+  const error = new CancelledError(String(message));
+  if (typeof message !== "string") error.message = message as string;
+  return error;
+}
+
+const TASKS = Symbol("tasks");
+
+/** The head of the list of a loop's tasks. */
+export function tasksOf(loop: BaseEventLoop): { first: TaskFrame | null } {
+  const extras = loops.extras(loop);
+  let list = extras.get(TASKS) as { first: TaskFrame | null } | undefined;
+  if (list === undefined) extras.set(TASKS, list = { first: null });
+  return list;
+}

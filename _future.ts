@@ -1,0 +1,1076 @@
+/**
+ * Futures, tasks, and the loop that makes them: three classes that name each
+ * other.
+ *
+ * The native promise of a future is made when somebody calls `then` with a
+ * function of their own, so a failed future that nobody looks at is no
+ * `unhandledrejection`; it is reported through the loop instead. `await` and
+ * the promise combinators pass the host's own resolving functions: those need
+ * no context of their own and are called directly, without a promise between.
+ *
+ * A future can belong to a {@linkcode Waitable}, such as the queue of a lock.
+ * It is then *woken* before it has a value, and gets the value when the code
+ * that waits resumes; see `_wait.ts`.
+ *
+ * A task is driven by one async function, started in the context that its
+ * coroutine will have and held at a gate until the loop gives the task its
+ * first step. A task that is cancelled before that never passes the gate, so
+ * its body is never called.
+ *
+ * @module
+ */
+
+import { type Abortable, linkSignal, unlinkSignal } from "./_abort.ts";
+import {
+  captureContext,
+  type Context,
+  currentSlot,
+  runInSlot,
+} from "./_context.ts";
+import { type Duration, toSeconds } from "./_duration.ts";
+import { cancelledError, hooks, Reaction, TaskFrame } from "./_frame.ts";
+import {
+  BaseEventLoop,
+  currentFrame,
+  deferred,
+  internals as loops,
+  type Job,
+} from "./_loop.ts";
+import { UnseenError } from "./_unseen.ts";
+import {
+  CancelledError,
+  InvalidStateError,
+  RuntimeError,
+} from "./exceptions.ts";
+
+/** Options of every call that can wait. */
+export interface Cancellable {
+  /** When it aborts, the call rejects with its reason and leaves nothing behind. */
+  signal?: AbortSignal;
+}
+
+/** Where a future stands. */
+const PENDING = 0;
+/** Its turn has come, but the code that waits has not taken it yet. */
+const WOKEN = 1;
+const RESULT = 2;
+const ERROR = 3;
+const CANCELLED = 4;
+/** Has its value, and gives it on the next turn of the loop only. */
+const YIELD = 5;
+
+/** Answer of {@linkcode Turn.take}: there is nothing to take after all, wait again. */
+export const AGAIN: unique symbol = Symbol("again");
+
+/** A future of whatever type. */
+// deno-lint-ignore no-explicit-any
+export type AnyFuture = Future<any>;
+
+/** What stands behind a future that waits for something of this module. */
+export interface Waitable {
+  /** The future was woken and its code resumes: gives what it waited for, or {@linkcode AGAIN}. */
+  take(future: AnyFuture): unknown;
+  /** The future was woken, but its code is cancelled: passes the turn on. */
+  pass(future: AnyFuture): void;
+  /** The future ended before it was woken. */
+  drop(future: AnyFuture): void;
+  /** What is waited for, in a few words. */
+  describe?(): string;
+  /** The futures that are waited for. */
+  readonly awaits?: readonly AnyFuture[];
+}
+
+/** How a callback is to be called. */
+export interface CallbackOptions {
+  /**
+   * The context to call it in.
+   *
+   * @default the context of the caller
+   */
+  context?: Context;
+}
+
+/**
+ * A function that a task runs. It is called with the task's signal, to be
+ * handed to whatever is not part of this module: `fetch(url, { signal })`.
+ */
+export type Coroutine<T> = (signal: AbortSignal) => T | PromiseLike<T>;
+
+/** What the waiting functions accept: a future, a promise or a coroutine function. */
+export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
+
+/** Options of a new task. */
+export interface TaskOptions extends Cancellable {
+  /**
+   * The name, for people.
+   *
+   * @default "Task-N", with a rising number
+   */
+  name?: string;
+  /**
+   * The context to run in, as `AsyncLocalStorage.snapshot()` returns it.
+   *
+   * @default the context of the caller
+   */
+  context?: Context;
+  /**
+   * Runs the body up to its first wait at once, inside the call.
+   *
+   * @default false
+   */
+  eagerStart?: boolean;
+}
+
+/** Where `getStack` and `printStack` stop. */
+export interface StackOptions {
+  /**
+   * The largest number of lines.
+   *
+   * @default Infinity
+   */
+  limit?: number;
+}
+
+/** What the files above may do with a future. */
+export interface FutureInternals {
+  make(loop: EventLoop, behind: Waitable | null): AnyFuture;
+  makeYield(loop: EventLoop, value: unknown): AnyFuture;
+  /** Ends a future as its task does: no matter who holds it. */
+  settle(future: AnyFuture, value: unknown): void;
+  fail(future: AnyFuture, error: unknown): void;
+  cancel(future: AnyFuture, message: unknown): void;
+  wake(future: AnyFuture): boolean;
+  subscribe(future: AnyFuture, job: Job): void;
+  unsubscribe(future: AnyFuture, job: Job): void;
+  /** Takes the turn of a woken future for `job`; `false` if it has to wait again. */
+  claim(future: AnyFuture, job: Job): boolean;
+  /** Nobody will look at the outcome: passes a turn on, silences an error. */
+  discard(future: AnyFuture): void;
+  link(future: AnyFuture, signal: AbortSignal): void;
+  attach(future: AnyFuture, behind: Waitable): void;
+  pending(future: AnyFuture): boolean;
+  failed(future: AnyFuture): boolean;
+  behind(future: AnyFuture): Waitable | null;
+}
+
+export let futures: FutureInternals;
+
+/**
+ * A value that will be there later.
+ *
+ * It can be awaited, by a task that can then be cancelled, and it has
+ * asyncio's methods. Its callbacks run on the loop's turn, in the order in
+ * which they were added, never inside the call that sets the result.
+ *
+ * Awaiting it from a task that is cancelled cancels the future too; see
+ * `shield`.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-future.html}.
+ *
+ * @typeParam T The type of the value.
+ *
+ * @example
+ * ```ts
+ * import { getEventLoop } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const future = getEventLoop().createFuture<number>();
+ * future.setResult(42);
+ * assert(await future === 42 && future.result() === 42);
+ * ```
+ */
+export class Future<T> implements Promise<T> {
+  readonly #loop: EventLoop;
+  #state = PENDING;
+  /** By state: the value, the error, or the message or error of the cancellation. */
+  #value: unknown = undefined;
+  /** Who is to be told; several in the order of their coming. */
+  #jobs: Job | Job[] | null = null;
+  /** What the future waits for, if it is a thing of this module. */
+  #behind: Waitable | null = null;
+  /** The tie to a signal that can end it. */
+  #tie: SignalTie | null = null;
+  /** Held while its error has been seen by nobody. */
+  #unseen: UnseenError | null = null;
+
+  /**
+   * Makes a pending future.
+   *
+   * @param options The loop it belongs to, by default the one of the caller.
+   */
+  constructor(options?: { loop?: EventLoop }) {
+    this.#loop = options?.loop ?? getEventLoop();
+  }
+
+  static {
+    futures = {
+      make: (loop, behind) => {
+        const future = new Future({ loop });
+        future.#behind = behind;
+        return future;
+      },
+      makeYield: (loop, value) => {
+        const future = new Future({ loop });
+        future.#state = YIELD;
+        future.#value = value;
+        return future;
+      },
+      settle: (future, value) => future.#end(RESULT, value),
+      fail: (future, error) => future.#fail(error),
+      cancel: (future, message) => future.#end(CANCELLED, message),
+      wake: (future) => future.#wake(),
+      subscribe: (future, job) => future.#subscribe(job),
+      unsubscribe: (future, job) => void future.#remove((it) => it === job),
+      claim: (future, job) => future.#claim(job),
+      discard: (future) => future.#discard(),
+      link: (future, signal) => {
+        const abort = (reason: unknown) => future.#abort(reason);
+        future.#tie = new SignalTie(signal, abort);
+      },
+      attach: (future, behind) => future.#behind = behind,
+      failed: (future) => future.#state === ERROR,
+      pending: (future) => future.#state === PENDING,
+      behind: (future) => future.#behind,
+    };
+    hooks.react = (reaction) => (reaction.future as AnyFuture).#react(reaction);
+    hooks.abandon = (future) => (future as AnyFuture).#abandon();
+    hooks.settle = (future, value) => (future as AnyFuture).#end(RESULT, value);
+    hooks.fail = (future, error) => (future as AnyFuture).#fail(error);
+    hooks.cancel = (future, why) => (future as AnyFuture).#end(CANCELLED, why);
+  }
+
+  /** The loop the future belongs to. */
+  getLoop(): EventLoop {
+    return this.#loop;
+  }
+
+  /** Whether it has a result or an error or was cancelled. */
+  done(): boolean {
+    return this.#state !== PENDING;
+  }
+
+  /** Whether it was cancelled. */
+  cancelled(): boolean {
+    return this.#state === CANCELLED;
+  }
+
+  /**
+   * The value.
+   *
+   * @returns What {@linkcode Future.setResult} was given.
+   * @throws {InvalidStateError} If there is none yet.
+   * @throws {CancelledError} If the future was cancelled.
+   * @throws What {@linkcode Future.setException} was given.
+   */
+  result(): T {
+    const error = this.exception();
+    if (this.#state === ERROR) throw error;
+    return this.#value as T;
+  }
+
+  /**
+   * The error.
+   *
+   * @returns What {@linkcode Future.setException} was given, `null` if the future has a value.
+   * @throws {InvalidStateError} If it is not done.
+   * @throws {CancelledError} If it was cancelled.
+   */
+  exception(): unknown {
+    if (this.#state === WOKEN) this.#take();
+    if (this.#state === PENDING) {
+      throw new InvalidStateError("The result is not there yet");
+    }
+    if (this.#state === CANCELLED) throw this.#cancellation();
+    if (this.#state !== ERROR) return null;
+    this.#seen();
+    return this.#value;
+  }
+
+  /**
+   * Ends the future with a value.
+   *
+   * @param value The value.
+   * @throws {InvalidStateError} If it is done already.
+   */
+  setResult(value: T): void {
+    this.#mustBePending("set a result");
+    this.#end(RESULT, value);
+  }
+
+  /**
+   * Ends the future with an error.
+   *
+   * @param error The error. A class of errors is called for an instance.
+   * @throws {InvalidStateError} If it is done already.
+   */
+  setException(error: unknown): void {
+    this.#mustBePending("set an exception");
+    this.#fail(isErrorClass(error) ? new error() : error);
+  }
+
+  /**
+   * Cancels the future; those who await it get a `CancelledError`.
+   *
+   * @param message The message of that error.
+   * @returns `false` if it was done already.
+   */
+  cancel(message?: string): boolean {
+    this.#seen();
+    if (this.#state !== PENDING) return false;
+    this.#end(CANCELLED, message);
+    return true;
+  }
+
+  /**
+   * Has a function called once the future is done: on the loop's turn, also
+   * if it is done already, with the future as its argument. An error in it
+   * goes to the exception handler.
+   *
+   * @param fn The function.
+   * @param options The context to call it in.
+   */
+  addDoneCallback(
+    fn: (future: this) => unknown,
+    options: CallbackOptions = {},
+  ): void {
+    if (typeof fn !== "function") {
+      throw new TypeError(
+        `Cannot add a done callback: expected a function, got ${String(fn)}`,
+      );
+    }
+    const job = new DoneCallback(
+      this,
+      fn as (future: AnyFuture) => unknown,
+      options.context,
+    );
+    this.#subscribe(job);
+  }
+
+  /**
+   * Takes out every registration of a function.
+   *
+   * @param fn The function.
+   * @returns How many there were.
+   */
+  removeDoneCallback(fn: (future: this) => unknown): number {
+    return this.#remove((job) => job instanceof DoneCallback && job.fn === fn);
+  }
+
+  /**
+   * What `await` calls. With functions of your own it works as a promise's,
+   * and what it returns can be awaited and cancelled like this future.
+   *
+   * @typeParam R What the first function returns.
+   * @typeParam S What the second function returns.
+   * @param onFulfilled Called with the value.
+   * @param onRejected Called with the error.
+   * @returns A future for what they return.
+   */
+  then<R = T, S = never>(
+    onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
+    onRejected?: ((reason: unknown) => S | PromiseLike<S>) | null,
+  ): Promise<R | S> {
+    if (isResolver(onFulfilled) && isResolver(onRejected)) {
+      this.#await(onFulfilled, onRejected);
+      return discarded;
+    }
+    const native = new Promise<T>((resolve, reject) => {
+      this.#react(new Reaction(this, null, resolve, reject));
+    });
+    return new Derived<R | S>(this, native.then(onFulfilled, onRejected));
+  }
+
+  /**
+   * The same as a promise's.
+   *
+   * @typeParam S What the function returns.
+   * @param onRejected Called with the error.
+   * @returns A future for the value, or for what the function returns.
+   */
+  catch<S = never>(
+    onRejected?: ((reason: unknown) => S | PromiseLike<S>) | null,
+  ): Promise<T | S> {
+    return this.then(undefined, onRejected);
+  }
+
+  /**
+   * The same as a promise's.
+   *
+   * @param onFinally Called when the future is done.
+   * @returns A future of the same outcome.
+   */
+  finally(onFinally?: (() => void) | null): Promise<T> {
+    if (typeof onFinally !== "function") return this.then();
+    return this.then(
+      async (value) => {
+        await onFinally();
+        return value;
+      },
+      async (error) => {
+        await onFinally();
+        throw error;
+      },
+    );
+  }
+
+  /** The name of the class. */
+  get [Symbol.toStringTag](): string {
+    return "Future";
+  }
+
+  #mustBePending(action: string): void {
+    if (this.#state === PENDING) return;
+    throw new InvalidStateError(`Cannot ${action}: the future is done already`);
+  }
+
+  #await(
+    resolve: (value: never) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    let frame = currentSlot() as TaskFrame | undefined;
+    if (frame === undefined || frame.task === null || frame.over) {
+      frame = undefined;
+    } else if (frame.loop !== this.#loop || frame.task === this) {
+      reject(
+        new RuntimeError(
+          frame.task === this
+            ? "A task cannot await itself"
+            : "Cannot await a future that belongs to another event loop",
+        ),
+      );
+      return;
+    }
+    this.#react(new Reaction(this, frame ?? null, resolve, reject));
+  }
+
+  /** Settles an `await` now, or has it wait. */
+  #react(reaction: Reaction): boolean {
+    if (this.#state === WOKEN) this.#take();
+    if (
+      this.#state === PENDING || (this.#state === YIELD && !reaction.queued)
+    ) {
+      if (this.#state === PENDING) this.#add(reaction);
+      else {
+        reaction.queued = true;
+        loops.push(this.#loop, reaction);
+      }
+      reaction.frame?.suspend(reaction);
+      return false;
+    }
+    const requested = reaction.frame?.resume(reaction);
+    if (this.#state === ERROR) {
+      this.#seen();
+      reaction.reject(this.#value);
+    } else if (this.#state === CANCELLED) {
+      reaction.reject(this.#cancellation(requested));
+    } else {
+      reaction.resolve(this.#value as never);
+    }
+    return true;
+  }
+
+  #subscribe(job: Job): void {
+    if (this.#state === PENDING) this.#add(job);
+    else loops.push(this.#loop, job);
+  }
+
+  #add(job: Job): void {
+    const jobs = this.#jobs;
+    if (jobs === null) this.#jobs = job;
+    else if (Array.isArray(jobs)) jobs.push(job);
+    else this.#jobs = [jobs, job];
+  }
+
+  #remove(matches: (job: Job) => boolean): number {
+    if (this.#jobs === null) return 0;
+    const jobs = [this.#jobs].flat();
+    const kept = jobs.filter((job) => !matches(job));
+    this.#jobs = kept.length > 0 ? kept : null;
+    return jobs.length - kept.length;
+  }
+
+  #end(state: number, value: unknown): void {
+    const behind = this.#state === PENDING ? this.#behind : null;
+    this.#state = state;
+    this.#value = value;
+    this.#tie?.cut();
+    this.#notify();
+    if (behind !== null) behind.drop(this);
+  }
+
+  #notify(): void {
+    const jobs = this.#jobs;
+    if (jobs === null) return;
+    this.#jobs = null;
+    if (!Array.isArray(jobs)) return loops.push(this.#loop, jobs);
+    for (const job of jobs) loops.push(this.#loop, job);
+  }
+
+  #wake(): boolean {
+    if (this.#state !== PENDING) return false;
+    this.#state = WOKEN;
+    this.#notify();
+    return true;
+  }
+
+  /** Gets what a woken future waited for; it may be pending again afterwards. */
+  #take(): void {
+    try {
+      const value = this.#behind!.take(this);
+      if (value === AGAIN) {
+        this.#state = PENDING;
+        return;
+      }
+      this.#state = RESULT;
+      this.#value = value;
+      this.#tie?.cut();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #claim(job: Job): boolean {
+    if (this.#state === WOKEN) this.#take();
+    if (this.#state !== PENDING) return true;
+    this.#add(job);
+    return false;
+  }
+
+  #discard(): void {
+    this.#passOn();
+    this.#seen();
+  }
+
+  #passOn(): void {
+    if (this.#state !== WOKEN) return;
+    this.#state = CANCELLED;
+    this.#tie?.cut();
+    this.#behind!.pass(this);
+  }
+
+  /** The task that awaited it was cancelled in the very moment it was done. */
+  #abandon(): void {
+    this.#passOn();
+    if (this.#state === ERROR) this.#watch();
+  }
+
+  /** Its signal aborted: as {@linkcode Future.setException}, also when woken but not resumed. */
+  #abort(reason: unknown): void {
+    if (this.#state !== PENDING) this.#passOn();
+    this.#fail(reason);
+  }
+
+  #fail(error: unknown): void {
+    const awaited = this.#jobs instanceof Reaction;
+    this.#end(ERROR, error);
+    if (!awaited) this.#watch();
+  }
+
+  /** Has the error reported if nobody ever looks at it. */
+  #watch(): void {
+    this.#unseen ??= new UnseenError(this, this.#loop, this.#value);
+  }
+
+  #seen(): void {
+    this.#unseen?.forget();
+    this.#unseen = null;
+  }
+
+  /**
+   * The error of a cancelled future, a fresh one for each that asks: the one
+   * that ended it as a task first, then the one its awaiting task was told by
+   * signal, then a new one.
+   */
+  #cancellation(requested: CancelledError | null = null): CancelledError {
+    const value = this.#value;
+    if (!(value instanceof CancelledError)) {
+      return requested ?? cancelledError(value);
+    }
+    this.#value = value.message;
+    return value;
+  }
+}
+
+/** What `then` gives: ends as the callbacks do, and hands a cancellation on. */
+class Derived<T> extends Future<T> {
+  readonly #source: AnyFuture;
+
+  constructor(source: AnyFuture, native: Promise<T>) {
+    super({ loop: source.getLoop() });
+    this.#source = source;
+    adopt(this, native);
+  }
+
+  override cancel(message?: string): boolean {
+    return this.#source.cancel(message) || super.cancel(message);
+  }
+}
+
+/** Ties one call to its signal. */
+class SignalTie implements Abortable {
+  readonly abort: (reason: unknown) => void;
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal, abort: (reason: unknown) => void) {
+    this.abort = abort;
+    this.#signal = signal;
+    linkSignal(signal, this);
+  }
+
+  cut(): void {
+    unlinkSignal(this.#signal, this);
+  }
+}
+
+/** A function to call once a future is done, in its own context. */
+class DoneCallback implements Job {
+  readonly fn: (future: AnyFuture) => unknown;
+  readonly #future: AnyFuture;
+  readonly #start: () => void;
+
+  constructor(
+    future: AnyFuture,
+    fn: (future: AnyFuture) => unknown,
+    context: Context | undefined,
+  ) {
+    this.fn = fn;
+    this.#future = future;
+    const call = () => {
+      runInSlot(loops.frame(future.getLoop()), DoneCallback.#call, this);
+    };
+    this.#start = context ? () => context(call) : deferred(call);
+  }
+
+  run(): boolean {
+    if (!futures.claim(this.#future, this)) return false;
+    this.#start();
+    return true;
+  }
+
+  static #call(this: void, self: DoneCallback): void {
+    try {
+      self.fn(self.#future);
+    } catch (exception) {
+      self.#future.getLoop().callExceptionHandler({
+        message: `Error in done callback ${self.fn.name || "(anonymous)"}`,
+        exception,
+        future: self.#future,
+      });
+    }
+  }
+}
+
+let tasksMade = 0;
+
+/** The inside of a task, for the other files of this module. */
+export let frameOf: (task: Task<unknown>) => TaskFrame;
+
+/**
+ * A coroutine function that the loop runs, and the future of its outcome.
+ *
+ * It starts on the loop's next turn. {@linkcode Task.cancel} requests that it
+ * end: the await that it is suspended in rejects with a `CancelledError`.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#task-object}.
+ *
+ * @typeParam T What the coroutine returns.
+ *
+ * @example
+ * ```ts
+ * import { createTask, sleep } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const task = createTask(async () => {
+ *   await sleep(0);
+ *   return 42;
+ * }, { name: "answer" });
+ * assert(await task === 42 && task.getName() === "answer");
+ * ```
+ */
+export class Task<T> extends Future<T> {
+  readonly #coro: Coroutine<T>;
+  readonly #frame: TaskFrame;
+  #name: string | number;
+  #context: Context | null;
+  /**
+   * Makes a task and has it started. `createTask` is the usual way.
+   *
+   * @param coro The coroutine function.
+   * @param options Name, context, eager start and signal.
+   * @param loop The loop, by default the one of the caller.
+   * @throws {TypeError} If `coro` is not a function.
+   */
+  constructor(
+    coro: Coroutine<T>,
+    options: TaskOptions = {},
+    loop: EventLoop = getEventLoop(),
+  ) {
+    if (typeof coro !== "function") {
+      throw new TypeError(
+        `Cannot create a task: expected a coroutine function, got ${
+          describe(coro)
+        }`,
+      );
+    }
+    super({ loop });
+    this.#coro = coro;
+    this.#name = options.name === undefined
+      ? ++tasksMade
+      : String(options.name);
+    this.#context = options.context ?? null;
+    this.#frame = new TaskFrame(loop, this);
+    if (options.signal) this.#follow(options.signal);
+    if (options.eagerStart) this.#startNow();
+    else this.#startSoon();
+  }
+
+  static {
+    frameOf = (task) => task.#frame;
+  }
+
+  /**
+   * Aborts when a cancellation is requested, with the `CancelledError` as its
+   * reason. Once that was delivered the task has a fresh signal.
+   */
+  get signal(): AbortSignal {
+    return this.#frame.signal;
+  }
+
+  /** The name. */
+  getName(): string {
+    return typeof this.#name === "number" ? `Task-${this.#name}` : this.#name;
+  }
+
+  /**
+   * Renames the task.
+   *
+   * @param name The name, made a string if it is none.
+   */
+  setName(name: string): void {
+    this.#name = String(name);
+  }
+
+  /** The coroutine function. */
+  getCoro(): Coroutine<T> {
+    return this.#coro;
+  }
+
+  /** The context that the body runs in. */
+  getContext(): Context {
+    return this.#context ??= runInSlot(this.#frame, captureContext, undefined);
+  }
+
+  /** How many requests to cancel the task are standing. */
+  cancelling(): number {
+    return this.#frame.requests;
+  }
+
+  /**
+   * Requests that the task end: what it awaits rejects with a
+   * `CancelledError`, at once or at its next wait, and {@linkcode Task.signal}
+   * aborts. The task may catch that and go on.
+   *
+   * @param message The message of the error.
+   * @returns `false` if the task is done already.
+   */
+  override cancel(message?: string): boolean {
+    if (this.done()) return super.cancel(message);
+    this.#frame.cancel(message);
+    return true;
+  }
+
+  /**
+   * Takes one request back. With the last one, a cancellation that was not
+   * delivered yet is dropped.
+   *
+   * @returns How many requests are left.
+   */
+  uncancel(): number {
+    return this.#frame.uncancel();
+  }
+
+  /**
+   * Refused: the result of a task is what its coroutine returns.
+   *
+   * @param _value Ignored.
+   * @throws {RuntimeError} Always.
+   */
+  override setResult(_value: T): never {
+    throw new RuntimeError("Cannot set the result of a task");
+  }
+
+  /**
+   * Refused: the error of a task is what its coroutine throws.
+   *
+   * @param _error Ignored.
+   * @throws {RuntimeError} Always.
+   */
+  override setException(_error: unknown): never {
+    throw new RuntimeError("Cannot set the exception of a task");
+  }
+
+  /** The name of the class. */
+  override get [Symbol.toStringTag](): string {
+    return "Task";
+  }
+
+  /** Lets a signal cancel the task. */
+  #follow(signal: AbortSignal): void {
+    const abort = (reason: unknown) => this.#frame.cancel(undefined, reason);
+    if (signal.aborted) return abort(signal.reason);
+    const tie = new SignalTie(signal, abort);
+    futures.subscribe(this, { run: () => (tie.cut(), false) });
+  }
+
+  /** Enters the context and waits at the gate for the loop's turn. */
+  #startSoon(): void {
+    const context = this.#context;
+    const frame = this.#frame;
+    if (context === null) runInSlot(frame, holdAtGate, frame);
+    else frame.start = () => context(() => runInSlot(frame, driveNow, frame));
+    loops.push(frame.loop, frame);
+  }
+
+  #startNow(): void {
+    const frame = this.#frame;
+    if (this.#context === null) runInSlot(frame, driveNow, frame);
+    else this.#context(() => runInSlot(frame, driveNow, frame));
+  }
+}
+
+/** Runs a body from the loop's first turn for it to its end. */
+async function holdAtGate(frame: TaskFrame): Promise<void> {
+  await new Promise<void>((open) => frame.start = open);
+  try {
+    const value = callBody(frame);
+    frame.finish(isThenable(value) ? await value : value);
+  } catch (error) {
+    frame.fail(error);
+  }
+}
+
+/** Calls the body at once; one that returns no promise is done at once. */
+function driveNow(frame: TaskFrame): void {
+  try {
+    const value = callBody(frame);
+    if (isThenable(value)) void finishLater(frame, value);
+    else frame.finish(value);
+  } catch (error) {
+    frame.fail(error);
+  }
+}
+
+async function finishLater(
+  frame: TaskFrame,
+  value: PromiseLike<unknown>,
+): Promise<void> {
+  try {
+    frame.finish(await value);
+  } catch (error) {
+    frame.fail(error);
+  }
+}
+
+function callBody(frame: TaskFrame): unknown {
+  const coro = (frame.task as Task<unknown>).getCoro();
+  return takesNothing(coro) ? (coro as () => unknown)() : coro(frame.signal);
+}
+
+/**
+ * Whether a function is an arrow without parameters, which cannot see what it
+ * is called with. A signal costs more than the rest of a task together, so
+ * those are spared it.
+ */
+function takesNothing(coro: Coroutine<unknown>): boolean {
+  if (coro.length > 0) return false;
+  const source = sourceOf.call(coro);
+  return source.startsWith("async ()=>") || source.startsWith("()=>") ||
+    source.startsWith("async () =>") || source.startsWith("() =>");
+}
+
+/** Makes the tasks of a loop; see `eagerTaskFactory`. */
+export type TaskFactory = <T>(
+  loop: EventLoop,
+  coro: Coroutine<T>,
+  options?: TaskOptions,
+) => Task<T>;
+
+/**
+ * The loop that runs tasks and callbacks.
+ *
+ * `run()` makes one and ends it; where there is none, an implicit one serves
+ * top-level code, request handlers and test bodies.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html}.
+ *
+ * @example
+ * ```ts
+ * import { getRunningLoop, run, sleep } from "@asyncio/asyncio";
+ *
+ * await run(async () => {
+ *   const loop = getRunningLoop();
+ *   loop.callLater(0.01, console.log, "called");
+ *   await sleep({ milliseconds: 20 });
+ * });
+ * ```
+ */
+export class EventLoop extends BaseEventLoop {
+  #taskFactory: TaskFactory | null = null;
+  #executor: { shutdown(seconds: number): Promise<void> } | null = null;
+
+  /**
+   * Makes a pending future of this loop.
+   *
+   * @typeParam T The type of its value.
+   * @returns The future.
+   */
+  createFuture<T = unknown>(): Future<T> {
+    return new Future<T>({ loop: this });
+  }
+
+  /**
+   * Runs a coroutine function as a task of this loop.
+   *
+   * @typeParam T What the coroutine returns.
+   * @param coro The coroutine function.
+   * @param options Name, context, eager start and signal.
+   * @returns The task.
+   * @throws {TypeError} If `coro` is not a function.
+   */
+  createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
+    if (this.#taskFactory !== null) {
+      return this.#taskFactory(this, coro, options);
+    }
+    return new Task(coro, options, this);
+  }
+
+  /**
+   * Sets what makes the tasks of this loop.
+   *
+   * @param factory The factory, or `null` for plain tasks.
+   * @throws {TypeError} If it is neither.
+   */
+  setTaskFactory(factory: TaskFactory | null): void {
+    if (factory !== null && typeof factory !== "function") {
+      throw new TypeError(
+        `Cannot set the task factory: expected a function or null, got ${
+          describe(factory)
+        }`,
+      );
+    }
+    this.#taskFactory = factory;
+  }
+
+  /**
+   * Waits until the worker threads of this loop have ended.
+   *
+   * @param timeout How long at most, 300 seconds by default. Then they are ended, with a warning.
+   */
+  async shutdownDefaultExecutor(timeout: Duration = 300): Promise<void> {
+    await this.#executor?.shutdown(toSeconds(timeout, "timeout"));
+  }
+
+  /** The task factory that was set, `null` for plain tasks. */
+  getTaskFactory(): TaskFactory | null {
+    return this.#taskFactory;
+  }
+}
+
+let defaultLoop: EventLoop | undefined;
+
+/**
+ * The loop that runs the code that asks.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_running_loop}.
+ *
+ * @returns The loop.
+ * @throws {RuntimeError} Where no runner is running; the implicit loop does not count.
+ */
+export function getRunningLoop(): EventLoop {
+  const loop = currentFrame()?.loop as EventLoop | undefined;
+  if (loop === undefined || !loop.isRunning()) {
+    throw new RuntimeError("There is no running event loop here");
+  }
+  return loop;
+}
+
+/**
+ * The loop for the code that asks.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_event_loop}.
+ *
+ * @returns The running loop, or the implicit one where none is running.
+ */
+export function getEventLoop(): EventLoop {
+  const loop = currentFrame()?.loop as EventLoop | undefined;
+  return loop ?? (defaultLoop ??= new EventLoop());
+}
+
+/**
+ * Ends a future as a promise does. A promise that comes late is heard and
+ * forgotten, so it is never an `unhandledrejection`.
+ */
+export function adopt<T>(future: Future<T>, promise: PromiseLike<T>): void {
+  promise.then(
+    (value) => {
+      if (!future.done()) futures.settle(future, value);
+    },
+    (error) => {
+      if (future.done()) return;
+      if (error instanceof CancelledError) {
+        futures.cancel(future, error);
+      } else futures.fail(future, error);
+    },
+  );
+}
+
+/** A promise for the callers of `then` that look at no answer. */
+const discarded = Promise.resolve() as Promise<never>;
+
+const sourceOf = Function.prototype.toString;
+let resolverSource = "";
+new Promise<void>((resolve) => {
+  resolverSource = sourceOf.call(resolve);
+  resolve();
+});
+
+/** Whether a function is the host's own, made to settle a promise. */
+function isResolver(fn: unknown): fn is (value: never) => void {
+  return typeof fn === "function" && fn.name === "" &&
+    sourceOf.call(fn) === resolverSource;
+}
+
+function isErrorClass(value: unknown): value is new () => Error {
+  return typeof value === "function" && value.prototype instanceof Error;
+}
+
+/** Whether `await` would wait for a value. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
+}
+
+/** What a task is suspended in, for people; `null` if in nothing of this module. */
+export function waitedFor(task: Task<unknown>): string | null {
+  const { waiting } = frameOf(task);
+  if (waiting === null) return null;
+  const reactions = waiting instanceof Reaction ? [waiting] : [...waiting];
+  return reactions.map(({ future }) => nameOf(future as AnyFuture)).join(", ");
+}
+
+function nameOf(future: AnyFuture): string {
+  if (future instanceof Task) return `the task ${future.getName()}`;
+  const behind = futures.behind(future);
+  if (behind?.describe) return behind.describe();
+  if (behind?.awaits) return behind.awaits.map(nameOf).join(", ");
+  return "a future";
+}
+
+/** A value for an error message. */
+export function describe(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "object" && value !== null) {
+    return `an object of class ${value.constructor?.name ?? "null"}`;
+  }
+  return String(value);
+}

@@ -1,0 +1,568 @@
+/**
+ * The event loop: what runs next.
+ *
+ * Work waits in one first-in-first-out ready queue, timers in one heap. The
+ * loop takes the queue in batches: what a batch adds waits for the next one,
+ * and before every batch the timers that are due move into the queue, all of
+ * them, so that no task resumes between two timers of the same instant.
+ *
+ * A job that resumed user code answers `true`; the loop then lets the host's
+ * microtasks run dry before it takes the next job. Between two library waits
+ * a task is therefore never interleaved with another one, however deep its
+ * async functions are nested: the steps of asyncio, at the price of one
+ * `process.nextTick` each (the tick queue runs after the microtasks). Resuming
+ * every job of a batch at once would be cheaper, and would interleave tasks
+ * by the depth of their call stacks.
+ *
+ * Between batches the loop goes back to the host with `setImmediate`, which
+ * polls sockets and timers of the host and is not clamped to milliseconds as
+ * `setTimeout` is. Small batches share a host turn, up to
+ * {@linkcode TURN_JOBS} jobs: a chain of hand-overs would otherwise cost a
+ * round trip through the host each. With nothing ready, one
+ * host timer is armed for the first entry of the heap; with no timer either,
+ * the loop holds nothing at all.
+ *
+ * @module
+ */
+
+import { nextTick } from "node:process";
+import { setImmediate } from "node:timers";
+import { BinaryHeap, Deque } from "./_collections.ts";
+import { currentSlot, runInSlot } from "./_context.ts";
+import { type Duration, toSeconds } from "./_duration.ts";
+import { RuntimeError } from "./exceptions.ts";
+
+/** Something that waits for its turn. */
+export interface Job {
+  /** Returns whether user code was resumed, so that microtasks must run dry. */
+  run(): boolean;
+}
+
+/** A job for a moment of the loop's clock. */
+export interface Alarm extends Job {
+  readonly due: number;
+  /** Breaks ties, so that equal times fire in the order they were set. */
+  order: number;
+  /** A dead alarm stays in the heap until it is due or the heap is swept. */
+  dead: boolean;
+}
+
+/** The clock and the pump under a loop; a virtual one can take its place. */
+export interface LoopHost {
+  /** Seconds on a clock that never goes back. */
+  now(): number;
+  /** Calls `turn` on a fresh turn of the host, after its sockets and timers had theirs. */
+  soon(turn: () => void): void;
+  /** Calls `turn` once `when` has come, instead of what was asked for before. */
+  wakeAt(when: number, turn: () => void): void;
+  /** Takes back the last `wakeAt`. */
+  forget(): void;
+}
+
+/** What an exception handler is told. */
+export interface ExceptionContext {
+  /** What went wrong, in a sentence. */
+  message: string;
+  /** The error, if there is one. */
+  exception?: unknown;
+  /** The task it happened in. */
+  task?: object;
+  /** The future it happened in. */
+  future?: object;
+  /** The callback it happened in. */
+  handle?: Handle;
+  /** Whatever else helps, such as `peername` or `pid`. */
+  [key: string]: unknown;
+}
+
+/** Receives errors that have nobody else to go to: the loop, and what happened. */
+export type ExceptionHandler = {
+  // A method: a handler may ask for the class of its own loop.
+  call(loop: BaseEventLoop, context: ExceptionContext): unknown;
+}["call"];
+
+/** A callback that waits for its turn. */
+export interface Handle {
+  /** Takes the callback back; without effect once it was called. */
+  cancel(): void;
+  /** Whether it was taken back. */
+  cancelled(): boolean;
+}
+
+/** A callback that waits for a time. */
+export interface TimerHandle extends Handle {
+  /** When it is due, in seconds of `loop.time()`. */
+  when(): number;
+}
+
+/** What user code runs in: a loop, and the task if it belongs to one. */
+export interface Frame {
+  readonly loop: BaseEventLoop;
+  readonly task: object | null;
+}
+
+/** How many jobs a host turn may run before a further batch waits for the next one. */
+const TURN_JOBS = 64;
+/** The host's timers count milliseconds in 31 bits. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
+/** Fewer dead timers than this are left for the clock to sweep. */
+const DEAD_ALARMS = 100;
+
+const settled = Promise.resolve();
+
+/** The inside of a loop, for the other files of this module. */
+export interface LoopInternals {
+  push(loop: BaseEventLoop, job: Job): void;
+  addAlarm(loop: BaseEventLoop, alarm: Alarm): void;
+  dropAlarm(loop: BaseEventLoop, alarm: Alarm): void;
+  setRunning(loop: BaseEventLoop, running: boolean): void;
+  /** The frame of the loop's callbacks. */
+  frame(loop: BaseEventLoop): Frame;
+  /** What higher floors keep for as long as the loop, each under its own key. */
+  extras(loop: BaseEventLoop): Map<unknown, unknown>;
+}
+
+export let internals: LoopInternals;
+
+/**
+ * The part of a loop that knows nothing of futures: clock, callbacks, errors.
+ * What programs use is an `EventLoop`.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html}.
+ */
+export class BaseEventLoop {
+  /**
+   * How long one callback or step may take in debug mode before it is
+   * reported, in seconds.
+   *
+   * @default 0.1
+   */
+  slowCallbackDuration = 0.1;
+
+  readonly #host: LoopHost;
+  readonly #ready = new Deque<Job>();
+  /** Jobs of the present batch that are still to run; `#ready` may hold more. */
+  #batch = 0;
+  /** Whether a turn is under way or on its way. */
+  #awake = false;
+  /** Jobs that may still run in this host turn; a batch is never cut. */
+  #allowance = 0;
+  readonly #alarms = new BinaryHeap<Alarm>(isBefore);
+  #order = 0;
+  /** Alarms in the heap that will do nothing. */
+  #dead = 0;
+  #running = false;
+  #closed = false;
+  #debug = false;
+  #exceptionHandler: ExceptionHandler | null = null;
+  readonly #extras = new Map<unknown, unknown>();
+  readonly #frame: Frame = { loop: this, task: null };
+
+  /**
+   * Makes a loop; nothing runs and nothing is held until there is work.
+   *
+   * @param host The clock and pump to run on, the real one by default.
+   */
+  constructor(host: LoopHost = realHost()) {
+    this.#host = host;
+  }
+
+  static {
+    internals = {
+      push: (loop, job) => loop.#push(job),
+      addAlarm: (loop, alarm) => loop.#addAlarm(alarm),
+      dropAlarm: (loop, alarm) => loop.#dropAlarm(alarm),
+      setRunning: (loop, running) => loop.#running = running,
+      frame: (loop) => loop.#frame,
+      extras: (loop) => loop.#extras,
+    };
+  }
+
+  /**
+   * The loop's clock.
+   *
+   * @returns Seconds since an arbitrary moment; it never goes back.
+   */
+  time(): number {
+    return this.#host.now();
+  }
+
+  /** Whether a runner is running the loop. */
+  isRunning(): boolean {
+    return this.#running;
+  }
+
+  /** Whether {@linkcode BaseEventLoop.close} was called. */
+  isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Ends the loop: what is ready or timed is dropped.
+   *
+   * @throws {RuntimeError} If it is running.
+   */
+  close(): void {
+    if (this.#running) {
+      throw new RuntimeError("Cannot close a loop that is running");
+    }
+    this.#closed = true;
+    this.#ready.clear();
+    this.#alarms.clear();
+    this.#batch = 0;
+    this.#host.forget();
+  }
+
+  /** Whether debug mode is on. */
+  getDebug(): boolean {
+    return this.#debug;
+  }
+
+  /**
+   * Switches debug mode.
+   *
+   * @param enabled Whether it is to be on.
+   */
+  setDebug(enabled: boolean): void {
+    this.#debug = Boolean(enabled);
+  }
+
+  /**
+   * Calls a function in the next batch of ready callbacks, after all that is
+   * ready already.
+   *
+   * @typeParam A The arguments.
+   * @param fn What to call, in the context of the caller. An error goes to the exception handler.
+   * @param args Its arguments.
+   * @returns A handle that can take the call back.
+   * @throws {RuntimeError} If the loop is closed.
+   */
+  callSoon<A extends unknown[]>(
+    fn: (...args: A) => unknown,
+    ...args: A
+  ): Handle {
+    const job = this.#callback(this.#host.now(), fn, args);
+    this.#push(job);
+    return job;
+  }
+
+  /**
+   * The same as {@linkcode BaseEventLoop.callSoon}: all code of one thread may
+   * call it. Another thread reaches the loop with `runCoroutineThreadsafe`.
+   *
+   * @typeParam A The arguments.
+   * @param fn What to call.
+   * @param args Its arguments.
+   * @returns A handle that can take the call back.
+   */
+  callSoonThreadsafe<A extends unknown[]>(
+    fn: (...args: A) => unknown,
+    ...args: A
+  ): Handle {
+    return this.callSoon(fn, ...args);
+  }
+
+  /**
+   * Calls a function after a delay.
+   *
+   * @typeParam A The arguments.
+   * @param delay Seconds or a duration; a negative one is due at once.
+   * @param fn What to call, in the context of the caller.
+   * @param args Its arguments.
+   * @returns A handle that can take the call back.
+   */
+  callLater<A extends unknown[]>(
+    delay: Duration,
+    fn: (...args: A) => unknown,
+    ...args: A
+  ): TimerHandle {
+    return this.callAt(this.time() + toSeconds(delay), fn, ...args);
+  }
+
+  /**
+   * Calls a function at a time of the loop's clock.
+   *
+   * @typeParam A The arguments.
+   * @param when The time, in seconds as {@linkcode BaseEventLoop.time} counts them.
+   * @param fn What to call, in the context of the caller.
+   * @param args Its arguments.
+   * @returns A handle that can take the call back.
+   */
+  callAt<A extends unknown[]>(
+    when: number,
+    fn: (...args: A) => unknown,
+    ...args: A
+  ): TimerHandle {
+    const job = this.#callback(toSeconds(when, "time"), fn, args);
+    this.#addAlarm(job);
+    return job;
+  }
+
+  /**
+   * Sets who hears of errors that nobody else takes.
+   *
+   * @param handler The handler, or `null` for the default one.
+   * @throws {TypeError} If it is neither.
+   */
+  setExceptionHandler(handler: ExceptionHandler | null): void {
+    if (handler !== null && typeof handler !== "function") {
+      throw new TypeError(
+        `Cannot set the exception handler: expected a function or null, got ${
+          String(handler)
+        }`,
+      );
+    }
+    this.#exceptionHandler = handler;
+  }
+
+  /** The handler that was set, `null` for the default one. */
+  getExceptionHandler(): ExceptionHandler | null {
+    return this.#exceptionHandler;
+  }
+
+  /**
+   * Reports an error to the exception handler. If the handler fails, both
+   * errors go to the default one.
+   *
+   * @param context What happened.
+   */
+  callExceptionHandler(context: ExceptionContext): void {
+    if (this.#exceptionHandler === null) {
+      this.defaultExceptionHandler(context);
+      return;
+    }
+    try {
+      this.#exceptionHandler(this, context);
+    } catch (error) {
+      this.defaultExceptionHandler(context);
+      this.defaultExceptionHandler({
+        message: "The exception handler itself failed",
+        exception: error,
+      });
+    }
+  }
+
+  /**
+   * Writes one readable report to the standard error stream.
+   *
+   * @param context What happened.
+   */
+  defaultExceptionHandler(context: ExceptionContext): void {
+    const { message, exception, ...rest } = context;
+    const lines: unknown[] = [message];
+    for (const [key, value] of Object.entries(rest)) {
+      lines.push(`\n${key}:`, value);
+    }
+    if (exception !== undefined) lines.push("\n", exception);
+    console.error(...lines);
+  }
+
+  #callback(
+    when: number,
+    // deno-lint-ignore no-explicit-any
+    fn: (...args: any[]) => unknown,
+    args: unknown[],
+  ): Callback {
+    if (typeof fn !== "function") {
+      throw new TypeError(
+        `Cannot schedule a callback: expected a function, got ${String(fn)}`,
+      );
+    }
+    return new Callback(this, this.#frame, when, fn, args);
+  }
+
+  #push(job: Job): void {
+    if (this.#closed) throw new RuntimeError("The event loop is closed");
+    this.#ready.push(job);
+    if (!this.#awake) this.#wake();
+  }
+
+  #addAlarm(alarm: Alarm): void {
+    if (this.#closed) throw new RuntimeError("The event loop is closed");
+    alarm.order = this.#order++;
+    this.#alarms.push(alarm);
+    if (!this.#awake && this.#alarms.peek() === alarm) this.#rest();
+  }
+
+  #dropAlarm(alarm: Alarm): void {
+    if (alarm.dead) return;
+    alarm.dead = true;
+    this.#dead++;
+    if (this.#dead > DEAD_ALARMS && this.#dead * 2 > this.#alarms.length) {
+      this.#alarms.filter((alarm) => !alarm.dead);
+      this.#dead = 0;
+    }
+    if (!this.#awake) this.#rest();
+  }
+
+  #wake(): void {
+    this.#awake = true;
+    this.#host.forget();
+    this.#host.soon(this.#turn);
+  }
+
+  /** A turn of the host begins. */
+  readonly #turn = (): void => {
+    this.#awake = true;
+    this.#allowance = TURN_JOBS;
+    this.#nextBatch();
+    this.#work();
+  };
+
+  /** Moves due alarms into the queue and marks off a batch. */
+  #nextBatch(): void {
+    if (this.#alarms.length > 0) this.#readyAlarms(this.#host.now());
+    this.#batch = this.#ready.length;
+    this.#allowance -= this.#batch;
+  }
+
+  #readyAlarms(now: number): void {
+    for (;;) {
+      const alarm = this.#alarms.peek();
+      if (alarm === undefined || !(alarm.dead || alarm.due <= now)) return;
+      this.#alarms.pop();
+      if (alarm.dead) this.#dead--;
+      else {
+        alarm.dead = true;
+        this.#ready.push(alarm);
+      }
+    }
+  }
+
+  /** Runs jobs until one resumed user code, then goes on behind its microtasks. */
+  readonly #work = (): void => {
+    for (;;) {
+      while (this.#batch > 0) {
+        this.#batch--;
+        if ((this.#ready.shift() as Job).run()) {
+          settled.then(this.#afterMicrotasks);
+          return;
+        }
+      }
+      if (this.#ready.length === 0) return this.#rest();
+      if (this.#allowance <= 0) return this.#host.soon(this.#turn);
+      this.#nextBatch();
+    }
+  };
+
+  readonly #afterMicrotasks = (): void => nextTick(this.#work);
+
+  /** Nothing is ready: waits for the first alarm, or for nothing. */
+  #rest(): void {
+    this.#awake = false;
+    let alarm = this.#alarms.peek();
+    while (alarm?.dead) {
+      this.#alarms.pop();
+      this.#dead--;
+      alarm = this.#alarms.peek();
+    }
+    if (alarm === undefined) this.#host.forget();
+    else this.#host.wakeAt(alarm.due, this.#turn);
+  }
+}
+
+/** A function that the loop is to call, in the context of whoever asked for it. */
+class Callback implements Alarm, TimerHandle {
+  readonly #loop: BaseEventLoop;
+  readonly due: number;
+  readonly #fn: (...args: unknown[]) => unknown;
+  /** `null` once taken back. */
+  #args: unknown[] | null;
+  /** Settles a promise whose reaction makes the call: reactions keep their context. */
+  readonly #start: () => void;
+  order = 0;
+  dead = false;
+
+  constructor(
+    loop: BaseEventLoop,
+    frame: Frame,
+    when: number,
+    fn: (...args: unknown[]) => unknown,
+    args: unknown[],
+  ) {
+    this.#loop = loop;
+    this.due = when;
+    this.#fn = fn;
+    this.#args = args;
+    this.#start = deferred(() => runInSlot(frame, Callback.#call, this));
+  }
+
+  when(): number {
+    return this.due;
+  }
+
+  cancel(): void {
+    this.#args = null;
+    internals.dropAlarm(this.#loop, this);
+  }
+
+  cancelled(): boolean {
+    return this.#args === null;
+  }
+
+  run(): boolean {
+    if (this.#args === null) return false;
+    this.#start();
+    return true;
+  }
+
+  static #call(this: void, self: Callback): void {
+    try {
+      self.#fn(...self.#args ?? []);
+    } catch (exception) {
+      self.#loop.callExceptionHandler({
+        message: `Error in callback ${self.#fn.name || "(anonymous)"}`,
+        exception,
+        handle: self,
+      });
+    }
+  }
+}
+
+/** What the running code belongs to, `undefined` outside of every loop. */
+export function currentFrame(): Frame | undefined {
+  return currentSlot() as Frame | undefined;
+}
+
+/** Calls a function on a fresh turn of the host. */
+export function hostTurn(fn: () => void): void {
+  setImmediate(fn);
+}
+
+/** Calls a function once the microtasks have run dry. */
+export function afterMicrotasks(fn: () => void): void {
+  nextTick(fn);
+}
+
+/**
+ * Prepares a call that keeps the present context: the reaction of a promise
+ * does, at a fraction of the cost of a snapshot.
+ *
+ * @returns Makes the call, in a microtask.
+ */
+export function deferred(fn: () => void): () => void {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  promise.then(fn);
+  return resolve;
+}
+
+function isBefore(a: Alarm, b: Alarm): boolean {
+  return a.due < b.due || (a.due === b.due && a.order < b.order);
+}
+
+function realHost(): LoopHost {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const now = () => performance.now() / 1000;
+  const forget = () => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+  const wakeAt = (when: number, turn: () => void) => {
+    clearTimeout(timer);
+    const wait = Math.ceil((when - now()) * 1000);
+    timer = wait > LONGEST_TIMEOUT
+      ? setTimeout(() => wakeAt(when, turn), LONGEST_TIMEOUT)
+      : setTimeout(turn, Math.max(0, wait));
+  };
+  return { now, soon: hostTurn, wakeAt, forget };
+}

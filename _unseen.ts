@@ -1,0 +1,70 @@
+/**
+ * Errors that nobody has looked at, and their report: when the future that
+ * holds one is garbage, when its loop is closed by a runner, or, on the
+ * implicit loop, when the program ends.
+ *
+ * @module
+ */
+
+import { captureContext, type Context } from "./_context.ts";
+import { type BaseEventLoop, internals as loops } from "./_loop.ts";
+
+/** An error that nobody has looked at. */
+export class UnseenError {
+  readonly #loop: BaseEventLoop;
+  readonly #message: string;
+  readonly #exception: unknown;
+  readonly #owner: WeakRef<object>;
+  readonly #context: Context;
+
+  constructor(owner: object, loop: BaseEventLoop, exception: unknown) {
+    const kind =
+      (owner as { [Symbol.toStringTag]: string })[Symbol.toStringTag];
+    const name = (owner as { getName?(): string }).getName?.();
+    this.#message = `${kind} exception was never retrieved` +
+      (name === undefined ? "" : `: ${name}`);
+    this.#loop = loop;
+    this.#exception = exception;
+    this.#owner = new WeakRef(owner);
+    this.#context = captureContext();
+    unseenOf(loop).add(this);
+    collected.register(owner, this);
+  }
+
+  forget(): void {
+    unseenOf(this.#loop).delete(this);
+  }
+
+  report(): void {
+    if (!unseenOf(this.#loop).delete(this)) return;
+    const owner = this.#owner.deref();
+    const key = owner !== undefined && "getName" in owner ? "task" : "future";
+    this.#context(() =>
+      this.#loop.callExceptionHandler({
+        message: this.#message,
+        exception: this.#exception,
+        ...(owner && { [key]: owner }),
+      })
+    );
+  }
+}
+
+/** Reports the errors of a loop's futures that nobody has looked at. */
+export function reportUnseen(loop: BaseEventLoop): void {
+  for (const error of [...unseenOf(loop)]) error.report();
+}
+
+const UNSEEN = Symbol("unseen");
+const collected = new FinalizationRegistry<UnseenError>((error) =>
+  error.report()
+);
+
+function unseenOf(loop: BaseEventLoop): Set<UnseenError> {
+  const extras = loops.extras(loop);
+  let unseen = extras.get(UNSEEN) as Set<UnseenError> | undefined;
+  if (unseen === undefined) {
+    extras.set(UNSEEN, unseen = new Set());
+    globalThis.addEventListener("unload", () => reportUnseen(loop));
+  }
+  return unseen;
+}

@@ -1,0 +1,31 @@
+/**
+ * Python's `asyncio` for Deno: tasks, queues, locks, streams, subprocesses
+ * and threads, with structured concurrency and cancellation that loses
+ * nothing.
+ *
+ * ```ts
+ * import { Queue, run, sleep, TaskGroup } from "@asyncio/asyncio";
+ *
+ * await run(async () => {
+ *   const queue = new Queue<number>(2);
+ *   await TaskGroup.run((group) => {
+ *     group.createTask(async () => {
+ *       for (let n = 0; n < 3; n++) await queue.put(n);
+ *       queue.shutdown();
+ *     });
+ *     group.createTask(async () => {
+ *       for await (const n of queue) await sleep(n / 1000);
+ *     });
+ *   });
+ * });
+ * ```
+ *
+ * @module
+ */
+
+export * from "./exceptions.ts";
+export * from "./queues.ts";
+export * from "./runner.ts";
+export * from "./sync.ts";
+export * from "./tasks.ts";
+export * from "./testing.ts";

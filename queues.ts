@@ -1,0 +1,461 @@
+/**
+ * Queues between tasks: `Queue`, `PriorityQueue` and `LifoQueue`.
+ *
+ * ```ts
+ * import { Queue } from "@asyncio/asyncio/queues";
+ * import { createTask } from "@asyncio/asyncio/tasks";
+ *
+ * const queue = new Queue<string>(10);
+ * const consumer = createTask(async () => {
+ *   for await (const item of queue) {
+ *     console.log(item);
+ *     queue.taskDone();
+ *   }
+ * });
+ * await queue.put("spam");
+ * queue.shutdown();
+ * await consumer;
+ * ```
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html}.
+ *
+ * @module
+ */
+
+import { BinaryHeap, Deque } from "./_collections.ts";
+import { AGAIN, type Cancellable } from "./_future.ts";
+import { Home, WaitQueue } from "./_wait.ts";
+import { QueueEmpty, QueueFull, QueueShutDown } from "./exceptions.ts";
+
+export type { Cancellable } from "./_future.ts";
+
+/** Options of a {@linkcode PriorityQueue}. */
+export interface PriorityQueueOptions<T> {
+  /**
+   * Negative if `a` comes before `b`, positive if after, 0 if either may.
+   *
+   * @default numbers, bigints, strings, booleans and dates by value, arrays of those element by element
+   */
+  compare?: (a: T, b: T) => number;
+}
+
+/** Where the items of a queue are kept. */
+interface Store<T> {
+  readonly length: number;
+  push(item: T): void;
+  take(): T | undefined;
+  clear(): void;
+}
+
+let useStore: <T>(queue: Queue<T>, store: Store<T>) => void;
+
+/**
+ * A queue: first in, first out.
+ *
+ * `put` waits while it is full, `get` while it is empty. An item stays in the
+ * queue until a `get` really resumes, so a consumer that is cancelled loses
+ * none. An item that is itself a promise is awaited by `await queue.get()`,
+ * as promises flatten.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.Queue}.
+ *
+ * @typeParam T The type of the items.
+ *
+ * @example
+ * ```ts
+ * import { Queue } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const queue = new Queue<number>(2);
+ * await queue.put(1);
+ * await queue.put(2);
+ * assert(queue.full() && await queue.get() === 1);
+ * ```
+ */
+export class Queue<T> implements AsyncIterable<T> {
+  readonly #maxsize: number;
+  #items: Store<T> = new FifoStore<T>();
+  /** Puts that `taskDone` has not answered. */
+  #unfinished = 0;
+  #isShutDown = false;
+  /** What each waiting `put` brings. */
+  readonly #offers = new Map<unknown, T>();
+  readonly #home: Home = new Home("Queue");
+  readonly #getters: WaitQueue<T> = new WaitQueue<T>({
+    take: () => this.empty() && !this.#isShutDown ? AGAIN : this.getNowait(),
+    pass: () => void (this.empty() || this.#getters.wakeNext()),
+    describe: () => `an item of <${this.#describe()}>`,
+  }, this.#home);
+  readonly #putters: WaitQueue<void> = new WaitQueue<void>({
+    take: (future) => {
+      if (this.full() && !this.#isShutDown) return AGAIN;
+      this.putNowait(this.#withdraw(future));
+    },
+    pass: (future) => {
+      this.#withdraw(future);
+      if (!this.full()) this.#putters.wakeNext();
+    },
+    drop: (future) => void this.#withdraw(future),
+    describe: () => `room in <${this.#describe()}>`,
+  }, this.#home);
+  readonly #joiners: WaitQueue<void> = new WaitQueue<void>({
+    take: () => {},
+    pass: () => {},
+    describe: () =>
+      `taskDone() on <${this.#describe()}>, ${this.#unfinished} unfinished`,
+  }, this.#home);
+
+  /**
+   * Makes an empty queue.
+   *
+   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
+   * @throws {TypeError} If it is not a number.
+   */
+  constructor(maxsize = 0) {
+    if (typeof maxsize !== "number" || Number.isNaN(maxsize)) {
+      throw new TypeError(
+        `Cannot create a queue: maxsize must be a number, got ${maxsize}`,
+      );
+    }
+    this.#maxsize = maxsize;
+  }
+
+  static {
+    useStore = (queue, store) => queue.#items = store;
+  }
+
+  /** The number of items at which `put` waits; 0 or less for no limit. */
+  get maxsize(): number {
+    return this.#maxsize;
+  }
+
+  /** The number of items. */
+  qsize(): number {
+    return this.#items.length;
+  }
+
+  /** Whether there is no item. */
+  empty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  /** Whether `put` would wait. */
+  full(): boolean {
+    return this.#maxsize > 0 && this.#items.length >= this.#maxsize;
+  }
+
+  /**
+   * Puts an item in, and waits for room first if need be.
+   *
+   * Cancelled while it waits, it has put nothing in.
+   *
+   * @param item The item.
+   * @param options A signal that ends the wait.
+   * @throws {QueueShutDown} If the queue is shut down.
+   * @throws {TypeError} If a priority queue cannot compare the item.
+   * @throws {CancelledError} If the task is cancelled.
+   */
+  put(item: T, options?: Cancellable): Promise<void> {
+    try {
+      options?.signal?.throwIfAborted();
+      if (!this.full() || this.#isShutDown) {
+        this.putNowait(item);
+        return finished;
+      }
+      const future = this.#putters.wait(options);
+      this.#offers.set(future, item);
+      return future;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Puts an item in at once.
+   *
+   * @param item The item.
+   * @throws {QueueFull} If there is no room.
+   * @throws {QueueShutDown} If the queue is shut down.
+   * @throws {TypeError} If a priority queue cannot compare the item; the queue is then unchanged.
+   */
+  putNowait(item: T): void {
+    if (this.#isShutDown) {
+      throw new QueueShutDown("Cannot put an item: the queue is shut down");
+    }
+    if (this.full()) {
+      throw new QueueFull(
+        `Cannot put an item: the queue is full with ${this.qsize()}`,
+      );
+    }
+    this.#items.push(item);
+    this.#unfinished++;
+    this.#getters.wakeNext();
+  }
+
+  /**
+   * Takes an item out, and waits for one first if need be.
+   *
+   * Cancelled while it waits, it has taken nothing, also if an item was on
+   * its way: that goes to the next.
+   *
+   * @param options A signal that ends the wait.
+   * @returns The item.
+   * @throws {QueueShutDown} If the queue is shut down and empty.
+   * @throws {CancelledError} If the task is cancelled.
+   */
+  get(options?: Cancellable): Promise<T> {
+    try {
+      options?.signal?.throwIfAborted();
+      if (this.empty() && !this.#isShutDown) return this.#getters.wait(options);
+      return Promise.resolve(this.getNowait());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Takes an item out at once.
+   *
+   * @returns The item.
+   * @throws {QueueEmpty} If there is none.
+   * @throws {QueueShutDown} If there is none and the queue is shut down.
+   */
+  getNowait(): T {
+    if (this.empty()) {
+      if (this.#isShutDown) {
+        throw new QueueShutDown("Cannot get an item: the queue is shut down");
+      }
+      throw new QueueEmpty("Cannot get an item: the queue is empty");
+    }
+    const item = this.#items.take() as T;
+    this.#putters.wakeNext();
+    return item;
+  }
+
+  /**
+   * Says that an item that was taken out has been dealt with.
+   *
+   * @throws {RangeError} If it is called more often than there were items.
+   */
+  taskDone(): void {
+    if (this.#unfinished <= 0) {
+      throw new RangeError(
+        "taskDone() called more often than there were items",
+      );
+    }
+    this.#unfinished--;
+    if (this.#unfinished === 0) this.#joiners.wakeAll();
+  }
+
+  /**
+   * Waits until every item that was put in has been dealt with.
+   *
+   * @param options A signal that ends the wait.
+   * @throws {CancelledError} If the task is cancelled; nothing else changes.
+   */
+  join(options?: Cancellable): Promise<void> {
+    try {
+      options?.signal?.throwIfAborted();
+      if (this.#unfinished === 0) return finished;
+      return this.#joiners.wait(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Shuts the queue down: `put` is refused from now on, and `get` once the
+   * queue is empty. Whoever waits in either is told.
+   *
+   * @param immediate Whether to drop the items that are still in it. They count as dealt with.
+   */
+  shutdown(immediate = false): void {
+    this.#isShutDown = true;
+    if (immediate) {
+      this.#unfinished -= Math.min(this.#unfinished, this.#items.length);
+      this.#items.clear();
+      if (this.#unfinished === 0) this.#joiners.wakeAll();
+    }
+    this.#getters.wakeAll();
+    this.#putters.wakeAll();
+  }
+
+  /**
+   * Takes items out one by one, until the queue is shut down. Several
+   * consumers may do so at once; leaving the loop early loses no item.
+   *
+   * @returns The iterator.
+   */
+  [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
+    return {
+      next: async () => {
+        try {
+          return { done: false, value: await this.get() };
+        } catch (error) {
+          if (!(error instanceof QueueShutDown)) throw error;
+          return { done: true, value: undefined };
+        }
+      },
+    };
+  }
+
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `<${this.#describe()}>`;
+  }
+
+  #withdraw(future: unknown): T {
+    const item = this.#offers.get(future) as T;
+    this.#offers.delete(future);
+    return item;
+  }
+
+  #describe(): string {
+    const state = this.#isShutDown ? "shut down, " : "";
+    const size = this.#maxsize > 0
+      ? `${this.qsize()} of ${this.#maxsize} items`
+      : `${this.qsize()} items`;
+    return `${this.constructor.name} ${state}${size}`;
+  }
+}
+
+/**
+ * A queue that gives the lowest item first; which of several equal ones is
+ * not said.
+ *
+ * Numbers, bigints, strings, booleans and dates are compared by value, and
+ * arrays element by element, as tuples in Python: `[priority, item]`.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.PriorityQueue}.
+ *
+ * @typeParam T The type of the items.
+ *
+ * @example
+ * ```ts
+ * import { PriorityQueue } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const queue = new PriorityQueue<[number, string]>();
+ * queue.putNowait([2, "later"]);
+ * queue.putNowait([1, "sooner"]);
+ * assert((await queue.get())[1] === "sooner");
+ * ```
+ */
+export class PriorityQueue<T> extends Queue<T> {
+  /**
+   * Makes an empty queue.
+   *
+   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
+   * @param options How to compare items.
+   */
+  constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
+    super(maxsize);
+    useStore(this, new PriorityStore(options.compare));
+  }
+}
+
+/**
+ * A queue that gives the last item first.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.LifoQueue}.
+ *
+ * @typeParam T The type of the items.
+ *
+ * @example
+ * ```ts
+ * import { LifoQueue } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const queue = new LifoQueue<number>();
+ * queue.putNowait(1);
+ * queue.putNowait(2);
+ * assert(queue.getNowait() === 2);
+ * ```
+ */
+export class LifoQueue<T> extends Queue<T> {
+  /**
+   * Makes an empty queue.
+   *
+   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
+   */
+  constructor(maxsize = 0) {
+    super(maxsize);
+    useStore(this, new LifoStore<T>());
+  }
+}
+
+const finished = Promise.resolve();
+
+class FifoStore<T> extends Deque<T> implements Store<T> {
+  take(): T | undefined {
+    return this.shift();
+  }
+}
+
+class LifoStore<T> extends Deque<T> implements Store<T> {
+  take(): T | undefined {
+    return this.pop();
+  }
+}
+
+class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
+  readonly #anything: boolean;
+
+  constructor(compare?: (a: T, b: T) => number) {
+    super(compare ? (a, b) => compare(a, b) < 0 : isLess);
+    this.#anything = compare !== undefined;
+  }
+
+  override push(item: T): void {
+    if (!this.#anything && kindOf(item) === null) throw unordered(item);
+    super.push(item);
+  }
+
+  take(): T | undefined {
+    return this.pop();
+  }
+}
+
+/** Whether `a` comes before `b` in the order of Python's values and tuples. */
+function isLess(a: unknown, b: unknown): boolean {
+  if (typeof a === "number" && typeof b === "number") return a < b;
+  if (Array.isArray(a) && Array.isArray(b)) return isLessTuple(a, b);
+  const kind = kindOf(a);
+  if (kind === null || kind !== kindOf(b)) throw unordered(a, b);
+  return (a as number) < (b as number);
+}
+
+function isLessTuple(a: readonly unknown[], b: readonly unknown[]): boolean {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    if (!isEqual(a[i], b[i])) return isLess(a[i], b[i]);
+  }
+  return a.length < b.length;
+}
+
+function isEqual(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (a instanceof Date && b instanceof Date) return +a === +b;
+  return Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
+    a.every((item, i) => isEqual(item, b[i]));
+}
+
+/** What an item can be compared with, `null` if with nothing. */
+function kindOf(item: unknown): string | null {
+  if (Array.isArray(item)) return "array";
+  if (item instanceof Date) return "date";
+  const type = typeof item;
+  if (type === "bigint") return "number";
+  return type === "number" || type === "string" || type === "boolean"
+    ? type
+    : null;
+}
+
+function unordered(...items: unknown[]): TypeError {
+  const shown = items.map((item) => Deno.inspect(item, { depth: 1 }));
+  return new TypeError(
+    items.length === 1
+      ? `Cannot order ${shown[0]} without a compare function`
+      : `Cannot compare ${shown[0]} with ${shown[1]}`,
+  );
+}
