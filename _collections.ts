@@ -5,14 +5,16 @@
  */
 
 /** Below this many consumed slots moving the rest down is not worth it. */
-const COMPACT_AT = 1024;
+const COMPACT_AT = 32;
 
 /**
  * A first-in-first-out list: an array with a consumed head.
  *
  * `Array.prototype.shift` is linear in the length; here a taken slot is left
  * empty and the array moves down once half of it has been consumed, so every
- * operation is O(1) amortised and memory follows the number of items.
+ * operation is O(1) amortised and memory follows the number of items. A few
+ * consumed slots are kept even if nothing is left: an array that is emptied
+ * gives its memory back, and would have to ask for it again with each item.
  */
 export class Deque<T> {
   #items: (T | undefined)[] = [];
@@ -29,15 +31,12 @@ export class Deque<T> {
 
   /** Takes the first item, `undefined` if there is none. */
   shift(): T | undefined {
-    if (this.#head === this.#items.length) return undefined;
-    const item = this.#items[this.#head];
-    this.#items[this.#head++] = undefined;
-    if (this.#head === this.#items.length) {
-      if (this.#head > COMPACT_AT) this.#items = [];
-      else this.#items.length = 0;
-      this.#head = 0;
-    } else if (this.#head > COMPACT_AT && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
+    const items = this.#items;
+    if (this.#head === items.length) return undefined;
+    const item = items[this.#head];
+    items[this.#head++] = undefined;
+    if (this.#head > COMPACT_AT && this.#head * 2 > items.length) {
+      this.#items = items.slice(this.#head);
       this.#head = 0;
     }
     return item;
@@ -55,6 +54,7 @@ export class Deque<T> {
   }
 
   clear(): void {
+    if (this.length === 0) return;
     this.#items = [];
     this.#head = 0;
   }
@@ -66,7 +66,12 @@ export class Deque<T> {
   }
 }
 
-/** A priority queue: `pop()` gives an item that no other one is before. */
+/**
+ * A priority queue: `pop()` gives an item that no other one is before.
+ *
+ * It compares in the order in which Python's `heapq` does, so equal items come
+ * out in the same order as there.
+ */
 export class BinaryHeap<T> {
   /** Every item but the first is not before its parent at `(i - 1) >> 1`. */
   #items: T[] = [];
@@ -135,18 +140,22 @@ export class BinaryHeap<T> {
     return this.#items[Symbol.iterator]();
   }
 
-  /** Finds the place of `item` below `start` first and moves the others up after it. */
+  /**
+   * Finds the place of `item` below `start` first and moves the others up after
+   * it. An item from the bottom most often belongs there again, so its place is
+   * sought from the leaf upwards.
+   */
   #sink(item: T, start: number): void {
     const items = this.#items;
     const before = this.#before;
     const length = items.length;
     let target = start;
-    for (;;) {
-      let child = 2 * target + 1;
-      if (child >= length) break;
-      if (child + 1 < length && before(items[child + 1], items[child])) child++;
-      if (!before(items[child], item)) break;
-      target = child;
+    for (let child; (child = 2 * target + 1) < length; target = child) {
+      const right = child + 1;
+      if (right < length && !before(items[child], items[right])) child = right;
+    }
+    while (target > start && before(item, items[target])) {
+      target = (target - 1) >> 1;
     }
     while (target > start) {
       const parent = (target - 1) >> 1;

@@ -25,6 +25,10 @@ export interface Slot {
   current(): unknown;
   /** Calls `fn(arg)` so that it, and all it goes on to wait for, finds `value`. */
   run<A, R>(value: unknown, fn: (arg: A) => R, arg: A): R;
+  /** What follows the running code, for {@linkcode Slot.runFrom}. */
+  capture(): unknown;
+  /** As `run`, starting from a captured context instead of the present one. */
+  runFrom<A, R>(from: unknown, value: unknown, fn: (arg: A) => R, arg: A): R;
 }
 
 /** The host's own way to the context object. */
@@ -44,6 +48,9 @@ export function storageSlot(): Slot {
   return {
     current: () => storage.getStore(),
     run: (value, fn, arg) => storage.run(value, fn, arg),
+    capture: captureContext,
+    runFrom: (from, value, fn, arg) =>
+      (from as Context)(() => storage.run(value, fn, arg)),
   };
 }
 
@@ -52,17 +59,20 @@ export function hostSlot(host: HostContext | undefined): Slot | null {
   if (typeof host?.getAsyncContext !== "function") return null;
   if (typeof host.setAsyncContext !== "function") return null;
   const { getAsyncContext, setAsyncContext } = host;
+  const runFrom: Slot["runFrom"] = (from, value, fn, arg) => {
+    const previous = getAsyncContext();
+    setAsyncContext({ ...from as Record<PropertyKey, unknown>, [KEY]: value });
+    try {
+      return fn(arg);
+    } finally {
+      setAsyncContext(previous);
+    }
+  };
   const slot: Slot = {
     current: () => getAsyncContext()?.[KEY],
-    run: (value, fn, arg) => {
-      const previous = getAsyncContext();
-      setAsyncContext({ __proto__: null, ...previous, [KEY]: value });
-      try {
-        return fn(arg);
-      } finally {
-        setAsyncContext(previous);
-      }
-    },
+    run: (value, fn, arg) => runFrom(getAsyncContext(), value, fn, arg),
+    capture: getAsyncContext,
+    runFrom,
   };
   return passesTrial(slot) ? slot : null;
 }
@@ -77,6 +87,7 @@ function passesTrial(slot: Slot): boolean {
       storage.run(1, () =>
         sees(1, undefined) &&
         slot.run(2, () => sees(1, 2) && storage.run(3, () => sees(3, 2)), 0) &&
+        slot.runFrom(undefined, 4, () => sees(undefined, 4), 0) &&
         sees(1, undefined)) &&
       sees(undefined, undefined);
   } catch {
@@ -97,6 +108,12 @@ export const currentSlot: Slot["current"] = slot.current;
 
 /** Calls `fn(arg)` so that it, and all it goes on to wait for, finds `value` in its slot. */
 export const runInSlot: Slot["run"] = slot.run;
+
+/** What follows the running code: values of everybody, for {@linkcode runFrom}. */
+export const captureSlot: Slot["capture"] = slot.capture;
+
+/** As {@linkcode runInSlot}, starting from what {@linkcode captureSlot} gave. */
+export const runFrom: Slot["runFrom"] = slot.runFrom;
 
 /** Everything that follows the running code, for a later call. */
 export function captureContext(): Context {

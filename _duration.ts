@@ -23,7 +23,7 @@ export interface DurationLike {
 /** A length of time: a number of seconds, or a {@linkcode DurationLike}. `Infinity` means never. */
 export type Duration = number | DurationLike;
 
-const SECONDS_PER_UNIT = {
+export const SECONDS_PER_UNIT = {
   days: 86_400,
   hours: 3_600,
   minutes: 60,
@@ -32,7 +32,7 @@ const SECONDS_PER_UNIT = {
   microseconds: 1e-6,
   nanoseconds: 1e-9,
 };
-const CALENDAR_UNITS = ["years", "months", "weeks"];
+export const CALENDAR_UNITS = ["years", "months", "weeks"];
 
 /** The seconds of a duration, negative ones as they are. */
 export function toSeconds(duration: Duration, what = "delay"): number {
@@ -50,7 +50,7 @@ export function toSeconds(duration: Duration, what = "delay"): number {
   return sumOfUnits(duration, what);
 }
 
-function sumOfUnits(duration: object, what: string): number {
+export function sumOfUnits(duration: object, what: string): number {
   const values = duration as Record<string, unknown>;
   for (const unit of CALENDAR_UNITS) {
     if (values[unit]) {

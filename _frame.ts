@@ -27,15 +27,45 @@ export interface Cancelable {
   cancel(message?: string): boolean;
 }
 
+/** What is known of a thing that is waited for. */
+export interface Described {
+  /** What is waited for, in a few words. */
+  describe?(): string;
+  /** The futures that are waited for. */
+  readonly awaits?: readonly Cancelable[];
+  /** The code that has what is waited for. */
+  readonly holder?: Frame | null;
+}
+
+/** What a frame knows of its task. */
+export interface NamedCancelable extends Cancelable {
+  getName(): string;
+}
+
 /** What is done to futures from here; `_future.ts` fills it in. */
 export interface FutureHooks {
   /** Settles an await if its future is done, has it wait otherwise. */
   react(reaction: Reaction): boolean;
+  /** Cancels what a task awaits, unless that was woken: the turn is passed on when the task resumes. */
+  interrupt(future: Cancelable, message: string): boolean;
+  /** Whether its outcome is a cancellation, which then stands for that of the task. */
+  cancels(future: Cancelable): boolean;
   /** The task that awaited was cancelled when the future was done already. */
   abandon(future: Cancelable): void;
   settle(future: Cancelable, value: unknown): void;
   fail(future: Cancelable, error: unknown): void;
   cancel(future: Cancelable, message: unknown): void;
+  /** What can be said of a future; looking at its error so is not looking at it. */
+  about(future: Cancelable): {
+    kind: string;
+    state: string;
+    /** Whether what it stands for has not come. */
+    waits: boolean;
+    value: unknown;
+    behind: Described | null;
+  };
+  /** The frame of a future that is a task. */
+  frameOf(future: Cancelable): TaskFrame | null;
 }
 
 export const hooks: { -readonly [K in keyof FutureHooks]: FutureHooks[K] } =
@@ -50,6 +80,8 @@ export class Reaction implements Job {
   readonly reject: (error: unknown) => void;
   /** Whether it was put into the ready queue at once, for a yield. */
   queued = false;
+  /** A cancellation that could not interrupt this await beside others: its message. */
+  struck: { message: unknown } | null = null;
 
   constructor(
     future: Cancelable,
@@ -64,11 +96,16 @@ export class Reaction implements Job {
   }
 
   run(): boolean {
-    const frame = this.frame;
-    if (frame === null || !frame.mustCancel) {
+    const { frame, struck } = this;
+    if (
+      frame === null || !(frame.mustCancel || struck) ||
+      hooks.cancels(this.future)
+    ) {
       return hooks.react(this);
     }
-    const error = frame.cancellation();
+    const error = frame.mustCancel
+      ? frame.cancellation()
+      : cancelledError(struck!.message);
     frame.resume(this);
     hooks.abandon(this.future);
     this.reject(error);
@@ -84,12 +121,16 @@ export class TaskFrame implements Frame, Job {
   readonly loop: BaseEventLoop;
   readonly task: Cancelable;
   /** Calls the body; `null` once it was called or never will be. */
-  start: (() => void) | null = null;
+  start: ((frame: TaskFrame, from: unknown) => void) | null = null;
+  /** The context to call it in. */
+  from: unknown = undefined;
   /** Neighbours in the list of the loop's tasks that are not done. */
   next: TaskFrame | null = null;
   #previous: TaskFrame | null = null;
   /** The task is done; code that still runs belongs to nobody. */
   over = false;
+  /** When it was suspended last, on the loop's clock. */
+  since = NaN;
   /** The awaits it is suspended in; several under a `Promise.all`. */
   waiting: Reaction | Set<Reaction> | null = null;
   /** Calls of `cancel()` that nobody took back. */
@@ -105,7 +146,7 @@ export class TaskFrame implements Frame, Job {
   /** The signal was aborted in these very microtasks, while no library await was there to reject. */
   #signalled = false;
 
-  constructor(loop: BaseEventLoop, task: Cancelable) {
+  constructor(loop: BaseEventLoop, task: NamedCancelable) {
     this.loop = loop;
     this.task = task;
     const list = tasksOf(loop);
@@ -116,11 +157,12 @@ export class TaskFrame implements Frame, Job {
 
   /** The first step. A task that was cancelled before it never runs its body. */
   run(): boolean {
-    const start = this.start;
+    const { start, from } = this;
     if (start === null) return false;
     this.start = null;
+    this.from = undefined;
     if (this.mustCancel) this.#leave(hooks.cancel, this.cancellation());
-    else start();
+    else start(this, from);
     return true;
   }
 
@@ -149,6 +191,24 @@ export class TaskFrame implements Frame, Job {
     end(this.task, outcome);
   }
 
+  /** The name of the task. */
+  get name(): string {
+    return (this.task as NamedCancelable).getName();
+  }
+
+  /** Where the code of the task is. `foreign`: in a promise from outside of this module. */
+  get standing(): "new" | "running" | "waiting" | "foreign" | "over" {
+    if (this.over) return "over";
+    if (this.start !== null) return "new";
+    if (this.waiting !== null) return "waiting";
+    return currentFrame() === this ? "running" : "foreign";
+  }
+
+  /** Whether a request is on its way that the task's code has not seen. */
+  get undelivered(): boolean {
+    return this.#undelivered;
+  }
+
   /** Aborts with the next cancellation; another one after each. */
   get signal(): AbortSignal {
     if (this.#controller === null) {
@@ -162,14 +222,16 @@ export class TaskFrame implements Frame, Job {
     this.requests++;
     this.#undelivered = true;
     this.#message = message;
+    if (this.#error !== null) label(this.#error, message);
     if (cause !== undefined) this.cancellation().cause = cause;
     const waiting = this.waiting;
     let reached = false;
     if (waiting instanceof Reaction) {
-      reached = waiting.future.cancel(message as string);
+      reached = hooks.interrupt(waiting.future, message as string);
     } else if (waiting !== null) {
       for (const reaction of [...waiting]) {
-        reached = reaction.future.cancel(message as string) || reached;
+        if (hooks.interrupt(reaction.future, message as string)) reached = true;
+        else reaction.struck = { message };
       }
     }
     if (!reached) this.mustCancel = true;
@@ -179,10 +241,17 @@ export class TaskFrame implements Frame, Job {
   uncancel(): number {
     if (this.requests > 0) this.requests--;
     if (this.requests === 0) {
+      if (this.mustCancel) this.#spare();
       this.mustCancel = false;
       if (this.waiting === null) this.#delivered();
     }
     return this.requests;
+  }
+
+  /** Takes a request back that has met several awaits and interrupted none. */
+  #spare(): void {
+    if (!(this.waiting instanceof Set)) return;
+    for (const reaction of this.waiting) reaction.struck = null;
   }
 
   /** The error for the present request. */
@@ -192,6 +261,7 @@ export class TaskFrame implements Frame, Job {
 
   /** An await begins. A request that is still to be delivered strikes here. */
   suspend(reaction: Reaction): void {
+    this.since = loops.stamp(this.loop);
     if (this.waiting === null) this.waiting = reaction;
     else if (this.waiting instanceof Set) this.waiting.add(reaction);
     else if (this.waiting !== reaction) {
@@ -201,19 +271,21 @@ export class TaskFrame implements Frame, Job {
     if (this.#signalled) {
       this.mustCancel = false;
       this.#delivered();
-    } else if (reaction.future.cancel(this.#message as string)) {
+    } else if (hooks.interrupt(reaction.future, this.#message as string)) {
       this.mustCancel = false;
     }
   }
 
   /** An await ends. Returns the error of the request that it delivers, if one was made. */
   resume(reaction: Reaction): CancelledError | null {
-    if (this.waiting === reaction) this.waiting = null;
+    let suspended = this.waiting === reaction;
+    if (suspended) this.waiting = null;
     else if (this.waiting instanceof Set) {
-      this.waiting.delete(reaction);
+      suspended = this.waiting.delete(reaction);
       if (this.waiting.size === 0) this.waiting = null;
     }
-    if (!this.#undelivered) return null;
+    // An await of what is done already does not suspend: a request outlasts it.
+    if (!this.#undelivered || (this.mustCancel && !suspended)) return null;
     const error = this.#error;
     this.mustCancel = false;
     this.#delivered();
@@ -245,8 +317,12 @@ export class TaskFrame implements Frame, Job {
 export function cancelledError(message: unknown): CancelledError {
   if (message === undefined || message === null) return new CancelledError();
   const error = new CancelledError(String(message));
-  if (typeof message !== "string") error.message = message as string;
+  if (typeof message !== "string") label(error, message);
   return error;
+}
+
+export function label(error: CancelledError, message: unknown): void {
+  error.message = (message ?? "") as string;
 }
 
 const TASKS = Symbol("tasks");

@@ -12,10 +12,8 @@
  * It is then *woken* before it has a value, and gets the value when the code
  * that waits resumes; see `_wait.ts`.
  *
- * A task is driven by one async function, started in the context that its
- * coroutine will have and held at a gate until the loop gives the task its
- * first step. A task that is cancelled before that never passes the gate, so
- * its body is never called.
+ * A task keeps the context of whoever made it until its first step, on the
+ * loop's turn. A task that is cancelled before that never calls its body.
  *
  * @module
  */
@@ -23,19 +21,34 @@
 import { type Abortable, linkSignal, unlinkSignal } from "./_abort.ts";
 import {
   captureContext,
+  captureSlot,
   type Context,
   currentSlot,
+  runFrom,
   runInSlot,
 } from "./_context.ts";
-import { type Duration, toSeconds } from "./_duration.ts";
-import { cancelledError, hooks, Reaction, TaskFrame } from "./_frame.ts";
+import type { Duration } from "./_duration.ts";
+import { stackOf, WatchedFrame, watchFutures } from "./_debug.ts";
+import {
+  cancelledError,
+  type Described,
+  hooks,
+  label,
+  Reaction,
+  TaskFrame,
+  tasksOf,
+} from "./_frame.ts";
 import {
   BaseEventLoop,
   currentFrame,
-  deferred,
+  type Frame,
   internals as loops,
   type Job,
 } from "./_loop.ts";
+import { framesOf, rememberMaking } from "./_place.ts";
+import { lineOf } from "./_text.ts";
+import type { LoopHandle } from "./_thread_calls.ts";
+import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
 import { UnseenError } from "./_unseen.ts";
 import {
   CancelledError,
@@ -58,6 +71,8 @@ const ERROR = 3;
 const CANCELLED = 4;
 /** Has its value, and gives it on the next turn of the loop only. */
 const YIELD = 5;
+/** Where a future stands, for people. */
+const STATES = ["pending", "pending", "done", "failed", "cancelled", "done"];
 
 /** Answer of {@linkcode Turn.take}: there is nothing to take after all, wait again. */
 export const AGAIN: unique symbol = Symbol("again");
@@ -67,16 +82,13 @@ export const AGAIN: unique symbol = Symbol("again");
 export type AnyFuture = Future<any>;
 
 /** What stands behind a future that waits for something of this module. */
-export interface Waitable {
+export interface Waitable extends Described {
   /** The future was woken and its code resumes: gives what it waited for, or {@linkcode AGAIN}. */
-  take(future: AnyFuture): unknown;
+  take(future: AnyFuture, by: Frame | null): unknown;
   /** The future was woken, but its code is cancelled: passes the turn on. */
   pass(future: AnyFuture): void;
   /** The future ended before it was woken. */
   drop(future: AnyFuture): void;
-  /** What is waited for, in a few words. */
-  describe?(): string;
-  /** The futures that are waited for. */
   readonly awaits?: readonly AnyFuture[];
 }
 
@@ -139,7 +151,14 @@ export interface FutureInternals {
   settle(future: AnyFuture, value: unknown): void;
   fail(future: AnyFuture, error: unknown): void;
   cancel(future: AnyFuture, message: unknown): void;
-  wake(future: AnyFuture): boolean;
+  /** Its turn has come; resumes who waits, on that loop. `false` if nobody is there. */
+  wake(future: AnyFuture, loop: EventLoop): boolean;
+  /** As `await` does, for the task that is running. */
+  await(
+    future: AnyFuture,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void;
   subscribe(future: AnyFuture, job: Job): void;
   unsubscribe(future: AnyFuture, job: Job): void;
   /** Takes the turn of a woken future for `job`; `false` if it has to wait again. */
@@ -150,6 +169,8 @@ export interface FutureInternals {
   attach(future: AnyFuture, behind: Waitable): void;
   pending(future: AnyFuture): boolean;
   failed(future: AnyFuture): boolean;
+  /** The error of a failed future; looking so is not looking at it. */
+  error(future: AnyFuture): unknown;
   behind(future: AnyFuture): Waitable | null;
 }
 
@@ -218,7 +239,8 @@ export class Future<T> implements Promise<T> {
       settle: (future, value) => future.#end(RESULT, value),
       fail: (future, error) => future.#fail(error),
       cancel: (future, message) => future.#end(CANCELLED, message),
-      wake: (future) => future.#wake(),
+      wake: (future, loop) => future.#wake(loop),
+      await: (future, resolve, reject) => future.#await(resolve, reject),
       subscribe: (future, job) => future.#subscribe(job),
       unsubscribe: (future, job) => void future.#remove((it) => it === job),
       claim: (future, job) => future.#claim(job),
@@ -229,14 +251,27 @@ export class Future<T> implements Promise<T> {
       },
       attach: (future, behind) => future.#behind = behind,
       failed: (future) => future.#state === ERROR,
+      error: (future) => future.#state === ERROR ? future.#value : null,
       pending: (future) => future.#state === PENDING,
       behind: (future) => future.#behind,
     };
-    hooks.react = (reaction) => (reaction.future as AnyFuture).#react(reaction);
+    watchFutures(Future.prototype, futures);
+    hooks.react = (reaction) =>
+      (reaction.future as AnyFuture).#resume(reaction);
+    hooks.interrupt = (future, message) =>
+      (future as AnyFuture).#state !== WOKEN && future.cancel(message);
+    hooks.cancels = (future) => (future as AnyFuture).#cancels();
     hooks.abandon = (future) => (future as AnyFuture).#abandon();
     hooks.settle = (future, value) => (future as AnyFuture).#end(RESULT, value);
     hooks.fail = (future, error) => (future as AnyFuture).#fail(error);
     hooks.cancel = (future, why) => (future as AnyFuture).#end(CANCELLED, why);
+    hooks.about = (future) => {
+      const it = future as AnyFuture;
+      const kind = it[Symbol.toStringTag];
+      const state = STATES[it.#state];
+      const waits = it.#state === PENDING;
+      return { kind, state, waits, value: it.#value, behind: it.#behind };
+    };
   }
 
   /** The loop the future belongs to. */
@@ -246,7 +281,7 @@ export class Future<T> implements Promise<T> {
 
   /** Whether it has a result or an error or was cancelled. */
   done(): boolean {
-    return this.#state !== PENDING;
+    return this.#state > WOKEN;
   }
 
   /** Whether it was cancelled. */
@@ -276,8 +311,7 @@ export class Future<T> implements Promise<T> {
    * @throws {CancelledError} If it was cancelled.
    */
   exception(): unknown {
-    if (this.#state === WOKEN) this.#take();
-    if (this.#state === PENDING) {
+    if (this.#state <= WOKEN) {
       throw new InvalidStateError("The result is not there yet");
     }
     if (this.#state === CANCELLED) throw this.#cancellation();
@@ -316,8 +350,9 @@ export class Future<T> implements Promise<T> {
    */
   cancel(message?: string): boolean {
     this.#seen();
-    if (this.#state !== PENDING) return false;
-    this.#end(CANCELLED, message);
+    if (this.#state > WOKEN) return false;
+    if (this.#state === WOKEN) this.#passOn(message);
+    else this.#end(CANCELLED, message);
     return true;
   }
 
@@ -374,10 +409,14 @@ export class Future<T> implements Promise<T> {
       this.#await(onFulfilled, onRejected);
       return discarded;
     }
-    const native = new Promise<T>((resolve, reject) => {
-      this.#react(new Reaction(this, null, resolve, reject));
-    });
-    return new Derived<R | S>(this, native.then(onFulfilled, onRejected));
+    // The handlers come first: a rejection that is handled late costs the host dearly.
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const derived = new Derived<R | S>(
+      this,
+      promise.then(onFulfilled, onRejected),
+    );
+    this.#react(new Reaction(this, null, resolve, reject));
+    return derived;
   }
 
   /**
@@ -418,6 +457,11 @@ export class Future<T> implements Promise<T> {
     return "Future";
   }
 
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return lineOf(this);
+  }
+
   #mustBePending(action: string): void {
     if (this.#state === PENDING) return;
     throw new InvalidStateError(`Cannot ${action}: the future is done already`);
@@ -443,13 +487,16 @@ export class Future<T> implements Promise<T> {
     this.#react(new Reaction(this, frame ?? null, resolve, reject));
   }
 
+  /** An `await` has its turn. */
+  #resume(reaction: Reaction): boolean {
+    if (this.#state === WOKEN) this.#take(reaction.frame);
+    return this.#react(reaction);
+  }
+
   /** Settles an `await` now, or has it wait. */
   #react(reaction: Reaction): boolean {
-    if (this.#state === WOKEN) this.#take();
-    if (
-      this.#state === PENDING || (this.#state === YIELD && !reaction.queued)
-    ) {
-      if (this.#state === PENDING) this.#add(reaction);
+    if (this.#state <= WOKEN || (this.#state === YIELD && !reaction.queued)) {
+      if (this.#state <= WOKEN) this.#add(reaction);
       else {
         reaction.queued = true;
         loops.push(this.#loop, reaction);
@@ -463,6 +510,9 @@ export class Future<T> implements Promise<T> {
       reaction.reject(this.#value);
     } else if (this.#state === CANCELLED) {
       reaction.reject(this.#cancellation(requested));
+    } else if (reaction.frame !== null && isThenable(this.#value)) {
+      // The host goes on to await the value in the context of this call.
+      runInSlot(reaction.frame, reaction.resolve, this.#value as never);
     } else {
       reaction.resolve(this.#value as never);
     }
@@ -470,7 +520,7 @@ export class Future<T> implements Promise<T> {
   }
 
   #subscribe(job: Job): void {
-    if (this.#state === PENDING) this.#add(job);
+    if (this.#state <= WOKEN) this.#add(job);
     else loops.push(this.#loop, job);
   }
 
@@ -498,25 +548,39 @@ export class Future<T> implements Promise<T> {
     if (behind !== null) behind.drop(this);
   }
 
-  #notify(): void {
+  #notify(loop = this.#loop): void {
     const jobs = this.#jobs;
     if (jobs === null) return;
     this.#jobs = null;
-    if (!Array.isArray(jobs)) return loops.push(this.#loop, jobs);
-    for (const job of jobs) loops.push(this.#loop, job);
+    if (!Array.isArray(jobs)) return loops.push(loop, jobs);
+    for (const job of jobs) loops.push(loop, job);
   }
 
-  #wake(): boolean {
+  #wake(loop: EventLoop): boolean {
     if (this.#state !== PENDING) return false;
+    if (loop.isClosed()) {
+      this.#behind = null;
+      return false;
+    }
     this.#state = WOKEN;
-    this.#notify();
+    if (this.#jobs !== null) this.#notify(loop);
+    else loops.push(loop, { run: () => this.#runFirst() });
     return true;
   }
 
+  /** It was woken when nobody awaited it: gives the turn to who does now, or takes it. */
+  #runFirst(): boolean {
+    const [first, ...rest] = this.#jobs === null ? [] : [this.#jobs].flat();
+    this.#jobs = rest.length > 0 ? rest : null;
+    if (first !== undefined) return first.run();
+    if (this.#state === WOKEN) this.#take();
+    return false;
+  }
+
   /** Gets what a woken future waited for; it may be pending again afterwards. */
-  #take(): void {
+  #take(by: Frame | null = null): void {
     try {
-      const value = this.#behind!.take(this);
+      const value = this.#behind!.take(this, by);
       if (value === AGAIN) {
         this.#state = PENDING;
         return;
@@ -524,6 +588,7 @@ export class Future<T> implements Promise<T> {
       this.#state = RESULT;
       this.#value = value;
       this.#tie?.cut();
+      this.#notify();
     } catch (error) {
       this.#fail(error);
     }
@@ -531,7 +596,7 @@ export class Future<T> implements Promise<T> {
 
   #claim(job: Job): boolean {
     if (this.#state === WOKEN) this.#take();
-    if (this.#state !== PENDING) return true;
+    if (this.#state > WOKEN) return true;
     this.#add(job);
     return false;
   }
@@ -541,11 +606,18 @@ export class Future<T> implements Promise<T> {
     this.#seen();
   }
 
-  #passOn(): void {
+  #passOn(message?: string): void {
     if (this.#state !== WOKEN) return;
     this.#state = CANCELLED;
+    this.#value = message;
     this.#tie?.cut();
+    this.#notify();
     this.#behind!.pass(this);
+  }
+
+  #cancels(): boolean {
+    return this.#state === CANCELLED ||
+      (this.#state === ERROR && this.#value instanceof CancelledError);
   }
 
   /** The task that awaited it was cancelled in the very moment it was done. */
@@ -568,6 +640,7 @@ export class Future<T> implements Promise<T> {
 
   /** Has the error reported if nobody ever looks at it. */
   #watch(): void {
+    if (this.#tie?.explains(this.#value)) return;
     this.#unseen ??= new UnseenError(this, this.#loop, this.#value);
   }
 
@@ -584,7 +657,9 @@ export class Future<T> implements Promise<T> {
   #cancellation(requested: CancelledError | null = null): CancelledError {
     const value = this.#value;
     if (!(value instanceof CancelledError)) {
-      return requested ?? cancelledError(value);
+      if (requested === null) return cancelledError(value);
+      label(requested, value);
+      return requested;
     }
     this.#value = value.message;
     return value;
@@ -592,14 +667,23 @@ export class Future<T> implements Promise<T> {
 }
 
 /** What `then` gives: ends as the callbacks do, and hands a cancellation on. */
-class Derived<T> extends Future<T> {
+class Derived<T> extends Future<T> implements Waitable {
   readonly #source: AnyFuture;
 
   constructor(source: AnyFuture, native: Promise<T>) {
     super({ loop: source.getLoop() });
     this.#source = source;
+    futures.attach(this, this);
     adopt(this, native);
   }
+
+  get awaits(): readonly AnyFuture[] {
+    return [this.#source];
+  }
+
+  take(): void {}
+  pass(): void {}
+  drop(): void {}
 
   override cancel(message?: string): boolean {
     return this.#source.cancel(message) || super.cancel(message);
@@ -620,13 +704,21 @@ class SignalTie implements Abortable {
   cut(): void {
     unlinkSignal(this.#signal, this);
   }
+
+  /** Whether an error is what whoever aborted has said: no news to report. */
+  explains(error: unknown): boolean {
+    return this.#signal.aborted && this.#signal.reason === error;
+  }
 }
 
 /** A function to call once a future is done, in its own context. */
 class DoneCallback implements Job {
   readonly fn: (future: AnyFuture) => unknown;
   readonly #future: AnyFuture;
-  readonly #start: () => void;
+  /** The context that was asked for. */
+  readonly #context: Context | undefined;
+  /** The context of whoever added the callback. */
+  readonly #own = captureSlot();
 
   constructor(
     future: AnyFuture,
@@ -635,15 +727,15 @@ class DoneCallback implements Job {
   ) {
     this.fn = fn;
     this.#future = future;
-    const call = () => {
-      runInSlot(loops.frame(future.getLoop()), DoneCallback.#call, this);
-    };
-    this.#start = context ? () => context(call) : deferred(call);
+    this.#context = context;
   }
 
   run(): boolean {
     if (!futures.claim(this.#future, this)) return false;
-    this.#start();
+    const frame = loops.frame(this.#future.getLoop());
+    const call = DoneCallback.#call;
+    if (this.#context) this.#context(() => runInSlot(frame, call, this));
+    else runFrom(this.#own, frame, call, this);
     return true;
   }
 
@@ -718,7 +810,9 @@ export class Task<T> extends Future<T> {
       ? ++tasksMade
       : String(options.name);
     this.#context = options.context ?? null;
-    this.#frame = new TaskFrame(loop, this);
+    this.#frame = loop.getDebug()
+      ? new WatchedFrame(loop, this)
+      : new TaskFrame(loop, this);
     if (options.signal) this.#follow(options.signal);
     if (options.eagerStart) this.#startNow();
     else this.#startSoon();
@@ -726,6 +820,7 @@ export class Task<T> extends Future<T> {
 
   static {
     frameOf = (task) => task.#frame;
+    hooks.frameOf = (future) => future instanceof Task ? future.#frame : null;
   }
 
   /**
@@ -790,6 +885,37 @@ export class Task<T> extends Future<T> {
   }
 
   /**
+   * Where the task is suspended or, if it has failed, where its error came
+   * from. A suspended task knows that in debug mode only.
+   *
+   * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.get_stack}.
+   *
+   * @param options How many lines at most: the newest of a suspended task, the oldest of an error.
+   * @returns Lines such as `"main (file:///app.ts:7:3)"`, the oldest call first; none where nothing is known.
+   */
+  getStack(options: StackOptions = {}): string[] {
+    const { limit = Infinity } = options;
+    if (!this.done()) return stackOf(this.#frame).slice(0, limit).reverse();
+    if (!futures.failed(this)) return [];
+    return framesOf(futures.error(this)).reverse().slice(0, limit);
+  }
+
+  /**
+   * Writes {@linkcode Task.getStack} to the standard error stream.
+   *
+   * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.print_stack}.
+   *
+   * @param options How many lines at most.
+   */
+  printStack(options: StackOptions = {}): void {
+    const lines = this.getStack(options).map((line) => `\n  at ${line}`);
+    const title = lines.length === 0
+      ? `No stack for ${lineOf(this)}`
+      : `Stack for ${lineOf(this)} (most recent call last):`;
+    console.error(title + lines.join(""));
+  }
+
+  /**
    * Refused: the result of a task is what its coroutine returns.
    *
    * @param _value Ignored.
@@ -822,50 +948,40 @@ export class Task<T> extends Future<T> {
     futures.subscribe(this, { run: () => (tie.cut(), false) });
   }
 
-  /** Enters the context and waits at the gate for the loop's turn. */
+  /** Has the body called on the loop's turn, in the context that is asked for or the present one. */
   #startSoon(): void {
-    const context = this.#context;
     const frame = this.#frame;
-    if (context === null) runInSlot(frame, holdAtGate, frame);
-    else frame.start = () => context(() => runInSlot(frame, driveNow, frame));
+    frame.start = this.#context === null ? driveFrom : driveIn;
+    frame.from = this.#context ?? captureSlot();
     loops.push(frame.loop, frame);
   }
 
   #startNow(): void {
     const frame = this.#frame;
-    if (this.#context === null) runInSlot(frame, driveNow, frame);
-    else this.#context(() => runInSlot(frame, driveNow, frame));
+    if (this.#context === null) runInSlot(frame, drive, frame);
+    else this.#context(() => runInSlot(frame, drive, frame));
   }
 }
 
-/** Runs a body from the loop's first turn for it to its end. */
-async function holdAtGate(frame: TaskFrame): Promise<void> {
-  await new Promise<void>((open) => frame.start = open);
+/** Starts a body in the context of whoever made the task. */
+function driveFrom(frame: TaskFrame, from: unknown): void {
+  runFrom(from, frame, drive, frame);
+}
+
+/** Starts a body in a context that was given for it. */
+function driveIn(frame: TaskFrame, from: unknown): void {
+  (from as Context)(() => runInSlot(frame, drive, frame));
+}
+
+/** Runs a body from its beginning; one that returns no promise is done at once. */
+function drive(frame: TaskFrame): void {
   try {
     const value = callBody(frame);
-    frame.finish(isThenable(value) ? await value : value);
-  } catch (error) {
-    frame.fail(error);
-  }
-}
-
-/** Calls the body at once; one that returns no promise is done at once. */
-function driveNow(frame: TaskFrame): void {
-  try {
-    const value = callBody(frame);
-    if (isThenable(value)) void finishLater(frame, value);
-    else frame.finish(value);
-  } catch (error) {
-    frame.fail(error);
-  }
-}
-
-async function finishLater(
-  frame: TaskFrame,
-  value: PromiseLike<unknown>,
-): Promise<void> {
-  try {
-    frame.finish(await value);
+    if (!isThenable(value)) return frame.finish(value);
+    const finish = (value: unknown) => frame.finish(value);
+    const fail = (error: unknown) => frame.fail(error);
+    if (value instanceof Future) futures.await(value, finish, fail);
+    else value.then(finish, fail);
   } catch (error) {
     frame.fail(error);
   }
@@ -916,7 +1032,6 @@ export type TaskFactory = <T>(
  */
 export class EventLoop extends BaseEventLoop {
   #taskFactory: TaskFactory | null = null;
-  #executor: { shutdown(seconds: number): Promise<void> } | null = null;
 
   /**
    * Makes a pending future of this loop.
@@ -925,7 +1040,9 @@ export class EventLoop extends BaseEventLoop {
    * @returns The future.
    */
   createFuture<T = unknown>(): Future<T> {
-    return new Future<T>({ loop: this });
+    const future = new Future<T>({ loop: this });
+    if (this.getDebug()) rememberMaking(future);
+    return future;
   }
 
   /**
@@ -962,19 +1079,112 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Waits until the worker threads of this loop have ended.
+   * Runs a function in a thread of this loop, as `toThread` does.
    *
-   * @param timeout How long at most, 300 seconds by default. Then they are ended, with a warning.
+   * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.run_in_executor}.
+   *
+   * @typeParam F The function.
+   * @param fn The function, or the module it is exported from and its name.
+   * @param args Its arguments.
+   * @returns What it returns; if that is a promise, its value.
+   */
+  runInExecutor<F extends AnyFunction>(
+    fn: F | ModuleFunction,
+    ...args: Parameters<F>
+  ): Promise<Awaited<ReturnType<F>>>;
+  /**
+   * The same, with asyncio's place for an executor. There is only the default one.
+   *
+   * @typeParam F The function.
+   * @param executor `null`, for the default executor.
+   * @param fn The function, or the module it is exported from and its name.
+   * @param args Its arguments.
+   * @returns What it returns; if that is a promise, its value.
+   */
+  runInExecutor<F extends AnyFunction>(
+    executor: null,
+    fn: F | ModuleFunction,
+    ...args: Parameters<F>
+  ): Promise<Awaited<ReturnType<F>>>;
+  runInExecutor(...call: unknown[]): Promise<unknown> {
+    const [fn, ...args] = call[0] === null ? call.slice(1) : call;
+    return threads.call(this, fn, args);
+  }
+
+  /**
+   * Waits until the calls in threads of this loop are done and the threads
+   * have ended. More calls are refused from now on.
+   *
+   * @param timeout How long at most, 300 seconds by default. Then there is a warning, calls under way fail, and their threads are left to themselves.
    */
   async shutdownDefaultExecutor(timeout: Duration = 300): Promise<void> {
-    await this.#executor?.shutdown(toSeconds(timeout, "timeout"));
+    await threads.shutdown(this, timeout);
+  }
+
+  /**
+   * Lets other threads call functions on this loop, by `runCoroutineThreadsafe`
+   * with their names. Each call runs as a task. A name that was used before
+   * stands for the new function.
+   *
+   * @param functions The functions, by name. They may be `async`.
+   * @throws {TypeError} If one is no function; then none is published.
+   */
+  expose(functions: Record<string, AnyFunction>): void {
+    threads.expose(this, functions);
+  }
+
+  /**
+   * What stands for this loop in other threads: an argument for `toThread`,
+   * or something to post to a worker of one's own.
+   *
+   * @returns The handle, the same one every time. It can be cloned.
+   */
+  handle(): LoopHandle {
+    return threads.handle(this);
+  }
+
+  /**
+   * Ends the loop: what is ready or timed is dropped, and calls from other
+   * threads fail.
+   *
+   * @throws {RuntimeError} If it is running.
+   */
+  override close(): void {
+    super.close();
+    threads.close?.(this);
   }
 
   /** The task factory that was set, `null` for plain tasks. */
   getTaskFactory(): TaskFactory | null {
     return this.#taskFactory;
   }
+
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    let tasks = 0;
+    for (let it = tasksOf(this).first; it !== null; it = it.next) tasks++;
+    const state = this.isClosed()
+      ? "closed"
+      : this.isRunning()
+      ? "running"
+      : "idle";
+    const debug = this.getDebug() ? ", debug mode" : "";
+    return `<${this.constructor.name} ${state}, ${tasks} tasks${debug}>`;
+  }
 }
+
+/** What threads do for a loop. */
+export interface ThreadHooks {
+  call(loop: EventLoop, fn: unknown, args: unknown[]): Promise<unknown>;
+  expose(loop: EventLoop, functions: Record<string, AnyFunction>): void;
+  handle(loop: EventLoop): LoopHandle;
+  shutdown(loop: EventLoop, timeout: Duration): Promise<void>;
+  /** Only there once `_threads.ts` is. */
+  close?(loop: EventLoop): void;
+}
+
+/** `_threads.ts` fills it in. */
+export const threads = {} as ThreadHooks;
 
 let defaultLoop: EventLoop | undefined;
 
@@ -1048,22 +1258,6 @@ function isErrorClass(value: unknown): value is new () => Error {
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null &&
     typeof (value as { then?: unknown }).then === "function";
-}
-
-/** What a task is suspended in, for people; `null` if in nothing of this module. */
-export function waitedFor(task: Task<unknown>): string | null {
-  const { waiting } = frameOf(task);
-  if (waiting === null) return null;
-  const reactions = waiting instanceof Reaction ? [waiting] : [...waiting];
-  return reactions.map(({ future }) => nameOf(future as AnyFuture)).join(", ");
-}
-
-function nameOf(future: AnyFuture): string {
-  if (future instanceof Task) return `the task ${future.getName()}`;
-  const behind = futures.behind(future);
-  if (behind?.describe) return behind.describe();
-  if (behind?.awaits) return behind.awaits.map(nameOf).join(", ");
-  return "a future";
 }
 
 /** A value for an error message. */

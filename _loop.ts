@@ -28,7 +28,7 @@
 import { nextTick } from "node:process";
 import { setImmediate } from "node:timers";
 import { BinaryHeap, Deque } from "./_collections.ts";
-import { currentSlot, runInSlot } from "./_context.ts";
+import { captureSlot, currentSlot, runFrom } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -36,6 +36,8 @@ import { RuntimeError } from "./exceptions.ts";
 export interface Job {
   /** Returns whether user code was resumed, so that microtasks must run dry. */
   run(): boolean;
+  /** What it is, for a report. */
+  describe?(): string;
 }
 
 /** A job for a moment of the loop's clock. */
@@ -110,16 +112,43 @@ const DEAD_ALARMS = 100;
 
 const settled = Promise.resolve();
 
+/** What debug mode does beyond a loop; `_debug.ts` fills it in. */
+export interface DebugSwitches {
+  /** One loop more, or one less, is in debug mode. */
+  debug(on: boolean): void;
+  /** A job and what it resumed took longer than it may. */
+  slow(loop: BaseEventLoop, job: Job, seconds: number): void;
+  /** Throws if the running code belongs to another loop. */
+  checkCaller(loop: BaseEventLoop): void;
+}
+
+export const switches: DebugSwitches = {
+  debug() {},
+  slow() {},
+  checkCaller() {},
+};
+
 /** The inside of a loop, for the other files of this module. */
 export interface LoopInternals {
   push(loop: BaseEventLoop, job: Job): void;
+  /**
+   * For what the host brings, such as bytes: the loop takes its turn as soon
+   * as the host's microtasks have run dry, and not a round of the host later.
+   */
+  hurry(loop: BaseEventLoop): void;
+  /** Whether a turn is under way or on its way. */
+  awake(loop: BaseEventLoop): boolean;
   addAlarm(loop: BaseEventLoop, alarm: Alarm): void;
   dropAlarm(loop: BaseEventLoop, alarm: Alarm): void;
   setRunning(loop: BaseEventLoop, running: boolean): void;
+  /** For a job of the loop: calls back when the batch that it is in has run. */
+  afterBatch(loop: BaseEventLoop, call: () => void): void;
   /** The frame of the loop's callbacks. */
   frame(loop: BaseEventLoop): Frame;
   /** What higher floors keep for as long as the loop, each under its own key. */
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
+  /** The time, within a host turn as read first. */
+  stamp(loop: BaseEventLoop): number;
 }
 
 export let internals: LoopInternals;
@@ -147,6 +176,8 @@ export class BaseEventLoop {
   #awake = false;
   /** Jobs that may still run in this host turn; a batch is never cut. */
   #allowance = 0;
+  /** Called, in this order, when the present batch has run. */
+  #atBatchEnd: (() => void)[] = [];
   readonly #alarms = new BinaryHeap<Alarm>(isBefore);
   #order = 0;
   /** Alarms in the heap that will do nothing. */
@@ -154,6 +185,10 @@ export class BaseEventLoop {
   #running = false;
   #closed = false;
   #debug = false;
+  /** The job that runs with its microtasks, in debug mode, and since when. */
+  #watched: { job: Job; since: number } | null = null;
+  /** The time as read first in this host turn, 0 if not yet or between turns. */
+  #stamp = 0;
   #exceptionHandler: ExceptionHandler | null = null;
   readonly #extras = new Map<unknown, unknown>();
   readonly #frame: Frame = { loop: this, task: null };
@@ -165,16 +200,22 @@ export class BaseEventLoop {
    */
   constructor(host: LoopHost = realHost()) {
     this.#host = host;
+    if (debugByDefault()) this.setDebug(true);
   }
 
   static {
     internals = {
       push: (loop, job) => loop.#push(job),
+      hurry: (loop) => loop.#hurry(),
+      awake: (loop) => loop.#awake,
       addAlarm: (loop, alarm) => loop.#addAlarm(alarm),
       dropAlarm: (loop, alarm) => loop.#dropAlarm(alarm),
       setRunning: (loop, running) => loop.#running = running,
+      afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
       frame: (loop) => loop.#frame,
       extras: (loop) => loop.#extras,
+      stamp: (loop) =>
+        loop.#awake ? loop.#stamp ||= loop.#host.now() : loop.#host.now(),
     };
   }
 
@@ -206,6 +247,7 @@ export class BaseEventLoop {
     if (this.#running) {
       throw new RuntimeError("Cannot close a loop that is running");
     }
+    if (this.#debug && !this.#closed) switches.debug(false);
     this.#closed = true;
     this.#ready.clear();
     this.#alarms.clear();
@@ -219,12 +261,23 @@ export class BaseEventLoop {
   }
 
   /**
-   * Switches debug mode.
+   * Switches debug mode, for the tasks that are made from now on.
+   *
+   * In debug mode tasks remember where they were made and where they wait,
+   * and the exception handler hears of callbacks and steps that take longer
+   * than {@linkcode BaseEventLoop.slowCallbackDuration}, of tasks that were
+   * cancelled and went on, and of tasks that were cancelled and sit in a
+   * promise that nothing can interrupt.
+   *
+   * It is on from the start where the environment variable `ASYNCIO_DEBUG` is
+   * set, if reading that is permitted.
    *
    * @param enabled Whether it is to be on.
    */
   setDebug(enabled: boolean): void {
+    const before = this.#debug;
     this.#debug = Boolean(enabled);
+    if (before !== this.#debug && !this.#closed) switches.debug(this.#debug);
   }
 
   /**
@@ -241,9 +294,8 @@ export class BaseEventLoop {
     fn: (...args: A) => unknown,
     ...args: A
   ): Handle {
-    const job = this.#callback(this.#host.now(), fn, args);
-    this.#push(job);
-    return job;
+    if (this.#debug) switches.checkCaller(this);
+    return this.#soon(fn, args);
   }
 
   /**
@@ -259,7 +311,7 @@ export class BaseEventLoop {
     fn: (...args: A) => unknown,
     ...args: A
   ): Handle {
-    return this.callSoon(fn, ...args);
+    return this.#soon(fn, args);
   }
 
   /**
@@ -293,6 +345,7 @@ export class BaseEventLoop {
     fn: (...args: A) => unknown,
     ...args: A
   ): TimerHandle {
+    if (this.#debug) switches.checkCaller(this);
     const job = this.#callback(toSeconds(when, "time"), fn, args);
     this.#addAlarm(job);
     return job;
@@ -357,6 +410,12 @@ export class BaseEventLoop {
     console.error(...lines);
   }
 
+  #soon<A extends unknown[]>(fn: (...args: A) => unknown, args: A): Handle {
+    const job = this.#callback(this.#host.now(), fn, args);
+    this.#push(job);
+    return job;
+  }
+
   #callback(
     when: number,
     // deno-lint-ignore no-explicit-any
@@ -397,13 +456,23 @@ export class BaseEventLoop {
 
   #wake(): void {
     this.#awake = true;
+    this.#stamp = 0;
     this.#host.forget();
     this.#host.soon(this.#turn);
+  }
+
+  #hurry(): void {
+    if (this.#awake || this.#closed) return;
+    this.#awake = true;
+    this.#stamp = 0;
+    this.#host.forget();
+    nextTick(this.#turn);
   }
 
   /** A turn of the host begins. */
   readonly #turn = (): void => {
     this.#awake = true;
+    this.#stamp = 0;
     this.#allowance = TURN_JOBS;
     this.#nextBatch();
     this.#work();
@@ -431,14 +500,17 @@ export class BaseEventLoop {
 
   /** Runs jobs until one resumed user code, then goes on behind its microtasks. */
   readonly #work = (): void => {
+    if (this.#watched !== null) this.#endWatch();
     for (;;) {
       while (this.#batch > 0) {
         this.#batch--;
-        if ((this.#ready.shift() as Job).run()) {
+        const job = this.#ready.shift() as Job;
+        if (this.#debug ? this.#watch(job) : job.run()) {
           settled.then(this.#afterMicrotasks);
           return;
         }
       }
+      if (this.#atBatchEnd.length > 0) return this.#endBatch();
       if (this.#ready.length === 0) return this.#rest();
       if (this.#allowance <= 0) return this.#host.soon(this.#turn);
       this.#nextBatch();
@@ -446,6 +518,28 @@ export class BaseEventLoop {
   };
 
   readonly #afterMicrotasks = (): void => nextTick(this.#work);
+
+  /** Runs a job and measures it, up to the end of its microtasks. */
+  #watch(job: Job): boolean {
+    this.#watched = { job, since: performance.now() };
+    const resumed = job.run();
+    if (!resumed) this.#endWatch();
+    return resumed;
+  }
+
+  #endWatch(): void {
+    const { job, since } = this.#watched!;
+    this.#watched = null;
+    const seconds = (performance.now() - since) / 1000;
+    if (seconds >= this.slowCallbackDuration) switches.slow(this, job, seconds);
+  }
+
+  #endBatch(): void {
+    const calls = this.#atBatchEnd;
+    this.#atBatchEnd = [];
+    for (const call of calls) call();
+    settled.then(this.#afterMicrotasks);
+  }
 
   /** Nothing is ready: waits for the first alarm, or for nothing. */
   #rest(): void {
@@ -468,8 +562,8 @@ class Callback implements Alarm, TimerHandle {
   readonly #fn: (...args: unknown[]) => unknown;
   /** `null` once taken back. */
   #args: unknown[] | null;
-  /** Settles a promise whose reaction makes the call: reactions keep their context. */
-  readonly #start: () => void;
+  readonly #frame: Frame;
+  readonly #context = captureSlot();
   order = 0;
   dead = false;
 
@@ -484,7 +578,7 @@ class Callback implements Alarm, TimerHandle {
     this.due = when;
     this.#fn = fn;
     this.#args = args;
-    this.#start = deferred(() => runInSlot(frame, Callback.#call, this));
+    this.#frame = frame;
   }
 
   when(): number {
@@ -500,9 +594,28 @@ class Callback implements Alarm, TimerHandle {
     return this.#args === null;
   }
 
+  describe(): string {
+    return `Callback ${this.#name}`;
+  }
+
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    const left = this.due - this.#loop.time();
+    const state = this.cancelled()
+      ? ", cancelled"
+      : left > 0
+      ? `, due in ${left.toFixed(1)} s`
+      : "";
+    return `<Handle ${this.#name}${state}>`;
+  }
+
+  get #name(): string {
+    return this.#fn.name || "(anonymous)";
+  }
+
   run(): boolean {
     if (this.#args === null) return false;
-    this.#start();
+    runFrom(this.#context, this.#frame, Callback.#call, this);
     return true;
   }
 
@@ -511,7 +624,7 @@ class Callback implements Alarm, TimerHandle {
       self.#fn(...self.#args ?? []);
     } catch (exception) {
       self.#loop.callExceptionHandler({
-        message: `Error in callback ${self.#fn.name || "(anonymous)"}`,
+        message: `Error in callback ${self.#name}`,
         exception,
         handle: self,
       });
@@ -524,9 +637,24 @@ export function currentFrame(): Frame | undefined {
   return currentSlot() as Frame | undefined;
 }
 
+/** What a runner calls and awaits before it closes the loop, once its tasks have ended. */
+export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
+  const extras = internals.extras(loop);
+  let closers = extras.get(closersOf) as Set<() => unknown> | undefined;
+  if (closers === undefined) extras.set(closersOf, closers = new Set());
+  return closers;
+}
+
 /** Calls a function on a fresh turn of the host. */
 export function hostTurn(fn: () => void): void {
   setImmediate(fn);
+}
+
+/** Calls a function after a real time, if the process is still there. Returns what prevents that. */
+export function idleTimer(seconds: number, fn: () => void): () => void {
+  const timer = setTimeout(fn, Math.min(seconds * 1000, LONGEST_TIMEOUT));
+  Deno.unrefTimer(timer as unknown as number);
+  return () => clearTimeout(timer);
 }
 
 /** Calls a function once the microtasks have run dry. */
@@ -534,16 +662,15 @@ export function afterMicrotasks(fn: () => void): void {
   nextTick(fn);
 }
 
-/**
- * Prepares a call that keeps the present context: the reaction of a promise
- * does, at a fraction of the cost of a snapshot.
- *
- * @returns Makes the call, in a microtask.
- */
-export function deferred(fn: () => void): () => void {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  promise.then(fn);
-  return resolve;
+let debugWanted: boolean | undefined;
+
+/** Whether the environment asks for debug mode, as far as it may be read without a prompt. */
+function debugByDefault(): boolean {
+  if (debugWanted !== undefined) return debugWanted;
+  const variable = "ASYNCIO_DEBUG";
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  const value = state === "granted" ? Deno.env.get(variable) : undefined;
+  return debugWanted = value !== undefined && value !== "" && value !== "0";
 }
 
 function isBefore(a: Alarm, b: Alarm): boolean {

@@ -6,18 +6,20 @@
  */
 
 import { linkSignal, unlinkSignal } from "./_abort.ts";
+import { reportSwallowed } from "./_debug.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
   type Coroutine,
   describe,
+  frameOf,
   type Future,
   futures,
   getEventLoop,
   type Task,
   type TaskOptions,
-  waitedFor,
 } from "./_future.ts";
-import { currentTask, Deadline, onceDone } from "./_task.ts";
+import { currentTask, Deadline, onceDone, Several } from "./_task.ts";
+import { chainOf, span } from "./_text.ts";
 import {
   CancelledError,
   ExceptionGroup,
@@ -99,6 +101,15 @@ export class Timeout {
     return this.#state === "expiring" || this.#state === "expired";
   }
 
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    const loop = this.#task?.getLoop();
+    const due = this.#state !== "active" || this.#when === null
+      ? ""
+      : `, due in ${span(Math.max(0, this.#when - loop!.time()))}`;
+    return `<Timeout ${this.#state}${due}>`;
+  }
+
   #enter(): void {
     if (this.#state !== "created") {
       throw new RuntimeError("A timeout can be entered only once");
@@ -114,7 +125,7 @@ export class Timeout {
 
   #strike(): void {
     this.#state = "expiring";
-    this.#waitedFor = waitedFor(this.#task!);
+    this.#waitedFor = chainOf(frameOf(this.#task!));
     this.#task!.cancel();
   }
 
@@ -131,6 +142,7 @@ export class Timeout {
     const struck = this.#state === "expiring";
     this.#state = struck ? "expired" : "finished";
     if (!struck && this.#aborted === null) return failure;
+    if (failure === null) reportSwallowed(frameOf(this.#task!), this.#requests);
     const own = this.#task!.uncancel() <= this.#requests;
     if (!own || !(failure?.error instanceof CancelledError)) return failure;
     if (this.#aborted !== null) return { error: this.#aborted.reason };
@@ -255,6 +267,8 @@ export async function runScope<T>(
  */
 export class TaskGroup implements AsyncDisposable {
   readonly #parent: Task<unknown>;
+  /** Requests to cancel the parent that stood when the group was opened. */
+  readonly #requests: number;
   /** Children that are not done. */
   readonly #children = new Set<Task<unknown>>();
   readonly #errors: unknown[] = [];
@@ -263,8 +277,6 @@ export class TaskGroup implements AsyncDisposable {
   #aborting = false;
   /** The group has cancelled its parent and owes it an `uncancel()`. */
   #interrupted = false;
-  /** {@linkcode TaskGroup.cancel} was called: the interruption is no error. */
-  #cancelled = false;
   /** Awaited at the end while there are children. */
   #empty: Future<void> | null = null;
 
@@ -279,6 +291,7 @@ export class TaskGroup implements AsyncDisposable {
       throw new RuntimeError("A TaskGroup can be used only inside a task");
     }
     this.#parent = parent;
+    this.#requests = parent.cancelling();
   }
 
   /**
@@ -346,8 +359,12 @@ export class TaskGroup implements AsyncDisposable {
       );
     }
     const task = this.#parent.getLoop().createTask(coro, options);
-    this.#children.add(task as Task<unknown>);
-    onceDone(task, () => this.#childDone(task as Task<unknown>));
+    const child = task as Task<unknown>;
+    if (child.done()) this.#childDone(child);
+    else {
+      this.#children.add(child);
+      onceDone(child, () => this.#childDone(child));
+    }
     return task;
   }
 
@@ -358,9 +375,8 @@ export class TaskGroup implements AsyncDisposable {
    * @param message The message of their `CancelledError`.
    */
   cancel(message?: string): void {
-    if (this.#state === "left") return;
-    this.#cancelled = true;
-    if (!this.#aborting) this.#abort(message);
+    if (this.#state === "left" || this.#aborting) return;
+    this.#abort(message);
     if (this.#state === "open") this.#interrupt(message);
   }
 
@@ -372,39 +388,64 @@ export class TaskGroup implements AsyncDisposable {
    * @throws {CancelledError} If the calling task is cancelled, and the children with it.
    */
   async join(): Promise<void> {
-    if (this.#state === "left") return;
     await this.#leave(null);
   }
 
   /** Cancels and awaits the children, unless the group was joined. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "left") return;
-    this.#cancelled = true;
     if (!this.#aborting) this.#abort();
     await this.#leave(null);
   }
 
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    const state = this.#aborting && this.#state !== "left"
+      ? "shutting down"
+      : this.#state;
+    return `<TaskGroup ${state}, ${this.#children.size} tasks>`;
+  }
+
   async #leave(failure: { error: unknown } | null): Promise<void> {
+    if (this.#state === "left") {
+      if (failure === null) return;
+      throw failure.error;
+    }
     this.#state = "leaving";
+    if (failure === null && this.#interrupted) {
+      reportSwallowed(frameOf(this.#parent), this.#requests);
+    }
     let cancelled = failure?.error instanceof CancelledError ? failure : null;
     if (failure !== null && !this.#aborting) this.#abort();
-    while (this.#children.size > 0) {
-      this.#empty = this.#parent.getLoop().createFuture<void>();
-      try {
-        await this.#empty;
-      } catch (error) {
-        if (this.#aborting) continue;
-        cancelled = { error };
-        this.#abort();
-      }
-    }
+    cancelled = await this.#childrenDone(failure) ?? cancelled;
     this.#state = "left";
-    if (this.#interrupted && this.#parent.uncancel() === 0) cancelled = null;
+    const own = this.#interrupted && this.#parent.uncancel() <= this.#requests;
+    if (own) cancelled = null;
     if (cancelled !== null && this.#errors.length === 0) throw cancelled.error;
     if (failure !== null && !(failure.error instanceof CancelledError)) {
       this.#errors.push(failure.error);
     }
     if (this.#errors.length > 0) this.#raise();
+  }
+
+  /** Waits for the children; returns the cancellation that came meanwhile, if nothing else tells of it. */
+  async #childrenDone(
+    failure: { error: unknown } | null,
+  ): Promise<{ error: unknown } | null> {
+    let cancelled: { error: unknown } | null = null;
+    while (this.#children.size > 0) {
+      this.#empty = futures.make(
+        this.#parent.getLoop(),
+        new Several(this.#children),
+      );
+      try {
+        await this.#empty;
+      } catch (error) {
+        if (failure === null) cancelled ??= { error };
+        if (!this.#aborting) this.#abort();
+      }
+    }
+    return cancelled;
   }
 
   #raise(): never {

@@ -137,7 +137,7 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
       `Cannot wrap a promise: expected one, got ${describe(promise)}`,
     );
   }
-  const future = new Future<T>();
+  const future: Future<T> = futures.make(getEventLoop(), FOREIGN);
   adopt(future, promise);
   return future;
 }
@@ -249,12 +249,24 @@ export class Deadline implements Alarm {
   }
 }
 
+/** What a wrapped promise stands for. */
+const FOREIGN: Waitable = {
+  take() {},
+  pass() {},
+  drop() {},
+  describe: () => "a foreign promise",
+};
+
 /** Futures that another one stands for. */
 export class Several implements Waitable {
-  readonly awaits: readonly AnyFuture[];
+  readonly #all: Iterable<AnyFuture>;
 
-  constructor(awaits: readonly AnyFuture[]) {
-    this.awaits = awaits;
+  constructor(all: Iterable<AnyFuture>) {
+    this.#all = all;
+  }
+
+  get awaits(): readonly AnyFuture[] {
+    return [...this.#all];
   }
 
   take(): void {}
@@ -267,14 +279,24 @@ export function onceDone<F extends AnyFuture>(
   future: F,
   call: (future: F) => void,
 ): Job {
-  const job: Job = {
-    run: () => {
-      if (futures.claim(future, job)) call(future);
-      return false;
-    },
-  };
+  const job = new OnceDone(future, call as (future: AnyFuture) => void);
   futures.subscribe(future, job);
   return job;
+}
+
+class OnceDone implements Job {
+  readonly #future: AnyFuture;
+  readonly #call: (future: AnyFuture) => void;
+
+  constructor(future: AnyFuture, call: (future: AnyFuture) => void) {
+    this.#future = future;
+    this.#call = call;
+  }
+
+  run(): boolean {
+    if (futures.claim(this.#future, this)) this.#call(this.#future);
+    return false;
+  }
 }
 
 /** How a finished future failed or was cancelled, `null` if it did neither. */

@@ -6,8 +6,9 @@
  * @module
  */
 
-import { captureContext, type Context } from "./_context.ts";
+import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { type BaseEventLoop, internals as loops } from "./_loop.ts";
+import { makingOf } from "./_place.ts";
 
 /** An error that nobody has looked at. */
 export class UnseenError {
@@ -16,6 +17,8 @@ export class UnseenError {
   readonly #exception: unknown;
   readonly #owner: WeakRef<object>;
   readonly #context: Context;
+  /** Where the owner was made, in debug mode; as text, which does not hold the owner. */
+  readonly #madeAt: string | undefined;
 
   constructor(owner: object, loop: BaseEventLoop, exception: unknown) {
     const kind =
@@ -26,7 +29,9 @@ export class UnseenError {
     this.#loop = loop;
     this.#exception = exception;
     this.#owner = new WeakRef(owner);
-    this.#context = captureContext();
+    // Not as it is: the context of a task leads to the task, which is to be garbage.
+    this.#context = runInSlot(loops.frame(loop), captureContext, undefined);
+    this.#madeAt = makingOf(owner)?.frames.join("\n");
     unseenOf(loop).add(this);
     collected.register(owner, this);
   }
@@ -44,6 +49,7 @@ export class UnseenError {
         message: this.#message,
         exception: this.#exception,
         ...(owner && { [key]: owner }),
+        ...(this.#madeAt && { madeAt: this.#madeAt }),
       })
     );
   }

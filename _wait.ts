@@ -21,8 +21,27 @@ import {
   getEventLoop,
   type Waitable,
 } from "./_future.ts";
-import { currentFrame } from "./_loop.ts";
+import { currentFrame, type Frame } from "./_loop.ts";
 import { RuntimeError } from "./exceptions.ts";
+
+/** What a primitive does when a turn of its queue comes to its end. */
+export interface Turn<T> {
+  /** Gives the waiter, code of that frame, what it waited for, or sends it to the end of the queue. */
+  take(future: AnyFuture, by: Frame | null): T | typeof AGAIN;
+  /** The waiter was woken and will not take its turn: gives it to the next. */
+  pass(future: AnyFuture): void;
+  /** The waiter left before its turn. */
+  drop?(future: AnyFuture): void;
+  /** What is waited for, in a few words. */
+  describe(): string;
+  /** The futures that are waited for. */
+  awaits?(): readonly AnyFuture[];
+  /** The code that has what is waited for. */
+  holder?(): Frame | null;
+}
+
+/** Entries that may be dead beside as many live ones before a sweep. */
+const SWEEP_ABOVE = 32;
 
 /**
  * First come, first served: the futures of those who wait for one thing.
@@ -55,11 +74,20 @@ export class WaitQueue<T> implements Waitable {
     return this.#woken;
   }
 
-  /** Joins the end of the queue. */
+  /** Whether anybody is in line, woken or not. */
+  get busy(): boolean {
+    return this.#live + this.#woken > 0;
+  }
+
+  /**
+   * Joins the end of the queue.
+   *
+   * @throws {RuntimeError} If the code belongs to another loop than the primitive.
+   */
   wait(options?: Cancellable): Future<T> {
-    const future: Future<T> = futures.make(this.#home.loop(), this);
-    this.#waiters.push(future);
-    this.#live++;
+    const loop = this.#home.enter(this);
+    const future: Future<T> = futures.make(loop, this);
+    this.#join(future);
     if (options?.signal) futures.link(future, options.signal);
     return future;
   }
@@ -67,13 +95,15 @@ export class WaitQueue<T> implements Waitable {
   /** Wakes the first waiter. Returns `false` if there is none. */
   wakeNext(): boolean {
     while (this.#live > 0) {
-      const future = this.#waiters.shift() as AnyFuture;
-      if (!futures.wake(future)) continue;
-      this.#live--;
-      this.#woken++;
-      return true;
+      const future = this.#waiters.shift() as Future<T>;
+      if (!futures.pending(future)) continue;
+      this.#leave();
+      if (futures.wake(future, this.#home.loopOf(future))) {
+        this.#woken++;
+        return true;
+      }
+      this.#turn.drop?.(future); // its loop is closed, nobody will resume
     }
-    this.#waiters.clear();
     return false;
   }
 
@@ -82,14 +112,16 @@ export class WaitQueue<T> implements Waitable {
     while (this.wakeNext());
   }
 
-  take(future: AnyFuture): T | typeof AGAIN {
+  take(future: AnyFuture, by: Frame | null): T | typeof AGAIN {
     this.#woken--;
-    const value = this.#turn.take(future);
-    if (value === AGAIN) {
-      this.#waiters.push(future);
-      this.#live++;
+    try {
+      const value = this.#turn.take(future, by);
+      if (value === AGAIN) this.#join(future);
+      return value;
+    } catch (error) {
+      this.#turn.pass(future);
+      throw error;
     }
-    return value;
   }
 
   pass(future: AnyFuture): void {
@@ -98,9 +130,8 @@ export class WaitQueue<T> implements Waitable {
   }
 
   drop(future: AnyFuture): void {
-    this.#live--;
-    if (this.#live === 0) this.#waiters.clear();
-    else if (this.#live * 2 + SWEEP_ABOVE < this.#waiters.length) {
+    this.#leave();
+    if (this.#live * 2 + SWEEP_ABOVE < this.#waiters.length) {
       this.#waiters.filter((it) => futures.pending(it));
     }
     this.#turn.drop?.(future);
@@ -109,46 +140,57 @@ export class WaitQueue<T> implements Waitable {
   describe(): string {
     return this.#turn.describe();
   }
+
+  get awaits(): readonly AnyFuture[] | undefined {
+    return this.#turn.awaits?.();
+  }
+
+  get holder(): Frame | null {
+    return this.#turn.holder?.() ?? null;
+  }
+
+  #join(future: Future<T>): void {
+    this.#waiters.push(future);
+    this.#live++;
+  }
+
+  #leave(): void {
+    this.#live--;
+    if (this.#live === 0) this.#waiters.clear();
+  }
 }
 
-/** What a primitive does when a turn of its queue comes to its end. */
-export interface Turn<T> {
-  /** Gives the waiter what it waited for, or sends it to the end of the queue. */
-  take(future: AnyFuture): T | typeof AGAIN;
-  /** The waiter is gone though it was woken: gives the turn to the next. */
-  pass(future: AnyFuture): void;
-  /** The waiter left before its turn. */
-  drop?(future: AnyFuture): void;
-  describe(): string;
-}
-
-/** The loop that a primitive belongs to, from the first time that somebody waits on it. */
+/**
+ * The loop that a primitive belongs to, from the first time that a task or
+ * callback of a loop waits on it.
+ *
+ * Code that runs in no loop, as request handlers and top-level code do, may
+ * wait on any primitive and binds it to nothing.
+ */
 export class Home {
   #loop: EventLoop | null = null;
-  readonly #what: string;
-
-  constructor(what: string) {
-    this.#what = what;
-  }
 
   /**
-   * The loop to wait on. Code that runs in no loop, as a request handler
-   * does, waits on the one that the primitive belongs to already.
+   * The loop that a new waiter belongs to.
    *
-   * @throws {RuntimeError} If the code belongs to another loop.
+   * @throws {RuntimeError} If the primitive belongs to another one.
    */
-  loop(): EventLoop {
-    const own = this.#loop;
+  enter(waitable: Waitable): EventLoop {
     const asking = currentFrame()?.loop as EventLoop | undefined;
-    if (own !== null && !own.isClosed()) {
-      if (asking === undefined || asking === own) return own;
-      throw new RuntimeError(
-        `This ${this.#what} is in use by another event loop`,
-      );
-    }
-    return this.#loop = asking ?? getEventLoop();
+    if (asking === undefined) return getEventLoop();
+    if (this.#loop === null || this.#loop.isClosed()) this.#loop = asking;
+    if (this.#loop === asking) return asking;
+    throw new RuntimeError(
+      `Cannot wait for ${
+        waitable.describe!()
+      }: it is in use by another event loop`,
+    );
+  }
+
+  /** The loop that a waiter resumes on, so that all do in the order in which they were woken. */
+  loopOf(waiter: AnyFuture): EventLoop {
+    const own = waiter.getLoop();
+    const home = this.#loop;
+    return home === null || home.isClosed() || own.isClosed() ? own : home;
   }
 }
-
-/** Entries that may be dead beside as many live ones before a sweep. */
-const SWEEP_ABOVE = 32;

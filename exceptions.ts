@@ -247,7 +247,7 @@ export class ExceptionGroup extends AggregateError {
   split(
     filter: ErrorFilter,
   ): [ExceptionGroup | null, ExceptionGroup | null] {
-    const matches = asPredicate(filter);
+    const matches = ExceptionGroup.#asPredicate(filter);
     if (matches(this)) return [this, null];
     const hit: unknown[] = [];
     const miss: unknown[] = [];
@@ -271,16 +271,16 @@ export class ExceptionGroup extends AggregateError {
     group.stack = this.stack;
     return group;
   }
-}
 
-function asPredicate(filter: ErrorFilter): (error: unknown) => boolean {
-  if (typeof filter !== "function") {
-    throw new TypeError(
-      `Cannot filter errors: expected a predicate or an error class, got ${filter}`,
-    );
+  static #asPredicate(filter: ErrorFilter): (error: unknown) => boolean {
+    if (typeof filter !== "function") {
+      throw new TypeError(
+        `Cannot filter errors: expected a predicate or an error class, got ${filter}`,
+      );
+    }
+    if (filter === Error || filter.prototype instanceof Error) {
+      return (error) => error instanceof filter;
+    }
+    return filter as (error: unknown) => boolean;
   }
-  if (filter === Error || filter.prototype instanceof Error) {
-    return (error) => error instanceof filter;
-  }
-  return filter as (error: unknown) => boolean;
 }

@@ -24,8 +24,11 @@
  */
 
 export * from "./exceptions.ts";
+export * from "./introspection.ts";
 export * from "./queues.ts";
 export * from "./runner.ts";
+export * from "./streams.ts";
+export * from "./subprocess.ts";
 export * from "./sync.ts";
 export * from "./tasks.ts";
 export * from "./testing.ts";

@@ -4,17 +4,18 @@
  * ```ts
  * import { Queue } from "@asyncio/asyncio/queues";
  * import { createTask } from "@asyncio/asyncio/tasks";
+ * import { assertEquals } from "@std/assert";
  *
  * const queue = new Queue<string>(10);
  * const consumer = createTask(async () => {
- *   for await (const item of queue) {
- *     console.log(item);
- *     queue.taskDone();
- *   }
+ *   const eaten: string[] = [];
+ *   for await (const item of queue) eaten.push(item);
+ *   return eaten;
  * });
  * await queue.put("spam");
+ * await queue.put("eggs");
  * queue.shutdown();
- * await consumer;
+ * assertEquals(await consumer, ["spam", "eggs"]);
  * ```
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html}.
@@ -32,7 +33,8 @@ export type { Cancellable } from "./_future.ts";
 /** Options of a {@linkcode PriorityQueue}. */
 export interface PriorityQueueOptions<T> {
   /**
-   * Negative if `a` comes before `b`, positive if after, 0 if either may.
+   * Negative if `a` comes before `b`, positive if after, 0 if either may. Any
+   * other answer, `NaN` too, is a `TypeError` for whoever puts or gets.
    *
    * @default numbers, bigints, strings, booleans and dates by value, arrays of those element by element
    */
@@ -80,11 +82,11 @@ export class Queue<T> implements AsyncIterable<T> {
   #isShutDown = false;
   /** What each waiting `put` brings. */
   readonly #offers = new Map<unknown, T>();
-  readonly #home: Home = new Home("Queue");
+  readonly #home = new Home();
   readonly #getters: WaitQueue<T> = new WaitQueue<T>({
     take: () => this.empty() && !this.#isShutDown ? AGAIN : this.getNowait(),
     pass: () => void (this.empty() || this.#getters.wakeNext()),
-    describe: () => `an item of <${this.#describe()}>`,
+    describe: () => `an item of ${this.#describe()}`,
   }, this.#home);
   readonly #putters: WaitQueue<void> = new WaitQueue<void>({
     take: (future) => {
@@ -96,13 +98,13 @@ export class Queue<T> implements AsyncIterable<T> {
       if (!this.full()) this.#putters.wakeNext();
     },
     drop: (future) => void this.#withdraw(future),
-    describe: () => `room in <${this.#describe()}>`,
+    describe: () => `room in ${this.#describe()}`,
   }, this.#home);
   readonly #joiners: WaitQueue<void> = new WaitQueue<void>({
     take: () => {},
     pass: () => {},
     describe: () =>
-      `taskDone() on <${this.#describe()}>, ${this.#unfinished} unfinished`,
+      `taskDone() on ${this.#describe()}, ${this.#unfinished} unfinished`,
   }, this.#home);
 
   /**
@@ -114,7 +116,9 @@ export class Queue<T> implements AsyncIterable<T> {
   constructor(maxsize = 0) {
     if (typeof maxsize !== "number" || Number.isNaN(maxsize)) {
       throw new TypeError(
-        `Cannot create a queue: maxsize must be a number, got ${maxsize}`,
+        `Cannot create a queue: maxsize must be a number, got ${
+          String(maxsize)
+        }`,
       );
     }
     this.#maxsize = maxsize;
@@ -147,7 +151,8 @@ export class Queue<T> implements AsyncIterable<T> {
   /**
    * Puts an item in, and waits for room first if need be.
    *
-   * Cancelled while it waits, it has put nothing in.
+   * Cancelled while it waits, it has put nothing in; room that had just been
+   * made for it goes to the next.
    *
    * @param item The item.
    * @param options A signal that ends the wait.
@@ -301,7 +306,7 @@ export class Queue<T> implements AsyncIterable<T> {
 
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
-    return `<${this.#describe()}>`;
+    return this.#describe();
   }
 
   #withdraw(future: unknown): T {
@@ -311,11 +316,15 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   #describe(): string {
-    const state = this.#isShutDown ? "shut down, " : "";
-    const size = this.#maxsize > 0
-      ? `${this.qsize()} of ${this.#maxsize} items`
-      : `${this.qsize()} items`;
-    return `${this.constructor.name} ${state}${size}`;
+    const size = this.qsize();
+    const bound = this.#maxsize > 0 ? ` of ${this.#maxsize}` : "";
+    const parts = [`${size}${bound} item${size === 1 && !bound ? "" : "s"}`];
+    if (this.#isShutDown) parts.unshift("shut down");
+    const getting = this.#getters.waiting;
+    const putting = this.#putters.waiting;
+    if (getting > 0) parts.push(`${getting} waiting to get`);
+    if (putting > 0) parts.push(`${putting} waiting to put`);
+    return `<${this.constructor.name} ${parts.join(", ")}>`;
   }
 }
 
@@ -347,6 +356,7 @@ export class PriorityQueue<T> extends Queue<T> {
    *
    * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
    * @param options How to compare items.
+   * @throws {TypeError} If `compare` is not a function.
    */
   constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
     super(maxsize);
@@ -402,12 +412,16 @@ class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
   readonly #anything: boolean;
 
   constructor(compare?: (a: T, b: T) => number) {
-    super(compare ? (a, b) => compare(a, b) < 0 : isLess);
+    super(compare === undefined ? isLess : isLessBy(compare));
     this.#anything = compare !== undefined;
   }
 
   override push(item: T): void {
-    if (!this.#anything && kindOf(item) === null) throw unordered(item);
+    if (!this.#anything && kindOf(item) === null) {
+      throw new TypeError(
+        `Cannot order ${show(item)} without a compare function`,
+      );
+    }
     super.push(item);
   }
 
@@ -416,12 +430,28 @@ class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
   }
 }
 
+/** Whether `a` comes before `b` in the order of somebody else. */
+function isLessBy<T>(compare: (a: T, b: T) => number): (a: T, b: T) => boolean {
+  if (typeof compare !== "function") {
+    throw new TypeError(
+      `Cannot create a queue: compare must be a function, got ${
+        String(compare)
+      }`,
+    );
+  }
+  return (a, b) => {
+    const order = compare(a, b);
+    if (typeof order === "number" && !Number.isNaN(order)) return order < 0;
+    throw unordered(a, b, `, compare() returned ${String(order)}`);
+  };
+}
+
 /** Whether `a` comes before `b` in the order of Python's values and tuples. */
 function isLess(a: unknown, b: unknown): boolean {
   if (typeof a === "number" && typeof b === "number") return a < b;
   if (Array.isArray(a) && Array.isArray(b)) return isLessTuple(a, b);
   const kind = kindOf(a);
-  if (kind === null || kind !== kindOf(b)) throw unordered(a, b);
+  if (kind === null || kind !== kindOf(b)) throw unordered(a, b, "");
   return (a as number) < (b as number);
 }
 
@@ -435,6 +465,9 @@ function isLessTuple(a: readonly unknown[], b: readonly unknown[]): boolean {
 
 function isEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true;
+  if (typeof a === "bigint" || typeof b === "bigint") {
+    return kindOf(a) === kindOf(b) && a == b;
+  }
   if (a instanceof Date && b instanceof Date) return +a === +b;
   return Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
     a.every((item, i) => isEqual(item, b[i]));
@@ -451,11 +484,10 @@ function kindOf(item: unknown): string | null {
     : null;
 }
 
-function unordered(...items: unknown[]): TypeError {
-  const shown = items.map((item) => Deno.inspect(item, { depth: 1 }));
-  return new TypeError(
-    items.length === 1
-      ? `Cannot order ${shown[0]} without a compare function`
-      : `Cannot compare ${shown[0]} with ${shown[1]}`,
-  );
+function unordered(a: unknown, b: unknown, why: string): TypeError {
+  return new TypeError(`Cannot compare ${show(a)} with ${show(b)}${why}`);
+}
+
+function show(item: unknown): string {
+  return Deno.inspect(item, { depth: 1 });
 }

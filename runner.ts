@@ -20,16 +20,20 @@
 
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { captureContext, type Context } from "./_context.ts";
+import { describeTasks } from "./_describe.ts";
 import {
   type Cancellable,
   type Coroutine,
   describe,
   EventLoop,
+  frameOf,
   futures,
   Task,
 } from "./_future.ts";
-import { currentFrame, internals as loops } from "./_loop.ts";
+import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
 import { allTasks, onceDone } from "./_task.ts";
+import { chainOf } from "./_text.ts";
+import "./_threads.ts";
 import { reportUnseen } from "./_unseen.ts";
 import {
   CancelledError,
@@ -53,6 +57,7 @@ export {
   type LoopHost,
   type TimerHandle,
 } from "./_loop.ts";
+export type { AnyFunction, LoopHandle, ModuleFunction } from "./_threads.ts";
 
 /** Options of a {@linkcode Runner}. */
 export interface RunnerOptions {
@@ -74,6 +79,13 @@ export interface RunnerOptions {
    * @default ["SIGINT"]
    */
   signals?: readonly Deno.Signal[];
+  /**
+   * A signal on which all tasks are written to the standard error stream, as
+   * `dumpTasks()` does. The program goes on undisturbed.
+   *
+   * @default none
+   */
+  dumpSignal?: Deno.Signal;
 }
 
 /** Options of {@linkcode run}. */
@@ -89,6 +101,9 @@ export interface RunnerRunOptions extends Cancellable {
    */
   context?: Context;
 }
+
+/** How many batches a loop still runs when its tasks are done, for what they have left ready. */
+const LAST_BATCHES = 4;
 
 /**
  * Runs a coroutine function on an event loop of its own, to its end and that
@@ -156,6 +171,8 @@ export class Runner implements AsyncDisposable {
   #closing: Promise<void> | null = null;
   /** A second interrupt came: nothing is waited for any more. */
   #forced = false;
+  /** Ends the listening for `dumpSignal`, which lasts as long as the loop. */
+  #undump: () => void = () => {};
 
   /**
    * Makes a runner. Its loop is made when it is first needed.
@@ -180,6 +197,7 @@ export class Runner implements AsyncDisposable {
         this.#loop.setDebug(this.#options.debug);
       }
       this.#context = captureContext();
+      this.#dumpOnSignal(this.#loop);
     }
     return this.#loop;
   }
@@ -221,8 +239,16 @@ export class Runner implements AsyncDisposable {
   /**
    * Cancels and awaits the tasks that are left, reports their errors, joins
    * the worker threads, and closes the loop. It may be called again.
+   *
+   * @throws {RuntimeError} If it is called while the runner is running.
+   * @throws {KeyboardInterrupt} If the program was interrupted meanwhile; what is left is not awaited then.
    */
   close(): Promise<void> {
+    if (this.#closing === null && this.#loop?.isRunning()) {
+      return Promise.reject(
+        new RuntimeError("Cannot close a runner that is running"),
+      );
+    }
     return this.#closing ??= this.#close();
   }
 
@@ -232,57 +258,112 @@ export class Runner implements AsyncDisposable {
   }
 
   async #untilDone<T>(task: Task<T>, signal?: AbortSignal): Promise<T> {
-    let interrupt: Deno.Signal | null = null;
+    let interrupt: KeyboardInterrupt | null = null;
     let aborted: { reason: unknown } | null = null;
+    let requests = 0;
     const ended = Promise.withResolvers<void>();
     const onSignal = (name: Deno.Signal) => {
       if (interrupt !== null || task.done()) {
         this.#forced = true;
-        ended.reject(interrupted(name));
+        ended.reject(interrupted(name, task));
         return;
       }
-      interrupt = name;
+      interrupt = interrupted(name, task);
+      requests++;
       task.cancel();
     };
     const abort = (reason: unknown) => {
       aborted = { reason };
+      requests++;
       task.cancel();
     };
-    const unlisten = listen(this.#options.signals ?? ["SIGINT"], onSignal);
+    const unlisten = this.#listen(onSignal);
+    const unwatch = this.#watch(
+      task.getLoop(),
+      `Nothing is left that could wake the task ${task.getName()}`,
+    );
     const target = { abort };
     if (signal) linkSignal(signal, target);
-    onceDone(task, () => ended.resolve());
+    onceDone(task, () => loops.afterBatch(task.getLoop(), ended.resolve));
     try {
       await ended.promise;
       return task.result();
     } catch (error) {
       if (!(error instanceof CancelledError)) throw error;
-      if (interrupt === null && aborted === null) throw error;
-      if (task.uncancel() > 0) throw error;
-      throw interrupt === null ? aborted!.reason : interrupted(interrupt);
+      if (requests === 0 || task.cancelling() > requests) throw error;
+      throw interrupt ?? aborted!.reason;
     } finally {
       unlisten();
+      unwatch();
       if (signal) unlinkSignal(signal, target);
     }
+  }
+
+  #dumpOnSignal(loop: EventLoop): void {
+    const { dumpSignal } = this.#options;
+    if (dumpSignal === undefined) return;
+    this.#undump = listen(
+      [dumpSignal],
+      () => console.error(describeTasks(loop)),
+    );
+  }
+
+  /** Has all tasks written down if the process ends meanwhile, with nothing left to do. */
+  #watch(loop: EventLoop, stuck: string): () => void {
+    const onEnd = () => console.error(`${stuck}\n${describeTasks(loop)}`);
+    globalThis.addEventListener("beforeunload", onEnd);
+    return () => globalThis.removeEventListener("beforeunload", onEnd);
+  }
+
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    const state = this.#closing !== null
+      ? "closed"
+      : this.#loop?.isRunning()
+      ? "running"
+      : "idle";
+    return `<Runner ${state}>`;
   }
 
   async #close(): Promise<void> {
     const loop = this.#loop;
     if (loop === null || loop.isClosed()) return;
     loops.setRunning(loop, true);
+    const broken = Promise.withResolvers<never>();
+    broken.promise.catch(() => {});
+    const unlisten = this.#listen((name) => {
+      broken.reject(interrupted(name, null));
+    });
+    const unwatch = this.#watch(
+      loop,
+      "Nothing is left that could end the tasks that were cancelled",
+    );
     try {
-      const rest = [...allTasks(loop)];
-      for (const task of rest) task.cancel();
-      if (this.#forced) await turns(loop, 2);
-      else await Promise.all(rest.map(ended));
-      for (const task of rest) reportFailure(task);
-      await loop.shutdownDefaultExecutor();
-      reportUnseen(loop);
-      await turns(loop, 1);
+      await Promise.race([this.#endAll(loop), broken.promise]);
     } finally {
+      reportUnseen(loop);
+      unlisten();
+      unwatch();
+      this.#undump();
       loops.setRunning(loop, false);
       loop.close();
     }
+  }
+
+  /** Cancels all tasks, awaits them, and whatever else belongs to the loop. */
+  async #endAll(loop: EventLoop): Promise<void> {
+    const rest = [...allTasks(loop)];
+    for (const task of rest) task.cancel();
+    if (this.#forced) await batches(loop, 2);
+    else if (rest.length > 0) await allDone(loop, rest);
+    for (const task of rest) reportFailure(task);
+    for (const close of closersOf(loop)) await close();
+    await batches(loop, LAST_BATCHES);
+    await loop.shutdownDefaultExecutor(this.#forced ? 0 : undefined);
+  }
+
+  #listen(onSignal: (name: Deno.Signal) => void): () => void {
+    return listen(this.#options.signals ?? ["SIGINT"], onSignal);
   }
 }
 
@@ -309,20 +390,37 @@ function listen(
   };
 }
 
-function interrupted(signal: Deno.Signal): KeyboardInterrupt {
-  return new KeyboardInterrupt(`Interrupted by ${signal}`, { signal });
+function interrupted(
+  signal: Deno.Signal,
+  task: Task<unknown> | null,
+): KeyboardInterrupt {
+  const what = task === null ? null : chainOf(frameOf(task));
+  const where = what === null ? "" : ` while waiting for ${what}`;
+  return new KeyboardInterrupt(`Interrupted by ${signal}${where}`, { signal });
 }
 
-function ended(task: Task<unknown>): Promise<void> {
-  return new Promise((resolve) => onceDone(task, () => resolve()));
+/** Waits for tasks as a gather would, which stands above this file. */
+function allDone(
+  loop: EventLoop,
+  tasks: readonly Task<unknown>[],
+): Promise<void> {
+  return new Promise((resolve) => {
+    let left = tasks.length;
+    const onDone = () => {
+      left--;
+      if (left === 0) resolve(batches(loop, 1));
+    };
+    for (const task of tasks) onceDone(task, onDone);
+  });
 }
 
-/** Lets a loop take a number of turns, each with its microtasks. */
-async function turns(loop: EventLoop, count: number): Promise<void> {
+/** Lets a loop run a number of batches to their ends. */
+async function batches(loop: EventLoop, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
-    await new Promise<void>((resolve) =>
-      loops.push(loop, { run: () => (resolve(), true) })
-    );
+    await new Promise<void>((resolve) => {
+      const run = () => (loops.afterBatch(loop, resolve), false);
+      loops.push(loop, { run });
+    });
   }
 }
 

@@ -23,6 +23,7 @@
  */
 
 import type { Cancellable } from "./_future.ts";
+import { currentFrame, type Frame } from "./_loop.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import {
   BrokenBarrierError,
@@ -41,6 +42,7 @@ export interface Guard extends Disposable, AsyncDisposable {
 
 /** A guard that calls back the first time it is disposed of. */
 class ReleaseGuard implements Guard {
+  /** `null` once it was called. */
   #release: ((guard: Guard) => void) | null;
 
   constructor(release: (guard: Guard) => void) {
@@ -53,14 +55,18 @@ class ReleaseGuard implements Guard {
     release?.(this);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  // deno-lint-ignore require-await -- an error has to come as a rejection
+  async [Symbol.asyncDispose](): Promise<void> {
     this[Symbol.dispose]();
-    return Promise.resolve();
   }
 }
 
-let guardOf: (lock: Lock) => Guard | null;
-let setGuard: (lock: Lock, guard: Guard | null) => void;
+/** The inside of a lock, for the conditions on it. */
+let locks: {
+  home(lock: Lock): Home;
+  guard(lock: Lock): Guard | null;
+  setGuard(lock: Lock, guard: Guard | null): void;
+};
 
 /**
  * A lock: one holder at a time.
@@ -84,15 +90,26 @@ export class Lock {
   #locked = false;
   /** The guard that stands for the present hold; an older one releases nothing. */
   #guard: Guard | null = null;
+  /** The code that has taken it, for those who ask why they wait. */
+  #holder: Frame | null = null;
+  readonly #dispose = (guard: Guard): void => {
+    if (this.#guard === guard) this.release();
+  };
+  readonly #home = new Home();
+  /** At most one is woken at a time, and only while the lock is free. */
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
-    take: () => this.#lock(),
+    take: (_, by) => this.#lock(by),
     pass: () => this.#wake(),
-    describe: () => `<${this.#describe()}>`,
-  }, new Home("Lock"));
+    describe: () => this.#describe(),
+    holder: () => this.#holder,
+  }, this.#home);
 
   static {
-    guardOf = (lock) => lock.#guard;
-    setGuard = (lock, guard) => lock.#guard = guard;
+    locks = {
+      home: (lock) => lock.#home,
+      guard: (lock) => lock.#guard,
+      setGuard: (lock, guard) => lock.#guard = guard,
+    };
   }
 
   /** Whether somebody holds it. */
@@ -112,11 +129,10 @@ export class Lock {
    */
   acquire(options?: Cancellable): Promise<Guard> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    const { waiting, woken } = this.#waiters;
-    if (this.#locked || waiting + woken > 0) {
+    if (this.#locked || this.#waiters.busy) {
       return waitOn(this.#waiters, options);
     }
-    return Promise.resolve(this.#lock());
+    return Promise.resolve(this.#lock(currentFrame() ?? null));
   }
 
   /**
@@ -130,19 +146,19 @@ export class Lock {
     }
     this.#locked = false;
     this.#guard = null;
+    this.#holder = null;
     this.#wake();
   }
 
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
-    return `<${this.#describe()}>`;
+    return this.#describe();
   }
 
-  #lock(): Guard {
+  #lock(by: Frame | null): Guard {
     this.#locked = true;
-    return this.#guard = new ReleaseGuard((guard) => {
-      if (this.#guard === guard) this.release();
-    });
+    this.#holder = by;
+    return this.#guard = new ReleaseGuard(this.#dispose);
   }
 
   #wake(): void {
@@ -150,9 +166,8 @@ export class Lock {
   }
 
   #describe(): string {
-    return `Lock ${this.#locked ? "locked" : "unlocked"}${
-      waitingText(this.#waiters)
-    }`;
+    const state = this.#locked ? "locked" : "unlocked";
+    return line(`Lock ${state}`, this.#waiters);
   }
 }
 
@@ -177,8 +192,8 @@ export class Event {
   readonly #waiters: WaitQueue<true> = new WaitQueue<true>({
     take: () => true,
     pass: () => {},
-    describe: () => `<${this.#describe()}>`,
-  }, new Home("Event"));
+    describe: () => this.#describe(),
+  }, new Home());
 
   /** Whether it is set. */
   isSet(): boolean {
@@ -211,11 +226,11 @@ export class Event {
 
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
-    return `<${this.#describe()}>`;
+    return this.#describe();
   }
 
   #describe(): string {
-    return `Event ${this.#set ? "set" : "unset"}${waitingText(this.#waiters)}`;
+    return line(`Event ${this.#set ? "set" : "unset"}`, this.#waiters);
   }
 }
 
@@ -248,11 +263,9 @@ export class Event {
  */
 export class Condition {
   readonly #lock: Lock;
-  readonly #waiters: WaitQueue<void> = new WaitQueue<void>({
-    take: () => {},
-    pass: () => void this.#waiters.wakeNext(),
-    describe: () => `<${this.#describe()}>`,
-  }, new Home("Condition"));
+  readonly #waiters: WaitQueue<void>;
+  /** Notifications of cancelled waiters that do not hold the lock again yet. */
+  readonly #unheeded = new Set<unknown>();
 
   /**
    * Makes a condition.
@@ -267,6 +280,11 @@ export class Condition {
       );
     }
     this.#lock = lock;
+    this.#waiters = new WaitQueue<void>({
+      take: () => {},
+      pass: (future) => void this.#unheeded.add(future),
+      describe: () => this.#describe(),
+    }, locks.home(lock));
   }
 
   /** Whether somebody holds the lock. */
@@ -305,17 +323,18 @@ export class Condition {
     this.#mustBeLocked("wait");
     options?.signal?.throwIfAborted();
     const notification = this.#waiters.wait(options);
-    const guard = guardOf(this.#lock);
+    const guard = locks.guard(this.#lock);
     this.#lock.release();
     let failure: { error: unknown } | null = null;
+    let notified = true;
     try {
       await notification;
     } catch (error) {
       failure = { error };
+      notified = this.#unheeded.delete(notification);
     }
-    const notified = failure === null;
     failure = await this.#relock() ?? failure;
-    setGuard(this.#lock, guard);
+    locks.setGuard(this.#lock, guard);
     if (failure === null) return true;
     if (notified) this.#waiters.wakeNext();
     throw failure.error;
@@ -361,7 +380,7 @@ export class Condition {
 
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
-    return `<${this.#describe()}>`;
+    return this.#describe();
   }
 
   /** Takes the lock again, whatever happens; returns the last cancellation meanwhile. */
@@ -384,9 +403,8 @@ export class Condition {
   }
 
   #describe(): string {
-    return `Condition ${this.locked() ? "locked" : "unlocked"}${
-      waitingText(this.#waiters)
-    }`;
+    const state = this.locked() ? "locked" : "unlocked";
+    return line(`Condition ${state}`, this.#waiters);
   }
 }
 
@@ -411,23 +429,24 @@ let permitsOf: (semaphore: Semaphore) => number;
 export class Semaphore {
   /** Permits that are free; those of woken waiters are not. */
   #value: number;
+  readonly #dispose = (): void => this.release();
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
     take: () => {
       this.#wakeAsAllowed();
-      return this.#guard();
+      return new ReleaseGuard(this.#dispose);
     },
     pass: () => {
       this.#value++;
       this.#wakeAsAllowed();
     },
-    describe: () => `<${this.#describe()}>`,
-  }, new Home("Semaphore"));
+    describe: () => this.#describe(),
+  }, new Home());
 
   /**
    * Makes a semaphore.
    *
    * @param value How many permits there are.
-   * @throws {RangeError} If it is negative.
+   * @throws {RangeError} If it is negative or no whole number.
    * @throws {TypeError} If it is not a number.
    */
   constructor(value = 1) {
@@ -441,8 +460,7 @@ export class Semaphore {
 
   /** Whether `acquire` would wait. */
   locked(): boolean {
-    const { waiting, woken } = this.#waiters;
-    return this.#value === 0 || waiting + woken > 0;
+    return this.#value === 0 || this.#waiters.busy;
   }
 
   /**
@@ -459,7 +477,7 @@ export class Semaphore {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.locked()) return waitOn(this.#waiters, options);
     this.#value--;
-    return Promise.resolve(this.#guard());
+    return Promise.resolve(new ReleaseGuard(this.#dispose));
   }
 
   /** Gives a permit back, to the first who waits. */
@@ -470,11 +488,7 @@ export class Semaphore {
 
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
-    return `<${this.#describe()}>`;
-  }
-
-  #guard(): Guard {
-    return new ReleaseGuard(() => this.release());
+    return this.#describe();
   }
 
   #wakeNext(): boolean {
@@ -488,9 +502,8 @@ export class Semaphore {
   }
 
   #describe(): string {
-    return `${this.constructor.name} ${
-      this.locked() ? "locked" : `with ${this.#value} free`
-    }${waitingText(this.#waiters)}`;
+    const state = this.locked() ? "locked" : `with ${this.#value} free`;
+    return line(`${this.constructor.name} ${state}`, this.#waiters);
   }
 }
 
@@ -532,7 +545,8 @@ export class BoundedSemaphore extends Semaphore {
    * @throws {RangeError} If all permits are back already.
    */
   override release(): void {
-    if (permitsOf(this) >= this.#bound) {
+    const taken = this.#bound - permitsOf(this); // NaN if there is no bound
+    if (taken <= 0) {
       throw new RangeError(
         `Cannot release: all ${this.#bound} permits are free already`,
       );
@@ -562,15 +576,20 @@ export class BoundedSemaphore extends Semaphore {
 export class Barrier {
   readonly #parties: number;
   #state: "filling" | "draining" | "resetting" | "broken" = "filling";
-  /** Parties inside `wait`, past its first gate. */
+  /** Parties of the present round that are inside `wait`. */
   #count = 0;
-  readonly #changed = new Condition();
+  /** Those who wait for the state to change: the present round, and newcomers while it leaves. */
+  readonly #waiters: WaitQueue<void> = new WaitQueue<void>({
+    take: () => {},
+    pass: () => {},
+    describe: () => this.#describe(),
+  }, new Home());
 
   /**
    * Makes a barrier.
    *
    * @param parties How many tasks meet.
-   * @throws {RangeError} If it is less than one.
+   * @throws {RangeError} If it is less than one or no whole number.
    * @throws {TypeError} If it is not a number.
    */
   constructor(parties: number) {
@@ -599,30 +618,23 @@ export class Barrier {
    * Cancelled while it waits, the caller leaves and the others go on waiting.
    *
    * @param options A signal that ends the wait.
-   * @returns The position of this caller, from 0 to `parties - 1`, each once a round.
+   * @returns How many of this round were there before, from 0 to `parties - 1`; each once, unless a party left.
    * @throws {BrokenBarrierError} If the barrier is broken, or reset meanwhile.
    * @throws {CancelledError} If the task is cancelled.
    */
   async wait(options?: Cancellable): Promise<number> {
-    using _ = await this.#changed.acquire(options);
-    await this.#changed.waitFor(
-      () => this.#state !== "draining" && this.#state !== "resetting",
-      options,
-    );
+    options?.signal?.throwIfAborted();
+    while (this.#state === "draining" || this.#state === "resetting") {
+      await this.#change(options);
+    }
     if (this.broken) throw new BrokenBarrierError("The barrier was aborted");
     const position = this.#count++;
     try {
-      if (position + 1 === this.#parties) this.#enter("draining");
+      if (this.#count === this.#parties) this.#enter("draining");
       else await this.#untilFull(options);
       return position;
     } finally {
-      this.#count--;
-      if (
-        this.#count === 0 &&
-        (this.#state === "draining" || this.#state === "resetting")
-      ) {
-        this.#enter("filling");
-      }
+      this.#leave();
     }
   }
 
@@ -630,32 +642,57 @@ export class Barrier {
    * Sends everyone who waits away with a `BrokenBarrierError`, and starts
    * anew, also after {@linkcode Barrier.abort}.
    */
-  async reset(): Promise<void> {
-    using _ = await this.#changed.acquire();
+  reset(): Promise<void> {
     this.#enter(this.#count > 0 ? "resetting" : "filling");
+    return Promise.resolve();
   }
 
   /** Breaks the barrier: whoever waits now or later gets a `BrokenBarrierError`, until it is reset. */
-  async abort(): Promise<void> {
-    using _ = await this.#changed.acquire();
+  abort(): Promise<void> {
     this.#enter("broken");
+    return Promise.resolve();
   }
 
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
-    return `<Barrier ${this.#state}, ${this.#count} of ${this.#parties} waiting>`;
-  }
-
-  async #untilFull(options?: Cancellable): Promise<void> {
-    await this.#changed.waitFor(() => this.#state !== "filling", options);
-    if (this.#state !== "draining") {
-      throw new BrokenBarrierError("The barrier was aborted or reset");
-    }
+    return this.#describe();
   }
 
   #enter(state: "filling" | "draining" | "resetting" | "broken"): void {
     this.#state = state;
-    this.#changed.notifyAll();
+    this.#waiters.wakeAll();
+  }
+
+  async #untilFull(options?: Cancellable): Promise<void> {
+    while (this.#state === "filling") await this.#change(options);
+    if (this.#state === "draining") return;
+    throw new BrokenBarrierError("The barrier was aborted or reset");
+  }
+
+  /** Waits until the state may have changed. */
+  async #change(options?: Cancellable): Promise<void> {
+    options?.signal?.throwIfAborted();
+    try {
+      await this.#waiters.wait(options);
+    } catch (error) {
+      // As in CPython, where the next in line then looks again and lines up anew.
+      this.#waiters.wakeNext();
+      throw error;
+    }
+  }
+
+  /** The last one of a round opens the barrier for the next. */
+  #leave(): void {
+    this.#count--;
+    if (this.#count > 0) return;
+    if (this.#state === "draining" || this.#state === "resetting") {
+      this.#enter("filling");
+    }
+  }
+
+  #describe(): string {
+    if (this.broken) return "<Barrier broken>";
+    return `<Barrier ${this.#state}, ${this.nWaiting} of ${this.#parties} waiting>`;
   }
 }
 
@@ -679,13 +716,15 @@ function checkCount(
       `Cannot create a ${what}: ${name} must be a number, got ${String(count)}`,
     );
   }
-  if (count < least) {
+  if (count < least || !(Number.isInteger(count) || count === Infinity)) {
     throw new RangeError(
-      `Cannot create a ${what}: ${name} must be at least ${least}, got ${count}`,
+      `Cannot create a ${what}: ${name} must be a whole number of at least ${least}, got ${count}`,
     );
   }
 }
 
-function waitingText(waiters: WaitQueue<unknown>): string {
-  return waiters.waiting === 0 ? "" : `, ${waiters.waiting} waiting`;
+/** A primitive in one line. */
+function line(what: string, waiters: WaitQueue<unknown>): string {
+  const { waiting } = waiters;
+  return waiting === 0 ? `<${what}>` : `<${what}, ${waiting} waiting>`;
 }

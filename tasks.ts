@@ -23,6 +23,7 @@
  * @module
  */
 
+import { Deque } from "./_collections.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
   type AnyFuture,
@@ -35,19 +36,24 @@ import {
   getEventLoop,
   isThenable,
 } from "./_future.ts";
-import { type Alarm, internals as loops, type Job } from "./_loop.ts";
+import {
+  type Alarm,
+  internals as loops,
+  type Job,
+  type TimerHandle,
+} from "./_loop.ts";
 import { runScope, Timeout } from "./_scopes.ts";
 import {
   createTask,
   currentTask,
-  Deadline,
   ensureFuture,
   errorOf,
   onceDone,
   Several,
 } from "./_task.ts";
+import { nameOf } from "./_text.ts";
+import { Home, type Turn, WaitQueue } from "./_wait.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
-import { Queue } from "./queues.ts";
 
 export { TaskGroup, Timeout, timeout, timeoutAt } from "./_scopes.ts";
 export type { Context } from "./_context.ts";
@@ -75,6 +81,19 @@ export {
   type TaskConstructor,
   wrapFuture,
 } from "./_task.ts";
+
+export {
+  type AnyFunction,
+  type LoopHandle,
+  type ModuleFunction,
+  type Movable,
+  type Outcome,
+  runCoroutineThreadsafe,
+  type ThreadCall,
+  ThreadFuture,
+  toThread,
+  transfer,
+} from "./_threads.ts";
 
 /** Options of {@linkcode sleep}. */
 export interface SleepOptions<T> extends Cancellable {
@@ -281,7 +300,6 @@ class GatheringFuture extends Future<unknown[]> {
   readonly #returnExceptions: boolean;
   #unfinished: number;
   #cancelRequested = false;
-  #message: string | undefined;
 
   constructor(
     loop: EventLoop,
@@ -296,9 +314,10 @@ class GatheringFuture extends Future<unknown[]> {
     this.#unfinished = distinct.size;
     if (distinct.size === 0) this.setResult([]);
     const done: Future<unknown>[] = [];
+    const onDone = (child: Future<unknown>) => this.childDone(child);
     for (const child of distinct) {
       if (child.done()) done.push(child);
-      else onceDone(child, (child) => this.childDone(child));
+      else onceDone(child, onDone);
     }
     for (const child of done) this.childDone(child);
   }
@@ -307,10 +326,7 @@ class GatheringFuture extends Future<unknown[]> {
     if (this.done()) return super.cancel(message);
     let any = false;
     for (const child of this.#children) any = child.cancel(message) || any;
-    if (any) {
-      this.#cancelRequested = true;
-      this.#message = message;
-    }
+    if (any) this.#cancelRequested = true;
     return any;
   }
 
@@ -330,7 +346,10 @@ class GatheringFuture extends Future<unknown[]> {
       return error === null ? child.result() : error.thrown;
     });
     if (this.#cancelRequested) {
-      this.setException(new CancelledError(this.#message));
+      const last = this.#children.at(-1)!;
+      this.setException(
+        last.cancelled() ? errorOf(last)!.thrown : new CancelledError(),
+      );
     } else this.setResult(results);
   }
 }
@@ -376,7 +395,9 @@ export async function waitFor<T>(
   if (currentTask() === null) {
     return await createTask(() => waitFor(aw, limit, options));
   }
-  if (limit !== null && limit <= 0) return await waitNoTime(ensureFuture(aw));
+  if (limit !== null && limit <= 0) {
+    return await waitNoTime(ensureFuture(aw), options.signal);
+  }
   const due = limit === null ? null : getEventLoop().time() + limit;
   return await runScope(new Timeout(due), () => {
     if (aw instanceof Future || typeof aw !== "function") {
@@ -386,24 +407,30 @@ export async function waitFor<T>(
   }, options.signal);
 }
 
-async function waitNoTime<T>(future: Future<T>): Promise<T> {
-  if (!future.done()) {
-    const ended = getEventLoop().createFuture<void>();
-    const job = onceDone(future, () => {
-      if (!ended.done()) ended.setResult();
-    });
-    future.cancel();
-    try {
-      await ended;
-    } finally {
-      futures.unsubscribe(future, job);
-    }
+async function waitNoTime<T>(
+  future: Future<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  if (future.done()) return future.result();
+  const ended = futures.make(getEventLoop(), new Several([future]));
+  if (signal) futures.link(ended, signal);
+  const what = nameOf(future);
+  const job = onceDone(future, () => {
+    if (!ended.done()) ended.setResult(undefined);
+  });
+  future.cancel();
+  try {
+    await ended;
+  } finally {
+    futures.unsubscribe(future, job);
   }
   try {
     return future.result();
   } catch (error) {
     if (!(error instanceof CancelledError)) throw error;
-    throw new TimeoutError("There was no time to wait", { cause: error });
+    throw new TimeoutError(`There was no time to wait for ${what}`, {
+      cause: error,
+    });
   }
 }
 
@@ -468,32 +495,32 @@ async function untilDone(
 ): Promise<void> {
   const loop = getEventLoop();
   const waiting = [...all].filter((future) => !future.done());
-  let left = waiting.length;
-  const enough = (future: Future<unknown>) =>
-    left === 0 || returnWhen === FIRST_COMPLETED ||
-    (returnWhen === FIRST_EXCEPTION && !future.cancelled() &&
-      futures.failed(future));
-  const done = [...all].filter((future) => future.done());
-  if (left === 0 || done.some(enough)) return;
   const waiter = futures.make(loop, new Several(waiting));
   const release = () => {
     if (!waiter.done()) waiter.setResult(undefined);
   };
-  const deadline = limit === null
-    ? null
-    : new Deadline(loop, loop.time() + limit, release);
-  const jobs = waiting.map((future) =>
-    onceDone(future, () => {
+  const timer = limit === null ? null : loop.callLater(limit, release);
+  let left = all.size;
+  const jobs = new Map<Future<unknown>, Job>();
+  for (const future of all) {
+    const onDone = () => {
       left--;
-      if (enough(future)) release();
-    })
-  );
+      if (left === 0 || isEnough(future, returnWhen)) release();
+    };
+    jobs.set(future, onceDone(future, onDone));
+  }
   try {
     await waiter;
   } finally {
-    deadline?.cancel();
-    waiting.forEach((future, i) => futures.unsubscribe(future, jobs[i]));
+    timer?.cancel();
+    for (const [future, job] of jobs) futures.unsubscribe(future, job);
   }
+}
+
+function isEnough(future: Future<unknown>, returnWhen: string): boolean {
+  return returnWhen === FIRST_COMPLETED ||
+    (returnWhen === FIRST_EXCEPTION && !future.cancelled() &&
+      futures.failed(future));
 }
 
 /**
@@ -581,73 +608,114 @@ export function asCompleted<T>(
 }
 
 /** Futures in the order of their completion, each handed out once. */
-class CompletionQueue<T> implements Completions<T> {
-  readonly #running = new Map<Future<T>, Job>();
+class CompletionQueue<T> implements Completions<T>, Turn<Completion<T> | null> {
   /** The finished ones, `null` for each that the deadline overtook. */
-  readonly #finished = new Queue<{ future: Future<T> } | null>();
+  readonly #finished = new Deque<Future<T> | null>();
+  readonly #consumers: WaitQueue<Completion<T> | null> = new WaitQueue(
+    this,
+    new Home(),
+  );
+  readonly #all: ReadonlySet<Future<T>>;
   /** How many have not been asked for. */
   #left: number;
-  #deadline: Deadline | null = null;
+  #running: number;
+  #deadline: TimerHandle | null = null;
 
   constructor(all: readonly Future<T>[], limit: number | null) {
-    for (const future of new Set(all)) {
-      this.#running.set(future, onceDone(future, (it) => this.#onDone(it)));
-    }
-    this.#left = this.#running.size;
-    if (limit !== null && this.#left > 0) {
-      const loop = all[0].getLoop();
-      const due = loop.time() + Math.max(0, limit);
-      this.#deadline = new Deadline(loop, due, () => this.#onDeadline());
-    }
+    const distinct = this.#all = new Set(all);
+    this.#left = this.#running = distinct.size;
+    const onDone = (future: Future<T>) => this.#onDone(future);
+    for (const future of distinct) onceDone(future, onDone);
+    if (limit === null || this.#left === 0) return;
+    const loop = all[0].getLoop();
+    this.#deadline = loop.callLater(limit, () => this.#onDeadline());
   }
 
   [Symbol.asyncIterator](): AsyncIterator<DoneFuture<T>> {
     return {
-      next: async () => {
-        if (this.#left === 0) return { done: true, value: undefined };
-        this.#left--;
-        return { done: false, value: (await this.#draw()).future };
-      },
+      next: async () => this.#left === 0 ? NO_MORE : inTime(await this.#draw()),
     };
   }
 
   [Symbol.iterator](): Iterator<PromiseLike<T>> {
     return {
       next: () => {
-        if (this.#left === 0) return { done: true, value: undefined };
+        if (this.#left === 0) return NO_MORE;
         this.#left--;
-        const draw = async () => (await this.#draw()).future.result();
+        const draw = async () => {
+          this.#left++;
+          return inTime(await this.#draw()).value.result();
+        };
         return { done: false, value: new CompletionTurn(draw) };
       },
     };
   }
 
-  async #draw(): Promise<{ future: Future<T> }> {
-    let finished: { future: Future<T> } | null;
-    try {
-      finished = await this.#finished.get();
-    } catch (error) {
-      this.#left++;
-      throw error;
-    }
-    if (finished !== null) return finished;
-    throw new TimeoutError("Not everything was done in time");
+  take(): Completion<T> | null {
+    const future = this.#finished.shift();
+    return future ? { done: false, value: future } : null;
+  }
+
+  /** The consumer is gone: what it asked for can be asked for again. */
+  pass(): void {
+    this.#left++;
+    this.#consumers.wakeNext();
+  }
+
+  drop(): void {
+    this.#left++;
+  }
+
+  describe(): string {
+    return `the first of ${this.#running} futures`;
+  }
+
+  awaits(): readonly Future<T>[] {
+    return [...this.#all].filter((future) => !future.done());
+  }
+
+  /** Gives the next completion, `null` if the deadline was there first. */
+  async #draw(): Promise<Completion<T> | null> {
+    const { waiting, woken } = this.#consumers;
+    const next = this.#finished.length > waiting + woken
+      ? this.take()
+      : this.#consumers.wait();
+    this.#left--;
+    return await next;
   }
 
   #onDone(future: Future<T>): void {
-    this.#running.delete(future);
-    this.#finished.putNowait({ future });
-    if (this.#running.size === 0) this.#deadline?.cancel();
+    if (this.#running === 0) return;
+    this.#finish(future);
+    if (this.#running === 0) this.#deadline?.cancel();
   }
 
   #onDeadline(): void {
-    for (const [future, job] of this.#running) {
-      futures.unsubscribe(future, job);
-      this.#finished.putNowait(null);
-    }
-    this.#running.clear();
+    while (this.#running > 0) this.#finish(null);
+  }
+
+  #finish(future: Future<T> | null): void {
+    this.#running--;
+    this.#finished.push(future);
+    this.#consumers.wakeNext();
   }
 }
+
+/** One completion, wrapped: a bare future would be awaited on its way. */
+interface Completion<T> {
+  done: false;
+  value: Future<T>;
+}
+
+function inTime<T>(completion: Completion<T> | null): Completion<T> {
+  if (completion !== null) return completion;
+  throw new TimeoutError("Not everything was done in time");
+}
+
+const NO_MORE: IteratorReturnResult<undefined> = {
+  done: true,
+  value: undefined,
+};
 
 /** One turn of {@linkcode asCompleted}: draws the next completion when it is awaited. */
 class CompletionTurn<T> implements PromiseLike<T> {

@@ -26,7 +26,8 @@ export { EventLoop } from "./_future.ts";
 export interface VirtualTimeOptions {
   /**
    * How long, in real time, sockets, files, threads and promises from outside
-   * may still wake a task before the clock jumps.
+   * may still wake a task before the clock jumps; `Infinity` for as long as
+   * it takes.
    *
    * @default 0
    */
@@ -99,7 +100,7 @@ class VirtualHost implements LoopHost {
 
   wakeAt(when: number, turn: () => void): void {
     this.forget();
-    if (when === Infinity) return;
+    if (when === Infinity || this.#patience === Infinity) return;
     const asked = this.#asked;
     const jump = () => {
       if (asked !== this.#asked) return;

@@ -43,9 +43,9 @@ export function assertNotStrictEquals<T>(
 }
 
 // deno-lint-ignore no-explicit-any
-export function assertInstanceOf<
-  T extends abstract new (...args: any[]) => any,
->(
+type AnyClass = abstract new (...args: any[]) => any;
+
+export function assertInstanceOf<T extends AnyClass>(
   actual: unknown,
   expectedType: T,
   msg = "",

@@ -1,0 +1,23 @@
+/**
+ * What a JavaScript developer takes from npm, at fixed versions. Nothing of
+ * it is needed by the module; each side loads its own when it first runs, so
+ * the rest works without a network.
+ *
+ * @module
+ */
+
+const VERSIONS = {
+  "async-mutex": "0.5.0",
+  "effect": "4.1.0",
+  "effection": "4.1.1",
+  "fastq": "1.20.3",
+  "p-limit": "7.3.3",
+  "p-queue": "10.0.0",
+};
+
+/** Loads a package. Its types are what the caller knows of it. */
+export async function npm<T>(name: keyof typeof VERSIONS): Promise<T> {
+  // Not a literal: the checker would want to fetch the package.
+  const specifier = `npm:${name}@${VERSIONS[name]}`;
+  return await import(specifier) as T;
+}

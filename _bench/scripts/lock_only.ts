@@ -1,0 +1,4 @@
+import { Lock } from "../../sync.ts";
+
+const lock = new Lock();
+using _ = await lock.acquire();

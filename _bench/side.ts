@@ -1,0 +1,42 @@
+/**
+ * The process of one side: does one round of a workload for each line on the
+ * standard input, and answers with what it took.
+ *
+ * @module
+ */
+
+import { cpuUsage } from "node:process";
+import { ANSWER, type Answer, type Round, type Workload } from "./harness.ts";
+
+const [file, name, side, size] = Deno.args;
+const round = await find();
+for await (const _ of Deno.stdin.readable) {
+  const line = ANSWER + JSON.stringify(await measured()) + "\n";
+  await Deno.stdout.write(new TextEncoder().encode(line));
+}
+Deno.exit(0);
+
+async function find(): Promise<Round> {
+  const workloads = (await import(file)).default as readonly Workload[];
+  const workload = workloads.find((it) => it.name === name);
+  return workload!.sides[side] as Round;
+}
+
+async function measured(): Promise<Answer> {
+  const cpuBefore = processorSeconds();
+  const before = performance.now();
+  try {
+    const own = await round(Number(size));
+    const wall = (performance.now() - before) / 1000;
+    const cpu = processorSeconds() - cpuBefore;
+    return { wall, cpu, own: typeof own === "number" ? own : null };
+  } catch (error) {
+    return { wall: 0, cpu: 0, error: String(error) };
+  }
+}
+
+/** Processor time of all threads of the process, so also that of its collector and compiler. */
+function processorSeconds(): number {
+  const { user, system } = cpuUsage();
+  return (user + system) / 1e6;
+}

@@ -1,0 +1,215 @@
+/**
+ * Bytes that wait to be read or written.
+ *
+ * @module
+ */
+
+/** Where bytes go in, text is taken too and encoded as UTF-8. */
+export type Bytes = Uint8Array | string;
+
+/** Bytes in a buffer of their own. */
+export type OwnBytes = Uint8Array<ArrayBuffer>;
+
+/** The least memory that a buffer takes. */
+const SMALLEST = 128;
+/** Small writes share memory of this size, which is used again. */
+const PAGE = 4_096;
+const MOST_SPARES = 256;
+/** A search below this many bytes is faster by hand than by a call into the host. */
+const SHORT_SEARCH = 24;
+
+export const NO_BYTES: OwnBytes = new Uint8Array(0);
+
+const encoder = new TextEncoder();
+
+/**
+ * Bytes in the order of their coming, in one piece of memory.
+ *
+ * One piece, because a separator may lie across any border of chunks. A read
+ * of the host fills the memory behind the bytes, and what is taken out is a
+ * view of the memory before them: a new array costs ten times as much as a
+ * view, and copying costs more still. Memory that was given away is never
+ * written again. When the piece is used up, what is left moves to a new one
+ * of at least twice its size, so every byte costs constant time.
+ */
+export class ByteBuffer {
+  #data: OwnBytes = NO_BYTES;
+  /** The bytes are `#data` from `#start` to `#end`; what lies before was given away. */
+  #start = 0;
+  #end = 0;
+  #taken = 0;
+  /** The memory that a read under way fills. */
+  #lent: OwnBytes | null = null;
+
+  get size(): number {
+    return this.#end - this.#start;
+  }
+
+  /** How many bytes were ever taken: tells whether positions found before still hold. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Adds a copy of a chunk. */
+  append(chunk: Uint8Array): void {
+    const { length } = chunk;
+    if (this.#lent !== null || this.#end + length > this.#data.length) {
+      this.#move(length);
+    }
+    if (length === 1) this.#data[this.#end] = chunk[0];
+    else this.#data.set(chunk, this.#end);
+    this.#end += length;
+  }
+
+  /** Lends memory for the next bytes: about `size`, but no more than `most`. */
+  lend(size: number, most: number): OwnBytes {
+    if (this.#data.length - this.#end < size / 2) this.#move(size);
+    const end = Math.min(this.#end + most, this.#data.length);
+    return this.#lent = this.#data.subarray(this.#end, end);
+  }
+
+  /** So many bytes are in the memory that was lent. */
+  filled(count: number): void {
+    const lent = this.#lent as OwnBytes;
+    this.#lent = null;
+    const inPlace = lent.buffer === this.#data.buffer &&
+      lent.byteOffset === this.#end;
+    if (inPlace) this.#end += count;
+    else this.append(lent.subarray(0, count));
+  }
+
+  /** Takes the first bytes out. There must be as many. */
+  take(count: number): OwnBytes {
+    if (count === 0) return new Uint8Array(0);
+    const start = this.#start;
+    this.#start += count;
+    this.#taken += count;
+    const bytes = this.#data.subarray(start, start + count);
+    if (this.#start === this.#data.length) {
+      this.#data = NO_BYTES;
+      this.#start = this.#end = 0;
+    }
+    return bytes;
+  }
+
+  takeAll(): OwnBytes {
+    return this.take(this.size);
+  }
+
+  /** Whether the bytes at a position are those of `pattern`. */
+  has(pattern: Uint8Array, at: number): boolean {
+    if (at + pattern.length > this.size) return false;
+    const data = this.#data;
+    const base = this.#start + at;
+    for (let i = 0; i < pattern.length; i++) {
+      if (data[base + i] !== pattern[i]) return false;
+    }
+    return true;
+  }
+
+  /** Where `pattern` first begins in the bytes from `from` to `to`, -1 if nowhere. */
+  find(pattern: Uint8Array, from = 0, to = this.size): number {
+    const last = to - pattern.length;
+    const first = pattern[0];
+    for (;;) {
+      const at = this.findByte(first, from, last + 1);
+      if (at < 0 || pattern.length === 1 || this.has(pattern, at)) return at;
+      from = at + 1;
+    }
+  }
+
+  /** Where a byte first is among those from `from` to `to`, -1 if nowhere. */
+  findByte(byte: number, from: number, to: number): number {
+    const data = this.#data;
+    const start = this.#start;
+    const stop = start + to;
+    let i = start + from;
+    const near = Math.min(stop, i + SHORT_SEARCH);
+    for (; i < near; i++) {
+      if (data[i] === byte) return i - start;
+    }
+    if (i >= stop) return -1;
+    const at = data.subarray(i, stop).indexOf(byte);
+    return at < 0 ? -1 : at + i - start;
+  }
+
+  /** Goes on in new memory, with room for `more` bytes behind those that are left. */
+  #move(more: number): void {
+    const size = this.size;
+    const memory = new Uint8Array(size + Math.max(size, more, SMALLEST));
+    if (size > 0) memory.set(this.#data.subarray(this.#start, this.#end));
+    this.#data = memory;
+    this.#start = 0;
+    this.#end = size;
+  }
+}
+
+/** Bytes on their way out, copied into memory that is used again. */
+export class Outgoing {
+  #data: OwnBytes | null = null;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(data: Bytes): void {
+    const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    const end = this.#size + bytes.length;
+    const memory = this.#memory(end);
+    memory.set(bytes, this.#size);
+    this.#size = end;
+  }
+
+  /** Takes all bytes. Their memory is to be given to {@linkcode reuse}, or left to the collector. */
+  takeAll(): OwnBytes {
+    const bytes = (this.#data ?? NO_BYTES).subarray(0, this.#size);
+    this.#data = null;
+    this.#size = 0;
+    return bytes;
+  }
+
+  #memory(size: number): OwnBytes {
+    const present = this.#data;
+    if (present !== null && size <= present.length) return present;
+    const memory = size <= PAGE
+      ? spares.pop() ?? new Uint8Array(PAGE)
+      : new Uint8Array(present === null ? size : 2 * size);
+    if (present !== null) {
+      memory.set(present.subarray(0, this.#size));
+      reuse(present);
+    }
+    return this.#data = memory;
+  }
+}
+
+/** Nobody holds bytes of {@linkcode Outgoing} any more. */
+export function reuse(bytes: OwnBytes): void {
+  const { buffer } = bytes;
+  if (buffer.byteLength === PAGE && spares.length < MOST_SPARES) {
+    spares.push(new Uint8Array(buffer));
+  }
+}
+
+const spares: OwnBytes[] = [];
+
+/**
+ * Checks that a value is bytes or text.
+ *
+ * @throws {TypeError} If it is neither.
+ */
+export function checkBytes(data: unknown, action: string): void {
+  if (typeof data === "string" || data instanceof Uint8Array) return;
+  throw new TypeError(
+    `Cannot ${action}: expected a Uint8Array or a string, got ${
+      typeof data === "object" && data !== null
+        ? `an object of class ${data.constructor?.name ?? "null"}`
+        : String(data)
+    }`,
+  );
+}
+
+/** Text as UTF-8, bytes as they are. */
+export function toBytes(data: Bytes): Uint8Array {
+  return typeof data === "string" ? encoder.encode(data) : data;
+}

@@ -1,0 +1,468 @@
+/**
+ * What is asked for when a child process is started: checked, and handed to
+ * the host.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+import { type Cancellable, describe } from "./_future.ts";
+import { StreamReader } from "./_streams.ts";
+
+/** Where a child has its input from. `null` is `"inherit"`. */
+export type StdinSource =
+  | typeof PIPE
+  | typeof DEVNULL
+  | "inherit"
+  | ReadableStream<Uint8Array>
+  | Deno.FsFile
+  | null;
+
+/** Where the output of a child goes. `null` is `"inherit"`. */
+export type StdoutTarget =
+  | typeof PIPE
+  | typeof DEVNULL
+  | "inherit"
+  | WritableStream<Uint8Array>
+  | Deno.FsFile
+  | null;
+
+/** Options of {@linkcode createSubprocessExec} and {@linkcode createSubprocessShell}. */
+export interface SubprocessOptions extends Cancellable {
+  /**
+   * What the child reads: a pipe that {@linkcode Process.stdin} writes to,
+   * nothing, what this process reads, or a stream or file that is read for
+   * it. A stream is cancelled when the child has ended; a file stays open.
+   *
+   * @default "inherit"
+   */
+  stdin?: StdinSource;
+  /**
+   * Where the output of the child goes: into a pipe that
+   * {@linkcode Process.stdout} reads from, nowhere, to where this process
+   * writes, or into a stream or file. A stream is closed at the end of the
+   * output; a file stays open, and has the output when
+   * {@linkcode Process.wait} resolves.
+   *
+   * @default "inherit"
+   */
+  stdout?: StdoutTarget;
+  /**
+   * Where the child's errors go: as `stdout`, or with {@linkcode STDOUT} to
+   * the same place.
+   *
+   * @default "inherit"
+   */
+  stderr?: StdoutTarget | typeof STDOUT;
+  /**
+   * The limit of the readers, in bytes; see `StreamReader`.
+   *
+   * @default 65536
+   */
+  limit?: number;
+  /**
+   * The working directory of the child.
+   *
+   * @default that of this process
+   */
+  cwd?: string | URL;
+  /**
+   * Variables that are added to the environment of the child.
+   *
+   * @default none
+   */
+  env?: Readonly<Record<string, string>>;
+  /**
+   * Whether the child has only the variables of `env`, and none of this
+   * process.
+   *
+   * @default false
+   */
+  clearEnv?: boolean;
+  /**
+   * The number of the user to run as.
+   *
+   * @default that of this process
+   */
+  user?: number;
+  /**
+   * The number of the group to run as.
+   *
+   * @default that of this process
+   */
+  group?: number;
+  /**
+   * Whether the child leads a session and process group of its own. Leaving
+   * an `await using` block then ends the whole group.
+   *
+   * @default false
+   */
+  startNewSession?: boolean;
+}
+
+/** A pipe between this process and the child. */
+export const PIPE = "piped";
+/** For `stderr`: where the standard output goes, through the same descriptor, so that the order is kept. */
+export const STDOUT = "stdout";
+/** The null device: an empty input, or an output that is thrown away. */
+export const DEVNULL = "null";
+
+/** How one of the three standard streams is set up. */
+export interface Plan<T> {
+  readonly host: "piped" | "inherit" | "null";
+  /** What is pumped from or to the pipe; `null` if the program has the pipe. */
+  readonly pumped: Exclude<T, string | null> | null;
+}
+
+/** A program with its arguments. */
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  /** What people call it. */
+  readonly name: string;
+  /** Whether the arguments are quoted already, for Windows. */
+  readonly raw?: boolean;
+}
+
+/** A child that was just started. */
+export interface Launch {
+  readonly child: Deno.ChildProcess;
+  readonly stdin: Plan<StdinSource>;
+  readonly stdout: Plan<StdoutTarget>;
+  readonly stderr: Plan<StdoutTarget>;
+  /** Settles when the program is running, or cannot be; `null` if it is already. */
+  readonly ready: Promise<void> | null;
+}
+
+/** Names of options that Python has and Deno cannot do. */
+const IMPOSSIBLE = [
+  "closeFds",
+  "creationflags",
+  "executable",
+  "extraGroups",
+  "passFds",
+  "pipesize",
+  "preexecFn",
+  "processGroup",
+  "restoreSignals",
+  "startupinfo",
+  "umask",
+];
+/** Names of options that Python has and refuses, with why. */
+const REFUSED: Record<string, string> = {
+  bufsize: "the pipes are not buffered",
+  encoding: "the streams are of bytes",
+  errors: "the streams are of bytes",
+  shell: "createSubprocessShell() is for shells",
+  text: "the streams are of bytes",
+  universalNewlines: "the streams are of bytes",
+};
+const POSSIBLE = [
+  "stdin",
+  "stdout",
+  "stderr",
+  "limit",
+  "cwd",
+  "env",
+  "clearEnv",
+  "user",
+  "group",
+  "startNewSession",
+  "signal",
+];
+
+const SHELL = "/bin/sh";
+/**
+ * Becomes a program whose errors go where its output goes. Before that it
+ * looks for the program as the host would, and if there is none it says so on
+ * the standard error that it was given; the program has none of that, so this
+ * comes to its end in any case.
+ */
+const MERGE = `_p=$1
+shift
+case $_p in
+*/*) ;;
+*)
+  _r=$PATH:
+  while [ "$_r" ]; do
+    _d=\${_r%%:*} _r=\${_r#*:}
+    if [ -f "\${_d:-.}/$_p" ] && [ -x "\${_d:-.}/$_p" ]; then
+      _p=\${_d:-.}/$_p
+      break
+    fi
+  done
+esac
+case $_p in
+*/*) [ -e "$_p" ] ;;
+*) false ;;
+esac || { echo NotFound >&2; exit 127; }
+[ ! -d "$_p" ] && [ -x "$_p" ] || { echo PermissionDenied >&2; exit 126; }
+set -- "$_p" "$@"
+unset _p _r _d
+exec "$@" 2>&1`;
+/** Variables that a shell sets though nobody has asked for them. */
+const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL"];
+
+const INHERIT: Plan<never> = { host: "inherit", pumped: null };
+const decoder = new TextDecoder();
+
+/** Starts a child; everything about it was checked, but for its standard streams. */
+export function launchChild(
+  command: Command,
+  options: SubprocessOptions,
+): Launch {
+  const stdin = toPlan("stdin", options.stdin);
+  const stdout = toPlan("stdout", options.stdout);
+  if (!isMerged(options)) {
+    const stderr = toPlan("stderr", options.stderr);
+    const child = spawn(command, [stdin, stdout, stderr], options);
+    return { child, stdin, stdout, stderr, ready: null };
+  }
+  const plans = { stdin, stdout, stderr: INHERIT };
+  if (stdout.host === "null") {
+    const child = spawn(command, [stdin, stdout, stdout], options);
+    return { child, ...plans, ready: null };
+  }
+  const child = spawnMerged(command, stdin, stdout, options);
+  return { child, ...plans, ready: followMerging(child, command) };
+}
+
+export function shellCommand(cmd: string): Command {
+  if (Deno.build.os === "windows") {
+    const args = ["/d", "/s", "/c", `"${cmd}"`];
+    return { file: "cmd", args, name: cmd, raw: true };
+  }
+  const line = /^[-+]/.test(cmd) ? ` ${cmd}` : cmd;
+  return { file: SHELL, args: ["-c", line], name: cmd };
+}
+
+function spawn(
+  { file, args, raw }: Command,
+  [stdin, stdout, stderr]: readonly { host: Plan<unknown>["host"] }[],
+  { cwd, env, clearEnv, user, group, startNewSession }: SubprocessOptions,
+): Deno.ChildProcess {
+  return new Deno.Command(file, {
+    args: args as string[],
+    stdin: stdin.host,
+    stdout: stdout.host,
+    stderr: stderr.host,
+    cwd: cwd ?? undefined,
+    env: env ?? undefined,
+    clearEnv: Boolean(clearEnv),
+    uid: user ?? undefined,
+    gid: group ?? undefined,
+    detached: Boolean(startNewSession),
+    windowsRawArguments: raw,
+  }).spawn();
+}
+
+/** Starts a shell that becomes the program; its standard error is for {@linkcode followMerging}. */
+function spawnMerged(
+  { file, args }: Command,
+  stdin: Plan<unknown>,
+  stdout: Plan<unknown>,
+  options: SubprocessOptions,
+): Deno.ChildProcess {
+  if (Deno.build.os === "windows") {
+    throw new Deno.errors.NotSupported(
+      "Cannot merge stderr into stdout: Deno cannot do that on Windows",
+    );
+  }
+  checkRun(file);
+  const { env, clearEnv } = options;
+  const unasked = SHELL_VARIABLES.filter((it) => env?.[it] === undefined);
+  const prelude = clearEnv ? `unset ${unasked.join(" ")}\n` : "";
+  const program = file.startsWith("-") ? `./${file}` : file;
+  const script = ["-c", prelude + MERGE, "sh", program, ...args];
+  try {
+    return spawn(
+      { file: SHELL, args: script, name: file },
+      [stdin, stdout, { host: PIPE }],
+      options,
+    );
+  } catch (error) {
+    throw explain(error, file);
+  }
+}
+
+/** Waits until the shell has become the program, or has said why it cannot. */
+async function followMerging(
+  child: Deno.ChildProcess,
+  { file }: Command,
+): Promise<void> {
+  let said = "";
+  for await (const chunk of child.stderr) said += decoder.decode(chunk);
+  if (said.endsWith("NotFound\n")) {
+    throw new Deno.errors.NotFound(
+      `Cannot start ${file}: there is no such program`,
+    );
+  }
+  if (said.endsWith("PermissionDenied\n")) {
+    throw new Deno.errors.PermissionDenied(
+      `Cannot start ${file}: it is not executable`,
+    );
+  }
+}
+
+/** An error of the shell in between, as one of the program. */
+function explain(error: unknown, file: string): unknown {
+  if (error instanceof Deno.errors.NotCapable) {
+    return new Deno.errors.NotCapable(
+      `Cannot merge stderr into stdout: that takes a shell. ${error.message}`,
+      { cause: error },
+    );
+  }
+  if (error instanceof Error) {
+    error.message = error.message.replace(`'${SHELL}'`, `'${file}'`);
+  }
+  return error;
+}
+
+/** Asks for the permission to run a program that a shell is to become. */
+function checkRun(file: string): void {
+  const descriptor = { name: "run", command: file } as const;
+  let { state } = Deno.permissions.querySync(descriptor);
+  if (state === "prompt") {
+    state = Deno.permissions.requestSync(descriptor).state;
+  }
+  if (state === "granted") return;
+  throw new Deno.errors.NotCapable(
+    `Requires run access to "${file}", run again with the --allow-run flag`,
+  );
+}
+
+function isMerged({ stdout, stderr }: SubprocessOptions): boolean {
+  if (stderr === STDOUT) return true;
+  return typeof stderr === "object" && stderr !== null && stderr === stdout;
+}
+
+/** Checks how one of the standard streams is to be set up. */
+function toPlan<T>(
+  name: "stdin" | "stdout" | "stderr",
+  given: T | typeof STDOUT | undefined,
+): Plan<T> {
+  if (given === undefined || given === null || given === "inherit") {
+    return INHERIT;
+  }
+  if (given === PIPE) return { host: PIPE, pumped: null };
+  if (given === DEVNULL) return { host: DEVNULL, pumped: null };
+  if (given === STDOUT) {
+    throw new RangeError(`Cannot set up ${name}: STDOUT is for stderr only`);
+  }
+  const Stream = name === "stdin" ? ReadableStream : WritableStream;
+  if (given instanceof Stream && given.locked) {
+    throw new TypeError(`Cannot set up ${name}: the stream is locked`);
+  }
+  if (given instanceof Stream || given instanceof Deno.FsFile) {
+    return { host: "piped", pumped: given as Plan<T>["pumped"] };
+  }
+  throw new TypeError(
+    `Cannot set up ${name}: expected PIPE, DEVNULL, "inherit", a ${Stream.name} or a Deno.FsFile, got ${
+      describe(given)
+    }`,
+  );
+}
+
+/** Checks everything but the standard streams. */
+export function checkOptions(options: SubprocessOptions): SubprocessOptions {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot start a process: expected an object of options, got ${
+        describe(options)
+      }`,
+    );
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (!POSSIBLE.includes(name)) refuseOption(name, value);
+  }
+  const { cwd, env, user, group, limit } = options;
+  if (env !== undefined && env !== null) checkEnvironment(env);
+  checkId("user", user);
+  checkId("group", group);
+  if (limit !== undefined) new StreamReader({ limit });
+  if (cwd === undefined || cwd === null) return options;
+  return { ...options, cwd: toText(cwd, "cwd") };
+}
+
+function refuseOption(name: string, value: unknown): void {
+  if (value === undefined || value === null) return;
+  if (name in REFUSED) {
+    if (!value) return;
+    throw new RangeError(
+      `Cannot start a process: ${name} must not be set, ${REFUSED[name]}`,
+    );
+  }
+  if (IMPOSSIBLE.includes(name)) {
+    throw new Deno.errors.NotSupported(
+      `Cannot start a process: Deno cannot do what ${name} asks for`,
+    );
+  }
+  throw new TypeError(`Cannot start a process: there is no option ${name}`);
+}
+
+function checkEnvironment(env: object): void {
+  const kind = Object.getPrototypeOf(env);
+  if (kind !== null && Object.getPrototypeOf(kind) !== null) {
+    throw new TypeError(
+      `Cannot set the environment: expected a plain object, got ${
+        describe(env)
+      }`,
+    );
+  }
+  for (const [name, value] of Object.entries(env)) {
+    if (typeof value !== "string") {
+      throw new TypeError(
+        `Cannot set the environment: expected a string for ${name}, got ${
+          describe(value)
+        }`,
+      );
+    }
+    if (name === "" || name.includes("=")) {
+      throw new RangeError(
+        `Cannot set the environment: ${
+          describe(name)
+        } is no name of a variable`,
+      );
+    }
+    refuseNul(name, "environment");
+    refuseNul(value, "environment");
+  }
+}
+
+function checkId(what: "user" | "group", id: unknown): void {
+  if (id === undefined || id === null) return;
+  if (Number.isInteger(id) && (id as number) >= 0) return;
+  const Kind = typeof id === "number" ? RangeError : TypeError;
+  throw new Kind(
+    `Cannot set the ${what}: expected its number, got ${describe(id)}`,
+  );
+}
+
+/** What the system takes as a text: a string, or the path of a URL. */
+export function toText(
+  value: unknown,
+  what: "program" | "argument" | "command" | "cwd",
+): string {
+  const text = value instanceof URL
+    ? value.protocol === "file:" || what !== "argument"
+      ? fileURLToPath(value)
+      : value.href
+    : value;
+  if (typeof text !== "string") {
+    throw new TypeError(
+      `Cannot start a process: expected a string or URL as ${what}, got ${
+        describe(value)
+      }`,
+    );
+  }
+  refuseNul(text, what);
+  return text;
+}
+
+/** The system takes a NUL for the end. */
+function refuseNul(text: string, where: string): void {
+  if (!text.includes("\0")) return;
+  throw new RangeError(
+    `Cannot start a process: there is a NUL in the ${where}, ${describe(text)}`,
+  );
+}

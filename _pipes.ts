@@ -1,0 +1,493 @@
+/**
+ * The pipes between this process and a child, and the pumps between a pipe
+ * and a file or a stream of the Web.
+ *
+ * The output of a child is read on demand, so a child that floods a pipe
+ * which nobody reads is held back by the kernel. Once the child has ended, what
+ * is left is read ahead: that is no more than the kernel holds, and the
+ * descriptor is free though the bytes may never be asked for.
+ *
+ * Nothing in here knows of tasks. It is to be started in no task's context,
+ * and waits for promises of the host only.
+ *
+ * @module
+ */
+
+import { type Bytes, NO_BYTES, type OwnBytes, toBytes } from "./_bytes.ts";
+import { Deque } from "./_collections.ts";
+import type { ByteSource } from "./_reader.ts";
+import type { ByteSink } from "./_writer.ts";
+
+/** How much one read takes at most: what a pipe holds by default. */
+const READ_SIZE = 65_536;
+/** How much one write gives at most: the host copies a write as a whole. */
+const WRITE_SIZE = 262_144;
+/** The end of an output is looked for within so many bytes after the child has ended. */
+const REST_SIZE = 1_048_576;
+/** An output from which nothing came for so many ticks of the host is held by somebody else. */
+const IDLE_TICKS = 2;
+
+/** Bytes that come out of a child. */
+export class OutputPipe implements ByteSource, Output {
+  readonly #reader: ReadableStreamBYOBReader;
+  /** What was read ahead, behind `#head`. */
+  readonly #chunks = new Deque<OwnBytes>();
+  /** The chunk that is being given away, never empty. */
+  #head: OwnBytes | null = null;
+  /** The memory for the next read; it belongs to the host while one is under way. */
+  #spare: ArrayBuffer | null = null;
+  #fetching: Promise<void> | null = null;
+  #fetched = 0;
+  /** Nothing more will be read. */
+  #ended = false;
+  #failure: { error: unknown } | null = null;
+  /** Settles when the descriptor is free. */
+  readonly closed: Promise<void>;
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.#reader = stream.getReader({ mode: "byob" });
+    this.closed = this.#reader.closed.then(nothing, nothing);
+  }
+
+  /** Rises with everything that comes. */
+  progress(): number {
+    return this.#fetched;
+  }
+
+  async read(buffer: Uint8Array): Promise<number | null> {
+    while (this.#empty) {
+      if (this.#failure !== null) throw this.#failure.error;
+      if (this.#ended) return null;
+      await this.#fetch();
+    }
+    return this.#take(buffer);
+  }
+
+  /** Reads everything ahead up to the end, unless `signal` aborts before. */
+  async readAhead(signal: AbortSignal): Promise<void> {
+    while (!this.#ended && !signal.aborted) await this.#fetch();
+  }
+
+  /** The child has ended: reads ahead what it has left. */
+  async settle(): Promise<void> {
+    let size = 0;
+    const rest = async () => {
+      while (!this.#ended && size < REST_SIZE) {
+        size += READ_SIZE;
+        await this.#fetch();
+      }
+    };
+    await whileActive(rest(), this);
+  }
+
+  /** Takes what was read ahead, and puts it behind what was taken before. */
+  takeAll(before: OwnBytes): OwnBytes {
+    const chunks = before.length > 0 ? [before] : [];
+    if (this.#head !== null) chunks.push(this.#head);
+    this.#head = null;
+    for (;;) {
+      const chunk = this.#chunks.shift();
+      if (chunk === undefined) return joined(chunks);
+      chunks.push(chunk);
+    }
+  }
+
+  close(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#reader.cancel().catch(nothing);
+  }
+
+  get #empty(): boolean {
+    return this.#head === null && this.#chunks.length === 0;
+  }
+
+  #fetch(): Promise<void> {
+    return this.#fetching ??= this.#fetchNow();
+  }
+
+  async #fetchNow(): Promise<void> {
+    const memory = this.#spare ?? new ArrayBuffer(READ_SIZE);
+    this.#spare = null;
+    try {
+      const { value, done } = await this.#reader.read(new Uint8Array(memory));
+      if (done) this.#ended = true;
+      else this.#keep(value);
+    } catch (error) {
+      if (!this.#ended) this.#failure = { error };
+      this.#ended = true;
+    } finally {
+      this.#fetching = null;
+    }
+  }
+
+  /** Keeps what was read; a little is copied, so that it does not hold the memory for a lot. */
+  #keep(chunk: OwnBytes): void {
+    this.#fetched++;
+    if (2 * chunk.length > READ_SIZE) return this.#chunks.push(chunk);
+    this.#chunks.push(chunk.slice());
+    this.#spare = chunk.buffer;
+  }
+
+  #take(buffer: Uint8Array): number {
+    const head = this.#head ?? this.#chunks.shift()!;
+    if (head.length > buffer.length) {
+      buffer.set(head.subarray(0, buffer.length));
+      this.#head = head.subarray(buffer.length);
+      return buffer.length;
+    }
+    buffer.set(head);
+    this.#head = null;
+    if (head.buffer.byteLength === READ_SIZE) this.#spare ??= head.buffer;
+    return head.length;
+  }
+}
+
+/** Bytes that go into a child. */
+export class InputPipe implements ByteSink {
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  #writing = false;
+  #closed = false;
+  /** The child has ended. */
+  #orphaned = false;
+  /** What goes before anything that is written from now on. */
+  #parcel: Parcel | null = null;
+
+  constructor(stream: WritableStream<Uint8Array>) {
+    this.#writer = stream.getWriter();
+    this.#writer.closed.catch(nothing);
+  }
+
+  async write(data: Uint8Array): Promise<number> {
+    if (this.#parcel !== null) await this.#parcel.done;
+    return await this.#put(data);
+  }
+
+  /** Writes the whole of an input, before anything else that is written later. */
+  send(input: Bytes): Parcel {
+    return this.#parcel = new Parcel(input, (data) => this.#put(data));
+  }
+
+  async closeWrite(): Promise<void> {
+    await this.#parcel?.done;
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#writer.close().catch(nothing);
+  }
+
+  close(): void {
+    void this.closeWrite();
+  }
+
+  /** A write that the pipe has no room for cannot be ended; the descriptor is free once it ends. */
+  abort(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#writer.abort().catch(nothing);
+  }
+
+  /** The child has ended: whatever it has left unread, nobody will read. */
+  orphan(): void {
+    this.#orphaned = true;
+    if (!this.#writing) this.abort();
+  }
+
+  async #put(data: Uint8Array): Promise<number> {
+    if (this.#closed) {
+      throw new Deno.errors.BrokenPipe(
+        "Cannot write to a child process: it has ended or its stdin is closed",
+      );
+    }
+    const part = data.length > WRITE_SIZE ? data.subarray(0, WRITE_SIZE) : data;
+    this.#writing = true;
+    try {
+      await this.#writer.write(part);
+      return part.length;
+    } finally {
+      this.#writing = false;
+      if (this.#orphaned) this.abort();
+    }
+  }
+}
+
+/** The whole input of a child, on its way there whether or not somebody waits for it. */
+export class Parcel {
+  #bytes: Uint8Array;
+  #owned: boolean;
+  /** Resolves when all was written, or the child has stopped reading. */
+  readonly done: Promise<void>;
+
+  constructor(input: Bytes, put: (data: Uint8Array) => Promise<number>) {
+    this.#bytes = toBytes(input);
+    this.#owned = typeof input === "string";
+    this.done = this.#send(put).catch(nothing);
+  }
+
+  /** The caller is free to change its bytes from here on. */
+  own(): void {
+    if (!this.#owned) this.#bytes = this.#bytes.slice();
+    this.#owned = true;
+  }
+
+  /** Whether it is the same input. */
+  holds(input: Bytes): boolean {
+    const other = toBytes(input);
+    const bytes = this.#bytes;
+    return bytes === other ||
+      (bytes.length === other.length &&
+        bytes.every((byte, at) => byte === other[at]));
+  }
+
+  async #send(put: (data: Uint8Array) => Promise<number>): Promise<void> {
+    for (let at = 0; at < this.#bytes.length;) {
+      at += await put(this.#bytes.subarray(at));
+    }
+  }
+}
+
+/** What is done with the output of a child. */
+export interface Output {
+  /** Settles when the descriptor is free. */
+  readonly closed: Promise<void>;
+  /** The child has ended: moves what it has left, as far as that can be. */
+  settle(): Promise<void>;
+  close(): void;
+}
+
+/** Told of an error of the file or stream. */
+type OnError = (error: unknown) => void;
+
+/** Moves what a child writes to a file, which stays open, or to a stream, which is closed at the end. */
+export class OutputPump implements Output {
+  readonly #pipe: OutputPipe;
+  readonly #drain: Drain;
+  #moved = 0;
+  readonly closed: Promise<void>;
+
+  constructor(
+    pipe: OutputPipe,
+    target: Deno.FsFile | WritableStream<Uint8Array>,
+    onError: OnError,
+  ) {
+    this.#pipe = pipe;
+    this.#drain = target instanceof WritableStream
+      ? new StreamDrain(target)
+      : new FileDrain(target);
+    this.closed = this.#run().catch(onError);
+  }
+
+  progress(): number {
+    if (this.#drain.busy) this.#moved++;
+    return this.#moved;
+  }
+
+  settle(): Promise<void> {
+    return whileActive(this.closed, this);
+  }
+
+  close(): void {
+    this.#pipe.close();
+  }
+
+  async #run(): Promise<void> {
+    const buffer = new Uint8Array(READ_SIZE);
+    try {
+      for (;;) {
+        const count = await this.#pipe.read(buffer);
+        if (count === null) break;
+        this.#moved++;
+        await this.#drain.write(buffer.subarray(0, count));
+        this.#moved++;
+      }
+      await this.#drain.end();
+    } finally {
+      this.#pipe.close();
+      this.#drain.leave();
+    }
+  }
+}
+
+/** Moves a file or stream into a child, and closes its stdin at the end. */
+export class InputPump {
+  readonly #spring: Spring;
+  readonly #pipe: InputPipe;
+
+  constructor(
+    source: Deno.FsFile | ReadableStream<Bytes>,
+    pipe: InputPipe,
+    onError: OnError,
+  ) {
+    this.#spring = source instanceof ReadableStream
+      ? new StreamSpring(source)
+      : new FileSpring(source);
+    this.#pipe = pipe;
+    this.#run().catch(onError);
+  }
+
+  stop(): void {
+    this.#pipe.orphan();
+    this.#spring.stop();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      for (;;) {
+        const chunk = await this.#spring.next();
+        if (chunk === null || !await this.#write(chunk)) break;
+      }
+      await this.#pipe.closeWrite();
+    } finally {
+      this.#pipe.close();
+      this.#spring.stop();
+    }
+  }
+
+  /** Returns `false` if the child has stopped reading. */
+  async #write(chunk: Uint8Array): Promise<boolean> {
+    try {
+      for (let at = 0; at < chunk.length;) {
+        at += await this.#pipe.write(chunk.subarray(at));
+      }
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Where an {@linkcode OutputPump} puts its bytes. */
+interface Drain {
+  /** Whether it is at work and sure to come to an end. */
+  readonly busy: boolean;
+  write(data: OwnBytes): Promise<void>;
+  /** Nothing more will come. */
+  end(): Promise<void>;
+  /** Lets go of the target. */
+  leave(): void;
+}
+
+class FileDrain implements Drain {
+  readonly #file: Deno.FsFile;
+  busy = false;
+
+  constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  async write(data: OwnBytes): Promise<void> {
+    this.busy = true;
+    try {
+      for (let at = 0; at < data.length;) {
+        at += await this.#file.write(data.subarray(at));
+      }
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async end(): Promise<void> {}
+  leave(): void {}
+}
+
+class StreamDrain implements Drain {
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  /** Never: a stream may wait for a reader that comes later. */
+  readonly busy = false;
+
+  constructor(stream: WritableStream<Uint8Array>) {
+    this.#writer = stream.getWriter();
+    this.#writer.closed.catch(nothing);
+  }
+
+  async write(data: OwnBytes): Promise<void> {
+    await this.#writer.ready;
+    this.#writer.write(data.slice()).catch(nothing);
+  }
+
+  end(): Promise<void> {
+    return this.#writer.close();
+  }
+
+  leave(): void {
+    this.#writer.releaseLock();
+  }
+}
+
+/** Where an {@linkcode InputPump} has its bytes from. */
+interface Spring {
+  /** The next bytes, `null` at the end. */
+  next(): Promise<Uint8Array | null>;
+  stop(): void;
+}
+
+class FileSpring implements Spring {
+  readonly #file: Deno.FsFile;
+  readonly #buffer = new Uint8Array(READ_SIZE);
+
+  constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  async next(): Promise<Uint8Array | null> {
+    const count = await this.#file.read(this.#buffer);
+    return count === null ? null : this.#buffer.subarray(0, count);
+  }
+
+  stop(): void {}
+}
+
+class StreamSpring implements Spring {
+  readonly #reader: ReadableStreamDefaultReader<Bytes>;
+
+  constructor(stream: ReadableStream<Bytes>) {
+    this.#reader = stream.getReader();
+  }
+
+  async next(): Promise<Uint8Array | null> {
+    const { value, done } = await this.#reader.read();
+    return done ? null : toBytes(value);
+  }
+
+  stop(): void {
+    this.#reader.cancel().catch(nothing);
+    this.#reader.releaseLock();
+  }
+}
+
+/** Waits for a promise as long as something moves. */
+function whileActive(
+  done: Promise<void>,
+  what: { progress(): number },
+): Promise<void> {
+  return new Promise((resolve) => {
+    let seen = what.progress();
+    let idle = 0;
+    const look = () => {
+      const now = what.progress();
+      idle = now === seen ? idle + 1 : 0;
+      seen = now;
+      if (idle === IDLE_TICKS) resolve();
+      else timer = setTimeout(look, 1);
+    };
+    // A timer of the host comes only after a look at its pipes.
+    let timer = setTimeout(look, 1);
+    done.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+function joined(chunks: readonly OwnBytes[]): OwnBytes {
+  if (chunks.length === 0) return NO_BYTES;
+  if (chunks.length === 1) return chunks[0];
+  const whole = new Uint8Array(chunks.reduce((sum, it) => sum + it.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+function nothing(): void {}

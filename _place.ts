@@ -1,0 +1,113 @@
+/**
+ * Places in a program: where a task was made, and where it waits. Only debug
+ * mode takes note of them, as a stack costs more than an await.
+ *
+ * @module
+ */
+
+/** How many frames a place remembers. */
+const DEPTH = 64;
+const HOME = new URL(".", import.meta.url).href;
+/** A file that lies beside this one, not below and not a documentation test. */
+const OWN_FILE = /^\w+\.[jt]s:\d/;
+/** In a bundle all code lies in one file, and none can be told from this module's. */
+const BUNDLED = !import.meta.url.slice(HOME.length).startsWith("_place.");
+
+/** Where running code stands, with everything that waits for it. */
+export class Place {
+  readonly #taken: { stack?: string } = {};
+  #lines: readonly string[] | null = null;
+
+  constructor() {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = DEPTH;
+    Error.captureStackTrace(this.#taken, Place);
+    Error.stackTraceLimit = limit;
+  }
+
+  /** The frames outside of this module, innermost first: `"name (file:line:column)"`. */
+  get frames(): readonly string[] {
+    return this.#all.filter(isForeign).map(withoutAsync);
+  }
+
+  /** The innermost of them, `null` if there is none. */
+  get line(): string | null {
+    return this.frames[0] ?? null;
+  }
+
+  /**
+   * Whether code outside of this module is running here itself, and is not
+   * just waiting for code of this module that runs.
+   */
+  get fresh(): boolean {
+    const first = this.#all.findIndex(isForeign);
+    return first >= 0 &&
+      !this.#all.slice(0, first + 1).some((line) => line.startsWith("async "));
+  }
+
+  /** Whether the same statement is being run, called from the same statements. */
+  equals(other: Place): boolean {
+    return this.fresh && other.fresh && this.line === other.line &&
+      this.#rows === other.#rows;
+  }
+
+  /** Whether this is the other place, or lies inside of a call that it waits for. */
+  isWithin(other: Place): boolean {
+    return this.#rows.endsWith(other.#rows);
+  }
+
+  /** Formatting is what is dear about a stack, so it waits for the first question. */
+  get #all(): readonly string[] {
+    return this.#lines ??= linesOf(this.#taken.stack);
+  }
+
+  /**
+   * The frames without their columns: a caller stands at the call before its
+   * first wait and at the `await` afterwards, on one line in two columns.
+   */
+  get #rows(): string {
+    return this.frames.map((line) => `\n${line.replace(/:\d+(?=\)?$)/, "")}`)
+      .join("");
+  }
+}
+
+/** The frames of an error outside of this module, innermost first. */
+export function framesOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return [];
+  return linesOf(error.stack).filter(isForeign).map(withoutAsync);
+}
+
+const madeAt = new WeakMap<object, Place>();
+
+/** Remembers where a thing was made. */
+export function rememberMaking(thing: object): void {
+  madeAt.set(thing, new Place());
+}
+
+/** Where a thing was made, if that was remembered. */
+export function makingOf(thing: object): Place | null {
+  return madeAt.get(thing) ?? null;
+}
+
+/** The frames of a stack that lie in files, those of the host left out. */
+function linesOf(stack: unknown): string[] {
+  if (typeof stack !== "string") return [];
+  return stack.split("\n")
+    .filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line))
+    .map((line) => line.trim().slice("at ".length))
+    .filter((line) => !/^(?:ext|node):/.test(locationOf(line)));
+}
+
+function isForeign(line: string): boolean {
+  const location = locationOf(line);
+  return BUNDLED || !location.startsWith(HOME) ||
+    !OWN_FILE.test(location.slice(HOME.length));
+}
+
+function locationOf(line: string): string {
+  return /\(([^()]*)\)$/.exec(line)?.[1] ?? line.replace(/^async /, "");
+}
+
+function withoutAsync(line: string): string {
+  return line.replace(/^async /, "");
+}

@@ -1,0 +1,680 @@
+/**
+ * Servers: `startServer` and `startUnixServer`.
+ *
+ * @module
+ */
+
+import {
+  addressed,
+  addressText,
+  checkLimit,
+  checkPort,
+  checkText,
+  closeQuietly,
+  isTcp,
+  isTls,
+  type Link,
+  openOn,
+  openStreams,
+  refuseOthers,
+  shakeHands,
+} from "./_connect.ts";
+import {
+  type Cancellable,
+  describe,
+  type EventLoop,
+  type Future,
+  futures,
+  getEventLoop,
+  type Task,
+} from "./_future.ts";
+import type { TimerHandle } from "./_loop.ts";
+import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
+import { onceDone } from "./_task.ts";
+import { Home, WaitQueue } from "./_wait.ts";
+import type { Outlet, StreamWriter } from "./_writer.ts";
+import { RuntimeError } from "./exceptions.ts";
+
+/**
+ * What a server calls for each of its connections, as a task of its own. An
+ * error that it throws is reported to the exception handler of the loop and
+ * closes this one connection.
+ */
+export type ClientConnected = (
+  reader: StreamReader,
+  writer: StreamWriter,
+) => unknown;
+
+/** Options of {@linkcode startServer}. */
+export interface StartServerOptions extends StreamReaderOptions {
+  /**
+   * How many connections may wait to be accepted.
+   *
+   * @default 100
+   */
+  backlog?: number;
+  /**
+   * Whether other sockets may be bound to the same port.
+   *
+   * @default false
+   */
+  reusePort?: boolean;
+  /** The certificate and its key in PEM, and what else `Deno.listenTls` takes. */
+  tls?: { cert: string; key: string; alpnProtocols?: string[] };
+  /**
+   * Whether to accept connections at once.
+   *
+   * @default true
+   */
+  startServing?: boolean;
+}
+
+/** Options of {@linkcode startUnixServer}. */
+export interface StartUnixServerOptions extends StreamReaderOptions {
+  /**
+   * Refused: Deno has no such option for Unix sockets.
+   *
+   * @default the one of the host
+   */
+  backlog?: number;
+  /**
+   * Whether to accept connections at once.
+   *
+   * @default true
+   */
+  startServing?: boolean;
+  /**
+   * Whether closing the server removes the file of its socket. A file that
+   * somebody else put in its place stays in any case. To let a file stay, the
+   * server moves it aside for a moment, which takes permission to write in
+   * its directory.
+   *
+   * @default true
+   */
+  cleanupSocket?: boolean;
+}
+
+/** Seconds that accepting pauses after an error, at first and at most. */
+const SHORTEST_PAUSE = 0.05;
+const LONGEST_PAUSE = 1;
+/** Seconds that a TLS handshake may take. */
+const HANDSHAKE_TIMEOUT = 60;
+
+const SERVER_OPTIONS = ["limit", "backlog", "reusePort", "tls", "startServing"];
+const UNIX_OPTIONS = ["limit", "startServing", "cleanupSocket"];
+
+interface ServerParts {
+  loop: EventLoop;
+  listeners: Deno.Listener[];
+  callback: ClientConnected;
+  limit: number | undefined;
+  /** Of a Unix socket: closes the listener as its file demands. */
+  file: SocketFile | null;
+}
+
+/**
+ * A server: its listening sockets and its connections.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.Server}.
+ *
+ * @example
+ * ```ts
+ * import { openConnection, startServer } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * await using server = await startServer((_reader, writer) => {
+ *   writer.close();
+ * }, "127.0.0.1", 0);
+ * assert(server.isServing());
+ *
+ * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const [reader, writer] = await openConnection("127.0.0.1", port);
+ * assert((await reader.read()).length === 0);
+ * writer.close();
+ * ```
+ */
+export class Server implements AsyncDisposable {
+  readonly #parts: ServerParts;
+  readonly #acceptors: readonly Acceptor[];
+  readonly #clients = new Set<Outlet>();
+  #serving = false;
+  #closed = false;
+  /** What `serveForever` waits in. */
+  #forever: Future<never> | null = null;
+  readonly #home = new Home();
+  readonly #leavers = new WaitQueue<void>({
+    take: () => {},
+    pass: () => {},
+    describe: () => `the end of <${this.#describe()}>`,
+  }, this.#home);
+  readonly #entry = { abandon: () => this.#abandon() };
+
+  /**
+   * Not for programs: `startServer` makes servers.
+   *
+   * @param parts What it is made of.
+   */
+  constructor(parts: never) {
+    this.#parts = checkParts(parts);
+    this.#acceptors = this.#parts.listeners.map((listener) =>
+      new Acceptor(this.#parts, listener, {
+        connected: (link) => this.#connected(link),
+        ended: () => this.#wakeLeavers(),
+      })
+    );
+    openOn(this.#parts.loop).add(this.#entry);
+  }
+
+  /** The listening sockets; none once the server is closed. */
+  get sockets(): readonly Deno.Listener[] {
+    return this.#closed ? [] : [...this.#parts.listeners];
+  }
+
+  /** Whether connections are accepted. */
+  isServing(): boolean {
+    return this.#serving && !this.#closed;
+  }
+
+  /**
+   * Begins to accept connections, if it was not begun yet.
+   *
+   * @throws {RuntimeError} If the server is closed.
+   */
+  startServing(): Promise<void> {
+    try {
+      this.#serve();
+      return Promise.resolve();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Serves until it is cancelled, which closes the server and its
+   * connections.
+   *
+   * @param options A signal that ends it as a cancellation does.
+   * @throws {CancelledError} When the task is cancelled or the server closed.
+   * @throws {RuntimeError} If the server is closed, or `serveForever` was called before and goes on.
+   */
+  async serveForever(options?: Cancellable): Promise<never> {
+    if (this.#forever !== null) {
+      throw new RuntimeError("Cannot serve: serveForever() was called already");
+    }
+    options?.signal?.throwIfAborted();
+    this.#serve();
+    const forever = futures.make(this.#parts.loop, {
+      take: () => {},
+      pass: () => {},
+      drop: () => {},
+      describe: () => `connections of <${this.#describe()}>`,
+    }) as Future<never>;
+    if (options?.signal) futures.link(forever, options.signal);
+    this.#forever = forever;
+    try {
+      return await forever;
+    } finally {
+      this.#forever = null;
+      if (!this.#closed) {
+        this.close();
+        this.closeClients();
+      }
+      await this.waitClosed();
+    }
+  }
+
+  /**
+   * Stops listening. Connections that are open stay so. `serveForever` ends
+   * with a `CancelledError`.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const acceptor of this.#acceptors) acceptor.stop();
+    this.#forever?.cancel();
+    this.#wakeLeavers();
+  }
+
+  /** Closes every connection, once what was written to it is sent. */
+  closeClients(): void {
+    for (const client of [...this.#clients]) client.close(false);
+  }
+
+  /** Closes every connection at once; what is unsent is dropped. */
+  abortClients(): void {
+    for (const client of [...this.#clients]) client.abort(false);
+  }
+
+  /**
+   * Waits until the server is closed and its last connection has ended. Its
+   * ports can be bound again then.
+   *
+   * Cancelled, it changes nothing.
+   *
+   * @param options A signal that ends the wait.
+   * @throws {CancelledError} If the task is cancelled.
+   */
+  waitClosed(options?: Cancellable): Promise<void> {
+    try {
+      options?.signal?.throwIfAborted();
+      return this.#isOver() ? Promise.resolve() : this.#leavers.wait(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Closes the server and its connections, and waits for them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    this.closeClients();
+    await this.waitClosed();
+  }
+
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `<${this.#describe()}>`;
+  }
+
+  #serve(): void {
+    if (this.#closed) {
+      throw new RuntimeError("Cannot serve: the server is closed");
+    }
+    if (this.#serving) return;
+    this.#serving = true;
+    for (const acceptor of this.#acceptors) acceptor.start();
+  }
+
+  #connected(link: Link): void {
+    if (this.#closed) return closeQuietly(link.conn);
+    const { loop, limit, callback } = this.#parts;
+    const { streams, outlet } = openStreams(loop, link, {
+      limit,
+      onLost: () => {
+        this.#clients.delete(outlet);
+        this.#wakeLeavers();
+      },
+    });
+    this.#clients.add(outlet);
+    const task = loop.createTask(() => callback(...streams));
+    onceDone(task, () => this.#handled(task, outlet));
+  }
+
+  #handled(task: Task<unknown>, outlet: Outlet): void {
+    if (task.cancelled()) return outlet.close(false);
+    const exception = task.exception();
+    if (!futures.failed(task)) return;
+    this.#parts.loop.callExceptionHandler({
+      message: "Unhandled error in the callback of a connection",
+      exception,
+      peername: outlet.parts.extra("peername"),
+      task,
+    });
+    outlet.close(false);
+  }
+
+  #isOver(): boolean {
+    return this.#closed && this.#clients.size === 0 &&
+      this.#acceptors.every((acceptor) => acceptor.over);
+  }
+
+  #wakeLeavers(): void {
+    if (!this.#isOver()) return;
+    openOn(this.#parts.loop).delete(this.#entry);
+    this.#leavers.wakeAll();
+  }
+
+  /** The loop is about to be closed. */
+  async #abandon(): Promise<void> {
+    this.close();
+    this.abortClients();
+    await this.waitClosed();
+  }
+
+  #describe(): string {
+    const state = this.#closed
+      ? "closed"
+      : this.#serving
+      ? "serving"
+      : "not serving";
+    return `Server ${state}, ${this.#clients.size} connections`;
+  }
+}
+
+/** Accepts the connections of one listening socket. */
+class Acceptor {
+  readonly #parts: ServerParts;
+  readonly #listener: Deno.Listener;
+  readonly #calls: { connected: (link: Link) => void; ended: () => void };
+  /** An `accept` is under way; only its end frees the port. */
+  #accepting = false;
+  #stopped = false;
+  /** Connections in the middle of their handshake. */
+  readonly #shaking = new Set<Deno.TlsConn>();
+  #pause = SHORTEST_PAUSE;
+  #timer: TimerHandle | null = null;
+
+  constructor(
+    parts: ServerParts,
+    listener: Deno.Listener,
+    calls: { connected: (link: Link) => void; ended: () => void },
+  ) {
+    this.#parts = parts;
+    this.#listener = listener;
+    this.#calls = calls;
+  }
+
+  /** Whether the socket is closed and nothing is under way any more. */
+  get over(): boolean {
+    return this.#stopped && !this.#accepting && this.#shaking.size === 0;
+  }
+
+  start(): void {
+    this.#timer = null;
+    this.#accepting = true;
+    this.#listener.accept().then(this.#onConn, this.#onError);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    if (this.#parts.file) this.#parts.file.close(this.#listener);
+    else closeQuietly(this.#listener);
+    if (!this.#accepting) this.#parts.file?.closed();
+    for (const conn of this.#shaking) closeQuietly(conn);
+  }
+
+  readonly #onConn = (conn: Deno.Conn): void => {
+    this.#pause = SHORTEST_PAUSE;
+    if (isTls(conn)) this.#shakeHands(conn);
+    else {
+      if (isTcp(conn)) conn.setNoDelay(true);
+      this.#calls.connected({ conn });
+    }
+    if (this.#stopped) this.#end();
+    else this.start();
+  };
+
+  readonly #onError = (error: unknown): void => {
+    if (this.#stopped || isGone(error)) return this.#end();
+    this.#accepting = false;
+    const { loop } = this.#parts;
+    loop.callExceptionHandler({
+      message:
+        `Accepting a connection failed; trying again in ${this.#pause} s`,
+      exception: error,
+      socket: this.#listener,
+    });
+    this.#timer = loop.callLater(this.#pause, () => this.start());
+    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
+  };
+
+  #end(): void {
+    this.#accepting = false;
+    this.#parts.file?.closed();
+    this.#calls.ended();
+  }
+
+  /** A client that fails in its handshake is none; it is reported in debug mode only. */
+  #shakeHands(conn: Deno.TlsConn): void {
+    const { loop } = this.#parts;
+    const timer = loop.callLater(HANDSHAKE_TIMEOUT, closeQuietly, conn);
+    this.#shaking.add(conn);
+    const over = () => {
+      timer.cancel();
+      this.#shaking.delete(conn);
+    };
+    shakeHands(conn).then((link) => {
+      over();
+      this.#calls.connected(link);
+    }, (exception) => {
+      over();
+      if (loop.getDebug()) {
+        const message = "The TLS handshake of a connection failed";
+        loop.callExceptionHandler({ message, exception });
+      }
+      this.#calls.ended();
+    });
+  }
+}
+
+/** The file of a Unix socket, which the host removes with the listener, whosever it is by then. */
+class SocketFile {
+  readonly #path: string;
+  readonly #removed: boolean;
+  readonly #own: Deno.FileInfo | null;
+  /** Where the file waits while the listener is closed. */
+  #aside: string | null = null;
+
+  constructor(path: string, removed: boolean) {
+    this.#path = path;
+    this.#removed = removed;
+    this.#own = statOf(path);
+  }
+
+  close(listener: Deno.Listener): void {
+    const present = statOf(this.#path);
+    const own = present?.ino === this.#own?.ino &&
+      present?.dev === this.#own?.dev;
+    if (present !== null && !(own && this.#removed)) {
+      const aside = `${this.#path}.${crypto.randomUUID()}`;
+      Deno.renameSync(this.#path, aside);
+      this.#aside = aside;
+    }
+    closeQuietly(listener);
+  }
+
+  /** The listener is closed. */
+  closed(): void {
+    if (this.#aside !== null) Deno.renameSync(this.#aside, this.#path);
+    this.#aside = null;
+  }
+}
+
+/**
+ * Listens on a port and calls a function for each connection.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_server}.
+ *
+ * @param callback Called with the reader and the writer of each connection, as a task of its own.
+ * @param host A name, an address, or several; `null` for every address of this machine.
+ * @param port The port; 0 for one that is free, another one for each host.
+ * @param options Limit, TLS, and how to listen.
+ * @returns The server.
+ * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of the host likewise, with the address in their message.
+ * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
+ *
+ * @example
+ * ```ts
+ * import { openConnection, startServer } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = await startServer(async (reader, writer) => {
+ *   for await (const line of reader) {
+ *     writer.write(line);
+ *     await writer.drain();
+ *   }
+ *   writer.close();
+ * }, "127.0.0.1", 0);
+ * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ *
+ * const [reader, writer] = await openConnection("127.0.0.1", port);
+ * writer.write("one\ntwo\n");
+ * writer.writeEof();
+ * assertEquals(new TextDecoder().decode(await reader.read()), "one\ntwo\n");
+ * writer.close();
+ * ```
+ */
+export async function startServer(
+  callback: ClientConnected,
+  host: string | readonly string[] | null,
+  port: number,
+  options: StartServerOptions = {},
+): Promise<Server> {
+  checkCallback(callback);
+  const hosts = toHosts(host);
+  checkPort(port);
+  refuseOthers(options, SERVER_OPTIONS);
+  checkLimit(options.limit);
+  const listeners: Deno.Listener[] = [];
+  try {
+    for (const hostname of hosts) {
+      listeners.push(listen(hostname, port, options));
+    }
+  } catch (error) {
+    listeners.forEach(closeQuietly);
+    throw error;
+  }
+  return await begin({ listeners, callback, file: null }, options);
+}
+
+/**
+ * Listens on a Unix socket and calls a function for each connection. A socket
+ * that a dead program left at the path is replaced.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_unix_server}.
+ *
+ * @param callback Called with the reader and the writer of each connection, as a task of its own.
+ * @param path The path of the socket. Permission to read and write is needed for it alone.
+ * @param options Limit, and what becomes of the file.
+ * @returns The server.
+ * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of the host likewise, with the path in their message.
+ * @throws {TypeError} If the path is too long.
+ * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
+ *
+ * @example
+ * ```ts
+ * import { startUnixServer } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const path = `${await Deno.makeTempDir()}/socket`;
+ * const server = await startUnixServer((_reader, writer) => writer.close(), path);
+ * assert(server.isServing());
+ * server.close();
+ * await server.waitClosed();
+ * ```
+ */
+export async function startUnixServer(
+  callback: ClientConnected,
+  path: string,
+  options: StartUnixServerOptions = {},
+): Promise<Server> {
+  checkCallback(callback);
+  checkText(path, "path");
+  refuseOthers(options, UNIX_OPTIONS);
+  checkLimit(options.limit);
+  const listener = await listenUnix(path);
+  const file = new SocketFile(path, options.cleanupSocket ?? true);
+  return await begin({ listeners: [listener], callback, file }, options);
+}
+
+async function begin(
+  parts: Omit<ServerParts, "loop" | "limit">,
+  options: StartUnixServerOptions,
+): Promise<Server> {
+  const { limit, startServing = true } = options;
+  const server = new Server({ ...parts, loop: getEventLoop(), limit } as never);
+  if (startServing) await server.startServing();
+  return server;
+}
+
+function listen(
+  hostname: string | null,
+  port: number,
+  options: StartServerOptions,
+): Deno.Listener {
+  if (hostname === null) return listenEverywhere(port, options);
+  const { backlog = 100, reusePort, tls } = options;
+  const all = { hostname, port, reusePort, tcpBacklog: backlog };
+  try {
+    return tls ? Deno.listenTls({ ...tls, ...all }) : Deno.listen(all);
+  } catch (error) {
+    return addressed("listen on", addressText({ hostname, port }))(error);
+  }
+}
+
+/** A socket of IPv6 serves IPv4 too; without it there is IPv4. */
+function listenEverywhere(
+  port: number,
+  options: StartServerOptions,
+): Deno.Listener {
+  try {
+    return listen("::", port, options);
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) throw error;
+    return listen("0.0.0.0", port, options);
+  }
+}
+
+async function listenUnix(path: string): Promise<Deno.Listener> {
+  const refuse = addressed("listen on", path);
+  const listen = () => Deno.listen({ transport: "unix", path });
+  try {
+    return listen();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) return refuse(error);
+    if (!await isAbandoned(path)) return refuse(error);
+  }
+  try {
+    Deno.removeSync(path);
+    return listen();
+  } catch (error) {
+    return refuse(error);
+  }
+}
+
+/** Whether a path is a socket that nobody listens on any more. */
+async function isAbandoned(path: string): Promise<boolean> {
+  if (!statOf(path)?.isSocket) return false;
+  try {
+    closeQuietly(await Deno.connect({ transport: "unix", path }));
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.ConnectionRefused;
+  }
+}
+
+function statOf(path: string): Deno.FileInfo | null {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+function toHosts(
+  host: string | readonly string[] | null,
+): readonly (string | null)[] {
+  if (host === null || host === "") return [null];
+  const hosts = typeof host === "string" ? [host] : host;
+  if (!Array.isArray(hosts) || hosts.length === 0) {
+    throw new TypeError(
+      `Invalid host: expected a string, several or null, got ${describe(host)}`,
+    );
+  }
+  for (const it of hosts) checkText(it, "host");
+  return [...new Set(hosts)];
+}
+
+function checkCallback(callback: unknown): void {
+  if (typeof callback === "function") return;
+  throw new TypeError(
+    `Cannot start a server: expected a function for its connections, got ${
+      describe(callback)
+    }`,
+  );
+}
+
+function checkParts(parts: unknown): ServerParts {
+  const { listeners } = (parts ?? {}) as Partial<ServerParts>;
+  if (listeners) return parts as ServerParts;
+  throw new TypeError(
+    "Cannot create a server: startServer() and startUnixServer() make them",
+  );
+}
+
+/** Whether an error of `accept` says that somebody closed the listener. */
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.BadResource ||
+    error instanceof Deno.errors.Interrupted;
+}

@@ -1,0 +1,43 @@
+/** What tests of debug mode share: reports, and the places that they name. */
+
+import {
+  type Coroutine,
+  type ExceptionContext,
+  getRunningLoop,
+  run,
+  VirtualTimeLoop,
+} from "@asyncio/asyncio";
+
+/** The file and line of the one line of a file that ends with a remark: `file:///a.ts:7:`. */
+export function lineWith(remark: string, url: string): string {
+  const lines = Deno.readTextFileSync(new URL(url)).split("\n");
+  const at = lines.flatMap((line, i) =>
+    line.endsWith(`// ${remark}`) ? [i + 1] : []
+  );
+  if (at.length === 1) return `${url}:${at[0]}:`;
+  throw new Error(`${at.length} lines of ${url} end with the remark ${remark}`);
+}
+
+/** Runs a program in debug mode and in virtual time. */
+export function debugged<T>(main: Coroutine<T>): Promise<T> {
+  return run(main, { debug: true, loopFactory: () => new VirtualTimeLoop() });
+}
+
+/** Has the exception handler of the running loop keep what it is told. */
+export function collectReports(): ExceptionContext[] {
+  const reports: ExceptionContext[] = [];
+  getRunningLoop().setExceptionHandler((_, report) => reports.push(report));
+  return reports;
+}
+
+/** What debug mode reports of a program. */
+export async function reportsOf(
+  main: Coroutine<unknown>,
+): Promise<ExceptionContext[]> {
+  let reports: ExceptionContext[] = [];
+  await debugged((signal) => {
+    reports = collectReports();
+    return main(signal);
+  });
+  return reports;
+}

@@ -1,0 +1,89 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { type Duration, toSeconds } from "../_duration.ts";
+import { run, sleep, VirtualTimeLoop } from "@asyncio/asyncio";
+
+const accepted: [duration: Duration, seconds: number][] = [
+  [0, 0],
+  [1.5, 1.5],
+  [-3, -3],
+  [Infinity, Infinity],
+  [-Infinity, -Infinity],
+  [{ hours: 2 }, 7200],
+  [{ minutes: 2 }, 120],
+  [{ seconds: 2 }, 2],
+  [{ milliseconds: 250 }, 0.25],
+  [{ microseconds: 500 }, 0.0005],
+  [{ nanoseconds: 1 }, 1e-9],
+  [{ hours: 1, minutes: 30, seconds: 15, milliseconds: 500 }, 5415.5],
+  [{ minutes: 1, seconds: -30 }, 30],
+  [{ seconds: 0 }, 0],
+  [{ seconds: 1, minutes: undefined }, 1],
+  [{ hours: Infinity }, Infinity],
+  [Temporal.Duration.from({ days: 1, hours: 1, seconds: 1 }), 90_001],
+  [Temporal.Duration.from({ milliseconds: -1500 }), -1.5],
+  [new Temporal.Duration(), 0],
+];
+
+for (const [duration, seconds] of accepted) {
+  Deno.test(`toSeconds() takes ${Deno.inspect(duration)} for ${seconds}`, () => {
+    assertEquals(toSeconds(duration), seconds);
+  });
+}
+
+const refused: [
+  value: unknown,
+  kind: typeof TypeError | typeof RangeError,
+  message: string,
+][] = [
+  [NaN, RangeError, "Invalid delay: expected a number, got NaN"],
+  ["1", TypeError, "expected seconds or a duration object, got 1"],
+  [null, TypeError, "expected seconds or a duration object, got null"],
+  [undefined, TypeError, "got undefined"],
+  [true, TypeError, "got true"],
+  [10n, TypeError, "got 10n"],
+  [() => 1, TypeError, "expected seconds or a duration object"],
+  [{}, TypeError, "Invalid delay: it names no unit"],
+  [[], TypeError, "Invalid delay: it names no unit"],
+  [{ second: 1 }, TypeError, 'Invalid delay: unknown unit "second"'],
+  [{ seconds: 1, ms: 5 }, TypeError, 'Invalid delay: unknown unit "ms"'],
+  [{ seconds: NaN }, RangeError, "Invalid delay: seconds is NaN"],
+  [{ seconds: "1" }, RangeError, "Invalid delay: seconds is 1"],
+  [{ hours: 1, minutes: null }, RangeError, "minutes is null"],
+  [{ months: 1 }, RangeError, "Invalid delay: months have no fixed length"],
+  [
+    Temporal.Duration.from({ years: 1 }),
+    RangeError,
+    "Invalid delay: years have no fixed length",
+  ],
+  [
+    Temporal.Duration.from({ weeks: 1, hours: 1 }),
+    RangeError,
+    "Invalid delay: weeks have no fixed length",
+  ],
+];
+
+for (const [value, kind, message] of refused) {
+  Deno.test(`toSeconds() refuses ${Deno.inspect(value)}`, () => {
+    assertThrows(() => toSeconds(value as Duration), kind, message);
+  });
+}
+
+Deno.test("toSeconds() says what it was asked for", () => {
+  assertThrows(
+    () => toSeconds(NaN, "timeout"),
+    RangeError,
+    "Invalid timeout: expected a number, got NaN",
+  );
+  assertThrows(() => toSeconds({}, "patience"), TypeError, "Invalid patience");
+});
+
+Deno.test("sleep() takes every form of a duration", async () => {
+  const loop = new VirtualTimeLoop();
+  await run(async () => {
+    await sleep(1);
+    await sleep({ seconds: 1, milliseconds: 500 });
+    await sleep(Temporal.Duration.from({ minutes: 1 }));
+    await sleep({ hours: -1 });
+  }, { loopFactory: () => loop });
+  assertEquals(loop.time(), 62.5);
+});

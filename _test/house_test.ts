@@ -1,0 +1,205 @@
+// The order of the house: every file stands on a floor and imports from lower
+// ones only, types included, and `mod.ts` gives everything that the files of
+// the topics give.
+
+import { assertEquals } from "@std/assert";
+import config from "../deno.json" with { type: "json" };
+
+const ROOT = new URL("..", import.meta.url);
+
+/** The floors, the lowest first. Files of one floor do not import each other. */
+const FLOORS = [
+  [
+    "exceptions.ts",
+    "_abort.ts",
+    "_bytes.ts",
+    "_collections.ts",
+    "_context.ts",
+    "_duration.ts",
+    "_place.ts",
+    "_thread_values.ts",
+  ],
+  ["_loop.ts", "_thread_calls.ts"],
+  ["_frame.ts", "_thread_worker.ts", "_unseen.ts"],
+  ["_debug.ts"],
+  ["_text.ts"],
+  ["_future.ts"],
+  ["_describe.ts", "_reader.ts", "_task.ts", "_thread_pool.ts", "_wait.ts"],
+  ["_scopes.ts", "_thread_mail.ts", "_writer.ts"],
+  ["_connect.ts", "_pipes.ts", "_streams.ts", "_threads.ts"],
+  ["_command.ts", "_server.ts"],
+  [
+    "introspection.ts",
+    "queues.ts",
+    "runner.ts",
+    "streams.ts",
+    "subprocess.ts",
+    "sync.ts",
+    "tasks.ts",
+    "testing.ts",
+  ],
+  ["mod.ts"],
+];
+
+/** What each file imports. */
+type Graph = Map<string, string[]>;
+
+/** Imports that do not go down, and files that stand nowhere. */
+function wrongArrows(graph: Graph, floors: string[][]): string[] {
+  const floorOf = new Map(
+    floors.flatMap((files, floor) => files.map((file) => [file, floor])),
+  );
+  const wrong: string[] = [];
+  for (const [file, imports] of graph) {
+    const floor = floorOf.get(file);
+    if (floor === undefined) wrong.push(`${file} stands on no floor`);
+    for (const target of imports) {
+      if (floorOf.get(target)! >= floor!) {
+        wrong.push(`${file} imports ${target}, which is not below it`);
+      }
+    }
+  }
+  for (const file of floorOf.keys()) {
+    if (!graph.has(file)) {
+      wrong.push(`${file} is on a floor and does not exist`);
+    }
+  }
+  return wrong;
+}
+
+/** The files of a cycle in the order of their imports; none if there is no cycle. */
+function cycleIn(graph: Graph): string[] {
+  const clean = new Set<string>();
+  const visit = (file: string, path: string[]): string[] => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (clean.has(file)) return [];
+    for (const target of graph.get(file) ?? []) {
+      const cycle = visit(target, [...path, file]);
+      if (cycle.length > 0) return cycle;
+    }
+    clean.add(file);
+    return [];
+  };
+  for (const file of graph.keys()) {
+    const cycle = visit(file, []);
+    if (cycle.length > 0) return cycle;
+  }
+  return [];
+}
+
+/** What some file gives and `mod.ts` does not. */
+function missingNames(
+  names: Map<string, Set<string>>,
+  all: Set<string>,
+): string[] {
+  return [...names].flatMap(([file, own]) =>
+    [...own.difference(all)].map((name) => `${name} of ${file}`)
+  );
+}
+
+async function denoJson(...args: string[]): Promise<unknown> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: ROOT,
+    stderr: "inherit",
+  }).output();
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+interface Dependency {
+  code?: { specifier?: string };
+  type?: { specifier?: string };
+}
+
+interface Info {
+  modules: { specifier: string; dependencies?: Dependency[] }[];
+}
+
+/** Imports of `mod.ts`, of what it imports, and so on; those of the host with their `node:`. */
+async function readGraph(): Promise<Graph> {
+  const { modules } = await denoJson("info", "--json", "mod.ts") as Info;
+  const own = modules.filter(({ specifier }) => specifier.startsWith("file:"));
+  return new Map(own.map(({ specifier, dependencies = [] }) => [
+    fileOf(specifier),
+    dependencies.flatMap(({ code, type }) =>
+      [code?.specifier, type?.specifier].filter((it) => it !== undefined)
+        .map(fileOf)
+    ),
+  ]));
+}
+
+function fileOf(specifier: string): string {
+  return specifier.startsWith(ROOT.href)
+    ? specifier.slice(ROOT.href.length)
+    : specifier;
+}
+
+Deno.test("mod.ts stands on files that import from lower floors only", async () => {
+  const graph = await readGraph();
+  const files = [...Deno.readDirSync(ROOT)].map(({ name }) => name);
+  for (const file of files) {
+    if (file.endsWith(".ts") && !graph.has(file)) graph.set(file, []);
+  }
+  assertEquals(wrongArrows(graph, FLOORS), []);
+});
+
+Deno.test("mod.ts stands on files that import nothing in a circle", async () => {
+  assertEquals(cycleIn(await readGraph()), []);
+});
+
+Deno.test("mod.ts needs nothing but itself and the host", async () => {
+  const graph = await readGraph();
+  const foreign = [...graph.values()].flat()
+    .filter((target) => !graph.has(target) && !target.startsWith("node:"));
+  assertEquals(foreign, []);
+  const users = [...graph].filter(([, imports]) =>
+    imports.includes("node:async_hooks")
+  );
+  assertEquals(users.map(([file]) => file), ["_context.ts"]);
+});
+
+Deno.test("mod.ts gives every public name of the topics", async () => {
+  const entries = Object.values(config.exports);
+  const { nodes } = await denoJson("doc", "--json", ...entries) as {
+    nodes: Record<string, { symbols: { name: string }[] }>;
+  };
+  const names = new Map(
+    Object.entries(nodes).map(([specifier, { symbols }]) => [
+      fileOf(specifier),
+      new Set(symbols.map(({ name }) => name)),
+    ]),
+  );
+  assertEquals(names.size, entries.length);
+  assertEquals(missingNames(names, names.get("mod.ts")!), []);
+});
+
+Deno.test("The rules of the house find an arrow that runs up, one to a neighbour, and a stranger", () => {
+  const floors = [["low.ts", "gone.ts"], ["left.ts", "right.ts"], ["top.ts"]];
+  const graph = new Map([
+    ["low.ts", ["left.ts", "node:fs"]],
+    ["left.ts", ["right.ts", "low.ts"]],
+    ["right.ts", ["low.ts"]],
+    ["top.ts", ["right.ts", "new.ts"]],
+    ["new.ts", []],
+  ]);
+  assertEquals(wrongArrows(graph, floors), [
+    "low.ts imports left.ts, which is not below it",
+    "left.ts imports right.ts, which is not below it",
+    "new.ts stands on no floor",
+    "gone.ts is on a floor and does not exist",
+  ]);
+});
+
+Deno.test("The rules of the house find a cycle and a name that is missing", () => {
+  const graph = new Map([
+    ["a.ts", ["b.ts", "c.ts"]],
+    ["b.ts", ["c.ts"]],
+    ["c.ts", ["d.ts"]],
+    ["d.ts", ["b.ts"]],
+  ]);
+  assertEquals(cycleIn(graph), ["b.ts", "c.ts", "d.ts", "b.ts"]);
+  graph.set("d.ts", []);
+  assertEquals(cycleIn(graph), []);
+  const names = new Map([["a.ts", new Set(["one", "two"])]]);
+  assertEquals(missingNames(names, new Set(["one"])), ["two of a.ts"]);
+});

@@ -1,0 +1,348 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  createTask,
+  currentTask,
+  Event,
+  gather,
+  getRunningLoop,
+  Lock,
+  Queue,
+  sleep,
+  type Task,
+  TaskGroup,
+  wait,
+} from "@asyncio/asyncio";
+import { describeTasks } from "../_describe.ts";
+import { debugged, lineWith } from "./_places.ts";
+import { virtual } from "./_virtual.ts";
+
+const ROOT = new URL("..", import.meta.url);
+const here = (remark: string) => lineWith(remark, import.meta.url);
+
+/** What `dumpTasks()` writes, by line, without the line on the loop. */
+function dump(): string[] {
+  return describeTasks(getRunningLoop()).split("\n").slice(1);
+}
+
+Deno.test("dumpTasks() draws each task above those that it waits for", async () => {
+  await virtual(async () => {
+    const family = createTask(() =>
+      TaskGroup.run((group) => {
+        group.createTask(() => sleep(9), { name: "left" });
+        group.createTask(() => new Event().wait(), { name: "right" });
+      }), { name: "parent" });
+    const other = createTask(() => new Queue().get(), { name: "other" });
+    await sleep(1);
+    const [main, ...rest] = dump();
+    assert(/^\* Task "Task-\d+" running$/.test(main));
+    assertEquals(rest, [
+      '* Task "parent" waiting for the task left, the task right since 1.0 s',
+      '  * Task "left" waiting for a timer due in 8.0 s since 1.0 s',
+      '  * Task "right" waiting for <Event unset, 1 waiting> since 1.0 s',
+      '* Task "other" waiting for an item of <Queue 0 items, 1 waiting to get> since 1.0 s',
+      "Debug mode would show the lines where they wait",
+    ]);
+    family.cancel();
+    other.cancel();
+    await wait([family, other]);
+  });
+});
+
+Deno.test("dumpTasks() draws a task once, and refers to it afterwards", async () => {
+  await virtual(async () => {
+    const shared = createTask(() => sleep(2), { name: "shared" });
+    const users = ["one", "two"].map((name) =>
+      createTask(() => gather([shared]), { name })
+    );
+    await sleep(1);
+    assertEquals(dump().slice(1, -1), [
+      '* Task "one" waiting for the task shared since 1.0 s',
+      '  * Task "shared" waiting for a timer due in 1.0 s since 1.0 s',
+      '* Task "two" waiting for the task shared since 1.0 s',
+      '  * Task "shared" waiting for a timer due in 1.0 s since 1.0 s (see above)',
+    ]);
+    await gather(users);
+  });
+});
+
+Deno.test("dumpTasks() names the tasks that wait for each other in a circle", async () => {
+  await virtual(async () => {
+    const [one, two] = [new Lock(), new Lock()];
+    const both = (first: Lock, second: Lock) => async () => {
+      using _first = await first.acquire();
+      await sleep(1);
+      using _second = await second.acquire();
+    };
+    const left = createTask(both(one, two), { name: "left" });
+    const right = createTask(both(two, one), { name: "right" });
+    await sleep(2);
+    const lock = "<Lock locked, 1 waiting> held by the task";
+    assertEquals(dump().slice(1, -1), [
+      `* Task "left" waiting for ${lock} right since 1.0 s`,
+      `  * Task "right" waiting for ${lock} left since 1.0 s`,
+      `    * Task "left" waiting for ${lock} right since 1.0 s (this closes a circle)`,
+      "These tasks wait for each other in a circle:",
+      `  Task "left" waiting for ${lock} right since 1.0 s`,
+      `  Task "right" waiting for ${lock} left since 1.0 s`,
+    ]);
+    left.cancel();
+    await right;
+  });
+});
+
+Deno.test("dumpTasks() marks a task that was cancelled and has not ended", async () => {
+  await virtual(async () => {
+    const slow = createTask(async () => {
+      try {
+        await sleep(9);
+      } finally {
+        await sleep(9);
+      }
+    }, { name: "slow" });
+    await sleep(1);
+    slow.cancel();
+    await sleep(1);
+    assertEquals(
+      dump()[1],
+      '* Task "slow" (cancelled, but not ended) waiting for a timer due in 8.0 s since 1.0 s',
+    );
+    await wait([slow]);
+  });
+});
+
+Deno.test("dumpTasks() gives the lines in debug mode", async () => {
+  await debugged(async () => {
+    const inner = async () => {
+      await sleep(9); // waits
+    };
+    const task = createTask(inner, { name: "sleeper" }); // made
+    await sleep(1);
+    const lines = dump();
+    const at = lines.findIndex((line) => line.includes("sleeper"));
+    assertStringIncludes(lines[at + 1], `    at inner (${here("waits")}`);
+    assertStringIncludes(lines[at + 2], "    made at");
+    assertStringIncludes(lines[at + 2], here("made"));
+    task.cancel();
+    await wait([task]);
+  });
+});
+
+Deno.test("dumpTasks() copes with a long chain of tasks", async () => {
+  await virtual(async () => {
+    let last: Task<unknown> = createTask(() => sleep(1));
+    for (let i = 0; i < 3000; i++) {
+      const next = last;
+      last = createTask(() => next);
+    }
+    await sleep(0.5);
+    assertEquals(dump().length, 3000 + 3);
+    await last;
+  });
+});
+
+Deno.test("Task.getStack() gives the calls of a suspended task in debug mode, the oldest first", async () => {
+  await debugged(async () => {
+    const inner = async () => {
+      await sleep(0);
+      await new Event().wait(); // innermost
+    };
+    const middle = async () => await inner(); // middle
+    const task = createTask(async () => {
+      await middle(); // outermost
+    });
+    assertEquals(task.getStack(), []);
+    await sleep(1);
+    const remarks = ["outermost", "middle", "innermost"];
+    const stack = task.getStack();
+    assertEquals(stack.length, 3);
+    remarks.forEach((it, i) => assertStringIncludes(stack[i], here(it)));
+    assertEquals(task.getStack({ limit: 2 }), stack.slice(1));
+    task.cancel();
+    await wait([task]);
+    assertEquals(task.getStack(), []);
+  });
+});
+
+Deno.test("Task.getStack() gives where a task runs, and where its error came from", async () => {
+  await virtual(async () => {
+    const ask = () => currentTask()!.getStack();
+    const own = createTask(() => {
+      return ask(); // asks
+    });
+    const failed = createTask(() => {
+      throw new RangeError("far"); // fails
+    });
+    assertStringIncludes((await own).at(-2)!, here("asks"));
+    await wait([failed]);
+    assertStringIncludes(failed.getStack().at(-1)!, here("fails"));
+    assertEquals(failed.getStack({ limit: 0 }), []);
+    await assertRejects(() => failed, RangeError);
+  });
+});
+
+Deno.test("Task.printStack() writes the stack to the standard error stream", async () => {
+  const { stderr } = await program(
+    `
+    const task = createTask(async () => {
+      await sleep(60);
+    }, { name: "sleeper" });
+    await sleep(0);
+    task.printStack();
+    getRunningLoop().setDebug(false);
+    createTask(() => sleep(60), { name: "other" }).printStack();
+  `,
+    { debug: true },
+  );
+  const [title, line, none] = stderr.trim().split("\n");
+  assertMatch(
+    title,
+    /^Stack for <Task pending name="sleeper" waiting .*> \(most recent call last\):$/,
+  );
+  assertMatch(line, /^ {2}at .*:\d+:\d+\)?$/);
+  assertEquals(
+    none,
+    'No stack for <Task pending name="other" not started yet>',
+  );
+});
+
+Deno.test("printCallGraph() writes to the standard output stream, dumpTasks() to the error stream", async () => {
+  const { stdout, stderr } = await program(`
+    currentTask().setName("main");
+    printCallGraph();
+    dumpTasks();
+  `);
+  assertMatch(stdout, /^\* Task "main" running\n {2}\| at .*\n$/);
+  assertEquals(
+    stderr,
+    '<EventLoop running, 1 tasks>\n* Task "main" running\n' +
+      "Debug mode would show the lines where they wait\n",
+  );
+});
+
+Deno.test("ASYNCIO_DEBUG switches debug mode on where it may be read", async () => {
+  const shown = async (value: string, permission: string[]) => {
+    const { stdout } = await program(
+      "console.log(getRunningLoop().getDebug())",
+      {},
+      { args: permission, env: { ASYNCIO_DEBUG: value } },
+    );
+    return stdout.trim();
+  };
+  const allowed = ["--allow-env=ASYNCIO_DEBUG"];
+  assertEquals(await shown("1", allowed), "true");
+  assertEquals(await shown("0", allowed), "false");
+  assertEquals(await shown("", allowed), "false");
+  assertEquals(await shown("1", []), "false");
+});
+
+Deno.test("run({ debug: false }) overrides ASYNCIO_DEBUG", async () => {
+  const { stdout } = await program(
+    "console.log(getRunningLoop().getDebug())",
+    { debug: false },
+    { args: ["--allow-env"], env: { ASYNCIO_DEBUG: "1" } },
+  );
+  assertEquals(stdout.trim(), "false");
+});
+
+Deno.test("run({ dumpSignal }) writes the tasks down, and the program goes on", async () => {
+  const child = spawnFile("alive.ts");
+  const [stdout, stderr] = [child.stdout, child.stderr].map(textReader);
+  await readUntil(stdout, "ready");
+  for (let i = 0; i < 2; i++) {
+    child.kill("SIGUSR1");
+    assertMatch(
+      await readUntil(stderr, "where they wait\n"),
+      /^<EventLoop running, 2 tasks>\n\* Task "Task-1" waiting for the task listener since .* s\n {2}\* Task "listener" waiting for a foreign promise since .* s\n/,
+    );
+  }
+  const stdin = child.stdin.getWriter();
+  await stdin.write(new TextEncoder().encode("spam"));
+  await stdin.close();
+  assertEquals(await readUntil(stdout, "\n"), "heard spam\n");
+  assertEquals(await child.status, { success: true, code: 0, signal: null });
+  await Promise.all([stdout.cancel(), stderr.cancel()]);
+});
+
+Deno.test("run() says on a keyboard interrupt what was being waited for", async () => {
+  const child = spawnFile("alive.ts");
+  const [stdout, stderr] = [child.stdout, child.stderr].map(textReader);
+  await readUntil(stdout, "ready");
+  child.kill("SIGINT");
+  await readUntil(
+    stderr,
+    "KeyboardInterrupt: Interrupted by SIGINT while waiting for the task listener, which waits for a foreign promise\n",
+  );
+  assertEquals((await child.status).code, 1);
+  await Promise.all([stdout.cancel(), stderr.cancel(), child.stdin.close()]);
+});
+
+/** Runs a body in a process of its own, and gives what it has written. */
+async function program(
+  body: string,
+  options: { debug?: boolean } = {},
+  { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } =
+    {},
+): Promise<{ stdout: string; stderr: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--no-check", "--ext=ts", ...args, "-"],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "", ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const stdin = child.stdin.getWriter();
+  await stdin.write(new TextEncoder().encode(`
+    import {
+      createTask, currentTask, dumpTasks, getRunningLoop, printCallGraph, run, sleep,
+    } from "@asyncio/asyncio";
+    await run(async () => {${body}}, ${JSON.stringify(options)});
+  `));
+  await stdin.close();
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  const texts = {
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+  assertEquals(code, 0, texts.stderr);
+  return texts;
+}
+
+/** Starts one of the programs in `stuck/`. */
+function spawnFile(file: string): Deno.ChildProcess {
+  const path = new URL(`stuck/${file}`, import.meta.url).pathname;
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--no-check", path],
+    env: { NO_COLOR: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+function textReader(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+): ReadableStreamDefaultReader<string> {
+  return stream.pipeThrough(new TextDecoderStream()).getReader();
+}
+
+/** Reads until a text has come; gives all that was read. */
+async function readUntil(
+  reader: ReadableStreamDefaultReader<string>,
+  text: string,
+): Promise<string> {
+  let read = "";
+  while (!read.includes(text)) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`The output ended before ${text}: ${read}`);
+    read += value;
+  }
+  return read;
+}

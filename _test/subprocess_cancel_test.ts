@@ -1,0 +1,252 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type Cancellable,
+  createSubprocessExec,
+  createSubprocessShell,
+  createTask,
+  currentTask,
+  ExceptionGroup,
+  getRunningLoop,
+  PIPE,
+  type Process,
+  run,
+  sleep,
+  STDOUT,
+  type SubprocessOptions,
+  TaskGroup,
+  timeout,
+  TimeoutError,
+  waitFor,
+} from "@asyncio/asyncio";
+import {
+  childrenOf,
+  GIVEN_UP,
+  heard,
+  isRunning,
+  text,
+  until,
+  waysToGiveUp,
+} from "./_children.ts";
+import { outcome } from "./_virtual.ts";
+
+const CENSUS = new URL("children/census.ts", import.meta.url);
+
+/** A process that waits for a line, and echoes what comes then. */
+function waiting(): Promise<Process> {
+  return createSubprocessShell("read _; exec cat", {
+    stdin: PIPE,
+    stdout: PIPE,
+  });
+}
+
+/** Ends such a process, and gives what it has echoed. */
+async function finish(process: Process): Promise<string> {
+  process.stdin!.write("\nspam");
+  process.stdin!.close();
+  const output = await process.stdout!.read();
+  assertEquals(await process.wait(), 0);
+  return text(output)!;
+}
+
+/** A program that nobody else runs, and the processes that do. */
+class Unique {
+  static #seconds = 86_400;
+  readonly args = [String(++Unique.#seconds)];
+
+  start(options?: SubprocessOptions): Promise<Process> {
+    return createSubprocessExec("sleep", this.args, options);
+  }
+
+  running(): number[] {
+    return childrenOf(Deno.pid).filter((pid) =>
+      commandLine(pid).includes(this.args[0])
+    );
+  }
+}
+
+/** Calls a function on a later turn of the loop. */
+function afterTurns(turns: number, fn: () => void): void {
+  if (turns === 0) fn();
+  else getRunningLoop().callSoon(() => afterTurns(turns - 1, fn));
+}
+
+Deno.test("A wait() that is cancelled leaves the process alone, and can be repeated [test_subprocess.SubprocessMixin.test_cancel_process_wait]", () =>
+  run(async () => {
+    const process = await createSubprocessExec("sleep", ["100"]);
+    const task = createTask(() => process.wait());
+    getRunningLoop().callSoon(() => task.cancel());
+    assertEquals(await outcome(task), "CancelledError");
+    task.cancel();
+    assert(isRunning(process.pid));
+    process.kill();
+    assertEquals(await process.wait(), -9);
+  }));
+
+Object.entries(waysToGiveUp).forEach(([way, giveUp], i) => {
+  Deno.test(`wait() given up by ${way} leaves the process alone`, () =>
+    run(async () => {
+      const process = await waiting();
+      const call = (options?: Cancellable) => process.wait(options);
+      assertEquals(await giveUp(call), GIVEN_UP[i]);
+      assertEquals(process.returncode, null);
+      assertEquals(await finish(process), "spam");
+    }));
+
+  Deno.test(`stdout.readline() given up by ${way} loses no byte`, () =>
+    run(async () => {
+      const process = await waiting();
+      const call = (options?: Cancellable) => process.stdout!.readline(options);
+      assertEquals(await giveUp(call), GIVEN_UP[i]);
+      assertEquals(await finish(process), "spam");
+    }));
+
+  Deno.test(`stdin.drain() given up by ${way} sends what was written`, () =>
+    run(async () => {
+      const process = await waiting();
+      const large = "x".repeat(1_000_000);
+      process.stdin!.write("\n" + large);
+      const call = (options?: Cancellable) => process.stdin!.drain(options);
+      assertEquals(await giveUp(call), GIVEN_UP[i]);
+      process.stdin!.close();
+      assertEquals(text(await process.stdout!.read()), large);
+      assertEquals(await process.wait(), 0);
+    }));
+});
+
+for (const stderr of [null, STDOUT] as const) {
+  const kind = stderr === null ? "A start" : "A start with STDOUT";
+
+  Deno.test(
+    `${kind} that is cancelled, whenever that is, leaves no process${
+      stderr === null
+        ? " [test_subprocess.SubprocessMixin.test_cancel_make_subprocess_transport_exec]"
+        : ""
+    }`,
+    () =>
+      run(async () => {
+        let started = 0;
+        for (let turns = 0; started < 3; turns++) {
+          const program = new Unique();
+          const task = createTask(() =>
+            program.start({ stderr, stdout: PIPE })
+          );
+          afterTurns(turns, () => task.cancel());
+          const process = await task.then((it) => it, () => null);
+          if (process === null) assertEquals(program.running(), []);
+          else {
+            started++;
+            await process[Symbol.asyncDispose]();
+          }
+        }
+      }),
+  );
+
+  Deno.test(`${kind} that a signal ends leaves no process`, () =>
+    run(async () => {
+      for (let turns = 0; turns < 3; turns++) {
+        const program = new Unique();
+        const controller = new AbortController();
+        const { signal } = controller;
+        afterTurns(turns, () => controller.abort(new RangeError("enough")));
+        const process = await program.start({ stderr, signal }).catch(
+          (error) => {
+            assertEquals(String(error), "RangeError: enough");
+            return null;
+          },
+        );
+        if (process === null) assertEquals(program.running(), []);
+        await process?.[Symbol.asyncDispose]();
+      }
+    }));
+
+  Deno.test(`${kind} that times out leaves no process`, () =>
+    run(async () => {
+      const program = new Unique();
+      await assertRejects(
+        () => waitFor(program.start({ stderr }), 0),
+        TimeoutError,
+      );
+      assertEquals(program.running(), []);
+      await assertRejects(
+        () => timeout(0, () => program.start({ stderr })),
+        TimeoutError,
+      );
+      assertEquals(program.running(), []);
+    }));
+
+  Deno.test(`${kind} in a task that was cancelled before leaves no process`, () =>
+    run(async () => {
+      const program = new Unique();
+      const task = createTask(async () => {
+        currentTask()!.cancel();
+        await program.start({ stderr });
+      });
+      assertEquals(await outcome(task), "CancelledError");
+      assertEquals(program.running(), []);
+    }));
+}
+
+Deno.test("A start that nobody awaits is reported when the runner closes", async () => {
+  const program = new Unique();
+  const messages = await heard(async () => {
+    void program.start();
+    await sleep(0);
+  });
+  const [pid] = program.running();
+  assertEquals(messages, [
+    `The child process sleep (pid ${pid}) was left running`,
+  ]);
+  Deno.kill(pid, "SIGKILL");
+  await until(pid, "gone");
+  while (program.running().length > 0) await sleep(0.002);
+});
+
+Deno.test("A group that fails ends the children of its tasks, running and starting", () =>
+  run(async () => {
+    const program = new Unique();
+    await assertRejects(
+      () =>
+        TaskGroup.run((group) => {
+          for (let i = 0; i < 3; i++) {
+            group.createTask(async () => {
+              await using process = await program.start({ stdout: PIPE });
+              await process.stdout!.readline();
+            });
+          }
+          group.createTask(async () => {
+            while (program.running().length < 3) await sleep(0);
+            group.createTask(() => program.start());
+            throw new RangeError("out");
+          });
+        }),
+      ExceptionGroup,
+    );
+    assertEquals(program.running(), []);
+  }));
+
+Deno.test("Hundreds of starts with kills and cancellations leave no process, zombie or descriptor", () =>
+  run(async () => {
+    const census = await createSubprocessExec(Deno.execPath(), [
+      "run",
+      "--no-check",
+      "--allow-run",
+      "--allow-read",
+      "--allow-env",
+      CENSUS,
+      "300",
+    ], { stdout: PIPE, stderr: STDOUT });
+    const [output] = await census.communicate();
+    assertEquals(
+      text(output),
+      "300 starts left 0 children, 0 descriptors, 0 reports\n",
+    );
+    assertEquals(census.returncode, 0);
+  }));
+
+function commandLine(pid: number): string {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * What consoles and error messages say of futures and tasks, on one line.
+ *
+ * @module
+ */
+
+import { WatchedFrame } from "./_debug.ts";
+import { makingOf } from "./_place.ts";
+import { type Cancelable, hooks, Reaction, type TaskFrame } from "./_frame.ts";
+
+/** How many things a line names before it counts the rest. */
+const NAMES = 3;
+/** How much of a value a line shows. */
+const SHOWN = 60;
+
+/** Futures whose values are being shown: one may hold itself. */
+const showing = new Set<Cancelable>();
+
+/** A future on one line: `<Task pending name="a" waiting for <Lock locked> since 2.1 s>`. */
+export function lineOf(future: Cancelable): string {
+  const { kind, state, waits, behind } = hooks.about(future);
+  const frame = hooks.frameOf(future);
+  const words = [kind, state];
+  if (frame !== null) {
+    if (!frame.over && frame.requests > 0) words[1] = "cancelling";
+    words.push(`name=${JSON.stringify(frame.name)}`);
+    if (!frame.over) words.push(progressOf(frame));
+  } else if (waits && behind !== null) {
+    words.push(`waiting for ${nameOf(future)}`);
+  }
+  if (state === "done") words.push(`result=${valueOf(future)}`);
+  if (state === "failed") words.push(`error=${valueOf(future)}`);
+  return `<${words.join(" ")}>`;
+}
+
+/** What a task is doing: "waiting for a timer due in 1.0 s since 2.1 s". */
+export function progressOf(frame: TaskFrame): string {
+  const { standing } = frame;
+  if (standing === "new") return "not started yet";
+  if (standing === "running") return "running";
+  const what = waitedFor(frame);
+  if (what === null) return "about to go on";
+  const seconds = waitingTime(frame);
+  return `waiting for ${what}${
+    seconds === null ? "" : ` since ${span(seconds)}`
+  }`;
+}
+
+/** How long a task has been waiting, in seconds, as far as known. */
+export function waitingTime(frame: TaskFrame): number | null {
+  const since = frame.standing === "waiting"
+    ? frame.since
+    : frame instanceof WatchedFrame
+    ? frame.foreignSince
+    : NaN;
+  return since >= 0 ? Math.max(0, frame.loop.time() - since) : null;
+}
+
+/** What a task is suspended in; `null` if it is about to go on. */
+export function waitedFor(frame: TaskFrame): string | null {
+  if (frame.standing === "foreign") return "a foreign promise";
+  const pending = awaitedBy(frame).filter(isPending);
+  return pending.length === 0 ? null : namesOf(pending);
+}
+
+/** As {@linkcode waitedFor}, on to the end of a chain of tasks that wait for one another. */
+export function chainOf(
+  frame: TaskFrame,
+  seen: Set<TaskFrame> = new Set(),
+): string | null {
+  const what = waitedFor(frame);
+  const [task, ...others] = awaitedBy(frame).filter(isPending).flatMap(
+    (future) => tasksBehind(future),
+  );
+  seen.add(frame);
+  if (task === undefined || others.length > 0 || seen.has(task)) return what;
+  const next = chainOf(task, seen);
+  return next === null ? what : `${what}, which waits for ${next}`;
+}
+
+/** The pending tasks that a future stands for: itself, or those it waits for. */
+export function tasksBehind(future: Cancelable): TaskFrame[] {
+  const frame = hooks.frameOf(future);
+  if (frame !== null) return frame.over ? [] : [frame];
+  return (hooks.about(future).behind?.awaits ?? []).flatMap(tasksBehind);
+}
+
+/** The futures that a task is suspended in. */
+export function awaitedBy({ waiting }: TaskFrame): Cancelable[] {
+  if (waiting === null) return [];
+  const reactions = waiting instanceof Reaction ? [waiting] : [...waiting];
+  return reactions.map((reaction) => reaction.future);
+}
+
+/** A future as what is waited for: "the task a", "<Lock locked> held by the task b". */
+export function nameOf(future: Cancelable): string {
+  const frame = hooks.frameOf(future);
+  if (frame !== null) return `the task ${frame.name}`;
+  const { behind } = hooks.about(future);
+  if (behind?.describe) {
+    return behind.describe() + holderText(behind.holder?.task);
+  }
+  if (behind?.awaits) return namesOf(behind.awaits.filter(isPending));
+  const line = makingOf(future)?.line;
+  return line ? `a future made at ${line}` : "a future";
+}
+
+/** A length of time. */
+export function span(seconds: number): string {
+  return `${seconds < 100 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+}
+
+export function isPending(future: Cancelable): boolean {
+  return hooks.about(future).waits;
+}
+
+function namesOf(futures: readonly Cancelable[]): string {
+  const names = futures.slice(0, NAMES).map(nameOf);
+  const more = futures.length - names.length;
+  return names.join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+function holderText(task: object | null | undefined): string {
+  const frame = task ? hooks.frameOf(task as Cancelable) : null;
+  if (frame === null) return "";
+  return ` held by the task ${frame.name}${
+    frame.over ? ", which has ended" : ""
+  }`;
+}
+
+function valueOf(future: Cancelable): string {
+  const { value } = hooks.about(future);
+  if (value instanceof Error) return String(value);
+  if (showing.has(future)) return "...";
+  showing.add(future);
+  try {
+    const text = Deno.inspect(value, { depth: 1, breakLength: Infinity })
+      .replaceAll(/\s*\n\s*/g, " ");
+    return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
+  } finally {
+    showing.delete(future);
+  }
+}

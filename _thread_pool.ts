@@ -1,0 +1,344 @@
+/**
+ * The worker threads of a loop.
+ *
+ * They are threads of `node:worker_threads` and not web workers for what only
+ * those can: an idle one can be left behind without keeping the process, one
+ * that exits says so, and one that runs out of memory ends alone. A web
+ * worker takes the process with it.
+ *
+ * Making one keeps the calling thread busy for some 20 milliseconds, so they
+ * are made one after another, with turns for everything else in between, and
+ * only while calls are waiting.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import type { Worker } from "node:worker_threads";
+import { Deque } from "./_collections.ts";
+import { captureContext } from "./_context.ts";
+import {
+  type AnyFuture,
+  type EventLoop,
+  futures,
+  type Waitable,
+} from "./_future.ts";
+import { hostTurn } from "./_loop.ts";
+import {
+  type Definition,
+  type Reply,
+  type Request,
+  workerUrl,
+} from "./_thread_worker.ts";
+import { cloneError, takeMoves, unpack } from "./_thread_values.ts";
+import { RuntimeError } from "./exceptions.ts";
+
+/** A function that threads can be told to call. */
+export interface Target {
+  readonly id: number;
+  readonly definition: Definition;
+}
+
+/** How many threads there are at most. */
+const MOST_THREADS = Math.min(32, navigator.hardwareConcurrency + 4);
+const MEBIBYTE = 2 ** 20;
+
+/** Nothing of whoever makes the first call is to follow the thread. */
+const root = captureContext();
+
+/** Makes threads as they are needed, and gives them calls. */
+export class ThreadPool {
+  readonly #loop: EventLoop;
+  readonly #threads = new Set<Thread>();
+  /** Threads without a call; the one that became so last is the next to work. */
+  readonly #idle: Thread[] = [];
+  /** Calls that wait for a thread; those that were dropped are skipped. */
+  readonly #waiting = new Deque<Call>();
+  /** The thread that is being started: no other one is meanwhile. */
+  #starting: Thread | null = null;
+  /** Set when no new calls are taken; resolved when no thread is left. */
+  #closing: PromiseWithResolvers<void> | null = null;
+
+  constructor(loop: EventLoop) {
+    this.#loop = loop;
+  }
+
+  /** Whether calls are under way or waiting. */
+  get busy(): boolean {
+    return this.#waiting.length > 0 ||
+      [...this.#threads].some(({ call }) => call !== null);
+  }
+
+  /** Has a function called in a thread. */
+  call(target: Target, args: unknown[]): AnyFuture {
+    if (this.#closing !== null) {
+      throw new RuntimeError(
+        "Cannot call a function in a thread: the executor was shut down",
+      );
+    }
+    const call = new Call(this.#loop, target, args);
+    const thread = this.#idle.pop();
+    if (thread !== undefined) this.#give(thread, call);
+    else {
+      call.copy();
+      this.#waiting.push(call);
+      this.#grow();
+    }
+    return call.future;
+  }
+
+  /** Takes no more calls. Resolves when those that were made are done and all threads have ended. */
+  close(): Promise<void> {
+    if (this.#closing !== null) return this.#closing.promise;
+    this.#closing = Promise.withResolvers();
+    for (const thread of this.#idle.splice(0)) thread.leave();
+    this.#finishClosing();
+    return this.#closing.promise;
+  }
+
+  /** Gives up the calls that are under way or waiting. */
+  abandon(): void {
+    const error = () => new RuntimeError("The executor was shut down");
+    let call: Call | undefined;
+    while ((call = this.#waiting.shift()) !== undefined) call.fail(error());
+    for (const thread of this.#threads) {
+      thread.call?.fail(error());
+      thread.end();
+    }
+    this.#threads.clear();
+    this.#finishClosing();
+  }
+
+  /** A thread has answered, or is ready for its first call. */
+  next(thread: Thread): void {
+    let call = this.#waiting.shift();
+    while (call !== undefined && call.dropped) call = this.#waiting.shift();
+    if (call !== undefined) this.#give(thread, call);
+    else if (this.#closing !== null) thread.leave();
+    else {
+      thread.rest();
+      this.#idle.push(thread);
+    }
+  }
+
+  /** A thread has come up: it may be time for another one. */
+  started(thread: Thread): void {
+    if (this.#starting !== thread) return;
+    this.#starting = null;
+    hostTurn(() => this.#grow());
+  }
+
+  /** A thread has ended, by itself or not. */
+  ended(thread: Thread): void {
+    if (!this.#threads.delete(thread)) return;
+    const place = this.#idle.indexOf(thread);
+    if (place >= 0) this.#idle.splice(place, 1);
+    if (this.#starting === thread) this.#starting = null;
+    hostTurn(() => this.#grow());
+    this.#finishClosing();
+  }
+
+  /** A thread has failed when it had nothing to do any more. */
+  report(exception: unknown): void {
+    if (this.#loop.isClosed()) return;
+    this.#loop.callExceptionHandler({
+      message: "A worker thread has ended with an error after its call",
+      exception,
+    });
+  }
+
+  #give(thread: Thread, call: Call): void {
+    try {
+      thread.give(call);
+    } catch (error) {
+      call.fail(error);
+      this.next(thread);
+    }
+  }
+
+  #grow(): void {
+    if (this.#starting !== null || this.#waiting.length === 0) return;
+    if (this.#threads.size >= MOST_THREADS) return;
+    try {
+      const thread = new Thread(this);
+      this.#threads.add(thread);
+      this.#starting = thread;
+      this.next(thread);
+    } catch (error) {
+      this.#waiting.shift()?.fail(error);
+      this.#grow();
+    }
+  }
+
+  #finishClosing(): void {
+    if (this.#threads.size === 0) this.#closing?.resolve();
+  }
+}
+
+/** One call of a function in a thread. */
+class Call implements Waitable {
+  readonly future: AnyFuture;
+  readonly target: Target;
+  args: unknown[];
+  /** What of the arguments is moved. */
+  moves: Transferable[];
+  /** Whether nobody waits for it any more. */
+  dropped = false;
+  readonly #loop: EventLoop;
+
+  constructor(loop: EventLoop, target: Target, args: unknown[]) {
+    this.#loop = loop;
+    this.target = target;
+    this.args = args;
+    this.moves = takeMoves(args);
+    this.future = futures.make(loop, this);
+  }
+
+  /** Copies the arguments, so that what becomes of them now does not matter. */
+  copy(): void {
+    try {
+      const transfer = this.moves;
+      [this.args, this.moves] = structuredClone([this.args, transfer], {
+        transfer,
+      });
+    } catch (error) {
+      throw cloneError(this.args, "args", error, this.moves);
+    }
+  }
+
+  settle(value: unknown): void {
+    if (this.#isAwaited()) futures.settle(this.future, value);
+  }
+
+  fail(error: unknown): void {
+    if (this.#isAwaited()) futures.fail(this.future, error);
+  }
+
+  #isAwaited(): boolean {
+    return !this.dropped && !this.#loop.isClosed();
+  }
+
+  get name(): string {
+    const { definition } = this.target;
+    const name = "source" in definition ? definition.name : definition.export;
+    return name || "an anonymous function";
+  }
+
+  take(): void {}
+  pass(): void {}
+
+  drop(): void {
+    this.dropped = true;
+  }
+
+  describe(): string {
+    return `${this.name} in a thread`;
+  }
+}
+
+/** A worker thread. */
+class Thread {
+  readonly #pool: ThreadPool;
+  readonly #worker: Worker;
+  /** Functions that it has the definition of. */
+  readonly #known = new Set<number>();
+  /** What it works at. */
+  call: Call | null = null;
+
+  constructor(pool: ThreadPool) {
+    this.#pool = pool;
+    this.#worker = root(startWorker);
+    this.#worker.on("message", (reply: Reply) => this.#hear(reply));
+    this.#worker.on("online", () => pool.started(this));
+    this.#worker.on("error", (error) => this.#lose(reasonOf(error), error));
+    this.#worker.on(
+      "exit",
+      (code) => this.#lose(`it exited with code ${code}`),
+    );
+  }
+
+  /** Has it work at a call. */
+  give(call: Call): void {
+    const { target, args, moves } = call;
+    const request: Request = this.#known.has(target.id)
+      ? [target.id, args]
+      : [target.id, args, target.definition];
+    try {
+      if (moves.length === 0) this.#worker.postMessage(request);
+      else this.#worker.postMessage(request, moves as never);
+    } catch (error) {
+      throw cloneError(args, "args", error, moves);
+    }
+    this.#known.add(target.id);
+    this.call = call;
+    this.#worker.ref();
+  }
+
+  /** It has nothing to do and does not keep the process. */
+  rest(): void {
+    this.#worker.unref();
+  }
+
+  /** Has it end. */
+  leave(): void {
+    this.#worker.ref();
+    this.#worker.postMessage(null);
+  }
+
+  /** Ends it as far as the host can; what it computes may run on until the process ends. */
+  end(): void {
+    this.#worker.unref();
+    void this.#worker.terminate();
+  }
+
+  #hear(reply: Reply): void {
+    const { call } = this;
+    if (reply[0] === "died") {
+      const error = unpack(reply[1]);
+      if (call !== null) {
+        return this.#lose(`an error in it was not caught`, error);
+      }
+      this.#pool.report(error);
+    } else if (reply[0] === "full") this.#lose(OUT_OF_MEMORY);
+    else if (call !== null) {
+      this.call = null;
+      if (reply[0] === "result") call.settle(reply[1]);
+      else call.fail(unpack(reply[1]));
+      this.#pool.next(this);
+    }
+  }
+
+  #lose(why: string, cause?: unknown): void {
+    const { call } = this;
+    this.call = null;
+    this.end();
+    call?.fail(
+      new RuntimeError(
+        `The worker thread ended before the call of ${call.name} was done: ${why}`,
+        { cause },
+      ),
+    );
+    this.#pool.ended(this);
+  }
+}
+
+const OUT_OF_MEMORY = "it ran out of memory";
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  return code === "ERR_WORKER_OUT_OF_MEMORY" ? OUT_OF_MEMORY : `${message}`;
+}
+
+/** With a limit of its own, set to what it would be anyway, a thread runs out of memory alone. */
+function startWorker(): Worker {
+  const threads = process.getBuiltinModule("node:worker_threads");
+  const { heap_size_limit } = process.getBuiltinModule("node:v8")
+    .getHeapStatistics();
+  return new threads.Worker(workerUrl(), {
+    // Otherwise the environment would be read to be copied, and that takes a permission.
+    env: threads.SHARE_ENV,
+    resourceLimits: {
+      maxOldGenerationSizeMb: Math.floor(heap_size_limit / MEBIBYTE),
+    },
+  });
+}

@@ -1,0 +1,52 @@
+/**
+ * Streams: TCP, TLS and Unix sockets, as readers and writers of bytes.
+ *
+ * ```ts
+ * import { openConnection, startServer } from "@asyncio/asyncio/streams";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = await startServer(async (reader, writer) => {
+ *   writer.write(await reader.readline());
+ *   await writer.drain();
+ *   writer.close();
+ * }, "127.0.0.1", 0);
+ * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ *
+ * const [reader, writer] = await openConnection("127.0.0.1", port);
+ * writer.write("hello\n");
+ * assertEquals(new TextDecoder().decode(await reader.readline()), "hello\n");
+ * writer.close();
+ * await writer.waitClosed();
+ * ```
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html}.
+ *
+ * @module
+ */
+
+export {
+  type ConnectionStreamsOptions,
+  openConnection,
+  type OpenConnectionOptions,
+  openUnixConnection,
+  type OpenUnixConnectionOptions,
+  type Streams,
+} from "./_connect.ts";
+export type { Duration, DurationLike } from "./_duration.ts";
+export type { Cancellable } from "./_future.ts";
+export {
+  type ClientConnected,
+  Server,
+  startServer,
+  type StartServerOptions,
+  startUnixServer,
+  type StartUnixServerOptions,
+} from "./_server.ts";
+export {
+  type StartTlsOptions,
+  StreamReader,
+  type StreamReaderOptions,
+  StreamWriter,
+  type WriteBufferLimits,
+  WriteTransport,
+} from "./_streams.ts";
