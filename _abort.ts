@@ -5,6 +5,8 @@
  * @module
  */
 
+import { getEventListeners } from "node:events";
+
 /** Something that a signal can end. */
 export interface Abortable {
   /** The signal aborted. */
@@ -27,6 +29,20 @@ export function unlinkSignal(
   const targets = linked.get(signal);
   if (!targets?.delete(target) || targets.size > 0) return;
   signal.removeEventListener("abort", onAbort);
+}
+
+/**
+ * Whether anybody is told when a signal aborts: a listener, or a call of the
+ * host. Those leave a set of their own with the signal, which no public name
+ * leads to; where there is none they count as deaf.
+ */
+export function isHeard(signal: AbortSignal): boolean {
+  if (getEventListeners(signal, "abort").length > 0) return true;
+  return Object.getOwnPropertySymbols(signal).some((key) => {
+    const held = (signal as unknown as Record<symbol, unknown>)[key];
+    return typeof held === "object" && held !== null &&
+      (held as { size?: number }).size! > 0;
+  });
 }
 
 const linked = new WeakMap<AbortSignal, Set<Abortable>>();

@@ -218,6 +218,7 @@ class Socket implements ByteSink {
     ref: () => this.link.conn.ref(),
     unref: () => this.link.conn.unref(),
     close: () => {},
+    describe: () => this.describe(),
   };
 
   constructor(link: Link) {
@@ -234,6 +235,13 @@ class Socket implements ByteSink {
 
   close(): void {
     closeQuietly(this.link.conn);
+  }
+
+  /** Who is at the other end. */
+  describe(): string {
+    const address = plainAddress(this.link.conn.remoteAddr);
+    if ("hostname" in address) return addressText(address);
+    return "path" in address && address.path ? address.path : "a client";
   }
 
   extra(name: string): unknown {

@@ -225,8 +225,8 @@ export class WatchedFrame extends TaskFrame {
       report(this, {
         message: `Task ${this.name} was cancelled ${seconds} s ago but ` +
           "sits in a foreign promise, which cannot be interrupted" +
-          `${place?.line ? ` at ${place.line}` : ""}: hand that the task's ` +
-          "signal, or wrap it in ensureFuture()",
+          `${place?.line ? ` at ${place.line}` : ""}: hand it the task's ` +
+          "signal, or await what ensureFuture() makes of it",
         ...(place?.line && { waitsAt: textOf(place) }),
       });
     });

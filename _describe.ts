@@ -5,8 +5,8 @@
  */
 
 import { WatchedFrame } from "./_debug.ts";
-import type { EventLoop } from "./_future.ts";
 import { type Cancelable, hooks, type TaskFrame, tasksOf } from "./_frame.ts";
+import type { EventLoop } from "./_future.ts";
 import { makingOf } from "./_place.ts";
 import { awaitedBy, isPending, progressOf, tasksBehind } from "./_text.ts";
 

@@ -23,6 +23,7 @@ export interface DurationLike {
 /** A length of time: a number of seconds, or a {@linkcode DurationLike}. `Infinity` means never. */
 export type Duration = number | DurationLike;
 
+/** The length of each unit. */
 export const SECONDS_PER_UNIT = {
   days: 86_400,
   hours: 3_600,

@@ -12,11 +12,12 @@
  * @module
  */
 
+import { isHeard } from "./_abort.ts";
 import {
-  afterMicrotasks,
   type BaseEventLoop,
   currentFrame,
   type Frame,
+  hostTurn,
   internals as loops,
   type Job,
 } from "./_loop.ts";
@@ -50,8 +51,8 @@ export interface FutureHooks {
   interrupt(future: Cancelable, message: string): boolean;
   /** Whether its outcome is a cancellation, which then stands for that of the task. */
   cancels(future: Cancelable): boolean;
-  /** The task that awaited was cancelled when the future was done already. */
-  abandon(future: Cancelable): void;
+  /** The task that awaited was cancelled when the future was done already. It hears of that once what this returns is done. */
+  abandon(future: Cancelable): void | Promise<void>;
   settle(future: Cancelable, value: unknown): void;
   fail(future: Cancelable, error: unknown): void;
   cancel(future: Cancelable, message: unknown): void;
@@ -107,8 +108,9 @@ export class Reaction implements Job {
       ? frame.cancellation()
       : cancelledError(struck!.message);
     frame.resume(this);
-    hooks.abandon(this.future);
-    this.reject(error);
+    const passed = hooks.abandon(this.future);
+    if (passed instanceof Promise) passed.then(() => this.reject(error));
+    else this.reject(error);
     return true;
   }
 }
@@ -122,7 +124,7 @@ export class TaskFrame implements Frame, Job {
   readonly task: Cancelable;
   /** Calls the body; `null` once it was called or never will be. */
   start: ((frame: TaskFrame, from: unknown) => void) | null = null;
-  /** The context to call it in. */
+  /** The context to call it in, then the one that it was called in. */
   from: unknown = undefined;
   /** Neighbours in the list of the loop's tasks that are not done. */
   next: TaskFrame | null = null;
@@ -143,8 +145,8 @@ export class TaskFrame implements Frame, Job {
   /** The error of that request, made early if the signal needs it. */
   #error: CancelledError | null = null;
   #controller: AbortController | null = null;
-  /** The signal was aborted in these very microtasks, while no library await was there to reject. */
-  #signalled = false;
+  /** Whose signal has just told of a request while no library await was there to reject. */
+  #told: AbortController | null = null;
 
   constructor(loop: BaseEventLoop, task: NamedCancelable) {
     this.loop = loop;
@@ -168,7 +170,8 @@ export class TaskFrame implements Frame, Job {
 
   /** Ends the task as its body ended. */
   finish(value: unknown): void {
-    if (this.mustCancel) this.#leave(hooks.cancel, this.cancellation());
+    const unheard = this.mustCancel && this.#told === null;
+    if (unheard) this.#leave(hooks.cancel, this.cancellation());
     else this.#leave(hooks.settle, value);
   }
 
@@ -211,6 +214,7 @@ export class TaskFrame implements Frame, Job {
 
   /** Aborts with the next cancellation; another one after each. */
   get signal(): AbortSignal {
+    if (this.#told !== null && currentFrame() === this) this.#delivered();
     if (this.#controller === null) {
       this.#controller = new AbortController();
       if (this.#undelivered) this.#controller.abort(this.cancellation());
@@ -268,10 +272,8 @@ export class TaskFrame implements Frame, Job {
       this.waiting = new Set([this.waiting, reaction]);
     }
     if (!this.mustCancel) return;
-    if (this.#signalled) {
-      this.mustCancel = false;
-      this.#delivered();
-    } else if (hooks.interrupt(reaction.future, this.#message as string)) {
+    if (this.#told !== null) this.#delivered();
+    else if (hooks.interrupt(reaction.future, this.#message as string)) {
       this.mustCancel = false;
     }
   }
@@ -287,29 +289,37 @@ export class TaskFrame implements Frame, Job {
     // An await of what is done already does not suspend: a request outlasts it.
     if (!this.#undelivered || (this.mustCancel && !suspended)) return null;
     const error = this.#error;
-    this.mustCancel = false;
     this.#delivered();
     return error;
   }
 
   #delivered(): void {
     this.#undelivered = false;
+    this.mustCancel = false;
+    this.#told = null;
     this.#error = null;
     if (this.#controller?.signal.aborted) this.#controller = null;
   }
 
   /**
-   * Tells whoever holds the signal. If the task sits in a foreign promise,
-   * code that comes back from it within these microtasks has been told: the
-   * awaits of its `finally` are not to be struck a second time.
+   * Tells whoever holds the signal. If the task sits in a foreign promise and
+   * somebody listens, that promise is about to reject: at once, or in the next
+   * turn of the host, as those of `fetch` and its like do. Code that comes
+   * back until then has been told, and the awaits of its `finally` are not to
+   * be struck a second time.
    */
   #abortSignal(inForeign: boolean): void {
-    const own = currentFrame() === this;
-    if (inForeign && !own) {
-      queueMicrotask(() => this.#signalled = true);
-      afterMicrotasks(() => this.#signalled = false);
+    const controller = this.#controller!;
+    if (inForeign && currentFrame() !== this && isHeard(controller.signal)) {
+      queueMicrotask(() => {
+        if (this.mustCancel) this.#told = controller;
+      });
+      const forget = () => {
+        if (this.#told === controller) this.#told = null;
+      };
+      hostTurn(() => hostTurn(forget));
     }
-    this.#controller!.abort(this.cancellation());
+    controller.abort(this.cancellation());
   }
 }
 

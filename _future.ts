@@ -85,8 +85,8 @@ export type AnyFuture = Future<any>;
 export interface Waitable extends Described {
   /** The future was woken and its code resumes: gives what it waited for, or {@linkcode AGAIN}. */
   take(future: AnyFuture, by: Frame | null): unknown;
-  /** The future was woken, but its code is cancelled: passes the turn on. */
-  pass(future: AnyFuture): void;
+  /** The future was woken, but its code is cancelled: passes the turn on. The code hears of that once a promise returned here is done. */
+  pass(future: AnyFuture): void | Promise<void>;
   /** The future ended before it was woken. */
   drop(future: AnyFuture): void;
   readonly awaits?: readonly AnyFuture[];
@@ -552,6 +552,7 @@ export class Future<T> implements Promise<T> {
     const jobs = this.#jobs;
     if (jobs === null) return;
     this.#jobs = null;
+    if (loop.isClosed()) return; // nobody resumes there any more
     if (!Array.isArray(jobs)) return loops.push(loop, jobs);
     for (const job of jobs) loops.push(loop, job);
   }
@@ -606,13 +607,13 @@ export class Future<T> implements Promise<T> {
     this.#seen();
   }
 
-  #passOn(message?: string): void {
+  #passOn(message?: string): void | Promise<void> {
     if (this.#state !== WOKEN) return;
     this.#state = CANCELLED;
     this.#value = message;
     this.#tie?.cut();
     this.#notify();
-    this.#behind!.pass(this);
+    return this.#behind!.pass(this);
   }
 
   #cancels(): boolean {
@@ -621,9 +622,9 @@ export class Future<T> implements Promise<T> {
   }
 
   /** The task that awaited it was cancelled in the very moment it was done. */
-  #abandon(): void {
-    this.#passOn();
+  #abandon(): void | Promise<void> {
     if (this.#state === ERROR) this.#watch();
+    else return this.#passOn();
   }
 
   /** Its signal aborted: as {@linkcode Future.setException}, also when woken but not resumed. */
@@ -852,7 +853,8 @@ export class Task<T> extends Future<T> {
 
   /** The context that the body runs in. */
   getContext(): Context {
-    return this.#context ??= runInSlot(this.#frame, captureContext, undefined);
+    const frame = this.#frame;
+    return this.#context ??= runFrom(frame.from, frame, captureContext, null);
   }
 
   /** How many requests to cancel the task are standing. */
@@ -975,13 +977,15 @@ function driveIn(frame: TaskFrame, from: unknown): void {
 
 /** Runs a body from its beginning; one that returns no promise is done at once. */
 function drive(frame: TaskFrame): void {
+  frame.from = captureSlot();
   try {
     const value = callBody(frame);
     if (!isThenable(value)) return frame.finish(value);
     const finish = (value: unknown) => frame.finish(value);
     const fail = (error: unknown) => frame.fail(error);
     if (value instanceof Future) futures.await(value, finish, fail);
-    else value.then(finish, fail);
+    // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
+    else Promise.resolve(value).then(finish, fail);
   } catch (error) {
     frame.fail(error);
   }
@@ -1113,7 +1117,8 @@ export class EventLoop extends BaseEventLoop {
 
   /**
    * Waits until the calls in threads of this loop are done and the threads
-   * have ended. More calls are refused from now on.
+   * have ended. More calls are refused from now on. Cancelling the wait
+   * changes nothing of that.
    *
    * @param timeout How long at most, 300 seconds by default. Then there is a warning, calls under way fail, and their threads are left to themselves.
    */

@@ -43,10 +43,16 @@ export class OutputPipe implements ByteSource, Output {
   #failure: { error: unknown } | null = null;
   /** Settles when the descriptor is free. */
   readonly closed: Promise<void>;
+  readonly #name: string;
 
-  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, name: string) {
+    this.#name = name;
     this.#reader = stream.getReader({ mode: "byob" });
     this.closed = this.#reader.closed.then(nothing, nothing);
+  }
+
+  describe(): string {
+    return this.#name;
   }
 
   /** Rises with everything that comes. */
@@ -152,10 +158,16 @@ export class InputPipe implements ByteSink {
   #orphaned = false;
   /** What goes before anything that is written from now on. */
   #parcel: Parcel | null = null;
+  readonly #name: string;
 
-  constructor(stream: WritableStream<Uint8Array>) {
+  constructor(stream: WritableStream<Uint8Array>, name: string) {
+    this.#name = name;
     this.#writer = stream.getWriter();
     this.#writer.closed.catch(nothing);
+  }
+
+  describe(): string {
+    return this.#name;
   }
 
   async write(data: Uint8Array): Promise<number> {

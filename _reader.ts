@@ -42,6 +42,8 @@ export interface ByteSource {
   read(buffer: Uint8Array): Promise<number | null>;
   /** Nothing more will be read: the end was reached, reading failed or the reader was given up. */
   close(): void;
+  /** Where the bytes come from, in a few words. */
+  describe?(): string;
   /** A read that is under way keeps the program alive, as it does at first. */
   ref?(): void;
   /** A read that is under way does not keep the program alive. */
@@ -91,7 +93,7 @@ export interface Failure {
 const LIMIT = 65_536;
 /** The first read of a connection takes so much; later ones follow the traffic. */
 const SMALLEST_READ = 2_048;
-const LARGEST_READ = 65_536;
+const LARGEST_READ = 131072;
 
 const NEWLINE = 10;
 const newline = [new Uint8Array([NEWLINE])];
@@ -220,7 +222,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    */
   readline(options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
     const { buffer, failure, limit } = this.#stock;
-    if (failure === null && options === undefined) {
+    const simple = failure === null && this.#waiting === null;
+    if (simple && options === undefined) {
       const at = buffer.findByte(NEWLINE, 0, buffer.size);
       if (at >= 0 && at <= limit) return Promise.resolve(buffer.take(at + 1));
     }
@@ -346,6 +349,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     try {
       options?.signal?.throwIfAborted();
       this.#stock.throwFailure();
+      if (this.#isReserved(wanted)) this.#refuse();
       if (wanted.answered()) return Promise.resolve(wanted.take());
       return this.#wait(wanted, options);
     } catch (error) {
@@ -364,10 +368,17 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   #enter(pending: PendingRead): void {
-    if (this.#waiting !== null) {
-      throw new RuntimeError("Cannot read: another read waits already");
-    }
+    if (this.#waiting !== null) this.#refuse();
     this.#waiting = pending;
+  }
+
+  /** Whether what is there belongs to a read that waits for all. */
+  #isReserved(wanted: Wanted): boolean {
+    return this.#waiting?.wanted instanceof All && wanted.goal() > 0;
+  }
+
+  #refuse(): never {
+    throw new RuntimeError("Cannot read: another read waits already");
   }
 
   /** The read that was woken resumes. Another one may have been first. */
@@ -444,7 +455,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #describe(): string {
     const { buffer, eof, failure } = this.#stock;
     const state = failure !== null ? ", failed" : eof ? ", at its end" : "";
-    return `StreamReader ${buffer.size} bytes${state}`;
+    const from = this.#inlet?.describe();
+    const origin = from === undefined ? "" : ` from ${from}`;
+    return `StreamReader ${buffer.size} bytes${origin}${state}`;
   }
 }
 
@@ -700,6 +713,11 @@ export class Inlet {
   /** Whether a read of the source is under way. */
   get reading(): boolean {
     return this.#reading;
+  }
+
+  /** Where the bytes come from, if the source says. */
+  describe(): string | undefined {
+    return this.#source.describe?.();
   }
 
   /** Has up to `most` bytes read. Only what is waited for keeps the program alive. */

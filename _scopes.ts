@@ -302,7 +302,7 @@ export class TaskGroup implements AsyncDisposable {
    *
    * @typeParam T What the body returns.
    * @param body The code, called with the group.
-   * @returns What the body returns.
+   * @returns What the body returns, `undefined` if {@linkcode TaskGroup.cancel} has ended it.
    * @throws {ExceptionGroup} Of the errors of children and body, if any failed.
    * @throws {CancelledError} If the calling task is cancelled, and nothing failed.
    * @throws {RuntimeError} If it is called outside of a task.
@@ -369,8 +369,10 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   /**
-   * Ends the group without an error: children and body are cancelled. In a
-   * group that is finished it does nothing.
+   * Ends the group without an error: children and body are cancelled, and
+   * `run` or `join` returns. In a group that is finished or shutting down it
+   * does nothing. The body of an `await using` block that waits for anything
+   * but `join` is left by its `CancelledError`.
    *
    * @param message The message of their `CancelledError`.
    */
@@ -489,7 +491,6 @@ export class TaskGroup implements AsyncDisposable {
 
   /** Makes the body end, wherever it waits. */
   #interrupt(message?: string): void {
-    if (this.#interrupted) return;
     this.#interrupted = true;
     this.#parent.cancel(message);
   }

@@ -5,11 +5,13 @@
  */
 
 import { WatchedFrame } from "./_debug.ts";
-import { makingOf } from "./_place.ts";
 import { type Cancelable, hooks, Reaction, type TaskFrame } from "./_frame.ts";
+import { makingOf } from "./_place.ts";
 
 /** How many things a line names before it counts the rest. */
 const NAMES = 3;
+/** How many links of a chain it follows. */
+const LINKS = 5;
 /** How much of a value a line shows. */
 const SHOWN = 60;
 
@@ -63,7 +65,7 @@ export function waitedFor(frame: TaskFrame): string | null {
   return pending.length === 0 ? null : namesOf(pending);
 }
 
-/** As {@linkcode waitedFor}, on to the end of a chain of tasks that wait for one another. */
+/** As {@linkcode waitedFor}, on along a chain of tasks that wait for one another. */
 export function chainOf(
   frame: TaskFrame,
   seen: Set<TaskFrame> = new Set(),
@@ -72,8 +74,9 @@ export function chainOf(
   const [task, ...others] = awaitedBy(frame).filter(isPending).flatMap(
     (future) => tasksBehind(future),
   );
+  if (task === undefined || others.length > 0) return what;
   seen.add(frame);
-  if (task === undefined || others.length > 0 || seen.has(task)) return what;
+  if (seen.has(task) || seen.size >= LINKS) return what;
   const next = chainOf(task, seen);
   return next === null ? what : `${what}, which waits for ${next}`;
 }

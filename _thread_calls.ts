@@ -113,6 +113,13 @@ export class ThreadFuture<T> implements PromiseLike<T> {
     this.#call = call;
   }
 
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    const kind = this.done() ? this.#call.outcome().kind : "pending";
+    const states = { result: "done", error: "failed", cancelled: "cancelled" };
+    return `<ThreadFuture ${kind === "pending" ? kind : states[kind]}>`;
+  }
+
   /** Whether the coroutine has ended or was cancelled. */
   done(): boolean {
     return this.#call.done();

@@ -42,6 +42,7 @@ export interface Target {
 /** How many threads there are at most. */
 const MOST_THREADS = Math.min(32, navigator.hardwareConcurrency + 4);
 const MEBIBYTE = 2 ** 20;
+const OUT_OF_MEMORY = "it ran out of memory";
 
 /** Nothing of whoever makes the first call is to follow the thread. */
 const root = captureContext();
@@ -52,10 +53,12 @@ export class ThreadPool {
   readonly #threads = new Set<Thread>();
   /** Threads without a call; the one that became so last is the next to work. */
   readonly #idle: Thread[] = [];
-  /** Calls that wait for a thread; those that were dropped are skipped. */
+  /** Calls that wait for a thread, and some that are not to be made any more. */
   readonly #waiting = new Deque<Call>();
-  /** The thread that is being started: no other one is meanwhile. */
-  #starting: Thread | null = null;
+  /** How many of those are to be made. */
+  #wanted = 0;
+  /** Whether a thread is to be started or is on its way: only one is at a time. */
+  #starting = false;
   /** Set when no new calls are taken; resolved when no thread is left. */
   #closing: PromiseWithResolvers<void> | null = null;
 
@@ -65,7 +68,7 @@ export class ThreadPool {
 
   /** Whether calls are under way or waiting. */
   get busy(): boolean {
-    return this.#waiting.length > 0 ||
+    return this.#wanted > 0 ||
       [...this.#threads].some(({ call }) => call !== null);
   }
 
@@ -76,14 +79,10 @@ export class ThreadPool {
         "Cannot call a function in a thread: the executor was shut down",
       );
     }
-    const call = new Call(this.#loop, target, args);
+    const call = new Call(this, this.#loop, target, args);
     const thread = this.#idle.pop();
     if (thread !== undefined) this.#give(thread, call);
-    else {
-      call.copy();
-      this.#waiting.push(call);
-      this.#grow();
-    }
+    else this.#wait(call);
     return call.future;
   }
 
@@ -98,22 +97,21 @@ export class ThreadPool {
 
   /** Gives up the calls that are under way or waiting. */
   abandon(): void {
-    const error = () => new RuntimeError("The executor was shut down");
-    let call: Call | undefined;
-    while ((call = this.#waiting.shift()) !== undefined) call.fail(error());
-    for (const thread of this.#threads) {
-      thread.call?.fail(error());
-      thread.end();
+    const calls: (Call | null)[] = [];
+    for (let call; (call = this.#takeWaiting()) !== null;) calls.push(call);
+    for (const { call } of this.#threads) calls.push(call);
+    for (const call of calls) {
+      call?.fail(new RuntimeError("The executor was shut down"));
     }
+    for (const thread of this.#threads) thread.end();
     this.#threads.clear();
     this.#finishClosing();
   }
 
   /** A thread has answered, or is ready for its first call. */
   next(thread: Thread): void {
-    let call = this.#waiting.shift();
-    while (call !== undefined && call.dropped) call = this.#waiting.shift();
-    if (call !== undefined) this.#give(thread, call);
+    const call = this.#takeWaiting();
+    if (call !== null) this.#give(thread, call);
     else if (this.#closing !== null) thread.leave();
     else {
       thread.rest();
@@ -121,11 +119,17 @@ export class ThreadPool {
     }
   }
 
+  /** A call that waits is not to be made any more. */
+  drop(): void {
+    this.#wanted--;
+    if (this.#wanted === 0) this.#waiting.clear();
+    this.#finishClosing();
+  }
+
   /** A thread has come up: it may be time for another one. */
-  started(thread: Thread): void {
-    if (this.#starting !== thread) return;
-    this.#starting = null;
-    hostTurn(() => this.#grow());
+  started(): void {
+    this.#starting = false;
+    this.#grow();
   }
 
   /** A thread has ended, by itself or not. */
@@ -133,8 +137,7 @@ export class ThreadPool {
     if (!this.#threads.delete(thread)) return;
     const place = this.#idle.indexOf(thread);
     if (place >= 0) this.#idle.splice(place, 1);
-    if (this.#starting === thread) this.#starting = null;
-    hostTurn(() => this.#grow());
+    this.#grow();
     this.#finishClosing();
   }
 
@@ -156,22 +159,54 @@ export class ThreadPool {
     }
   }
 
+  #wait(call: Call): void {
+    call.copy();
+    call.waits = this.#threads.size + this.#wanted < MOST_THREADS
+      ? "for a new thread"
+      : "for its turn";
+    this.#waiting.push(call);
+    this.#wanted++;
+    this.#grow();
+  }
+
+  #takeWaiting(): Call | null {
+    for (;;) {
+      const call = this.#waiting.shift();
+      if (call === undefined) return null;
+      if (call.isVoid) continue;
+      call.waits = null;
+      this.#wanted--;
+      return call;
+    }
+  }
+
+  /** Starts a thread on a turn of its own, if one is wanted then. */
   #grow(): void {
-    if (this.#starting !== null || this.#waiting.length === 0) return;
+    if (this.#starting || this.#wanted === 0) return;
     if (this.#threads.size >= MOST_THREADS) return;
+    this.#starting = true;
+    hostTurn(() => {
+      if (this.#wanted > 0) this.#start();
+      else this.#starting = false;
+    });
+  }
+
+  #start(): void {
     try {
       const thread = new Thread(this);
       this.#threads.add(thread);
-      this.#starting = thread;
       this.next(thread);
     } catch (error) {
-      this.#waiting.shift()?.fail(error);
-      this.#grow();
+      this.#starting = false;
+      if (this.#threads.size > 0) return;
+      for (let call; (call = this.#takeWaiting()) !== null;) call.fail(error);
+      this.#finishClosing();
     }
   }
 
   #finishClosing(): void {
-    if (this.#threads.size === 0) this.#closing?.resolve();
+    if (this.#threads.size > 0 || this.#wanted > 0) return;
+    this.#closing?.resolve();
   }
 }
 
@@ -179,14 +214,23 @@ export class ThreadPool {
 class Call implements Waitable {
   readonly future: AnyFuture;
   readonly target: Target;
+  readonly #pool: ThreadPool;
   args: unknown[];
   /** What of the arguments is moved. */
   moves: Transferable[];
-  /** Whether nobody waits for it any more. */
-  dropped = false;
+  /** What it waits for before it is made. */
+  waits: "for a new thread" | "for its turn" | null = null;
+  /** Whether it is done, or nobody waits for it any more. */
+  #dropped = false;
   readonly #loop: EventLoop;
 
-  constructor(loop: EventLoop, target: Target, args: unknown[]) {
+  constructor(
+    pool: ThreadPool,
+    loop: EventLoop,
+    target: Target,
+    args: unknown[],
+  ) {
+    this.#pool = pool;
     this.#loop = loop;
     this.target = target;
     this.args = args;
@@ -215,7 +259,16 @@ class Call implements Waitable {
   }
 
   #isAwaited(): boolean {
-    return !this.dropped && !this.#loop.isClosed();
+    return !this.#dropped && !this.#loop.isClosed();
+  }
+
+  /**
+   * Whether it is not to be made any more. As in asyncio, a call for which
+   * there is a thread is as good as begun; that one takes time to start makes
+   * no difference.
+   */
+  get isVoid(): boolean {
+    return this.#dropped && this.waits === "for its turn";
   }
 
   get name(): string {
@@ -228,7 +281,8 @@ class Call implements Waitable {
   pass(): void {}
 
   drop(): void {
-    this.dropped = true;
+    this.#dropped = true;
+    if (this.isVoid) this.#pool.drop();
   }
 
   describe(): string {
@@ -244,12 +298,13 @@ class Thread {
   readonly #known = new Set<number>();
   /** What it works at. */
   call: Call | null = null;
+  #isUp = false;
 
   constructor(pool: ThreadPool) {
     this.#pool = pool;
     this.#worker = root(startWorker);
     this.#worker.on("message", (reply: Reply) => this.#hear(reply));
-    this.#worker.on("online", () => pool.started(this));
+    this.#worker.on("online", () => this.#come());
     this.#worker.on("error", (error) => this.#lose(reasonOf(error), error));
     this.#worker.on(
       "exit",
@@ -291,14 +346,19 @@ class Thread {
     void this.#worker.terminate();
   }
 
+  /** It has come up; or, when it ends, never will. */
+  #come(): void {
+    if (this.#isUp) return;
+    this.#isUp = true;
+    this.#pool.started();
+  }
+
   #hear(reply: Reply): void {
     const { call } = this;
     if (reply[0] === "died") {
       const error = unpack(reply[1]);
-      if (call !== null) {
-        return this.#lose(`an error in it was not caught`, error);
-      }
-      this.#pool.report(error);
+      this.#lose("an error in it was not caught", error);
+      if (call === null) this.#pool.report(error);
     } else if (reply[0] === "full") this.#lose(OUT_OF_MEMORY);
     else if (call !== null) {
       this.call = null;
@@ -315,14 +375,13 @@ class Thread {
     call?.fail(
       new RuntimeError(
         `The worker thread ended before the call of ${call.name} was done: ${why}`,
-        { cause },
+        cause === undefined ? {} : { cause },
       ),
     );
     this.#pool.ended(this);
+    this.#come();
   }
 }
-
-const OUT_OF_MEMORY = "it ran out of memory";
 
 function reasonOf(error: unknown): string {
   const { code, message } = error as { code?: string; message?: string };

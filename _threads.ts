@@ -9,6 +9,7 @@
 
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
+  adopt,
   type AnyFuture,
   type Coroutine,
   describe,
@@ -74,9 +75,9 @@ export {
  * {@linkcode runCoroutineThreadsafe}, {@linkcode transfer} and the error
  * classes of this module.
  *
- * A call that is cancelled before a thread has taken it up never runs.
- * Afterwards the thread works on to the end, and its result or error is
- * dropped.
+ * A cancelled call leaves the thread to finish, and its result or error is
+ * dropped. If it has to wait for others because all threads are busy, it is
+ * not made at all.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.to_thread}.
  *
@@ -219,6 +220,21 @@ export function runCoroutineThreadsafe<T>(
   return new ThreadFuture(new OwnCall<T>(own, call));
 }
 
+/** The longest that the host's timers can wait, in seconds. */
+const LONGEST_TIMEOUT = (2 ** 31 - 1) / 1000;
+
+/** What a shutdown waits for. */
+const JOINING: Waitable = {
+  take() {},
+  pass() {},
+  drop() {},
+  describe: () => "the threads of the loop",
+};
+
+const targets = new WeakMap<AnyFunction, Target>();
+/** The same again by source or module: a function that is made anew for every call is one. */
+const targetsByText = new Map<string, Target>();
+
 /** A coroutine that was handed to a loop on its own thread. */
 class OwnCall<T> implements ThreadCall<T>, Waitable {
   readonly #loop: EventLoop;
@@ -293,10 +309,6 @@ class OwnCall<T> implements ThreadCall<T>, Waitable {
     else futures.fail(this.#future, failure.thrown);
   }
 }
-
-const targets = new WeakMap<AnyFunction, Target>();
-/** The same again by source or module: a function that is made anew for every call is one. */
-const targetsByText = new Map<string, Target>();
 
 function callInThread(
   loop: EventLoop,
@@ -432,23 +444,23 @@ async function shutdown(loop: EventLoop, timeout: Duration): Promise<void> {
   const seconds = toSeconds(timeout, "timeout");
   const pool = poolOf(loop);
   const joined = pool.close();
-  let timer: ReturnType<typeof setTimeout> | undefined;
   if (seconds <= LONGEST_TIMEOUT) {
-    timer = setTimeout(() => {
-      if (pool.busy) {
-        console.warn(
-          `The executor did not finish joining its threads within ${seconds} seconds`,
-        );
-      }
-      pool.abandon();
-    }, seconds * 1000);
+    const timer = setTimeout(giveUp, seconds * 1000, pool, seconds);
+    joined.then(() => clearTimeout(timer));
   }
-  await joined;
-  clearTimeout(timer);
+  const future: Future<void> = futures.make(loop, JOINING);
+  adopt(future, joined);
+  await future;
 }
 
-/** The longest that the host's timers can wait, in seconds. */
-const LONGEST_TIMEOUT = (2 ** 31 - 1) / 1000;
+function giveUp(pool: ThreadPool, seconds: number): void {
+  if (pool.busy) {
+    console.warn(
+      `The executor did not finish joining its threads within ${seconds} seconds`,
+    );
+  }
+  pool.abandon();
+}
 
 threads.call = callInThread;
 threads.expose = expose;

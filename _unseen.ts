@@ -33,15 +33,20 @@ export class UnseenError {
     this.#context = runInSlot(loops.frame(loop), captureContext, undefined);
     this.#madeAt = makingOf(owner)?.frames.join("\n");
     unseenOf(loop).add(this);
+    hold(loop);
     collected.register(owner, this);
   }
 
-  forget(): void {
-    unseenOf(this.#loop).delete(this);
+  /** Returns whether it was there to be forgotten. */
+  forget(): boolean {
+    const unseen = unseenOf(this.#loop);
+    const known = unseen.delete(this);
+    if (unseen.size === 0) holding.delete(this.#loop);
+    return known;
   }
 
   report(): void {
-    if (!unseenOf(this.#loop).delete(this)) return;
+    if (!this.forget()) return;
     const owner = this.#owner.deref();
     const key = owner !== undefined && "getName" in owner ? "task" : "future";
     this.#context(() =>
@@ -61,6 +66,9 @@ export function reportUnseen(loop: BaseEventLoop): void {
 }
 
 const UNSEEN = Symbol("unseen");
+/** Loops with errors that nobody has looked at. */
+const holding = new Set<BaseEventLoop>();
+let listening = false;
 const collected = new FinalizationRegistry<UnseenError>((error) =>
   error.report()
 );
@@ -68,9 +76,14 @@ const collected = new FinalizationRegistry<UnseenError>((error) =>
 function unseenOf(loop: BaseEventLoop): Set<UnseenError> {
   const extras = loops.extras(loop);
   let unseen = extras.get(UNSEEN) as Set<UnseenError> | undefined;
-  if (unseen === undefined) {
-    extras.set(UNSEEN, unseen = new Set());
-    globalThis.addEventListener("unload", () => reportUnseen(loop));
-  }
+  if (unseen === undefined) extras.set(UNSEEN, unseen = new Set());
   return unseen;
+}
+
+/** Has the errors of a loop reported at the end of the program; one listener serves all loops. */
+function hold(loop: BaseEventLoop): void {
+  holding.add(loop);
+  if (listening) return;
+  listening = true;
+  globalThis.addEventListener("unload", () => holding.forEach(reportUnseen));
 }

@@ -36,6 +36,8 @@ export interface ByteSink {
   closeWrite(): Promise<void>;
   /** Nothing more will be written; a write that is under way ends. */
   close(): void;
+  /** Where the bytes go, in a few words. */
+  describe?(): string;
 }
 
 /** What a writer is made of. */
@@ -329,7 +331,9 @@ export class Outlet {
 
   describe(): string {
     const state = this.#lost ? ", closed" : this.#closing ? ", closing" : "";
-    return `StreamWriter ${this.size} bytes unsent${state}`;
+    const to = this.#sink.describe?.();
+    const goal = to === undefined ? "" : ` to ${to}`;
+    return `StreamWriter ${this.size} bytes unsent${goal}${state}`;
   }
 
   #schedule(): void {
@@ -429,6 +433,11 @@ export class WriteTransport {
    */
   constructor(outlet: never) {
     this.#outlet = outletOf(outlet);
+  }
+
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `<WriteTransport of ${this.#outlet.describe()}>`;
   }
 
   /** How many bytes wait to be sent. */

@@ -260,15 +260,21 @@ export class ExceptionGroup extends AggregateError {
         (matches(error) ? hit : miss).push(error);
       }
     }
-    return [this.#with(hit), this.#with(miss)];
+    return [
+      ExceptionGroup.#part(this, hit),
+      ExceptionGroup.#part(this, miss),
+    ];
   }
 
-  #with(errors: unknown[]): ExceptionGroup | null {
+  // Static, as a group that comes from another thread was not constructed here.
+  static #part(
+    whole: ExceptionGroup,
+    errors: unknown[],
+  ): ExceptionGroup | null {
     if (errors.length === 0) return null;
-    const group = new ExceptionGroup(this.message, errors, {
-      cause: this.cause,
-    });
-    group.stack = this.stack;
+    const { message, cause, stack } = whole;
+    const group = new ExceptionGroup(message, errors, { cause });
+    group.stack = stack;
     return group;
   }
 

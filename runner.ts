@@ -62,9 +62,9 @@ export type { AnyFunction, LoopHandle, ModuleFunction } from "./_threads.ts";
 /** Options of a {@linkcode Runner}. */
 export interface RunnerOptions {
   /**
-   * Whether debug mode is on.
+   * Whether debug mode is on; see {@linkcode BaseEventLoop.setDebug}.
    *
-   * @default false
+   * @default whether `ASYNCIO_DEBUG` is set, if it may be read without a prompt
    */
   debug?: boolean;
   /**

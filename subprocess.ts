@@ -179,7 +179,7 @@ export class Process implements AsyncDisposable {
     this.#name = command.name;
     this.#grouped = Boolean(options.startNewSession);
     if (stdin.host === "piped") {
-      this.#input = new InputPipe(child.stdin);
+      this.#input = new InputPipe(child.stdin, `stdin of ${this.#describe()}`);
       if (stdin.pumped === null) {
         this.#outlet = this.#makeOutlet(this.#input);
         this.#stdin = new StreamWriter(this.#outlet as never);
@@ -379,7 +379,8 @@ export class Process implements AsyncDisposable {
     { launch: { child }, options: { limit }, loop }: Parts,
   ): StreamReader | null {
     if (host !== "piped") return null;
-    const pipe = new OutputPipe(index === 0 ? child.stdout : child.stderr);
+    const name = index === 0 ? "stdout" : "stderr";
+    const pipe = new OutputPipe(child[name], `${name} of ${this.#describe()}`);
     if (pumped !== null) {
       const onError = this.#reporter("write the output of");
       this.#outputs.push(new OutputPump(pipe, pumped, onError));
@@ -566,16 +567,20 @@ export class Process implements AsyncDisposable {
 }
 
 /**
- * The future of a process that is just being started. Its cancellation ends
- * the process first: a child that nobody gets must not stay behind, however
- * late that turns out.
+ * The future of a process that is just being started.
+ *
+ * A child that nobody gets must not stay behind, nor be a zombie for a
+ * moment: whoever gives the start up hears of that when the child has ended.
  */
 class Starting extends Future<Process> {
   readonly #process: Process;
   readonly #signal: AbortSignal | undefined;
-  #state: "starting" | "ending" | "over" = "starting";
+  /** Somebody has got the process, or nobody ever will. */
+  #over = false;
+  /** The process is being ended. */
+  #ending: Promise<void> | null = null;
   readonly #target = {
-    abort: (reason: unknown) => this.#end(() => futures.fail(this, reason)),
+    abort: (error: unknown) => this.fail(error),
   };
 
   constructor(loop: EventLoop, process: Process, signal?: AbortSignal) {
@@ -587,49 +592,47 @@ class Starting extends Future<Process> {
   }
 
   override cancel(message?: string): boolean {
-    if (this.#state === "over") return super.cancel(message);
-    this.#end(() => futures.cancel(this, message));
+    if (this.#over) return super.cancel(message);
+    void this.#end(() => futures.cancel(this, message));
     return true;
   }
 
-  /** The process has started. */
-  wake(): void {
-    if (this.#state === "starting") futures.wake(this, this.getLoop());
+  /** The program is running. */
+  succeed(): void {
+    if (this.#ending === null) futures.wake(this, this.getLoop());
   }
 
-  /** The program could not be started; the process, which was to become it, has ended. */
-  refuse(error: unknown): void {
-    this.#end(() => futures.fail(this, error));
+  /** There will be no program; the process that was to become it is ended. */
+  fail(error: unknown): void {
+    void this.#end(() => futures.fail(this, error));
   }
 
   #behind(): Waitable {
     return {
       take: () => {
-        if (this.#state === "ending") return AGAIN;
+        if (this.#ending !== null) return AGAIN;
         this.#leave();
         return this.#process;
       },
       pass: () => this.#end(() => {}),
-      drop: () => this.#end(() => {}),
+      drop: () => {},
       describe: () => `the start of ${Deno.inspect(this.#process)}`,
     };
   }
 
   /** Ends the process, then the future. */
-  #end(how: () => void): void {
-    if (this.#state !== "starting") return;
-    this.#state = "ending";
-    void this.#process[Symbol.asyncDispose]().then(() => {
-      this.#leave();
-      how();
-    }, (error) => {
-      this.#leave();
-      futures.fail(this, error);
-    });
+  #end(how: () => void): Promise<void> {
+    return this.#ending ??= this.#process[Symbol.asyncDispose]()
+      // One that cannot be killed is reported when the runner closes.
+      .catch(() => {})
+      .then(() => {
+        this.#leave();
+        how();
+      });
   }
 
   #leave(): void {
-    this.#state = "over";
+    this.#over = true;
     if (this.#signal) unlinkSignal(this.#signal, this.#target);
   }
 }
@@ -748,11 +751,11 @@ function start(
   const process = runInSlot(loops.frame(loop), makeProcess, parts);
   const starting = new Starting(loop, process, signal);
   if (launch.ready === null) {
-    loops.push(loop, { run: () => (starting.wake(), false) });
+    loops.push(loop, { run: () => (starting.succeed(), false) });
   } else {
     launch.ready.then(
-      () => starting.wake(),
-      (error) => starting.refuse(error),
+      () => starting.succeed(),
+      (error) => starting.fail(error),
     );
   }
   return starting;

@@ -59,6 +59,10 @@ class ReleaseGuard implements Guard {
   async [Symbol.asyncDispose](): Promise<void> {
     this[Symbol.dispose]();
   }
+
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.#release === null ? "<Guard released>" : "<Guard>";
+  }
 }
 
 /** The inside of a lock, for the conditions on it. */

@@ -651,6 +651,10 @@ class CompletionQueue<T> implements Completions<T>, Turn<Completion<T> | null> {
     };
   }
 
+  [Symbol.for("Deno.customInspect")](): string {
+    return `<asCompleted ${this.#left} of ${this.#all.size} left>`;
+  }
+
   take(): Completion<T> | null {
     const future = this.#finished.shift();
     return future ? { done: false, value: future } : null;

@@ -63,6 +63,19 @@ export class BareLock {
   }
 }
 
+/** Releases a lock at the end of a `using` block. */
+export class BareGuard implements Disposable {
+  readonly #lock: BareLock;
+
+  constructor(lock: BareLock) {
+    this.#lock = lock;
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock.release();
+  }
+}
+
 /** A counter of permits that hands them over. */
 export class BareSemaphore {
   #free: number;

@@ -9,6 +9,7 @@
  * deno task bench --python=PATH    # another Python than the one on PATH
  * deno task bench --rounds=9       # more rounds than 5
  * deno task bench --only           # ours, bare and Python, nothing from npm
+ * deno task bench --cpu            # processor seconds, where others use the machine too
  * ```
  *
  * How it measures stands at the head of `harness.ts`; what is compared, and
@@ -54,6 +55,7 @@ async function main(): Promise<void> {
       quick: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
       only: { type: "boolean", default: false },
+      cpu: { type: "boolean", default: false },
       python: { type: "string" },
       rounds: { type: "string", default: "5" },
     },
@@ -65,6 +67,7 @@ async function main(): Promise<void> {
     python: interpreter?.path ?? null,
     uvloop: interpreter?.uvloop != null,
     others: !values.only,
+    cpu: values.cpu,
   };
   const results = await measureAll(positionals, options);
   const machine: Machine = {

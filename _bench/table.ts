@@ -21,7 +21,7 @@ const HEADER = [
   "to uvloop",
   "to others",
   "at 10 ×",
-  "goals",
+  "verdict",
   "bare is",
 ];
 const KNOWN = new Set(["ours", "bare", "python", "uvloop"]);
@@ -166,6 +166,8 @@ function explanation({ options, python, uvloop }: Machine): string {
   ];
   return `Cost of this module as a multiple of the cost of the other side; below 1 this module is faster. In brackets the goal. Medians of ${options.rounds} paired rounds${
     options.quick ? ", at a tenth of the sizes" : ""
+  }${
+    options.cpu ? ", in processor seconds" : ""
   }, measured in one run on ${os} ${arch} with ${model} cores, ${
     versions.join(", ")
   }.`;

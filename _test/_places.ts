@@ -18,6 +18,11 @@ export function lineWith(remark: string, url: string): string {
   throw new Error(`${at.length} lines of ${url} end with the remark ${remark}`);
 }
 
+/** Runs a program without debug mode, whatever the environment says, and in virtual time. */
+export function plain<T>(main: Coroutine<T>): Promise<T> {
+  return run(main, { debug: false, loopFactory: () => new VirtualTimeLoop() });
+}
+
 /** Runs a program in debug mode and in virtual time. */
 export function debugged<T>(main: Coroutine<T>): Promise<T> {
   return run(main, { debug: true, loopFactory: () => new VirtualTimeLoop() });

@@ -24,8 +24,7 @@ import {
   waitFor,
   wrapFuture,
 } from "@asyncio/asyncio";
-import { debugged, lineWith } from "./_places.ts";
-import { virtual } from "./_virtual.ts";
+import { debugged, lineWith, plain } from "./_places.ts";
 
 const here = (remark: string) => lineWith(remark, import.meta.url);
 
@@ -59,7 +58,7 @@ const ways: Record<string, (child: Task<unknown>) => unknown> = {
 
 for (const [what, body] of Object.entries(ways)) {
   Deno.test(`captureCallGraph() shows a task that ${what}`, async () => {
-    await virtual(async () => {
+    await plain(async () => {
       const child = createTask(() => sleep(50), { name: "child" });
       const parent = createTask(() => body(child), { name: "parent" });
       await sleep(1);
@@ -74,7 +73,7 @@ for (const [what, body] of Object.entries(ways)) {
 }
 
 Deno.test("captureCallGraph() shows the group that a task belongs to, and whoever waits for that", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     let child: Task<unknown>;
     const parent = createTask(() =>
       TaskGroup.run((group) => {
@@ -91,7 +90,7 @@ Deno.test("captureCallGraph() shows the group that a task belongs to, and whoeve
 });
 
 Deno.test("captureCallGraph() leaves out tasks that were woken, and tells how others ended", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const future = new Future<number>();
     const waiters = ["a", "b"].map((name) =>
       createTask(() => future, { name })
@@ -121,7 +120,7 @@ Deno.test("captureCallGraph() leaves out tasks that were woken, and tells how ot
 });
 
 Deno.test("captureCallGraph() shows what a task waits for, and who holds it", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const lock = new Lock();
     const holder = createTask(async () => {
       using _ = await lock.acquire();
@@ -144,7 +143,7 @@ Deno.test("captureCallGraph() shows what a task waits for, and who holds it", as
 });
 
 Deno.test("captureCallGraph() shows promises from outside, wrapped or not", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const bare = createTask(() => promise);
     const wrapped = createTask(() => wrapFuture(promise));
@@ -165,7 +164,7 @@ Deno.test("captureCallGraph() shows promises from outside, wrapped or not", asyn
 });
 
 Deno.test("captureCallGraph() shows a circle of tasks as one", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const { promise: out, resolve: letOut } = Promise.withResolvers<void>();
     const tasks: Task<unknown>[] = ["a", "b", "c"].map((name, i) =>
       createTask(() => Promise.race([tasks[(i + 1) % 3], out]), { name })
@@ -183,7 +182,7 @@ Deno.test("captureCallGraph() shows a circle of tasks as one", async () => {
 });
 
 Deno.test("captureCallGraph() shows two locks in the wrong order as a circle", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const [one, two] = [new Lock(), new Lock()];
     const both = (first: Lock, second: Lock) => async () => {
       using _first = await first.acquire();
@@ -203,7 +202,7 @@ Deno.test("captureCallGraph() shows two locks in the wrong order as a circle", a
 Deno.test("captureCallGraph() takes the running task by default, null outside of tasks", async () => {
   assertEquals(captureCallGraph(), null);
   assertEquals(formatCallGraph(), "");
-  await virtual(async () => {
+  await plain(async () => {
     await createTask(() => {
       const graph = captureCallGraph()!; // asked here
       assertEquals(graph.future, currentTask());

@@ -1,9 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertInstanceOf,
-  assertStrictEquals,
-} from "@std/assert";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
 import {
   type Context,
@@ -174,11 +169,16 @@ Deno.test("Task.getContext() is the context that the body runs in [test_tasks.Ba
     const context = contextWith("given");
     const task = createTask(() => {}, { context });
     assertStrictEquals(task.getContext(), context);
-    const plain = variable.run("creator's", () => createTask(() => {}));
-    assertInstanceOf(plain.getContext(), Function);
-    assertEquals(plain.getContext()(get), "creator's");
-    assertStrictEquals(plain.getContext(), plain.getContext());
-    await gather([task, plain]);
+    const make = () => createTask(() => {});
+    const [early, late] = variable.run("creator's", () => [make(), make()]);
+    assertEquals(early.getContext()(get), "creator's");
+    assertStrictEquals(early.getContext(), early.getContext());
+    await gather([task, early, late]);
+    assertEquals(late.getContext()(get), "creator's");
+    assertEquals(late.getContext()(currentTask), null);
+    const eager = createTask(() => sleep(1), { eagerStart: true });
+    assertStrictEquals(eager.getContext()(currentTask), eager);
+    await eager;
   });
 });
 

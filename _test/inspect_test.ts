@@ -1,6 +1,8 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
+  asCompleted,
   CancelledError,
+  createSubprocessExec,
   createTask,
   currentTask,
   Event,
@@ -8,10 +10,15 @@ import {
   gather,
   getRunningLoop,
   Lock,
+  openConnection,
+  PIPE,
   Queue,
+  run,
+  runCoroutineThreadsafe,
   Runner,
   shield,
   sleep,
+  startServer,
   TaskGroup,
   Timeout,
   timeout,
@@ -21,12 +28,12 @@ import {
   waitFor,
   wrapFuture,
 } from "@asyncio/asyncio";
-import { virtual } from "./_virtual.ts";
+import { plain } from "./_places.ts";
 
 const inspect = (value: unknown) => Deno.inspect(value, { colors: false });
 
 Deno.test("Deno.inspect() of a Future shows its state, and its value or error", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const future = () => getRunningLoop().createFuture<unknown>();
     const [pending, done, failed, cancelled] = [
       future(),
@@ -47,7 +54,7 @@ Deno.test("Deno.inspect() of a Future shows its state, and its value or error", 
 
 Deno.test("Deno.inspect() of a Task that failed does not count as looking at its error", async () => {
   const reports: string[] = [];
-  await virtual(async () => {
+  await plain(async () => {
     const loop = getRunningLoop();
     loop.setExceptionHandler((_, { message }) => reports.push(message));
     const far = () => Promise.reject(new RangeError("far"));
@@ -63,7 +70,7 @@ Deno.test("Deno.inspect() of a Task that failed does not count as looking at its
 });
 
 Deno.test("Deno.inspect() of a Future cuts a long value, and stops where one holds itself", async () => {
-  await virtual(() => {
+  await plain(() => {
     const loop = getRunningLoop();
     const long = loop.createFuture<string>();
     long.setResult("spam".repeat(100));
@@ -78,7 +85,7 @@ Deno.test("Deno.inspect() of a Future cuts a long value, and stops where one hol
 });
 
 Deno.test("Deno.inspect() of a Future shows what it stands for", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const child = createTask(() => sleep(9), { name: "child" });
     const other = createTask(() => sleep(9), { name: "other" });
     const item = new Queue().get() as Future<unknown>;
@@ -99,7 +106,7 @@ Deno.test("Deno.inspect() of a Future shows what it stands for", async () => {
 });
 
 Deno.test("Deno.inspect() of a Task shows name, state, and what it waits for since when", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const lock = new Lock();
     const { promise, resolve } = Promise.withResolvers<void>();
     const bodies: Record<string, () => unknown> = {
@@ -137,7 +144,7 @@ Deno.test("Deno.inspect() of a Task shows name, state, and what it waits for sin
 });
 
 Deno.test("Deno.inspect() of a Task shows that it runs, is about to go on, or was asked to end", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const event = new Event();
     const ready = createTask(() => event.wait(), { name: "ready" });
     const slow = createTask(async () => {
@@ -166,7 +173,7 @@ Deno.test("Deno.inspect() of a Task shows that it runs, is about to go on, or wa
 });
 
 Deno.test("Deno.inspect() of a Lock's waiter says that the holder has ended", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const lock = new Lock();
     await createTask(() => lock.acquire(), { name: "careless" });
     const waiter = createTask(() => lock.acquire(), { name: "waiter" });
@@ -181,7 +188,7 @@ Deno.test("Deno.inspect() of a Lock's waiter says that the holder has ended", as
 });
 
 Deno.test("Deno.inspect() of a Task names three of many", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const children = ["a", "b", "c", "d", "e"].map((name) =>
       createTask(() => sleep(1), { name })
     );
@@ -196,7 +203,7 @@ Deno.test("Deno.inspect() of a Task names three of many", async () => {
 });
 
 Deno.test("Deno.inspect() of a Timeout shows its state and when it is due", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     assertEquals(inspect(new Timeout(1)), "<Timeout created>");
     let scope: Timeout | null = null;
     await assertRejects(() =>
@@ -218,7 +225,7 @@ Deno.test("Deno.inspect() of a Timeout shows its state and when it is due", asyn
 });
 
 Deno.test("Deno.inspect() of a TaskGroup shows its state and its tasks", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     let outer: TaskGroup | null = null;
     await TaskGroup.run((group) => {
       outer = group;
@@ -260,7 +267,7 @@ Deno.test("Deno.inspect() of EventLoop, Runner and handles shows their state", a
 });
 
 Deno.test("TimeoutError of timeout() and waitFor() says what was being waited for", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const queue = new Queue<number>();
     const { promise, resolve } = Promise.withResolvers<void>();
     const worker = createTask(() => queue.get(), { name: "worker" });
@@ -287,7 +294,83 @@ Deno.test("TimeoutError of timeout() and waitFor() says what was being waited fo
       await expired(() => waitFor(worker, 0)),
       "There was no time to wait for the task worker",
     );
+    let last = createTask(() => sleep(99), { name: "0" });
+    for (let i = 1; i < 9; i++) {
+      const next = last;
+      last = createTask(() => next, { name: `${i}` });
+    }
+    assertEquals(
+      await expired(() => timeout(1, () => last)),
+      "The time was up while waiting for the task 8, which waits for the " +
+        "task 7, which waits for the task 6, which waits for the task 5, " +
+        "which waits for the task 4",
+    );
     resolve();
     await assertRejects(() => boss, CancelledError);
+  });
+});
+
+Deno.test("Deno.inspect() of streams names the peer, or the pipe of a process", async () => {
+  await run(async () => {
+    await using server = await startServer(
+      async (reader, writer) => {
+        await reader.read();
+        writer.close();
+      },
+      "127.0.0.1",
+      0,
+    );
+    const { port } = server.sockets[0].addr as Deno.NetAddr;
+    const [reader, writer] = await openConnection("127.0.0.1", port);
+    const peer = `127.0.0.1:${port}`;
+    assertEquals(inspect(reader), `<StreamReader 0 bytes from ${peer}>`);
+    assertEquals(inspect(writer), `<StreamWriter 0 bytes unsent to ${peer}>`);
+    assertEquals(
+      inspect(writer.transport),
+      `<WriteTransport of StreamWriter 0 bytes unsent to ${peer}>`,
+    );
+    writer.close();
+    await writer.waitClosed();
+    await using child = await createSubprocessExec("cat", [], {
+      stdin: PIPE,
+      stdout: PIPE,
+    });
+    const { pid, stdin, stdout } = child;
+    assertEquals(
+      [inspect(stdout), inspect(stdin)],
+      [
+        `<StreamReader 0 bytes from stdout of cat (pid ${pid})>`,
+        `<StreamWriter 0 bytes unsent to stdin of cat (pid ${pid})>`,
+      ],
+    );
+  });
+});
+
+Deno.test("Deno.inspect() of guards, completions and thread futures shows their state", async () => {
+  await plain(async () => {
+    const guard = await new Lock().acquire();
+    assertEquals(inspect(guard), "<Guard>");
+    guard[Symbol.dispose]();
+    assertEquals(inspect(guard), "<Guard released>");
+    const completions = asCompleted([() => sleep(1), () => sleep(2)]);
+    assertEquals(inspect(completions), "<asCompleted 2 of 2 left>");
+    for await (const _ of completions) break;
+    assertEquals(inspect(completions), "<asCompleted 1 of 2 left>");
+    const loop = getRunningLoop();
+    const submit = (coro: () => Promise<unknown>) =>
+      runCoroutineThreadsafe(coro, loop);
+    const all = [
+      submit(() => sleep(1)),
+      submit(() => Promise.reject(new RangeError("far"))),
+      submit(() => sleep(1)),
+    ];
+    assertEquals(inspect(all[0]), "<ThreadFuture pending>");
+    all[2].cancel();
+    await Promise.allSettled(all);
+    assertEquals(all.map(inspect), [
+      "<ThreadFuture done>",
+      "<ThreadFuture failed>",
+      "<ThreadFuture cancelled>",
+    ]);
   });
 });

@@ -19,10 +19,9 @@ import {
   wait,
 } from "@asyncio/asyncio";
 import { describeTasks } from "../_describe.ts";
-import { debugged, lineWith } from "./_places.ts";
-import { virtual } from "./_virtual.ts";
+import { debugged, lineWith, plain } from "./_places.ts";
+import { program, readUntil, spawnFile, textReader } from "./_programs.ts";
 
-const ROOT = new URL("..", import.meta.url);
 const here = (remark: string) => lineWith(remark, import.meta.url);
 
 /** What `dumpTasks()` writes, by line, without the line on the loop. */
@@ -31,7 +30,7 @@ function dump(): string[] {
 }
 
 Deno.test("dumpTasks() draws each task above those that it waits for", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const family = createTask(() =>
       TaskGroup.run((group) => {
         group.createTask(() => sleep(9), { name: "left" });
@@ -55,7 +54,7 @@ Deno.test("dumpTasks() draws each task above those that it waits for", async () 
 });
 
 Deno.test("dumpTasks() draws a task once, and refers to it afterwards", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const shared = createTask(() => sleep(2), { name: "shared" });
     const users = ["one", "two"].map((name) =>
       createTask(() => gather([shared]), { name })
@@ -72,7 +71,7 @@ Deno.test("dumpTasks() draws a task once, and refers to it afterwards", async ()
 });
 
 Deno.test("dumpTasks() names the tasks that wait for each other in a circle", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const [one, two] = [new Lock(), new Lock()];
     const both = (first: Lock, second: Lock) => async () => {
       using _first = await first.acquire();
@@ -97,7 +96,7 @@ Deno.test("dumpTasks() names the tasks that wait for each other in a circle", as
 });
 
 Deno.test("dumpTasks() marks a task that was cancelled and has not ended", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const slow = createTask(async () => {
       try {
         await sleep(9);
@@ -134,7 +133,7 @@ Deno.test("dumpTasks() gives the lines in debug mode", async () => {
 });
 
 Deno.test("dumpTasks() copes with a long chain of tasks", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     let last: Task<unknown> = createTask(() => sleep(1));
     for (let i = 0; i < 3000; i++) {
       const next = last;
@@ -170,7 +169,7 @@ Deno.test("Task.getStack() gives the calls of a suspended task in debug mode, th
 });
 
 Deno.test("Task.getStack() gives where a task runs, and where its error came from", async () => {
-  await virtual(async () => {
+  await plain(async () => {
     const ask = () => currentTask()!.getStack();
     const own = createTask(() => {
       return ask(); // asks
@@ -281,68 +280,3 @@ Deno.test("run() says on a keyboard interrupt what was being waited for", async 
   assertEquals((await child.status).code, 1);
   await Promise.all([stdout.cancel(), stderr.cancel(), child.stdin.close()]);
 });
-
-/** Runs a body in a process of its own, and gives what it has written. */
-async function program(
-  body: string,
-  options: { debug?: boolean } = {},
-  { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } =
-    {},
-): Promise<{ stdout: string; stderr: string }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-check", "--ext=ts", ...args, "-"],
-    cwd: ROOT,
-    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "", ...env },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const stdin = child.stdin.getWriter();
-  await stdin.write(new TextEncoder().encode(`
-    import {
-      createTask, currentTask, dumpTasks, getRunningLoop, printCallGraph, run, sleep,
-    } from "@asyncio/asyncio";
-    await run(async () => {${body}}, ${JSON.stringify(options)});
-  `));
-  await stdin.close();
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  const texts = {
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
-  };
-  assertEquals(code, 0, texts.stderr);
-  return texts;
-}
-
-/** Starts one of the programs in `stuck/`. */
-function spawnFile(file: string): Deno.ChildProcess {
-  const path = new URL(`stuck/${file}`, import.meta.url).pathname;
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-check", path],
-    env: { NO_COLOR: "1" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-}
-
-function textReader(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-): ReadableStreamDefaultReader<string> {
-  return stream.pipeThrough(new TextDecoderStream()).getReader();
-}
-
-/** Reads until a text has come; gives all that was read. */
-async function readUntil(
-  reader: ReadableStreamDefaultReader<string>,
-  text: string,
-): Promise<string> {
-  let read = "";
-  while (!read.includes(text)) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error(`The output ended before ${text}: ${read}`);
-    read += value;
-  }
-  return read;
-}

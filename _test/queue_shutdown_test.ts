@@ -129,7 +129,9 @@ async function aroundShutdown(
   );
   await sleep(1);
   log.push(`unfinished:${Deno.inspect(queue)}`);
-  while (await outcome((async () => queue.taskDone())()) === "value undefined");
+  assertThrows(() => {
+    for (;;) queue.taskDone();
+  }, RangeError);
   await gather(tasks);
   return log.join(" ");
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { lineWith } from "./_places.ts";
+import { readUntil, spawnFile, textReader } from "./_programs.ts";
 
 const DIRECTORY = new URL("stuck/", import.meta.url);
 
@@ -21,22 +22,45 @@ const programs: Record<string, string[]> = {
   ],
 };
 
-/** Runs a program that ends with nothing left to wake it; gives what it has written. */
+/** What a program writes that ends with nothing left to wake it. */
 async function reportOf(file: string, debug: boolean): Promise<string> {
-  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-prompt",
-      "--no-check",
-      "--allow-env=ASYNCIO_DEBUG",
-      file,
-    ],
-    cwd: DIRECTORY,
-    env: { NO_COLOR: "1", ASYNCIO_DEBUG: debug ? "1" : "0" },
-    stdin: "null",
-  }).output();
+  const child = spawnFile(file, options(debug));
+  await child.stdin.close();
+  const { code, stderr } = await child.output();
   assertEquals(code, 0);
   return new TextDecoder().decode(stderr);
+}
+
+/** What a program writes that says "ready" and then runs on for ever. */
+async function dumpOf(file: string): Promise<string> {
+  const child = spawnFile(file, options(true));
+  const [stdout, stderr] = [child.stdout, child.stderr].map(textReader);
+  await readUntil(stdout, "ready");
+  child.kill("SIGUSR1");
+  const report = await readUntil(stderr, /"counter"[^]*made at .*\n/);
+  child.kill("SIGKILL");
+  await child.status;
+  await Promise.all([stdout.cancel(), stderr.cancel(), child.stdin.close()]);
+  return report;
+}
+
+function options(debug: boolean) {
+  return {
+    args: ["--allow-env=ASYNCIO_DEBUG", "--allow-run=wc"],
+    env: { ASYNCIO_DEBUG: debug ? "1" : "0" },
+  };
+}
+
+/** Checks that the line below the one that names a wait tells its place in the program. */
+function assertPlace(report: string, file: string, wait: string): void {
+  const lines = report.split("\n");
+  const named = lines.findIndex((line) => line.includes(wait));
+  const line = lines[named + 1].trim();
+  const place = lineWith("stuck", new URL(file, DIRECTORY).href);
+  assert(
+    line.startsWith("at ") && line.includes(place),
+    `Expected ${place} below ${wait} in ${report}`,
+  );
 }
 
 for (const [file, named] of Object.entries(programs)) {
@@ -52,13 +76,13 @@ for (const [file, named] of Object.entries(programs)) {
   Deno.test(`run() says where ${file} is stuck in debug mode`, async () => {
     const report = await reportOf(file, true);
     for (const text of named) assertStringIncludes(report, text);
-    const lines = report.split("\n");
-    const stuck = lines.findIndex((line) => line.includes(named[0]));
-    const place = lineWith("stuck", new URL(file, DIRECTORY).href);
-    assert(
-      lines[stuck + 1].trim().startsWith("at ") &&
-        lines[stuck + 1].includes(place),
-      `Expected ${place} below line ${stuck} of ${report}`,
-    );
+    assertPlace(report, file, named[0]);
   });
 }
+
+Deno.test("run({ dumpSignal }) says where endless_child.ts is stuck", async () => {
+  const report = await dumpOf("endless_child.ts");
+  const wait = 'Task "counter" waiting for the end of wc (pid ';
+  assertStringIncludes(report, wait);
+  assertPlace(report, "endless_child.ts", wait);
+});

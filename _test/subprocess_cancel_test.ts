@@ -125,7 +125,7 @@ for (const stderr of [null, STDOUT] as const) {
     () =>
       run(async () => {
         let started = 0;
-        for (let turns = 0; started < 3; turns++) {
+        for (let turns = 0; started < 3; turns = Math.ceil(turns * 1.2) + 1) {
           const program = new Unique();
           const task = createTask(() =>
             program.start({ stderr, stdout: PIPE })
@@ -143,7 +143,7 @@ for (const stderr of [null, STDOUT] as const) {
 
   Deno.test(`${kind} that a signal ends leaves no process`, () =>
     run(async () => {
-      for (let turns = 0; turns < 3; turns++) {
+      for (let turns = 0; turns < 6; turns++) {
         const program = new Unique();
         const controller = new AbortController();
         const { signal } = controller;
@@ -229,9 +229,7 @@ Deno.test("Hundreds of starts with kills and cancellations leave no process, zom
     const census = await createSubprocessExec(Deno.execPath(), [
       "run",
       "--no-check",
-      "--allow-run",
-      "--allow-read",
-      "--allow-env",
+      "--allow-all",
       CENSUS,
       "300",
     ], { stdout: PIPE, stderr: STDOUT });

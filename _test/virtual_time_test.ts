@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { setImmediate } from "node:timers";
 import {
   createTask,
   type EventLoop,
@@ -99,6 +100,24 @@ Deno.test("VirtualTimeLoop does not jump over what promises of the host bring", 
     return log;
   });
   assertEquals(log, ["promise 0", "timer"]);
+});
+
+Deno.test("VirtualTimeLoop takes a jump back if the host makes something ready first", async () => {
+  const log = await virtual(async () => {
+    const log: string[] = [];
+    const loop = getRunningLoop();
+    loop.callLater(1, () => log.push("timer"));
+    const woken = loop.createFuture<void>();
+    setImmediate(() => {
+      woken.setResult();
+      loop.callSoon(() => log.push(`callback ${now()}`));
+    });
+    await woken;
+    log.push(`task ${now()}`);
+    await sleep(2);
+    return log;
+  });
+  assertEquals(log, ["task 0", "callback 0", "timer"]);
 });
 
 Deno.test("VirtualTimeLoop fires all timers of an instant before a task resumes", async () => {

@@ -4,19 +4,29 @@
  *     deno task tour [folder]
  *
  * A walk through the folder feeds a queue, workers take the files out of it,
- * and Ctrl-C ends the whole with what has been counted by then.
+ * and Ctrl-C ends the whole with what has been counted by then. Afterwards
+ * threads hash the largest files, a TCP service answers how often a word
+ * occurs, and a child process tells what has run all this.
  */
 
 import {
+  createSubprocessExec,
   currentTask,
+  gather,
   KeyboardInterrupt,
+  openConnection,
+  PIPE,
   Queue,
   run,
   Semaphore,
   sleep,
+  startServer,
+  type StreamReader,
+  type StreamWriter,
   TaskGroup,
   timeout,
   TimeoutError,
+  toThread,
 } from "@asyncio/asyncio";
 
 /** Files that may wait for a worker before the walk has to. */
@@ -28,6 +38,7 @@ const SECONDS_PER_FILE = 10;
 /** A file with a zero byte among its first ones is no text. */
 const BYTES_TO_PROBE = 8000;
 const FREQUENT_WORDS = 10;
+const HASHED_FILES = 4;
 const NO_TEXT = "it is no text";
 
 /** What was counted in files of one kind, or in all of them. */
@@ -44,11 +55,14 @@ class Tally {
   readonly total: Count = { files: 0, lines: 0, words: 0 };
   readonly kinds = new Map<string, Count>();
   readonly frequency = new Map<string, number>();
+  /** Characters in each text file. */
+  readonly sizes = new Map<string, number>();
   /** Files that are no text, and files and folders that could not be read, with the reason. */
   readonly skipped: { path: string; reason: string }[] = [];
 
   add(path: string, text: string): void {
-    const words = text.toLowerCase().match(/\p{L}[\p{L}\p{M}'’]*/gu) ?? [];
+    this.sizes.set(path, text.length);
+    const words = text.toLowerCase().match(/\p{L}[\p{L}\p{M}\p{N}'’]*/gu) ?? [];
     for (const word of words) {
       this.frequency.set(word, (this.frequency.get(word) ?? 0) + 1);
     }
@@ -75,6 +89,7 @@ class Tally {
 
 /** Counts the words of a folder, with progress shown on a terminal. */
 async function countWords(folder: string, tally: Tally): Promise<void> {
+  console.log(`Counting words in ${folder}`);
   await TaskGroup.run(async (group) => {
     const progress = Deno.stdout.isTerminal()
       ? group.createTask(() => showProgress(tally))
@@ -177,23 +192,84 @@ async function showProgress(tally: Tally): Promise<never> {
   }
 }
 
+/** Has threads hash the largest files, while this one goes on. */
+async function hashLargest(tally: Tally): Promise<void> {
+  const largest = [...tally.sizes]
+    .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+    .slice(0, HASHED_FILES);
+  const hashes = await gather(
+    largest.map(([path]) => async () =>
+      await toThread(sha256, await Deno.readFile(path))
+    ),
+  );
+  console.log(`\nSHA-256 of the largest files, by threads`);
+  largest.forEach(([path], i) => console.log(`${hashes[i]}  ${path}`));
+}
+
+/** Runs in a thread, so it can use nothing but its argument and what is global. */
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return new Uint8Array(digest).toHex();
+}
+
+/** Serves the frequencies over TCP, and asks the service for the first words. */
+async function askService(tally: Tally, words: string[]): Promise<void> {
+  const answer = async (reader: StreamReader, writer: StreamWriter) => {
+    const decoder = new TextDecoder();
+    for await (const line of reader) {
+      const word = decoder.decode(line).trim();
+      writer.write(`${word} occurs ${tally.frequency.get(word) ?? 0} times\n`);
+      await writer.drain();
+    }
+  };
+  await using server = await startServer(answer, "127.0.0.1", 0);
+  const { hostname, port } = server.sockets[0].addr as Deno.NetAddr;
+  console.log(`\nA service on ${hostname} says`);
+  const [reader, writer] = await openConnection(hostname, port);
+  await using _ = writer;
+  for (const word of words) {
+    writer.write(`${word}\n`);
+    console.log(new TextDecoder().decode(await reader.readline()).trim());
+  }
+}
+
+/** Asks a child process for the version of Deno. */
+async function askChild(): Promise<void> {
+  await using child = await createSubprocessExec(
+    Deno.execPath(),
+    ["--version"],
+    { stdout: PIPE },
+  );
+  const [output] = await child.communicate();
+  console.log(
+    `\nCounted by ${new TextDecoder().decode(output!).split(" (")[0]}`,
+  );
+}
+
+/** The words that occur most often, with their numbers. */
+function mostFrequent(tally: Tally): [string, number][] {
+  return [...tally.frequency]
+    .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+    .slice(0, FREQUENT_WORDS);
+}
+
 /** Prints what was counted. */
 function report(tally: Tally): void {
-  const kinds = [...tally.kinds].sort(([, a], [, b]) => b.words - a.words);
+  const kinds = [...tally.kinds].sort(([a, m], [b, n]) =>
+    n.words - m.words || (a < b ? -1 : 1)
+  );
   const rows = [...kinds, ["total", tally.total] as const].map(
     ([name, { files, lines, words }]) => [name, files, lines, words],
   );
   printTable([["kind", "files", "lines", "words"], ...rows]);
-  const frequent = [...tally.frequency]
-    .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
-    .slice(0, FREQUENT_WORDS);
+  const frequent = mostFrequent(tally);
   if (frequent.length > 0) {
     console.log("\nMost frequent words");
     printTable(frequent);
   }
   const unread = tally.skipped.filter(({ reason }) => reason !== NO_TEXT);
   const others = tally.skipped.length - unread.length;
-  if (others > 0) console.log(`\n${others} other files are no text`);
+  if (others > 0) console.log(`\nFiles that are no text: ${others}`);
   for (const { path, reason } of unread) {
     console.error(`Left out ${path}: ${reason}`);
   }
@@ -239,19 +315,25 @@ async function main(name: string | undefined): Promise<number> {
     return 1;
   }
   const tally = new Tally();
-  console.log(`Counting words in ${folder.path}`);
-  let status = 0;
   try {
-    await run(() => countWords(folder.path, tally));
+    await run(async () => {
+      await countWords(folder.path, tally);
+      report(tally);
+      await hashLargest(tally);
+      const words = mostFrequent(tally).map(([word]) => word);
+      await askService(tally, words.slice(0, 3));
+      await askChild();
+    });
+    return 0;
   } catch (error) {
     if (!(error instanceof KeyboardInterrupt)) throw error;
+    const { files } = tally.total;
     console.error(
-      `Interrupted: ${tally.total.files} files are counted, ${tally.found} were found`,
+      `Interrupted: ${files} files are counted, ${tally.found} were found`,
     );
-    status = 130;
+    report(tally);
+    return 130;
   }
-  report(tally);
-  return status;
 }
 
 if (import.meta.main) Deno.exitCode = await main(Deno.args[0]);

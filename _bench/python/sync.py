@@ -28,6 +28,13 @@ async def quick(n):
 async def uncontended(n):
     lock = asyncio.Lock()
     for _ in range(n):
+        await lock.acquire()
+        lock.release()
+
+
+async def in_block(n):
+    lock = asyncio.Lock()
+    for _ in range(n):
         async with lock:
             pass
 

@@ -19,6 +19,7 @@ import {
   BareCondition,
   BareEvent,
   BareEventEach,
+  BareGuard,
   BareLock,
   BareSemaphore,
   fairTurn,
@@ -101,7 +102,11 @@ const quick = workload({
       await Promise.all(times(100, async () => {
         for (let i = 0; i < n / 100; i++) {
           await lock.acquire();
-          lock.release();
+          try {
+            // Nothing to do.
+          } finally {
+            lock.release();
+          }
         }
       }));
     },
@@ -119,14 +124,15 @@ const quick = workload({
 });
 
 const uncontended = workload({
-  name: "lock, uncontended",
+  name: "lock, uncontended, acquire() and release()",
   size: 500_000,
   sides: {
     ours: (n) =>
       run(async () => {
         const lock = new Lock();
         for (let i = 0; i < n; i++) {
-          using _ = await lock.acquire();
+          await lock.acquire();
+          lock.release();
         }
       }),
     bare: async (n) => {
@@ -142,6 +148,30 @@ const uncontended = workload({
       const mutex = new Mutex();
       for (let i = 0; i < n; i++) (await mutex.acquire())();
     },
+  },
+  bareIs: "a lock of promises; no cancellation",
+  goal: { bare: 1.2, python: 0.15 },
+});
+
+const inBlock = workload({
+  name: "lock, uncontended, in a `using` block",
+  size: 500_000,
+  sides: {
+    ours: (n) =>
+      run(async () => {
+        const lock = new Lock();
+        for (let i = 0; i < n; i++) {
+          using _ = await lock.acquire();
+        }
+      }),
+    bare: async (n) => {
+      const lock = new BareLock();
+      for (let i = 0; i < n; i++) {
+        await lock.acquire();
+        using _ = new BareGuard(lock);
+      }
+    },
+    python: python("sync.py", "in_block"),
     effect: async (n) => {
       const { Effect, Semaphore }: Library = await npm("effect");
       const lock = Semaphore.makeUnsafe(1);
@@ -150,7 +180,7 @@ const uncontended = workload({
       }));
     },
   },
-  bareIs: "a lock of promises; no guard, no cancellation",
+  bareIs: "the same, with a guard in a `using` block",
   goal: { bare: 1.2, python: 0.15 },
 });
 
@@ -213,15 +243,11 @@ const semaphore = workload({
       }
     },
     effect: async (n) => {
-      const { Effect, Semaphore }: Library = await npm("effect");
+      const { Effect }: Library = await npm("effect");
+      const items = times(n / 10, (i) => i);
       for (let round = 0; round < 10; round++) {
-        const semaphore = Semaphore.makeUnsafe(100);
-        const bodies = times(
-          n / 10,
-          () => semaphore.withPermit(Effect.yieldNow),
-        );
         await Effect.runPromise(
-          Effect.all(bodies, { concurrency: "unbounded" }),
+          Effect.forEach(items, () => Effect.yieldNow, { concurrency: 100 }),
         );
       }
     },
@@ -329,6 +355,7 @@ export default [
   contended,
   quick,
   uncontended,
+  inBlock,
   semaphore,
   event,
   condition,

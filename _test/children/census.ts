@@ -4,6 +4,7 @@
  */
 
 import {
+  CancelledError,
   createSubprocessExec,
   createSubprocessShell,
   createTask,
@@ -14,11 +15,12 @@ import {
   sleep,
   STDOUT,
   timeout,
+  TimeoutError,
 } from "../../mod.ts";
 
 const starts = Number(Deno.args[0]);
 const AT_ONCE = 16;
-/** Every process is ended by leaving its block, whatever happens in it. */
+/** What is done with a process before it is ended. */
 const LIVES: ((process: Process) => unknown)[] = [
   () => {},
   (process) => process.kill(),
@@ -36,11 +38,12 @@ const LIVES: ((process: Process) => unknown)[] = [
   },
 ];
 const pipes = { stdin: PIPE, stdout: PIPE } as const;
+/** The first four have no children of their own: `kill()` ends all there is of them. */
 const COMMANDS: (() => Promise<Process>)[] = [
   () => createSubprocessExec("true", [], pipes),
   () => createSubprocessExec("cat", [], { ...pipes, stderr: PIPE }),
   () => createSubprocessExec("sleep", ["100"], { ...pipes, stderr: STDOUT }),
-  () => createSubprocessExec("yes", [], { ...pipes, startNewSession: true }),
+  () => createSubprocessExec("yes", [], pipes),
   () => createSubprocessExec("no-such-program", [], pipes),
   () =>
     createSubprocessShell("sleep 100 | cat", {
@@ -51,6 +54,8 @@ const COMMANDS: (() => Promise<Process>)[] = [
 
 let seed = 12345;
 let reports = 0;
+// The first child opens what the host keeps for the others.
+await run(async () => await (await COMMANDS[0]()).communicate());
 const before = descriptors();
 await run(main);
 const children = Array.from(Deno.readDirSync("/proc"), ({ name }) => name)
@@ -75,20 +80,48 @@ async function main(): Promise<void> {
 }
 
 async function liveOnce(): Promise<void> {
-  const start = COMMANDS[random(COMMANDS.length)];
+  const command = random(COMMANDS.length);
   const live = LIVES[random(LIVES.length)];
+  const byHand = command < 4 && random(2) === 0;
   const task = createTask(async () => {
-    await using process = await start();
-    await live(process);
+    try {
+      if (byHand) return await endByHand(await COMMANDS[command](), live);
+      await using process = await COMMANDS[command]();
+      await live(process);
+    } catch (error) {
+      if (!isExpected(error)) throw error;
+    }
   });
   try {
     if (random(2) === 0) return await timeout(random(20) / 1000, () => task);
     for (let turns = random(20); turns > 0; turns--) await sleep(0);
     task.cancel();
     await task;
-  } catch {
-    // Cancellations, deadlines and missing programs are what this is about.
+  } catch (error) {
+    if (!isGivenUp(error)) throw error;
   }
+}
+
+async function endByHand(
+  process: Process,
+  live: (process: Process) => unknown,
+): Promise<void> {
+  try {
+    await live(process);
+  } finally {
+    process.kill();
+    await process.wait();
+  }
+}
+
+function isExpected(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.ConnectionReset;
+}
+
+function isGivenUp(error: unknown): boolean {
+  return error instanceof CancelledError || error instanceof TimeoutError;
 }
 
 /** A whole number below a bound, the same ones in every run. */

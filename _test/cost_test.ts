@@ -1,0 +1,241 @@
+// What a million items and a hundred thousand waiters cost: as much for each
+// one as a tenth of them, and no memory in the end.
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  Condition,
+  createTask,
+  Event,
+  gather,
+  LifoQueue,
+  Lock,
+  PriorityQueue,
+  Queue,
+  run,
+  Semaphore,
+  sleep,
+} from "@asyncio/asyncio";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+const ITEMS = 1_000_000;
+const WAITERS = 100_000;
+/** A tenfold number costs ten times as much for each one if it is quadratic. */
+const FACTOR = 5;
+/** What may stay behind; a million items take more than ten times that. */
+const KEPT_BYTES = 3_000_000;
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+function heapUsed(): number {
+  collectGarbage();
+  return Deno.memoryUsage().heapUsed;
+}
+
+/** Milliseconds for each of `count`, the best of three. */
+async function costOfEach(
+  count: number,
+  work: (count: number) => unknown,
+): Promise<number> {
+  let best = Infinity;
+  for (let n = 0; n < 3; n++) {
+    const start = performance.now();
+    await work(count);
+    best = Math.min(best, performance.now() - start);
+  }
+  return best / count;
+}
+
+async function assertLinear(
+  count: number,
+  work: (count: number) => unknown,
+): Promise<void> {
+  const few = await costOfEach(count / 10, work);
+  const many = await costOfEach(count, work);
+  assert(
+    many < few * FACTOR,
+    `${few} ms for each of ${count / 10}, ${many} ms for each of ${count}`,
+  );
+}
+
+for (const Class of [Queue, LifoQueue]) {
+  Deno.test(`${Class.name} takes in and gives out a million items in linear time`, () =>
+    assertLinear(ITEMS, (count) => {
+      const queue = new Class<number>();
+      for (let i = 0; i < count; i++) queue.putNowait(i);
+      for (let i = 0; i < count; i++) queue.getNowait();
+      assert(queue.empty());
+    }));
+}
+
+Deno.test("PriorityQueue takes in and gives out a hundred thousand items in nearly linear time", () =>
+  assertLinear(ITEMS / 10, (count) => {
+    const queue = new PriorityQueue<number>();
+    for (let i = 0; i < count; i++) queue.putNowait((i * 7919) % 1_000_003);
+    for (let last = -1; !queue.empty();) {
+      const item = queue.getNowait();
+      assert(item >= last);
+      last = item;
+    }
+  }));
+
+Deno.test("Queue lets a producer and a consumer hand over items in linear time", () =>
+  assertLinear(WAITERS, (count) =>
+    run(async () => {
+      const queue = new Queue<number>(10);
+      const consumer = createTask(async () => {
+        let sum = 0;
+        for await (const item of queue) sum += item;
+        return sum;
+      });
+      for (let i = 0; i < count; i++) await queue.put(1);
+      queue.shutdown();
+      assertEquals(await consumer, count);
+    })));
+
+/** A crowd of waiters, of which every second one is cancelled before the others are served. */
+async function crowd(
+  count: number,
+  wait: () => PromiseLike<unknown>,
+  wake: (left: number) => unknown,
+): Promise<void> {
+  let served = 0;
+  await run(async () => {
+    const tasks = Array.from({ length: count }, () =>
+      createTask(async () => {
+        await wait();
+        served++;
+      }));
+    await sleep(0);
+    for (let i = 0; i < count; i += 2) tasks[i].cancel();
+    await sleep(0);
+    await wake(count / 2);
+    await gather(tasks, { returnExceptions: true });
+  });
+  assertEquals(served, count / 2);
+}
+
+const crowds: Record<string, (count: number) => Promise<void>> = {
+  "Lock.acquire()": async (count) => {
+    const lock = new Lock();
+    await lock.acquire();
+    const wait = async () => {
+      using _ = await lock.acquire();
+    };
+    await crowd(count, wait, () => lock.release());
+    assert(!lock.locked());
+  },
+  "Semaphore.acquire()": async (count) => {
+    const semaphore = new Semaphore(0);
+    await crowd(count, () => semaphore.acquire(), (left) => {
+      for (let i = 0; i < left; i++) semaphore.release();
+    });
+    assertEquals(Deno.inspect(semaphore), "<Semaphore locked>");
+  },
+  "Event.wait()": async (count) => {
+    const event = new Event();
+    await crowd(count, () => event.wait(), () => event.set());
+  },
+  "Condition.wait()": async (count) => {
+    const condition = new Condition();
+    const wait = async () => {
+      using _ = await condition.acquire();
+      await condition.wait();
+    };
+    await crowd(count, wait, async () => {
+      using _ = await condition.acquire();
+      condition.notifyAll();
+    });
+  },
+  "Queue.get()": async (count) => {
+    const queue = new Queue<number>();
+    await crowd(count, () => queue.get(), (left) => {
+      for (let i = 0; i < left; i++) queue.putNowait(i);
+    });
+    assert(queue.empty());
+  },
+  "Queue.put()": async (count) => {
+    const queue = new Queue<number>(1);
+    queue.putNowait(-1);
+    let item = 0;
+    await crowd(count, () => queue.put(item++), async (left) => {
+      for (let i = 0; i < left; i++) await queue.get();
+    });
+    assertEquals(queue.getNowait(), count - 1);
+  },
+  "Queue.join()": async (count) => {
+    const queue = new Queue<number>();
+    queue.putNowait(1);
+    await crowd(count, () => queue.join(), () => queue.taskDone());
+  },
+};
+
+for (const [name, work] of Object.entries(crowds)) {
+  Deno.test(`${name} costs linear time for a hundred thousand waiters, half of them cancelled`, () =>
+    assertLinear(WAITERS, work));
+}
+
+Deno.test("Queue gives back the memory of a million items", () => {
+  for (const Class of [Queue, LifoQueue]) {
+    const queue = new Class<{ n: number }>();
+    const before = heapUsed();
+    for (let n = 0; n < ITEMS; n++) queue.putNowait({ n });
+    assert(heapUsed() - before > 10 * KEPT_BYTES);
+    while (!queue.empty()) queue.getNowait();
+    console.log(Class.name, (heapUsed() - before)/1e6, (heapUsed() - before)/1e6);
+    assert(heapUsed() - before < KEPT_BYTES);
+    assertEquals(queue.qsize(), 0);
+  }
+});
+
+Deno.test("locks and queues give back the memory of a hundred thousand waiters", () =>
+  run(async () => {
+    const lock = new Lock();
+    const queue = new Queue<number>();
+    const condition = new Condition();
+    await lock.acquire();
+    const waits = [
+      () => lock.acquire(),
+      () => queue.get(),
+      async () => {
+        using _ = await condition.acquire();
+        await condition.wait();
+      },
+    ];
+    const before = heapUsed();
+    for (const wait of waits) {
+      let tasks = Array.from(
+        { length: WAITERS },
+        () => createTask(async () => void await wait()),
+      );
+      await sleep(0);
+      assert(heapUsed() - before > 10 * KEPT_BYTES);
+      for (const task of tasks) task.cancel();
+      await gather(tasks, { returnExceptions: true });
+      tasks = [];
+      await sleep(0);
+      assert(heapUsed() - before < KEPT_BYTES);
+    }
+    assertEquals(Deno.inspect(lock), "<Lock locked>");
+    assertEquals(Deno.inspect(queue), "<Queue 0 items>");
+    assertEquals(Deno.inspect(condition), "<Condition unlocked>");
+  }));
+
+Deno.test("a queue whose waiters are cancelled one by one holds none of them", () =>
+  run(async () => {
+    const queue = new Queue<number>();
+    const forever = createTask(() => queue.get());
+    await sleep(0);
+    const before = heapUsed();
+    for (let n = 0; n < WAITERS; n++) {
+      const task = createTask(() => queue.get());
+      await sleep(0);
+      task.cancel();
+      if (n % 100 === 0) await sleep(0);
+    }
+    await sleep(0);
+    assert(heapUsed() - before < KEPT_BYTES);
+    queue.putNowait(1);
+    assertEquals(await forever, 1);
+  }));

@@ -1,0 +1,266 @@
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import {
+  type Cancellable,
+  CancelledError,
+  createTask,
+  openConnection,
+  openUnixConnection,
+  run,
+  sleep,
+  startServer,
+  StreamReader,
+  TimeoutError,
+  waitFor,
+} from "@asyncio/asyncio";
+import { makeCertificate } from "./_certificate.ts";
+import {
+  bytes,
+  close,
+  connect,
+  Peer,
+  portOf,
+  readAll,
+  text,
+  writeAll,
+} from "./_streams.ts";
+
+/** One way to end a wait, and what it then rejects with. */
+type Ending = (wait: (options?: Cancellable) => Promise<unknown>) => Promise<
+  void
+>;
+
+/** The three ways of ending a wait from outside, once it has begun. */
+const endings: Record<string, Ending> = {
+  "a cancelled task": async (wait) => {
+    const task = createTask(() => wait());
+    await sleep(0);
+    await sleep(0);
+    task.cancel();
+    await assertRejects(() => task, CancelledError);
+  },
+  "an aborted signal": async (wait) => {
+    const controller = new AbortController();
+    const waiting = wait({ signal: controller.signal });
+    await sleep(0);
+    const reason = new RangeError("enough");
+    controller.abort(reason);
+    assertStrictEquals(await assertRejects(() => waiting), reason);
+  },
+  "a timeout": async (wait) => {
+    await assertRejects(() => waitFor(() => wait(), 0.001), TimeoutError);
+  },
+};
+
+const reads: Record<
+  string,
+  (reader: StreamReader, options?: Cancellable) => Promise<Uint8Array>
+> = {
+  "read()": (reader, options) => reader.read(-1, options),
+  "readline()": (reader, options) => reader.readline(options),
+  "readexactly()": (reader, options) => reader.readexactly(12, options),
+  "readuntil()": (reader, options) => reader.readuntil("\n", options),
+};
+
+for (const [how, end] of Object.entries(endings)) {
+  for (const [name, read] of Object.entries(reads)) {
+    Deno.test(`StreamReader.${name} in the middle of a line loses nothing to ${how}`, async () => {
+      const reader = new StreamReader();
+      reader.feedData(bytes("half "));
+      await end((options) => read(reader, options));
+      reader.feedData(bytes("a line\n"));
+      assertEquals(text(await reader.readline()), "half a line\n");
+    });
+  }
+
+  Deno.test(`StreamReader.readline() on a socket loses nothing to ${how}`, async () => {
+    await using peer = new Peer(async (conn) => {
+      await writeAll(conn, "half ");
+      await readAll(conn);
+    });
+    const conn = await connect(peer.port);
+    const [reader, writer] = await openConnection({ conn });
+    assertEquals(text(await reader.readexactly(2)), "ha");
+    await end((options) => reader.readline(options));
+    await end((options) => reader.readexactly(100, options));
+    assertEquals(text(await reader.read(100)), "lf ");
+    writer.close();
+  });
+
+  Deno.test(`StreamWriter.drain() leaves nothing behind ${how}`, async () => {
+    await using peer = new Peer(readAll);
+    const [, writer] = await openConnection({
+      conn: await connect(peer.port),
+    });
+    const size = 32 * 2 ** 20;
+    writer.write(new Uint8Array(size));
+    await end((options) => writer.drain(options));
+    assert(writer.transport.getWriteBufferSize() > 0);
+    await writer.drain();
+    writer.close();
+    await writer.waitClosed();
+  });
+
+  Deno.test(`StreamWriter.waitClosed() leaves the connection open behind ${how}`, async () => {
+    await using peer = new Peer((conn) => writeAll(conn, "data"));
+    const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+    await end((options) => writer.waitClosed(options));
+    assertFalse(writer.isClosing());
+    assertEquals(text(await reader.read()), "data");
+    writer.close();
+    await writer.waitClosed();
+  });
+
+  Deno.test(`openConnection() leaves no connection behind ${how}`, async () => {
+    // A listener whose queue is full answers no more connections.
+    const listener = Deno.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      tcpBacklog: 1,
+    });
+    const port = portOf(listener);
+    const queued = [await connect(port), await connect(port)];
+    await end((options) => openConnection("127.0.0.1", port, options));
+    queued.forEach(close);
+    listener.close();
+  });
+
+  // The host holds a socket with half a handshake until its peer closes it.
+  Deno.test(`openConnection() gives up a TLS handshake behind ${how}`, async () => {
+    const over = Promise.withResolvers<void>();
+    await using peer = new Peer(() => over.promise);
+    await end((options) =>
+      openConnection("127.0.0.1", peer.port, { tls: true, ...options })
+    );
+    over.resolve();
+  });
+
+  Deno.test(`StreamWriter.startTls() closes the connection behind ${how}`, async () => {
+    const over = Promise.withResolvers<void>();
+    await using peer = new Peer(() => over.promise);
+    const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+    await end((options) => writer.startTls(options));
+    assert(writer.isClosing() && reader.atEof());
+    await writer.waitClosed();
+    over.resolve();
+  });
+
+  Deno.test(`Server.waitClosed() leaves the server as it is behind ${how}`, async () => {
+    const server = await startServer(() => {}, "127.0.0.1", 0);
+    await end((options) => server.waitClosed(options));
+    assert(server.isServing());
+    server.close();
+    await server.waitClosed();
+  });
+}
+
+Deno.test("StreamReader gives bytes that came in the step of a cancellation to the next read", async () => {
+  for (const first of ["feed", "cancel"]) {
+    const reader = new StreamReader();
+    const read = createTask(() => reader.readline());
+    await sleep(0);
+    if (first === "cancel") read.cancel();
+    reader.feedData(bytes("line\n"));
+    if (first === "feed") read.cancel();
+    const next = createTask(() => reader.readline());
+    await assertRejects(() => read, CancelledError);
+    assertEquals(text(await next), "line\n");
+  }
+});
+
+Deno.test("StreamReader gives bytes that came in the step of an abort to the next read", async () => {
+  const reader = new StreamReader();
+  const controller = new AbortController();
+  const read = reader.readline({ signal: controller.signal });
+  reader.feedData(bytes("line\n"));
+  controller.abort(new RangeError("enough"));
+  await assertRejects(() => read, RangeError);
+  assertEquals(text(await reader.readline()), "line\n");
+});
+
+Deno.test("StreamReader can be read at once after a read was cancelled", async () => {
+  const reader = new StreamReader();
+  const read = createTask(() => reader.read(10));
+  await sleep(0);
+  read.cancel();
+  const next = createTask(() => reader.read(10));
+  await sleep(0);
+  reader.feedData(bytes("data"));
+  assertEquals(text(await next), "data");
+  await assertRejects(() => read, CancelledError);
+});
+
+Deno.test("StreamReader refuses a read whose signal has aborted, and takes nothing", async () => {
+  const reader = new StreamReader();
+  reader.feedData(bytes("line\n"));
+  const signal = AbortSignal.abort(new RangeError("before"));
+  for (const read of Object.values(reads)) {
+    await assertRejects(() => read(reader, { signal }), RangeError, "before");
+  }
+  assertEquals(text(await reader.readline()), "line\n");
+});
+
+Deno.test("StreamReader loses no line to timeouts that strike at random", async () => {
+  await using peer = new Peer(async (conn) => {
+    for (let i = 0; i < 100; i++) {
+      const line = bytes(`line ${i}\n`);
+      await conn.write(line.subarray(0, i % line.length));
+      await new Promise((resolve) => setTimeout(resolve, i % 3));
+      await conn.write(line.subarray(i % line.length));
+    }
+  });
+  const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+  let lines = 0;
+  let timeouts = 0;
+  while (!reader.atEof()) {
+    try {
+      const line = text(await waitFor(() => reader.readline(), 0.001));
+      if (line !== "") assertEquals(line, `line ${lines++}\n`);
+    } catch (error) {
+      if (!(error instanceof TimeoutError)) throw error;
+      timeouts++;
+    }
+  }
+  assertEquals(lines, 100);
+  assert(timeouts > 0);
+  writer.close();
+});
+
+Deno.test("openConnection() gives up a connection that is there in the step of a cancellation", async () => {
+  const path = `${await Deno.makeTempDir()}/socket`;
+  const listener = Deno.listen({ transport: "unix", path });
+  await run(async () => {
+    for (let turns = 0; turns < 6; turns++) {
+      const task = createTask(() => openUnixConnection(path));
+      for (let i = 0; i < turns; i++) await sleep(0);
+      task.cancel();
+      await task.then(([, writer]) => writer.close(), () => {});
+    }
+  });
+  const tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await run(async () => {
+    for (let turns = 0; turns < 6; turns++) {
+      const task = createTask(() => openConnection("127.0.0.1", portOf(tcp)));
+      for (let i = 0; i < turns; i++) await sleep(0);
+      task.cancel();
+      await task.then(([, writer]) => writer.close(), () => {});
+    }
+  });
+  listener.close();
+  tcp.close();
+});
+
+Deno.test("startServer() with TLS is closed in the middle of a handshake", async () => {
+  const tls = await makeCertificate();
+  const server = await startServer(() => {}, "127.0.0.1", 0, { tls });
+  const conn = await connect(portOf(server));
+  await sleep(0.005);
+  server.close();
+  await server.waitClosed();
+  conn.close();
+});

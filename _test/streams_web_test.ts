@@ -1,0 +1,120 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { TextLineStream, toText } from "@std/streams";
+import {
+  openConnection,
+  RuntimeError,
+  startServer,
+  StreamReader,
+} from "@asyncio/asyncio";
+import {
+  bytes,
+  connect,
+  Peer,
+  portOf,
+  readAll,
+  readerOf,
+  text,
+  writeAll,
+} from "./_streams.ts";
+
+Deno.test("StreamReader.readable goes through TextDecoderStream and TextLineStream", async () => {
+  const reader = readerOf(["one\ntw", "o\nthrée"], { eof: true });
+  const lines: string[] = [];
+  const stream = reader.readable
+    .pipeThrough(new TextDecoderStream())
+    .pipeThrough(new TextLineStream());
+  for await (const line of stream) lines.push(line);
+  assertEquals(lines, ["one", "two", "thrée"]);
+});
+
+Deno.test("StreamReader.readable is a body of a Response", async () => {
+  const reader = readerOf(['{"a":', "1}"], { eof: true });
+  assertEquals(await new Response(reader.readable).json(), { a: 1 });
+});
+
+Deno.test("StreamReader.readable is the same stream each time, and is read by bytes too", async () => {
+  const reader = readerOf(["abcdef"], { eof: true });
+  assert(reader.readable === reader.readable);
+  const byob = reader.readable.getReader({ mode: "byob" });
+  const first = await byob.read(new Uint8Array(4));
+  assertEquals(text(first.value!), "abcd");
+  const second = await byob.read(new Uint8Array(4));
+  assertEquals(text(second.value!), "ef");
+  assert((await byob.read(new Uint8Array(4))).done);
+});
+
+Deno.test("StreamReader.readable takes no byte before it is asked for one", async () => {
+  const reader = readerOf(["line\nrest"], { eof: true });
+  const { readable } = reader;
+  assertEquals(text(await reader.readline()), "line\n");
+  assertEquals(await toText(readable), "rest");
+});
+
+Deno.test("StreamReader.readable ends its wait when it is cancelled, and leaves the rest", async () => {
+  const reader = new StreamReader();
+  const stream = reader.readable.getReader();
+  const waiting = stream.read();
+  await assertRejects(() => reader.read(1), RuntimeError, "another read");
+  await stream.cancel();
+  assert((await waiting).done);
+  reader.feedData(bytes("rest"));
+  assertEquals(text(await reader.read(10)), "rest");
+});
+
+Deno.test("StreamReader.readable fails as the reader does", async () => {
+  const reader = new StreamReader();
+  const read = toText(reader.readable);
+  reader.setException(new RangeError("set"));
+  await assertRejects(() => read, RangeError, "set");
+});
+
+Deno.test("StreamWriter.writable takes a stream, and ends the writing with it", async () => {
+  await using peer = new Peer(async (conn) => {
+    await writeAll(conn, `got ${await readAll(conn)}`);
+  });
+  const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+  assert(writer.writable === writer.writable);
+  await new Blob(["one ", "two"]).stream().pipeTo(writer.writable);
+  assertEquals(await toText(reader.readable), "got one two");
+  await writer.waitClosed();
+});
+
+Deno.test("StreamWriter.writable and StreamReader.readable make an echo of one line", async () => {
+  await using server = await startServer(
+    (reader, writer) => reader.readable.pipeTo(writer.writable),
+    "127.0.0.1",
+    0,
+  );
+  const conn = await connect(portOf(server));
+  await writeAll(conn, "echo this");
+  await conn.closeWrite();
+  assertEquals(await readAll(conn), "echo this");
+  conn.close();
+});
+
+Deno.test("StreamWriter.writable waits for a slow peer", async () => {
+  const go = Promise.withResolvers<void>();
+  const size = 16 * 2 ** 20;
+  await using peer = new Peer(async (conn) => {
+    await go.promise;
+    assertEquals((await readAll(conn)).length, size);
+  });
+  const [, writer] = await openConnection("127.0.0.1", peer.port);
+  const stream = writer.writable.getWriter();
+  const written = stream.write(new Uint8Array(size));
+  const state = () => Promise.race([written.then(() => "done"), "waiting"]);
+  assertEquals(await state(), "waiting");
+  go.resolve();
+  await written;
+  await stream.close();
+  writer.close();
+  await peer.done;
+});
+
+Deno.test("StreamWriter.writable aborts the connection when it is aborted", async () => {
+  await using peer = new Peer(readAll);
+  const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+  await writer.writable.abort(new RangeError("enough"));
+  assert(writer.isClosing() && reader.atEof());
+  await peer.done;
+});

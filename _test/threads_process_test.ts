@@ -1,0 +1,158 @@
+/** What can only be seen from outside: permissions, the end of the process, memory. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+
+const CONFIG = `--config=${new URL("../deno.json", import.meta.url).pathname}`;
+const MODULE = JSON.stringify(import.meta.resolve("../mod.ts"));
+
+/** Runs a program that has the module's names, and gives what it prints. */
+async function printed(
+  program: string,
+  names: string,
+  flags: readonly string[] = [],
+): Promise<string> {
+  const source = `import { ${names} } from ${MODULE};\n${program}`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", ...flags, "-"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(source));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  assertEquals(decoder.decode(stderr), "");
+  assertEquals(code, 0);
+  return decoder.decode(stdout).trimEnd();
+}
+
+Deno.test("toThread() and runCoroutineThreadsafe() need no permission", async () => {
+  const output = await printed(
+    `await run(async () => {
+      console.log(await toThread((a, b) => a + b, 1, 2));
+      const loop = getRunningLoop();
+      loop.expose({ double: (n) => 2 * n });
+      const ask = (loop) => runCoroutineThreadsafe("double", loop, 4).result();
+      console.log(await toThread(ask, loop.handle()));
+      const error = await toThread(() => Deno.readTextFileSync("/etc/hostname"))
+        .catch((error) => error);
+      console.log(error instanceof Deno.errors.NotCapable);
+    });`,
+    "getRunningLoop, run, runCoroutineThreadsafe, toThread",
+  );
+  assertEquals(output, "3\n8\ntrue");
+});
+
+Deno.test("toThread() needs the permission to read for a function of a module", async () => {
+  const url = new URL("./_thread_functions.ts", import.meta.url).href;
+  const program = `const fn = { module: "${url}", export: "greet" };
+    console.log(await run(() => toThread(fn, "Ada")).catch((e) => e.message));`;
+  assertStringIncludes(
+    await printed(program, "run, toThread", [CONFIG]),
+    "Requires read access",
+  );
+  assertEquals(
+    await printed(program, "run, toThread", [CONFIG, "--allow-read"]),
+    "Hello Ada",
+  );
+});
+
+Deno.test("Idle threads of the implicit loop do not keep the process", async () => {
+  const output = await printed(
+    `console.log(await toThread(() => 1)); console.log("the end");`,
+    "toThread",
+  );
+  assertEquals(output, "1\nthe end");
+});
+
+Deno.test("A call under way keeps the process until it is done", async () => {
+  const output = await printed(
+    `toThread(() => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+      return "done";
+    }).then(console.log);
+    console.log("the end of the main module");`,
+    "toThread",
+  );
+  assertEquals(output, "the end of the main module\ndone");
+});
+
+Deno.test("Importing the module starts no thread, and a runner leaves none behind", async () => {
+  const output = await printed(
+    `const threads = () =>
+      [...Deno.readDirSync("/proc/self/task")].filter(({ name }) => {
+        try {
+          const comm = Deno.readTextFileSync(\`/proc/self/task/\${name}/comm\`);
+          return comm.startsWith("worker");
+        } catch {
+          return false;
+        }
+      }).length;
+    console.log(threads());
+    const gate = new Int32Array(new SharedArrayBuffer(4));
+    await run(async () => {
+      await gather([1, 2].map((n) => toThread((gate, n) => {
+        Atomics.add(gate, 0, 1);
+        Atomics.notify(gate, 0);
+        while (Atomics.load(gate, 0) < 2) Atomics.wait(gate, 0, 1);
+      }, gate, n)));
+      console.log(threads());
+    });
+    while (threads() > 0) await sleep(0.001);
+    console.log(threads());`,
+    "gather, run, sleep, toThread",
+    ["--allow-all"],
+  );
+  assertEquals(output, "0\n2\n0");
+});
+
+for (
+  const [when, fill] of [
+    ["", "() => fill()"],
+    [" after an await", "async () => { await Promise.resolve(); fill(); }"],
+    [
+      " after a timer",
+      "async () => { await new Promise((r) => setTimeout(r, 5)); fill(); }",
+    ],
+  ]
+) {
+  Deno.test(`A thread that runs out of memory${when} fails its call alone`, async () => {
+    const body = "{ const all = []; for (let i = 0;; i++) all.push({ i }); }";
+    const output = await printed(
+      `await run(async () => {
+        const other = toThread(() =>
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+        );
+        const error = await toThread(${fill.replace("fill()", body)})
+          .catch((error) => error);
+        console.log(error.name, error.message);
+        console.log(await other, await toThread(() => 1));
+      });`,
+      "run, toThread",
+      ["--v8-flags=--max-old-space-size=64"],
+    );
+    const [first, second] = output.split("\n");
+    assert(first.startsWith("RuntimeError"));
+    assertStringIncludes(first, "it ran out of memory");
+    assertEquals(second, "timed-out 1");
+  });
+}
+
+Deno.test("The example of a blocking function beside a sleeping coroutine prints what it should", async () => {
+  const example = import.meta.resolve("../examples/blocking_function.ts");
+  const output = await printed(
+    `import { main } from ${JSON.stringify(example)};
+    await run(() => main(0.02));`,
+    "run",
+    [CONFIG],
+  );
+  assertEquals(output.replace(/ at .*/g, "").split("\n"), [
+    "started main",
+    "start blockingIo",
+    "blockingIo complete",
+    "finished main",
+  ]);
+});
