@@ -12,6 +12,8 @@ export type OwnBytes = Uint8Array<ArrayBuffer>;
 
 /** The least memory that a buffer takes. */
 const SMALLEST = 128;
+/** Bytes taken together from here on share no memory with later ones. */
+const LARGE = 4_096;
 /** Small writes share memory of this size, which is used again. */
 const PAGE = 4_096;
 const MOST_SPARES = 256;
@@ -31,6 +33,10 @@ const encoder = new TextEncoder();
  * view, and copying costs more still. Memory that was given away is never
  * written again. When the piece is used up, what is left moves to a new one
  * of at least twice its size, so every byte costs constant time.
+ *
+ * A view can be transferred to another thread, and takes its memory with it.
+ * Large ones, where that is worth the while, therefore share no memory with
+ * bytes that are still to come; for the others it is an error.
  */
 export class ByteBuffer {
   #data: OwnBytes = NO_BYTES;
@@ -52,6 +58,7 @@ export class ByteBuffer {
 
   /** Adds a copy of a chunk. */
   append(chunk: Uint8Array): void {
+    this.#checkMemory();
     const { length } = chunk;
     if (this.#lent !== null || this.#end + length > this.#data.length) {
       this.#move(length);
@@ -63,6 +70,7 @@ export class ByteBuffer {
 
   /** Lends memory for the next bytes: about `size`, but no more than `most`. */
   lend(size: number, most: number): OwnBytes {
+    this.#checkMemory();
     if (this.#data.length - this.#end < size / 2) this.#move(size);
     const end = Math.min(this.#end + most, this.#data.length);
     return this.#lent = this.#data.subarray(this.#end, end);
@@ -72,6 +80,7 @@ export class ByteBuffer {
   filled(count: number): void {
     const lent = this.#lent as OwnBytes;
     this.#lent = null;
+    if (lent.length < count) throw transferred();
     const inPlace = lent.buffer === this.#data.buffer &&
       lent.byteOffset === this.#end;
     if (inPlace) this.#end += count;
@@ -81,14 +90,12 @@ export class ByteBuffer {
   /** Takes the first bytes out. There must be as many. */
   take(count: number): OwnBytes {
     if (count === 0) return new Uint8Array(0);
+    this.#checkMemory();
     const start = this.#start;
     this.#start += count;
     this.#taken += count;
     const bytes = this.#data.subarray(start, start + count);
-    if (this.#start === this.#data.length) {
-      this.#data = NO_BYTES;
-      this.#start = this.#end = 0;
-    }
+    if (this.#start === this.#end) this.#leave(count >= LARGE);
     return bytes;
   }
 
@@ -120,6 +127,7 @@ export class ByteBuffer {
 
   /** Where a byte first is among those from `from` to `to`, -1 if nowhere. */
   findByte(byte: number, from: number, to: number): number {
+    this.#checkMemory();
     const data = this.#data;
     const start = this.#start;
     const stop = start + to;
@@ -133,6 +141,17 @@ export class ByteBuffer {
     return at < 0 ? -1 : at + i - start;
   }
 
+  /** Nothing is left: leaves memory that is used up, or that is not to be shared. */
+  #leave(unshared: boolean): void {
+    if (!unshared && this.#end < this.#data.length) return;
+    this.#data = NO_BYTES;
+    this.#start = this.#end = 0;
+  }
+
+  #checkMemory(): void {
+    if (this.#data.length < this.#end) throw transferred();
+  }
+
   /** Goes on in new memory, with room for `more` bytes behind those that are left. */
   #move(more: number): void {
     const size = this.size;
@@ -142,6 +161,12 @@ export class ByteBuffer {
     this.#start = 0;
     this.#end = size;
   }
+}
+
+function transferred(): TypeError {
+  return new TypeError(
+    "Cannot read on: bytes that were read before were transferred away, with the memory that they shared with later ones; transfer a copy",
+  );
 }
 
 /** Bytes on their way out, copied into memory that is used again. */

@@ -6,6 +6,8 @@
 
 /** Below this many consumed slots moving the rest down is not worth it. */
 const COMPACT_AT = 32;
+/** Below this many slots giving memory back is not worth it. */
+const SHRINK_ABOVE = 1024;
 
 /**
  * A first-in-first-out list: an array with a consumed head.
@@ -42,11 +44,6 @@ export class Deque<T> {
     return item;
   }
 
-  /** Takes the last item, `undefined` if there is none. */
-  pop(): T | undefined {
-    return this.length === 0 ? undefined : this.#items.pop();
-  }
-
   /** Drops every item for which `keep` is false. */
   filter(keep: (item: T) => boolean): void {
     this.#items = (this.#items.slice(this.#head) as T[]).filter(keep);
@@ -66,6 +63,43 @@ export class Deque<T> {
   }
 }
 
+/** A last-in-first-out list that gives its memory back as it shrinks. */
+export class Stack<T> {
+  #items: T[] = [];
+  readonly #tide = new Tide();
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  /** Takes the last item, `undefined` if there is none. */
+  pop(): T | undefined {
+    if (this.#tide.ebbed(this.#items.length)) this.#items = this.#items.slice();
+    return this.#items.pop();
+  }
+
+  clear(): void {
+    this.#items = [];
+  }
+}
+
+/** Tells when an array holds room for far more than its items: `Array.prototype.pop` keeps it. */
+class Tide {
+  /** The largest length since the array was last copied. */
+  #high = 0;
+
+  ebbed(length: number): boolean {
+    if (length > this.#high) this.#high = length;
+    if (this.#high < SHRINK_ABOVE || length * 4 > this.#high) return false;
+    this.#high = length;
+    return true;
+  }
+}
+
 /**
  * A priority queue: `pop()` gives an item that no other one is before.
  *
@@ -76,6 +110,7 @@ export class BinaryHeap<T> {
   /** Every item but the first is not before its parent at `(i - 1) >> 1`. */
   #items: T[] = [];
   readonly #before: (a: T, b: T) => boolean;
+  readonly #tide = new Tide();
 
   constructor(before: (a: T, b: T) => boolean) {
     this.#before = before;
@@ -111,6 +146,7 @@ export class BinaryHeap<T> {
 
   /** If the comparison throws, the heap is as it was. */
   pop(): T | undefined {
+    if (this.#tide.ebbed(this.#items.length)) this.#items = this.#items.slice();
     const items = this.#items;
     if (items.length <= 1) return items.pop();
     const top = items[0];

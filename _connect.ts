@@ -30,6 +30,11 @@ import {
 /** A reader and a writer of the same connection. */
 export type Streams = [reader: StreamReader, writer: StreamWriter];
 
+/** What `Deno.connectTls` takes, with or without a certificate of one's own. */
+export type ClientTlsOptions = Partial<
+  Deno.ConnectTlsOptions & Deno.TlsCertifiedKeyPem
+>;
+
 /** Options of {@linkcode openConnection}. */
 export interface OpenConnectionOptions
   extends StreamReaderOptions, Cancellable {
@@ -39,7 +44,7 @@ export interface OpenConnectionOptions
    *
    * @default false
    */
-  tls?: boolean | Partial<Deno.ConnectTlsOptions>;
+  tls?: boolean | ClientTlsOptions;
   /**
    * How long the first address of a host may take before the next one is
    * tried beside it.
@@ -278,7 +283,9 @@ export function openStreams(
     upgrade: isTcp(link.conn) && hostname !== undefined
       ? async (asked) => {
         const conn = socket.link.conn as Deno.TcpConn;
-        socket.link = await encrypt(loop, conn, { hostname, ...asked });
+        const wanted = { hostname, ...asked };
+        const refuse = addressed("start TLS with", wanted.hostname);
+        socket.link = await encrypt(loop, conn, wanted, refuse);
         return socket;
       }
       : undefined,
@@ -334,13 +341,15 @@ function connectTcp(
 async function connectTls(
   loop: EventLoop,
   to: { hostname: string; port: number },
-  tls: true | Partial<Deno.ConnectTlsOptions>,
+  tls: true | ClientTlsOptions,
   options: OpenConnectionOptions,
 ): Promise<Link> {
   const given = { hostname: to.hostname, ...(tls === true ? {} : tls) };
+  const refuse = addressed("connect to", addressText(to));
   if (!("cert" in given)) {
     const conn = await connectTcp(loop, to, options);
-    return await encrypt(loop, conn, { ...given, signal: options.signal });
+    const wanted = { ...given, signal: options.signal };
+    return await encrypt(loop, conn, wanted, refuse);
   }
   if (given.hostname !== to.hostname) {
     throw new Deno.errors.NotSupported(
@@ -348,7 +357,7 @@ async function connectTls(
     );
   }
   const connecting = Deno.connectTls({ ...given, ...to } as typeof to)
-    .then(shakeHands).catch(addressed("connect to", addressText(to)));
+    .then(shakeHands).catch(refuse);
   return await hostWait(loop, connecting, options, { dispose: closeLink });
 }
 
@@ -357,6 +366,7 @@ function encrypt(
   loop: EventLoop,
   conn: Deno.TcpConn,
   { signal, ...options }: StartTlsOptions,
+  refuse: (error: unknown) => never,
 ): Promise<Link> {
   let current: Deno.Conn = conn;
   let abandoned = false;
@@ -366,7 +376,7 @@ function encrypt(
     return shakeHands(tls);
   }).catch((error) => {
     closeQuietly(current);
-    throw error;
+    return refuse(error);
   });
   return hostWait(loop, encrypted, { signal }, {
     dispose: closeLink,

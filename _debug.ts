@@ -83,9 +83,9 @@ export class WatchedFrame extends TaskFrame {
     return this.placeOf(reaction);
   }
 
-  /** When it began to wait for a promise from outside. */
-  get foreignSince(): number {
-    return this.#known().at(-1)?.since ?? NaN;
+  /** When it began to wait for a promise from outside, in milliseconds. */
+  get foreignSince(): number | null {
+    return this.#known().at(-1)?.since ?? null;
   }
 
   /** Where the wait stands that it came back from last. */

@@ -131,8 +131,8 @@ export class TaskFrame implements Frame, Job {
   #previous: TaskFrame | null = null;
   /** The task is done; code that still runs belongs to nobody. */
   over = false;
-  /** When it was suspended last, on the loop's clock. */
-  since = NaN;
+  /** When it was suspended last, in milliseconds of the loop's clock. */
+  since: number | null = null;
   /** The awaits it is suspended in; several under a `Promise.all`. */
   waiting: Reaction | Set<Reaction> | null = null;
   /** Calls of `cancel()` that nobody took back. */

@@ -403,7 +403,8 @@ export class Future<T> implements Promise<T> {
    */
   then<R = T, S = never>(
     onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
-    onRejected?: ((reason: unknown) => S | PromiseLike<S>) | null,
+    // deno-lint-ignore no-explicit-any
+    onRejected?: ((reason: any) => S | PromiseLike<S>) | null,
   ): Promise<R | S> {
     if (isResolver(onFulfilled) && isResolver(onRejected)) {
       this.#await(onFulfilled, onRejected);
@@ -427,7 +428,8 @@ export class Future<T> implements Promise<T> {
    * @returns A future for the value, or for what the function returns.
    */
   catch<S = never>(
-    onRejected?: ((reason: unknown) => S | PromiseLike<S>) | null,
+    // deno-lint-ignore no-explicit-any
+    onRejected?: ((reason: any) => S | PromiseLike<S>) | null,
   ): Promise<T | S> {
     return this.then(undefined, onRejected);
   }

@@ -147,7 +147,7 @@ export interface LoopInternals {
   frame(loop: BaseEventLoop): Frame;
   /** What higher floors keep for as long as the loop, each under its own key. */
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
-  /** The time, within a host turn as read first. */
+  /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   stamp(loop: BaseEventLoop): number;
 }
 
@@ -215,7 +215,9 @@ export class BaseEventLoop {
       frame: (loop) => loop.#frame,
       extras: (loop) => loop.#extras,
       stamp: (loop) =>
-        loop.#awake ? loop.#stamp ||= loop.#host.now() : loop.#host.now(),
+        loop.#awake
+          ? loop.#stamp ||= loop.#milliseconds()
+          : loop.#milliseconds(),
     };
   }
 
@@ -408,6 +410,10 @@ export class BaseEventLoop {
     }
     if (exception !== undefined) lines.push("\n", exception);
     console.error(...lines);
+  }
+
+  #milliseconds(): number {
+    return Math.round(this.#host.now() * 1000);
   }
 
   #soon<A extends unknown[]>(fn: (...args: A) => unknown, args: A): Handle {

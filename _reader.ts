@@ -109,6 +109,10 @@ let giveUp: (reader: StreamReader, pending: PendingRead) => void;
  * One read can wait at a time. A read that is cancelled, timed out or aborted
  * has taken nothing: what had come stays for the next one.
  *
+ * What is read is a view of memory that other reads may share. Who wants to
+ * transfer it to another thread, or to keep a few bytes of a lot, makes a copy
+ * with `slice()`; chunks of 4 KiB and more may be transferred as they are.
+ *
  * `openConnection` and servers make readers; one made by hand is fed by hand.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.StreamReader}.
@@ -221,11 +225,11 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @throws {CancelledError} If the task is cancelled.
    */
   readline(options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
-    const { buffer, failure, limit } = this.#stock;
-    const simple = failure === null && this.#waiting === null;
-    if (simple && options === undefined) {
-      const at = buffer.findByte(NEWLINE, 0, buffer.size);
-      if (at >= 0 && at <= limit) return Promise.resolve(buffer.take(at + 1));
+    try {
+      const line = options === undefined ? this.#lineAtHand() : null;
+      if (line !== null) return Promise.resolve(line);
+    } catch (error) {
+      return Promise.reject(error);
     }
     return this.#read(new Line(this.#stock), options);
   }
@@ -357,6 +361,14 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     }
   }
 
+  /** The next line if it is there and nothing stands against reading it. */
+  #lineAtHand(): OwnBytes | null {
+    const { buffer, failure, limit } = this.#stock;
+    if (failure !== null || this.#waiting !== null) return null;
+    const at = buffer.findByte(NEWLINE, 0, buffer.size);
+    return at >= 0 && at <= limit ? buffer.take(at + 1) : null;
+  }
+
   #wait(wanted: Wanted, options?: Cancellable): Promise<OwnBytes> {
     const pending = new PendingRead(this, wanted);
     this.#enter(pending);
@@ -444,7 +456,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
         waiting = this.#waiting?.future ?? null;
         const chunk = await read;
         waiting = null;
-        if (chunk.length > 0) return controller.enqueue(chunk);
+        if (chunk.length > 0) return controller.enqueue(unshared(chunk));
         controller.close();
         controller.byobRequest?.respond(0);
       },
@@ -734,9 +746,13 @@ export class Inlet {
   start(): void {
     if (this.#stopped || !this.#planned) return;
     this.#planned = false;
-    const memory = readers.lend(this.#reader, this.#size, this.#most);
-    this.#asked = memory.length;
-    this.#source.read(memory).then(this.#onRead, this.#onFailure);
+    try {
+      const memory = readers.lend(this.#reader, this.#size, this.#most);
+      this.#asked = memory.length;
+      this.#source.read(memory).then(this.#onRead, this.#onFailure);
+    } catch (error) {
+      this.#onFailure(error);
+    }
   }
 
   /** Nobody waits any more; the read under way goes on. */
@@ -766,7 +782,11 @@ export class Inlet {
       return;
     }
     this.#adapt(count);
-    readers.filled(this.#reader, count);
+    try {
+      readers.filled(this.#reader, count);
+    } catch (error) {
+      this.#onFailure(error);
+    }
   };
 
   readonly #onFailure = (error: unknown): void => {
@@ -788,6 +808,11 @@ export class Inlet {
     if (referenced) this.#source.ref?.();
     else this.#source.unref?.();
   }
+}
+
+/** Bytes that may be transferred, as streams of the Web do it. */
+function unshared(chunk: OwnBytes): OwnBytes {
+  return chunk.length === chunk.buffer.byteLength ? chunk : chunk.slice();
 }
 
 function refused(count: unknown): Promise<never> {

@@ -54,7 +54,8 @@ export interface StartServerOptions extends StreamReaderOptions {
    */
   backlog?: number;
   /**
-   * Whether other sockets may be bound to the same port.
+   * Whether other sockets may be bound to the same port. Deno takes it with
+   * `--unstable-net` only.
    *
    * @default false
    */
@@ -584,6 +585,12 @@ function listen(
 ): Deno.Listener {
   if (hostname === null) return listenEverywhere(port, options);
   const { backlog = 100, reusePort, tls } = options;
+  // The host would end the program.
+  if (reusePort && !("listenDatagram" in Deno)) {
+    throw new Deno.errors.NotSupported(
+      "Cannot share a port: Deno needs the flag --unstable-net for it",
+    );
+  }
   const all = { hostname, port, reusePort, tcpBacklog: backlog };
   try {
     return tls ? Deno.listenTls({ ...tls, ...all }) : Deno.listen(all);

@@ -54,8 +54,9 @@ export function waitingTime(frame: TaskFrame): number | null {
     ? frame.since
     : frame instanceof WatchedFrame
     ? frame.foreignSince
-    : NaN;
-  return since >= 0 ? Math.max(0, frame.loop.time() - since) : null;
+    : null;
+  if (since === null) return null;
+  return Math.max(0, Math.round(frame.loop.time() * 1000) - since) / 1000;
 }
 
 /** What a task is suspended in; `null` if it is about to go on. */

@@ -199,7 +199,8 @@ export class ThreadFuture<T> implements PromiseLike<T> {
    */
   then<R = T, S = never>(
     onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
-    onRejected?: ((reason: unknown) => S | PromiseLike<S>) | null,
+    // deno-lint-ignore no-explicit-any
+    onRejected?: ((reason: any) => S | PromiseLike<S>) | null,
   ): PromiseLike<R | S> {
     return this.#call.promise().then(onFulfilled, onRejected);
   }
@@ -610,8 +611,10 @@ export function encodeCloned(
   value: unknown,
   name: string,
 ): Uint8Array {
+  const parts = Array.isArray(value) ? value : [value];
   try {
-    structuredClone(value);
+    // What the encoding makes empty objects of is refused by a clone.
+    if (parts.some((it) => typeof it === "object")) structuredClone(value);
     return Messages.encode(message);
   } catch (error) {
     throw cloneError(value, name, error);

@@ -8,7 +8,9 @@
  *
  * Making one keeps the calling thread busy for some 20 milliseconds, so they
  * are made one after another, with turns for everything else in between, and
- * only while calls are waiting.
+ * only while calls are waiting. More threads than processors help calls that
+ * block, and cost those that compute: they are made once the threads that are
+ * there leave the processors something, or have not for a while.
  *
  * @module
  */
@@ -39,8 +41,15 @@ export interface Target {
   readonly definition: Definition;
 }
 
+const PROCESSORS = navigator.hardwareConcurrency;
 /** How many threads there are at most. */
-const MOST_THREADS = Math.min(32, navigator.hardwareConcurrency + 4);
+const MOST_THREADS = Math.min(32, PROCESSORS + 4);
+/** How often to look whether the processors are busy, in milliseconds. */
+const LOOK_MS = 10;
+/** After so many looks a thread is made in any case. */
+const MOST_LOOKS = 25;
+/** The part of all processors that this process uses when they count as busy. */
+const BUSY = 0.8;
 const MEBIBYTE = 2 ** 20;
 const OUT_OF_MEMORY = "it ran out of memory";
 
@@ -59,6 +68,8 @@ export class ThreadPool {
   #wanted = 0;
   /** Whether a thread is to be started or is on its way: only one is at a time. */
   #starting = false;
+  /** Looks for idle processors, before a thread is started. */
+  #lookout: ReturnType<typeof setInterval> | undefined;
   /** Set when no new calls are taken; resolved when no thread is left. */
   #closing: PromiseWithResolvers<void> | null = null;
 
@@ -121,8 +132,7 @@ export class ThreadPool {
 
   /** A call that waits is not to be made any more. */
   drop(): void {
-    this.#wanted--;
-    if (this.#wanted === 0) this.#waiting.clear();
+    this.#wantOneLess();
     this.#finishClosing();
   }
 
@@ -175,9 +185,18 @@ export class ThreadPool {
       if (call === undefined) return null;
       if (call.isVoid) continue;
       call.waits = null;
-      this.#wanted--;
+      this.#wantOneLess();
       return call;
     }
+  }
+
+  #wantOneLess(): void {
+    this.#wanted--;
+    if (this.#wanted > 0) return;
+    this.#waiting.clear();
+    if (this.#lookout === undefined) return;
+    this.#endLookout();
+    this.#starting = false;
   }
 
   /** Starts a thread on a turn of its own, if one is wanted then. */
@@ -185,10 +204,34 @@ export class ThreadPool {
     if (this.#starting || this.#wanted === 0) return;
     if (this.#threads.size >= MOST_THREADS) return;
     this.#starting = true;
+    if (this.#threads.size >= PROCESSORS) return this.#lookOut();
     hostTurn(() => {
       if (this.#wanted > 0) this.#start();
       else this.#starting = false;
     });
+  }
+
+  /** Starts a thread when the others leave a processor idle, or have not for long enough. */
+  #lookOut(): void {
+    let looks = 0;
+    let since = performance.now();
+    let used = process.cpuUsage();
+    this.#lookout = setInterval(() => {
+      looks++;
+      const { user, system } = process.cpuUsage(used);
+      const now = performance.now();
+      const all = (now - since) * 1000 * PROCESSORS;
+      since = now;
+      used = process.cpuUsage();
+      if (user + system > BUSY * all && looks < MOST_LOOKS) return;
+      this.#endLookout();
+      this.#start();
+    }, LOOK_MS);
+  }
+
+  #endLookout(): void {
+    clearInterval(this.#lookout);
+    this.#lookout = undefined;
   }
 
   #start(): void {
@@ -307,6 +350,10 @@ class Thread {
     this.#worker.on("online", () => this.#come());
     this.#worker.on("error", (error) => this.#lose(reasonOf(error), error));
     this.#worker.on(
+      "messageerror",
+      (error) => this.#lose("what it answered cannot be read", error),
+    );
+    this.#worker.on(
       "exit",
       (code) => this.#lose(`it exited with code ${code}`),
     );
@@ -360,12 +407,19 @@ class Thread {
       this.#lose("an error in it was not caught", error);
       if (call === null) this.#pool.report(error);
     } else if (reply[0] === "full") this.#lose(OUT_OF_MEMORY);
-    else if (call !== null) {
-      this.call = null;
-      if (reply[0] === "result") call.settle(reply[1]);
-      else call.fail(unpack(reply[1]));
-      this.#pool.next(this);
+    else if (call === null) return;
+    else if (reply[0] === "result") {
+      call.settle(reply[1]);
+      this.#goOn();
+    } else if (reply[0] === "error") {
+      call.fail(unpack(reply[1]));
+      this.#goOn();
     }
+  }
+
+  #goOn(): void {
+    this.call = null;
+    this.#pool.next(this);
   }
 
   #lose(why: string, cause?: unknown): void {

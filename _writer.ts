@@ -309,6 +309,9 @@ export class Outlet {
         "Cannot start TLS: Deno offers it for the client side of TCP connections only",
       );
     }
+    if (this.parts.extra("sslObject") !== undefined) {
+      throw new RuntimeError("Cannot start TLS: it was started already");
+    }
     options.signal?.throwIfAborted();
     await this.#sent(options);
     if (reader && readers.inlet(reader)?.reading) {
@@ -653,7 +656,7 @@ export class StreamWriter implements AsyncDisposable {
    * @param options What `Deno.startTls` takes: `hostname`, `caCerts`, `alpnProtocols`.
    * @throws {Deno.errors.NotSupported} On the server's side and where there is no TCP.
    * @throws {Deno.errors.InvalidData} If the other side's certificate is not accepted.
-   * @throws {RuntimeError} If a read is under way.
+   * @throws {RuntimeError} If a read is under way, or TLS was started already.
    */
   startTls(options: StartTlsOptions = {}): Promise<void> {
     return this.#outlet.startTls(options);

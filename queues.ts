@@ -23,7 +23,7 @@
  * @module
  */
 
-import { BinaryHeap, Deque } from "./_collections.ts";
+import { BinaryHeap, Deque, Stack } from "./_collections.ts";
 import { AGAIN, type Cancellable } from "./_future.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import { QueueEmpty, QueueFull, QueueShutDown } from "./exceptions.ts";
@@ -159,6 +159,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * @throws {QueueShutDown} If the queue is shut down.
    * @throws {TypeError} If a priority queue cannot compare the item.
    * @throws {CancelledError} If the task is cancelled.
+   * @throws {RuntimeError} If it is in use by another event loop.
    */
   put(item: T, options?: Cancellable): Promise<void> {
     try {
@@ -207,6 +208,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * @returns The item.
    * @throws {QueueShutDown} If the queue is shut down and empty.
    * @throws {CancelledError} If the task is cancelled.
+   * @throws {RuntimeError} If it is in use by another event loop.
    */
   get(options?: Cancellable): Promise<T> {
     try {
@@ -257,6 +259,7 @@ export class Queue<T> implements AsyncIterable<T> {
    *
    * @param options A signal that ends the wait.
    * @throws {CancelledError} If the task is cancelled; nothing else changes.
+   * @throws {RuntimeError} If it is in use by another event loop.
    */
   join(options?: Cancellable): Promise<void> {
     try {
@@ -402,7 +405,7 @@ class FifoStore<T> extends Deque<T> implements Store<T> {
   }
 }
 
-class LifoStore<T> extends Deque<T> implements Store<T> {
+class LifoStore<T> extends Stack<T> implements Store<T> {
   take(): T | undefined {
     return this.pop();
   }

@@ -24,7 +24,9 @@
  * @module
  */
 
+export type { Bytes, OwnBytes } from "./_bytes.ts";
 export {
+  type ClientTlsOptions,
   type ConnectionStreamsOptions,
   openConnection,
   type OpenConnectionOptions,

@@ -22,9 +22,19 @@
  * @module
  */
 
-import { fileURLToPath } from "node:url";
 import { linkSignal, unlinkSignal } from "./_abort.ts";
-import { type Bytes, checkBytes, NO_BYTES, type OwnBytes } from "./_bytes.ts";
+import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
+import {
+  checkOptions,
+  type Command,
+  type Launch,
+  launchChild,
+  type Plan,
+  shellCommand,
+  type StdoutTarget,
+  type SubprocessOptions,
+  toText,
+} from "./_command.ts";
 import { runInSlot } from "./_context.ts";
 import {
   AGAIN,
@@ -37,17 +47,6 @@ import {
   getEventLoop,
   type Waitable,
 } from "./_future.ts";
-import {
-  checkOptions,
-  type Command,
-  type Launch,
-  launchChild,
-  type Plan,
-  shellCommand,
-  type StdoutTarget,
-  type SubprocessOptions,
-  toText,
-} from "./_command.ts";
 import { closersOf, internals as loops } from "./_loop.ts";
 import {
   InputPipe,
@@ -55,7 +54,7 @@ import {
   type Output,
   OutputPipe,
   OutputPump,
-  Parcel,
+  type Parcel,
 } from "./_pipes.ts";
 import {
   endReader,
@@ -67,6 +66,7 @@ import { Home, WaitQueue } from "./_wait.ts";
 import { Outlet } from "./_writer.ts";
 import { RuntimeError } from "./exceptions.ts";
 
+export type { Bytes, OwnBytes } from "./_bytes.ts";
 export {
   DEVNULL,
   PIPE,
@@ -102,6 +102,9 @@ class Parts {
     this.launch = launch;
   }
 }
+
+/** The return code of a process that the host has lost, as Python has it. */
+const UNKNOWN = 255;
 
 let abandon: (process: Process) => void;
 
@@ -283,7 +286,12 @@ export class Process implements AsyncDisposable {
   communicate(
     input?: Uint8Array | string,
     options?: Cancellable,
-  ): Promise<[stdout: OwnBytes | null, stderr: OwnBytes | null]> {
+  ): Promise<
+    [
+      stdout: Uint8Array<ArrayBuffer> | null,
+      stderr: Uint8Array<ArrayBuffer> | null,
+    ]
+  > {
     try {
       options?.signal?.throwIfAborted();
       if (this.#communicating) {
@@ -781,8 +789,7 @@ async function exitCode(child: Deno.ChildProcess): Promise<number> {
   } catch (error) {
     // The host does not know the real-time signals by name.
     const number = /^Invalid signal: (\d+)$/.exec((error as Error).message);
-    if (number === null) throw error;
-    return -Number(number[1]);
+    return number === null ? UNKNOWN : -Number(number[1]);
   }
 }
 

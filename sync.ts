@@ -35,7 +35,20 @@ export type { Cancellable } from "./_future.ts";
 
 /**
  * What `acquire()` gives: releases at the end of a `using` or `await using`
- * block, once. Dropped without that it releases nothing.
+ * block, once. Dropped without that it releases nothing; `release()` does the
+ * same by hand.
+ *
+ * @example
+ * ```ts
+ * import { Lock } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const lock = new Lock();
+ * const guard = await lock.acquire();
+ * guard[Symbol.dispose]();
+ * guard[Symbol.dispose]();
+ * assert(!lock.locked());
+ * ```
  */
 export interface Guard extends Disposable, AsyncDisposable {
 }
@@ -130,6 +143,7 @@ export class Lock {
    * @param options A signal that ends the wait.
    * @returns A guard for `using`.
    * @throws {CancelledError} If the task is cancelled.
+   * @throws {RuntimeError} If it is in use by another event loop.
    */
   acquire(options?: Cancellable): Promise<Guard> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
@@ -222,6 +236,7 @@ export class Event {
    * @param options A signal that ends the wait.
    * @returns `true`.
    * @throws {CancelledError} If the task is cancelled; nothing else changes.
+   * @throws {RuntimeError} If it is in use by another event loop.
    */
   wait(options?: Cancellable): Promise<true> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
@@ -301,6 +316,7 @@ export class Condition {
    *
    * @param options A signal that ends the wait.
    * @returns A guard for `using`.
+   * @throws {RuntimeError} If it is in use by another event loop.
    */
   acquire(options?: Cancellable): Promise<Guard> {
     return this.#lock.acquire(options);
@@ -320,7 +336,7 @@ export class Condition {
    *
    * @param options A signal that ends the wait.
    * @returns `true`.
-   * @throws {RuntimeError} If the lock is not held.
+   * @throws {RuntimeError} If the lock is not held, or in use by another event loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   async wait(options?: Cancellable): Promise<true> {
@@ -422,12 +438,17 @@ let permitsOf: (semaphore: Semaphore) => number;
  * @example
  * ```ts
  * import { gather, Semaphore, sleep } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
  *
- * const three = new Semaphore(3);
- * await gather([1, 2, 3, 4, 5].map((n) => async () => {
- *   using _ = await three.acquire();
- *   await sleep(0, { result: n });
+ * const two = new Semaphore(2);
+ * let busy = 0;
+ * await gather([1, 2, 3, 4, 5].map(() => async () => {
+ *   using _ = await two.acquire();
+ *   assert(++busy <= 2);
+ *   await sleep(0.001);
+ *   busy--;
  * }));
+ * assert(busy === 0 && !two.locked());
  * ```
  */
 export class Semaphore {
@@ -476,6 +497,7 @@ export class Semaphore {
    * @param options A signal that ends the wait.
    * @returns A guard for `using`.
    * @throws {CancelledError} If the task is cancelled.
+   * @throws {RuntimeError} If it is in use by another event loop.
    */
   acquire(options?: Cancellable): Promise<Guard> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
@@ -625,6 +647,7 @@ export class Barrier {
    * @returns How many of this round were there before, from 0 to `parties - 1`; each once, unless a party left.
    * @throws {BrokenBarrierError} If the barrier is broken, or reset meanwhile.
    * @throws {CancelledError} If the task is cancelled.
+   * @throws {RuntimeError} If it is in use by another event loop.
    */
   async wait(options?: Cancellable): Promise<number> {
     options?.signal?.throwIfAborted();

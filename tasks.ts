@@ -732,7 +732,8 @@ class CompletionTurn<T> implements PromiseLike<T> {
 
   then<R = T, S = never>(
     onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
-    onRejected?: ((reason: unknown) => S | PromiseLike<S>) | null,
+    // deno-lint-ignore no-explicit-any
+    onRejected?: ((reason: any) => S | PromiseLike<S>) | null,
   ): Promise<R | S> {
     return (this.#drawn ??= this.#draw()).then(onFulfilled, onRejected);
   }

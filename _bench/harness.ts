@@ -26,8 +26,12 @@
  *     name: "counting",
  *     size: 1_000_000,
  *     sides: {
- *       ours: async (n) => await countOurs(n),
- *       bare: (n) => countBare(n),
+ *       ours: async (n) => {
+ *         for (let i = 0; i < n; i++) await null;
+ *       },
+ *       bare: (n) => {
+ *         for (let i = 0; i < n; i++);
+ *       },
  *       python: python("counting.py", "count"),
  *     },
  *     bareIs: "a plain loop",

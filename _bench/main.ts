@@ -41,8 +41,8 @@ const FILES = [
   "workloads/start.ts",
 ];
 const README = new URL("../README.md", import.meta.url);
-const BEGIN = "<!-- benchmark: what `deno task bench --write` printed -->";
-const END = "<!-- /benchmark -->";
+const BEGIN = "<!-- bench -->";
+const END = "<!-- /bench -->";
 /** `asyncio.TaskGroup` and `asyncio.timeout` came with it. */
 const OLDEST_PYTHON = [3, 11];
 

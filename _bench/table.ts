@@ -25,10 +25,10 @@ const HEADER = [
   "bare is",
 ];
 const KNOWN = new Set(["ours", "bare", "python", "uvloop"]);
-const UNITS: Record<Unit, { per: number; text: string; digits: number }> = {
-  ms: { per: 1e-3, text: " ms", digits: 1 },
-  GiB: { per: 2 ** 30, text: " GiB", digits: 2 },
-  bytes: { per: 1, text: " bytes", digits: 0 },
+const UNITS: Record<Unit, { per: number; suffix: string; digits: number }> = {
+  ms: { per: 1e-3, suffix: " ms", digits: 1 },
+  GiB: { per: 2 ** 30, suffix: " GiB", digits: 2 },
+  bytes: { per: 1, suffix: " bytes", digits: 0 },
 };
 
 /** Where and how it was measured. */
@@ -94,7 +94,7 @@ function figures(result: Result): Figure[] {
       : `${shown(ratio)} (≤ ${shown(goal)})`;
     list.push({ label, text, met: goal === undefined ? null : ratio <= goal });
   };
-  if (workload.limit !== undefined) list.push(limited(result));
+  if (workload.limit !== undefined) list.push(...limited(result));
   else add("bare", paired(result, "ours", "bare"), workload.goal?.bare);
   for (const side of result.samples.keys()) {
     if (side === "ours" || side === "bare" || side.endsWith(TENFOLD)) continue;
@@ -111,18 +111,18 @@ function figures(result: Result): Figure[] {
 }
 
 /** A figure that is no ratio: the difference of ours and bare, or ours alone. */
-function limited(result: Result): Figure {
-  const { atMost, unit } = result.workload.limit!;
+function limited(result: Result): Figure[] {
+  const { sides, limit } = result.workload;
+  const { atMost, unit } = limit!;
+  const ours = result.samples.get("ours");
   const difference = paired(result, "ours", "bare", (a, b) => a - b);
-  const value = difference ?? median(result.samples.get("ours") ?? [NaN]);
-  const { per, text, digits } = UNITS[unit];
-  const show = (it: number) => (it / per).toFixed(digits) + text;
+  if (ours === undefined || (sides.bare && difference === null)) return [];
+  const value = difference ?? median(ours);
+  const { per, suffix, digits } = UNITS[unit];
+  const show = (it: number) => (it / per).toFixed(digits) + suffix;
   const sign = difference === null ? "" : "+";
-  return {
-    label: "bare",
-    text: `${sign}${show(value)} (≤ ${show(atMost)})`,
-    met: value <= atMost,
-  };
+  const text = `${sign}${show(value)} (≤ ${show(atMost)})`;
+  return [{ label: "bare", text, met: value <= atMost }];
 }
 
 function rowOf(result: Result): string[] {

@@ -1,6 +1,7 @@
 /** What tests of streams and servers share: bytes and text, and peers made of what the host gives. */
 
 import net from "node:net";
+import { setImmediate } from "node:timers";
 import { type Server, StreamReader } from "@asyncio/asyncio";
 
 const encoder = new TextEncoder();
@@ -57,6 +58,13 @@ export class Peer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.done;
     this.#listener.close();
+  }
+}
+
+/** Lets everything that can happen happen. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 50; i++) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
 

@@ -15,6 +15,7 @@ import {
   gather,
   getEventLoop,
   getRunningLoop,
+  Queue,
   run,
   sleep,
 } from "@asyncio/asyncio";
@@ -356,6 +357,20 @@ Deno.test("gather() of futures that are done is done at once, and never a callba
     const failed = gather([a, c, sleep(9)]);
     assertEquals(shape(failed.exception()), "RangeError(far)");
     await assertRejects(() => failed, RangeError);
+  });
+});
+
+Deno.test("gather() of a get() whose item somebody else takes waits for the next", async () => {
+  await virtual(async () => {
+    const queue = new Queue<string>();
+    const all = gather([queue.get()]);
+    await settle();
+    queue.putNowait("first");
+    assertEquals(queue.getNowait(), "first");
+    await settle();
+    assertEquals(all.done(), false);
+    queue.putNowait("second");
+    assertEquals(await all, ["second"]);
   });
 });
 

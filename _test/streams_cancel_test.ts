@@ -26,6 +26,7 @@ import {
   Peer,
   portOf,
   readAll,
+  settle,
   text,
   writeAll,
 } from "./_streams.ts";
@@ -259,7 +260,7 @@ Deno.test("startServer() with TLS is closed in the middle of a handshake", async
   const tls = await makeCertificate();
   const server = await startServer(() => {}, "127.0.0.1", 0, { tls });
   const conn = await connect(portOf(server));
-  await sleep(0.005);
+  await settle();
   server.close();
   await server.waitClosed();
   conn.close();

@@ -6,7 +6,15 @@ import {
   startServer,
   type StreamReader,
 } from "@asyncio/asyncio";
-import { connect, Peer, portOf, readAll, text, writeAll } from "./_streams.ts";
+import {
+  connect,
+  Peer,
+  portOf,
+  readAll,
+  settle,
+  text,
+  writeAll,
+} from "./_streams.ts";
 
 const MIB = 2 ** 20;
 const FLOOD = 32 * MIB;
@@ -14,11 +22,6 @@ const FLOOD = 32 * MIB;
 /** How many bytes a reader holds. */
 function held(reader: StreamReader): number {
   return Number(/(\d+) bytes/.exec(Deno.inspect(reader))![1]);
-}
-
-/** Lets everything that can happen happen. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 50; i++) await sleep(0);
 }
 
 for (const limit of [1, 100, 65_536]) {

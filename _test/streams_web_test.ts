@@ -3,6 +3,7 @@ import { TextLineStream, toText } from "@std/streams";
 import {
   openConnection,
   RuntimeError,
+  sleep,
   startServer,
   StreamReader,
 } from "@asyncio/asyncio";
@@ -54,11 +55,52 @@ Deno.test("StreamReader.readable ends its wait when it is cancelled, and leaves 
   const reader = new StreamReader();
   const stream = reader.readable.getReader();
   const waiting = stream.read();
+  await sleep(0);
   await assertRejects(() => reader.read(1), RuntimeError, "another read");
   await stream.cancel();
   assert((await waiting).done);
   reader.feedData(bytes("rest"));
   assertEquals(text(await reader.read(10)), "rest");
+});
+
+Deno.test("StreamReader.readable gives chunks that may be transferred", async () => {
+  const reader = readerOf(["one\ntwo\nthree\n"]);
+  const stream = reader.readable.getReader();
+  assertEquals(text(await reader.readline()), "one\n");
+  const { value } = await stream.read();
+  reader.feedData(bytes("four\n"));
+  structuredClone(value, { transfer: [value!.buffer] });
+  assertEquals(text(await reader.readline()), "four\n");
+  await stream.cancel();
+});
+
+Deno.test("StreamReader says so when memory of bytes to come was transferred away", async () => {
+  const reader = readerOf(["one\ntwo\n"]);
+  const line = await reader.readline();
+  structuredClone(line, { transfer: [line.buffer] });
+  await assertRejects(() => reader.readline(), TypeError, "transfer a copy");
+});
+
+Deno.test("StreamReader gives large chunks whose memory may be transferred", async () => {
+  await using peer = new Peer(async (conn) => {
+    for (let i = 0; i < 8; i++) {
+      await writeAll(conn, new Uint8Array(100_000).fill(i));
+    }
+  });
+  const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+  let count = 0;
+  for (;;) {
+    const chunk = await reader.read(65_536);
+    if (chunk.length === 0) break;
+    assertEquals(chunk[0], Math.floor(count / 100_000));
+    count += chunk.length;
+    const whole = !reader.atEof() && Deno.inspect(reader).includes(" 0 bytes");
+    if (whole && chunk.length >= 4_096) {
+      structuredClone(chunk, { transfer: [chunk.buffer] });
+    }
+  }
+  assertEquals(count, 800_000);
+  writer.close();
 });
 
 Deno.test("StreamReader.readable fails as the reader does", async () => {

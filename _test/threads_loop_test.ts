@@ -502,6 +502,34 @@ Deno.test("A thread that run() waits for is still answered", async () => {
   assertEquals(answered, 20);
 });
 
+Deno.test("A thread that waits for a task when run() cancels it is told so", async () => {
+  let outcome: unknown;
+  await run(async () => {
+    const loop = getRunningLoop();
+    const asked = Promise.withResolvers<void>();
+    loop.expose({
+      endless: async () => {
+        asked.resolve();
+        await sleep(Infinity);
+      },
+      tell: (it: unknown) => void (outcome = it),
+    });
+    createTask(() =>
+      toThread((loop: LoopHandle) => {
+        const future = runCoroutineThreadsafe("endless", loop);
+        try {
+          future.result(60);
+        } catch (error) {
+          const told = error instanceof CancelledError && future.cancelled();
+          runCoroutineThreadsafe("tell", loop, told).result(60);
+        }
+      }, loop.handle())
+    );
+    await asked.promise;
+  });
+  assertEquals(outcome, true);
+});
+
 Deno.test("runCoroutineThreadsafe() on the loop's own thread takes any coroutine function", async () => {
   await run(async () => {
     const loop = getRunningLoop();
