@@ -116,11 +116,12 @@ export class ByteBuffer {
 
   /** Where `pattern` first begins in the bytes from `from` to `to`, -1 if nowhere. */
   find(pattern: Uint8Array, from = 0, to = this.size): number {
-    const last = to - pattern.length;
     const first = pattern[0];
+    if (pattern.length === 1) return this.findByte(first, from, to);
+    const stop = to - pattern.length + 1;
     for (;;) {
-      const at = this.findByte(first, from, last + 1);
-      if (at < 0 || pattern.length === 1 || this.has(pattern, at)) return at;
+      const at = this.findByte(first, from, stop);
+      if (at < 0 || this.has(pattern, at)) return at;
       from = at + 1;
     }
   }

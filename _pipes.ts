@@ -24,11 +24,19 @@ const READ_SIZE = 65_536;
 const WRITE_SIZE = 262_144;
 /** The end of an output is looked for within so many bytes after the child has ended. */
 const REST_SIZE = 1_048_576;
-/** An output from which nothing came for so many ticks of the host is held by somebody else. */
+/** A pipe in which nothing has moved for so many ticks of the host is held by somebody else. */
 const IDLE_TICKS = 2;
 
+/** Something through which bytes move. */
+interface Flow {
+  /** How many have. */
+  readonly moved: number;
+  /** Whether some are on their way, and sure to arrive. */
+  readonly busy: boolean;
+}
+
 /** Bytes that come out of a child. */
-export class OutputPipe implements ByteSource, Output {
+export class OutputPipe implements ByteSource, Output, Flow {
   readonly #reader: ReadableStreamBYOBReader;
   /** What was read ahead, behind `#head`. */
   readonly #chunks = new Deque<OwnBytes>();
@@ -37,7 +45,7 @@ export class OutputPipe implements ByteSource, Output {
   /** The memory for the next read; it belongs to the host while one is under way. */
   #spare: ArrayBuffer | null = null;
   #fetching: Promise<void> | null = null;
-  #fetched = 0;
+  #moved = 0;
   /** Nothing more will be read. */
   #ended = false;
   #failure: { error: unknown } | null = null;
@@ -55,9 +63,12 @@ export class OutputPipe implements ByteSource, Output {
     return this.#name;
   }
 
-  /** Rises with everything that comes. */
-  progress(): number {
-    return this.#fetched;
+  get moved(): number {
+    return this.#moved;
+  }
+
+  get busy(): boolean {
+    return false;
   }
 
   async read(buffer: Uint8Array): Promise<number | null> {
@@ -76,14 +87,11 @@ export class OutputPipe implements ByteSource, Output {
 
   /** The child has ended: reads ahead what it has left. */
   async settle(): Promise<void> {
-    let size = 0;
+    const most = this.#moved + REST_SIZE;
     const rest = async () => {
-      while (!this.#ended && size < REST_SIZE) {
-        size += READ_SIZE;
-        await this.#fetch();
-      }
+      while (!this.#ended && this.#moved < most) await this.#fetch();
     };
-    await whileActive(rest(), this);
+    await whileMoving(rest(), this);
   }
 
   /** Takes what was read ahead, and puts it behind what was taken before. */
@@ -129,7 +137,7 @@ export class OutputPipe implements ByteSource, Output {
 
   /** Keeps what was read; a little is copied, so that it does not hold the memory for a lot. */
   #keep(chunk: OwnBytes): void {
-    this.#fetched++;
+    this.#moved += chunk.length;
     if (2 * chunk.length > READ_SIZE) return this.#chunks.push(chunk);
     this.#chunks.push(chunk.slice());
     this.#spare = chunk.buffer;
@@ -158,6 +166,8 @@ export class InputPipe implements ByteSink {
   #orphaned = false;
   /** What goes before anything that is written from now on. */
   #parcel: Parcel | null = null;
+  /** Settles when the descriptor is free. */
+  readonly #released = Promise.withResolvers<void>();
   readonly #name: string;
 
   constructor(stream: WritableStream<Uint8Array>, name: string) {
@@ -185,6 +195,7 @@ export class InputPipe implements ByteSink {
     if (this.#closed) return;
     this.#closed = true;
     await this.#writer.close().catch(nothing);
+    this.#released.resolve();
   }
 
   close(): void {
@@ -195,13 +206,15 @@ export class InputPipe implements ByteSink {
   abort(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#writer.abort().catch(nothing);
+    this.#writer.abort().catch(nothing).then(this.#released.resolve);
   }
 
   /** The child has ended: whatever it has left unread, nobody will read. */
-  orphan(): void {
+  async settle(): Promise<void> {
     this.#orphaned = true;
     if (!this.#writing) this.abort();
+    // One who has the other end may let the write under way wait for ever.
+    await whileMoving(this.#released.promise, { moved: 0, busy: false });
   }
 
   async #put(data: Uint8Array): Promise<number> {
@@ -270,7 +283,7 @@ export interface Output {
 type OnError = (error: unknown) => void;
 
 /** Moves what a child writes to a file, which stays open, or to a stream, which is closed at the end. */
-export class OutputPump implements Output {
+export class OutputPump implements Output, Flow {
   readonly #pipe: OutputPipe;
   readonly #drain: Drain;
   #moved = 0;
@@ -288,13 +301,16 @@ export class OutputPump implements Output {
     this.closed = this.#run().catch(onError);
   }
 
-  progress(): number {
-    if (this.#drain.busy) this.#moved++;
+  get moved(): number {
     return this.#moved;
   }
 
+  get busy(): boolean {
+    return this.#drain.busy;
+  }
+
   settle(): Promise<void> {
-    return whileActive(this.closed, this);
+    return whileMoving(this.closed, this);
   }
 
   close(): void {
@@ -307,9 +323,8 @@ export class OutputPump implements Output {
       for (;;) {
         const count = await this.#pipe.read(buffer);
         if (count === null) break;
-        this.#moved++;
         await this.#drain.write(buffer.subarray(0, count));
-        this.#moved++;
+        this.#moved += count;
       }
       await this.#drain.end();
     } finally {
@@ -337,7 +352,6 @@ export class InputPump {
   }
 
   stop(): void {
-    this.#pipe.orphan();
     this.#spring.stop();
   }
 
@@ -466,24 +480,22 @@ class StreamSpring implements Spring {
   }
 }
 
-/** Waits for a promise as long as something moves. */
-function whileActive(
-  done: Promise<void>,
-  what: { progress(): number },
-): Promise<void> {
+/** Waits for the end of a flow, but no longer than something moves that was there already. */
+function whileMoving(end: Promise<void>, flow: Flow): Promise<void> {
   return new Promise((resolve) => {
-    let seen = what.progress();
+    const most = flow.moved + REST_SIZE;
+    let seen = flow.moved;
     let idle = 0;
     const look = () => {
-      const now = what.progress();
-      idle = now === seen ? idle + 1 : 0;
-      seen = now;
-      if (idle === IDLE_TICKS) resolve();
+      const { moved, busy } = flow;
+      idle = moved === seen && !busy ? idle + 1 : 0;
+      seen = moved;
+      if (idle === IDLE_TICKS || moved >= most) resolve();
       else timer = setTimeout(look, 1);
     };
     // A timer of the host comes only after a look at its pipes.
     let timer = setTimeout(look, 1);
-    done.then(() => {
+    end.then(() => {
       clearTimeout(timer);
       resolve();
     });

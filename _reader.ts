@@ -100,8 +100,8 @@ const newline = [new Uint8Array([NEWLINE])];
 
 export let readers: ReaderInternals;
 
-let takeNow: (reader: StreamReader, pending: PendingRead) => unknown;
-let giveUp: (reader: StreamReader, pending: PendingRead) => void;
+let takeNow: (reader: StreamReader, read: Read) => unknown;
+let giveUp: (reader: StreamReader, read: Read) => void;
 
 /**
  * Reads bytes as they come: some, all, an exact number, or up to a separator.
@@ -135,7 +135,7 @@ let giveUp: (reader: StreamReader, pending: PendingRead) => void;
 export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   readonly #stock: Stock;
   /** The read that waits; a read that was woken waits no more. */
-  #waiting: PendingRead | null = null;
+  #waiting: Read | null = null;
   /** Reads ahead, for somebody who waits for the end. */
   #watched = false;
   #inlet: Inlet | null = null;
@@ -158,8 +158,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   static {
-    takeNow = (reader, pending) => reader.#take(pending);
-    giveUp = (reader, pending) => reader.#drop(pending);
+    takeNow = (reader, read) => reader.#take(read);
+    giveUp = (reader, read) => reader.#drop(read);
     readers = {
       attach: (reader, inlet) => reader.#inlet = inlet,
       inlet: (reader) => reader.#inlet,
@@ -207,8 +207,10 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    */
   read(n = -1, options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
     if (!Number.isInteger(n) && Math.abs(n) !== Infinity) return refused(n);
-    const wanted = n < 0 ? new All(this.#stock) : new Some(this.#stock, n);
-    return this.#read(wanted, options);
+    const read = n < 0
+      ? new All(this, this.#stock)
+      : new Some(this, this.#stock, n);
+    return this.#read(read, options);
   }
 
   /**
@@ -231,7 +233,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#read(new Line(this.#stock), options);
+    return this.#read(new Line(this, this.#stock), options);
   }
 
   /**
@@ -253,7 +255,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
     if (!(Number.isInteger(n) && n >= 0)) return refused(n);
-    return this.#read(new Exactly(this.#stock, n), options);
+    return this.#read(new Exactly(this, this.#stock, n), options);
   }
 
   /**
@@ -277,8 +279,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
     try {
-      const until = new Until(this.#stock, toSeparators(separator));
-      return this.#read(until, options);
+      const separators = toSeparators(separator);
+      return this.#read(new Until(this, this.#stock, separators), options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -349,13 +351,13 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return `<${this.#describe()}>`;
   }
 
-  #read(wanted: Wanted, options?: Cancellable): Promise<OwnBytes> {
+  #read(read: Read, options?: Cancellable): Promise<OwnBytes> {
     try {
       options?.signal?.throwIfAborted();
       this.#stock.throwFailure();
-      if (this.#isReserved(wanted)) this.#refuse();
-      if (wanted.answered()) return Promise.resolve(wanted.take());
-      return this.#wait(wanted, options);
+      if (this.#isReserved(read)) this.#refuse();
+      if (read.answered()) return Promise.resolve(read.answer());
+      return this.#wait(read, options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -369,24 +371,23 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return at >= 0 && at <= limit ? buffer.take(at + 1) : null;
   }
 
-  #wait(wanted: Wanted, options?: Cancellable): Promise<OwnBytes> {
-    const pending = new PendingRead(this, wanted);
-    this.#enter(pending);
-    const future = futures.make(this.#inlet?.loop ?? getEventLoop(), pending);
-    pending.future = future;
+  #wait(read: Read, options?: Cancellable): Promise<OwnBytes> {
+    this.#enter(read);
+    const future = futures.make(this.#inlet?.loop ?? getEventLoop(), read);
+    read.future = future;
     if (options?.signal) futures.link(future, options.signal);
-    this.#demand(wanted);
+    this.#demand(read);
     return future as Promise<OwnBytes>;
   }
 
-  #enter(pending: PendingRead): void {
+  #enter(read: Read): void {
     if (this.#waiting !== null) this.#refuse();
-    this.#waiting = pending;
+    this.#waiting = read;
   }
 
   /** Whether what is there belongs to a read that waits for all. */
-  #isReserved(wanted: Wanted): boolean {
-    return this.#waiting?.wanted instanceof All && wanted.goal() > 0;
+  #isReserved(read: Read): boolean {
+    return this.#waiting instanceof All && read.goal() > 0;
   }
 
   #refuse(): never {
@@ -394,24 +395,24 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   /** The read that was woken resumes. Another one may have been first. */
-  #take(pending: PendingRead): OwnBytes | typeof AGAIN {
+  #take(read: Read): OwnBytes | typeof AGAIN {
     this.#stock.throwFailure();
-    if (pending.wanted.answered()) return pending.wanted.take();
-    this.#enter(pending);
-    this.#demand(pending.wanted);
+    if (read.answered()) return read.answer();
+    this.#enter(read);
+    this.#demand(read);
     return AGAIN;
   }
 
-  #drop(pending: PendingRead): void {
-    if (this.#waiting !== pending) return;
+  #drop(read: Read): void {
+    if (this.#waiting !== read) return;
     this.#waiting = null;
     if (!this.#watched) this.#inlet?.relax();
   }
 
-  #demand(wanted: Wanted): void {
+  #demand(read: Read): void {
     if (this.#inlet === null) return;
     const { limit, buffer } = this.#stock;
-    const room = Math.max(2 * limit, wanted.goal()) - buffer.size;
+    const room = Math.max(2 * limit, read.goal()) - buffer.size;
     this.#inlet.demand(room, true);
   }
 
@@ -427,15 +428,15 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #answer(): void {
     if (this.#waiting === null) {
       if (this.#watched && !this.#stock.eof) this.#watch();
-    } else if (this.#waiting.wanted.answered()) this.#wake();
-    else if (!this.#stock.eof) this.#demand(this.#waiting.wanted);
+    } else if (this.#waiting.answered()) this.#wake();
+    else if (!this.#stock.eof) this.#demand(this.#waiting);
   }
 
   #wake(): void {
-    const pending = this.#waiting;
-    if (pending === null) return;
+    const read = this.#waiting;
+    if (read === null) return;
     this.#waiting = null;
-    const future = pending.future as AnyFuture;
+    const future = read.future as AnyFuture;
     futures.wake(future, future.getLoop());
   }
 
@@ -492,31 +493,56 @@ class Stock {
   }
 }
 
-/** What one read is after. */
-interface Wanted {
-  /** Whether the read need not wait: for bytes, or for an error. */
-  answered(): boolean;
+/** One read: what it is after, and its place in the reader while it waits. */
+abstract class Read implements Waitable {
+  readonly #reader: StreamReader;
+  protected readonly stock: Stock;
+  future: AnyFuture | null = null;
+
+  constructor(reader: StreamReader, stock: Stock) {
+    this.#reader = reader;
+    this.stock = stock;
+  }
+
+  /** Whether it need not wait: for bytes, or for an error. */
+  abstract answered(): boolean;
+
   /** Takes the answer out of the buffer, or throws. */
-  take(): OwnBytes;
-  /** Up to how many bytes in the buffer the read can do with. */
-  goal(): number;
+  abstract answer(): OwnBytes;
+
+  /** Up to how many bytes in the buffer it can do with. */
+  abstract goal(): number;
+
+  take(): unknown {
+    return takeNow(this.#reader, this);
+  }
+
+  /** Nothing was taken, and a read that comes now looks for itself. */
+  pass(): void {}
+
+  drop(): void {
+    giveUp(this.#reader, this);
+  }
+
+  describe(): string {
+    return `bytes of ${Deno.inspect(this.#reader)}`;
+  }
 }
 
-class Some implements Wanted {
-  readonly #stock: Stock;
+class Some extends Read {
   readonly #most: number;
 
-  constructor(stock: Stock, most: number) {
-    this.#stock = stock;
+  constructor(reader: StreamReader, stock: Stock, most: number) {
+    super(reader, stock);
     this.#most = most;
   }
 
   answered(): boolean {
-    return this.#stock.buffer.size > 0 || this.#stock.eof || this.#most === 0;
+    return this.stock.buffer.size > 0 || this.stock.eof || this.#most === 0;
   }
 
-  take(): OwnBytes {
-    const { buffer } = this.#stock;
+  answer(): OwnBytes {
+    const { buffer } = this.stock;
     return buffer.take(Math.min(this.#most, buffer.size));
   }
 
@@ -525,19 +551,13 @@ class Some implements Wanted {
   }
 }
 
-class All implements Wanted {
-  readonly #stock: Stock;
-
-  constructor(stock: Stock) {
-    this.#stock = stock;
-  }
-
+class All extends Read {
   answered(): boolean {
-    return this.#stock.eof;
+    return this.stock.eof;
   }
 
-  take(): OwnBytes {
-    return this.#stock.buffer.takeAll();
+  answer(): OwnBytes {
+    return this.stock.buffer.takeAll();
   }
 
   goal(): number {
@@ -545,21 +565,20 @@ class All implements Wanted {
   }
 }
 
-class Exactly implements Wanted {
-  readonly #stock: Stock;
+class Exactly extends Read {
   readonly #count: number;
 
-  constructor(stock: Stock, count: number) {
-    this.#stock = stock;
+  constructor(reader: StreamReader, stock: Stock, count: number) {
+    super(reader, stock);
     this.#count = count;
   }
 
   answered(): boolean {
-    return this.#stock.buffer.size >= this.#count || this.#stock.eof;
+    return this.stock.buffer.size >= this.#count || this.stock.eof;
   }
 
-  take(): OwnBytes {
-    const { buffer } = this.#stock;
+  answer(): OwnBytes {
+    const { buffer } = this.stock;
     if (buffer.size >= this.#count) return buffer.take(this.#count);
     throw new IncompleteReadError(buffer.takeAll(), this.#count);
   }
@@ -570,8 +589,7 @@ class Exactly implements Wanted {
 }
 
 /** Up to the first of some separators. */
-class Until implements Wanted {
-  protected readonly stock: Stock;
+class Until extends Read {
   /** The shortest first, none empty. */
   readonly #separators: readonly Uint8Array[];
   readonly #longest: number;
@@ -583,8 +601,12 @@ class Until implements Wanted {
   /** The positions hold as long as nobody takes bytes out. */
   #taken: number;
 
-  constructor(stock: Stock, separators: readonly Uint8Array[]) {
-    this.stock = stock;
+  constructor(
+    reader: StreamReader,
+    stock: Stock,
+    separators: readonly Uint8Array[],
+  ) {
+    super(reader, stock);
     this.#separators = separators;
     this.#longest = separators[separators.length - 1].length;
     this.#taken = stock.buffer.taken;
@@ -597,7 +619,7 @@ class Until implements Wanted {
     return this.#end >= 0 || this.#offset > limit || eof;
   }
 
-  take(): OwnBytes {
+  answer(): OwnBytes {
     const { buffer, limit } = this.stock;
     if (this.#end >= 0) {
       if (this.#start > limit) return this.overrun(this.#start, this.#end);
@@ -647,8 +669,8 @@ class Until implements Wanted {
 
 /** Up to the end of a line, which may also be the end of all. */
 class Line extends Until {
-  constructor(stock: Stock) {
-    super(stock, newline);
+  constructor(reader: StreamReader, stock: Stock) {
+    super(reader, stock, newline);
   }
 
   protected override overrun(_consumed: number, end: number): OwnBytes {
@@ -659,33 +681,6 @@ class Line extends Until {
 
   protected override incomplete(): OwnBytes {
     return this.stock.buffer.takeAll();
-  }
-}
-
-/** A read that waits, as its future knows it. */
-class PendingRead implements Waitable {
-  readonly #reader: StreamReader;
-  readonly wanted: Wanted;
-  future: AnyFuture | null = null;
-
-  constructor(reader: StreamReader, wanted: Wanted) {
-    this.#reader = reader;
-    this.wanted = wanted;
-  }
-
-  take(): unknown {
-    return takeNow(this.#reader, this);
-  }
-
-  /** Nothing was taken, and a read that comes now looks for itself. */
-  pass(): void {}
-
-  drop(): void {
-    giveUp(this.#reader, this);
-  }
-
-  describe(): string {
-    return `bytes of ${Deno.inspect(this.#reader)}`;
   }
 }
 

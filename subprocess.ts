@@ -424,9 +424,11 @@ export class Process implements AsyncDisposable {
   async #watch(): Promise<void> {
     const code = await exitCode(this.#child);
     this.#gone = true;
-    await Promise.all(this.#outputs.map((output) => output.settle()));
     this.#inputPump?.stop();
-    this.#input?.orphan();
+    await Promise.all([
+      this.#input?.settle(),
+      ...this.#outputs.map((output) => output.settle()),
+    ]);
     // Bytes that are still on their way find out for themselves.
     if (this.#outlet?.size === 0) this.#outlet.lose(null);
     this.#returncode = code;

@@ -124,7 +124,7 @@ export interface Options {
   /** The interpreter, `null` for none. */
   readonly python: string | null;
   readonly uvloop: boolean;
-  /** Whether to run the sides other than ours, bare, and Python. */
+  /** Whether to run the sides other than ours, bare, and Python that have no goal. */
   readonly others: boolean;
   /** Measures processor seconds wherever the clock is the measure; for busy machines. */
   readonly cpu: boolean;
@@ -356,7 +356,8 @@ function plan(
     if (how === undefined) continue;
     if (typeof how === "function") {
       const isMain = side === "ours" || side === "bare";
-      if (!isMain && !options.others) continue;
+      const isJudged = workload.goal?.[side] !== undefined;
+      if (!isMain && !isJudged && !options.others) continue;
       const start = (n: number) => () => startDeno(file, workload, side, n);
       add(side, start(size));
       if (isMain && workload.linear !== undefined && !options.quick) {

@@ -46,7 +46,7 @@ export function report(results: readonly Result[], machine: Machine): string {
     column === 0 || rows.slice(1).some((row) => row[column] !== "")
   );
   const shown = rows.map((row) => row.filter((_, column) => used[column]));
-  return `${markdown(shown)}\n\n${explanation(machine)}\n`;
+  return `${markdown(shown)}\n\n${wrapped(explanation(machine))}\n`;
 }
 
 /** Every measure of a result, for the console while it runs. */
@@ -190,4 +190,17 @@ function markdown(rows: readonly (readonly string[])[]): string {
     line(header.map(() => ""), "-"),
     ...body.map((row) => line(row, " ")),
   ].join("\n");
+}
+
+/** Breaks a paragraph into lines as `deno fmt` does. */
+function wrapped(text: string): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1)!;
+    if (line === "") lines[lines.length - 1] = word;
+    else if (line.length + word.length < 80) {
+      lines[lines.length - 1] += " " + word;
+    } else lines.push(word);
+  }
+  return lines.join("\n");
 }

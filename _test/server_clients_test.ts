@@ -270,7 +270,7 @@ Deno.test("Server leaves nothing open when peers are killed at random moments", 
   }
 });
 
-Deno.test("Server reports a connection that was reset to the callback that reads", async () => {
+Deno.test("StreamReader tells a read that waits of a reset", async () => {
   await using peer = await ResettingPeer.start("");
   const errors: string[] = [];
   for (let i = 0; i < 5; i++) {

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import {
+  createSubprocessExec,
   createTask,
   openConnection,
+  PIPE,
   sleep,
   startServer,
   type StreamReader,
@@ -68,6 +70,17 @@ Deno.test("StreamReader with a limit of 1 reads all, exactly and by lines beyond
   assertEquals((await reader.readexactly(1000)).length, 1000);
   assertEquals((await reader.read()).length, MIB - 1000);
   writer.close();
+});
+
+Deno.test("StreamReader with a limit of 1 reads all of a child's output [test_streams.StreamTests.test_read_all_from_pipe_reader]", async () => {
+  const program = 'for (let i = 0; i < 20_000; i++) console.log("line", i)';
+  const child = await createSubprocessExec(Deno.execPath(), ["eval", program], {
+    stdout: PIPE,
+    limit: 1,
+  });
+  const output = text(await child.stdout!.read());
+  assertEquals(output.split("\n").length, 20_001);
+  assertEquals(await child.wait(), 0);
 });
 
 Deno.test("StreamWriter holds the high-water mark and one write at most for a peer that never reads", async () => {

@@ -182,6 +182,21 @@ Deno.test("wait() has a file's output though a grandchild holds the pipe", () =>
     await Deno.remove(path);
   }));
 
+Deno.test("wait() resolves though a grandchild never stops to write or to read", () =>
+  run(async () => {
+    const path = await Deno.makeTempFile();
+    using file = await Deno.open(path, { write: true });
+    for (const stdout of [file, PIPE] as const) {
+      await using process = await createSubprocessShell(
+        "yes & exec 3<&0; cat <&3 >/dev/null & exit 1",
+        { stdin: PIPE, stdout, startNewSession: true },
+      );
+      process.stdin!.write(new Uint8Array(10_000_000));
+      assertEquals(await process.wait(), 1);
+    }
+    await Deno.remove(path);
+  }));
+
 Deno.test("Leaving an `await using` block kills the process and reaps it", () =>
   run(async () => {
     let pid: number;
