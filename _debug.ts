@@ -125,6 +125,11 @@ export class WatchedFrame extends TaskFrame {
     this.#foreign = this.#known().slice(-FOREIGN / 4);
   }
 
+  override run(): boolean {
+    this.#stopTimer?.();
+    return super.run();
+  }
+
   override suspend(reaction: Reaction): void {
     this.#stopTimer?.();
     const place = this.#beginning ?? this.placeOf(reaction);

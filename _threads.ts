@@ -21,7 +21,7 @@ import {
   threads,
   type Waitable,
 } from "./_future.ts";
-import { internals as loops } from "./_loop.ts";
+import { currentFrame, internals as loops } from "./_loop.ts";
 import { errorOf, onceDone } from "./_task.ts";
 import {
   callLoop,
@@ -448,6 +448,7 @@ async function shutdown(loop: EventLoop, timeout: Duration): Promise<void> {
     const timer = setTimeout(giveUp, seconds * 1000, pool, seconds);
     joined.then(() => clearTimeout(timer));
   }
+  if (currentFrame()?.loop !== loop) return await joined;
   const future: Future<void> = futures.make(loop, JOINING);
   adopt(future, joined);
   await future;

@@ -447,11 +447,17 @@ async function eventfulBarrier(): Promise<string[]> {
   await barrier.reset();
   come("g", "h");
   await turn("reset, two come");
-  come("i", "j", "k");
+  come("i");
   await sleep(0);
-  tasks.get("g")!.cancel();
+  tasks.get("h")!.cancel();
+  await turn("one comes, one leaves");
+  come("j", "k", "l");
+  await turn("three come");
+  come("m");
+  await sleep(0);
+  tasks.get("l")!.cancel();
   await barrier.abort();
-  come("l");
+  come("n");
   await turn("abort");
   return log;
 }
@@ -469,12 +475,16 @@ Deno.test("Barrier with cancellations, reset and abort leaves the trace of CPyth
       "d 2",
       "reset, two come 0",
       "f BrokenBarrierError",
-      "j 3",
+      "one comes, one leaves 3",
+      "h CancelledError",
+      "three come 2",
+      "k 3",
+      "i 2",
+      "g 0",
+      "j 2",
       "abort 0",
-      "g CancelledError",
-      "h BrokenBarrierError",
-      "i BrokenBarrierError",
-      "k BrokenBarrierError",
-      "l BrokenBarrierError",
+      "l CancelledError",
+      "m BrokenBarrierError",
+      "n BrokenBarrierError",
     ]);
   }));
