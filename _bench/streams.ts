@@ -7,7 +7,11 @@
 
 import { memoryUsage } from "node:process";
 import { run } from "../runner.ts";
-import { startServer, type StreamReader, type StreamWriter } from "../streams.ts";
+import {
+  startServer,
+  type StreamReader,
+  type StreamWriter,
+} from "../streams.ts";
 import { prepared, python, type Round, workload } from "./harness.ts";
 
 const CLIENT = new URL("scripts/client.ts", import.meta.url);
