@@ -348,7 +348,7 @@ export class Outlet {
   #send(bytes: OwnBytes): void {
     this.#busy = true;
     this.#flying = bytes;
-    this.#sink.write(bytes).then(this.#onWritten, this.#onFailure);
+    this.#carryOut(() => this.#sink.write(bytes), this.#onWritten);
   }
 
   readonly #onWritten = (count: number): void => {
@@ -375,10 +375,19 @@ export class Outlet {
   #sendEof(): void {
     this.#eofSent = true;
     this.#busy = true;
-    this.#sink.closeWrite().then(() => {
+    this.#carryOut(() => this.#sink.closeWrite(), () => {
       this.#busy = false;
       this.flush();
-    }, this.#onFailure);
+    });
+  }
+
+  /** Calls the sink, which may also fail at once if somebody else has closed it. */
+  #carryOut<T>(call: () => Promise<T>, after: (result: T) => void): void {
+    try {
+      call().then(after, this.#onFailure);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** While it closes, `drain` lets the loop turn, so that a program that repeats it comes to see the end. */
@@ -607,7 +616,8 @@ export class StreamWriter implements AsyncDisposable {
 
   /**
    * Closes the connection once everything written is sent. The reader comes
-   * to its end.
+   * to its end. A peer that never reads holds this up; `transport.abort()`
+   * does not wait for it.
    */
   close(): void {
     this.#outlet.close();

@@ -378,6 +378,19 @@ Deno.test("debug mode leaves no timer behind when a foreign promise ends in time
   }, { debug: true });
 });
 
+Deno.test("debug mode leaves no timer behind for a task whose signal was aborted before it began", async () => {
+  await run(async () => {
+    const reports = collectReports();
+    const signal = AbortSignal.abort();
+    const tasks = [false, true].map((eagerStart) =>
+      createTask(() => sleep(3600), { signal, eagerStart })
+    );
+    await gather(tasks, { returnExceptions: true });
+    assert(tasks.every((task) => task.cancelled()));
+    assertEquals(reports, []);
+  }, { debug: true });
+});
+
 Deno.test("debug mode refuses to schedule from another running loop, except threadsafe", async () => {
   await using first = new Runner({ debug: true });
   await using second = new Runner();

@@ -129,6 +129,24 @@ Deno.test("Server sends what was written before its callback failed", async () =
   assertEquals(reports.length, 1);
 });
 
+Deno.test("Server leaves a connection open that a callback has handed on", async () => {
+  const kept: StreamWriter[] = [];
+  const reports = await reported(async (reader, writer) => {
+    await reader.readline();
+    kept.push(writer);
+  }, async (server) => {
+    const conn = await connect(portOf(server));
+    await writeAll(conn, "line\n");
+    while (kept.length === 0) await settle();
+    await settle();
+    kept[0].write("answer");
+    kept[0].close();
+    assertEquals(await readAll(conn), "answer");
+    conn.close();
+  });
+  assertEquals(reports, []);
+});
+
 Deno.test("Server runs each callback as a task of its loop", async () => {
   const tasks: unknown[] = [];
   const reports = await reported((_reader, writer) => {

@@ -26,6 +26,7 @@ import {
   readAll,
   readLine,
   ResettingPeer,
+  settle,
   text,
   writeAll,
 } from "./_streams.ts";
@@ -253,6 +254,22 @@ Deno.test("StreamWriter.waitClosed() notices a reset though nobody reads", async
   const closed = writer.waitClosed();
   writer.write("now");
   await assertRejects(() => closed, Deno.errors.ConnectionReset);
+});
+
+Deno.test("StreamReader and StreamWriter notice that somebody closed their socket", async () => {
+  for (const reading of [true, false]) {
+    await using peer = new Peer(readAll);
+    const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+    const read = reading ? createTask(() => reader.read()) : null;
+    await settle();
+    (writer.getExtraInfo("socket") as Deno.Conn).close();
+    if (read) await assertRejects(() => read, Deno.errors.Interrupted);
+    writer.write("late");
+    await settle();
+    await assertRejects(() => writer.drain());
+    await assertRejects(() => reader.readline());
+    assert(writer.isClosing());
+  }
 });
 
 Deno.test("run() closes connections and servers that were forgotten", async () => {
