@@ -29,18 +29,30 @@ export interface Slot {
   capture(): unknown;
   /** As `run`, starting from a captured context instead of the present one. */
   runFrom<A, R>(from: unknown, value: unknown, fn: (arg: A) => R, arg: A): R;
+  /** Calls `fn(arg)` in a captured context as it is. */
+  runIn<A, R>(from: unknown, fn: (arg: A) => R, arg: A): R;
 }
 
 /** The host's own way to the context object. */
 export interface HostContext {
-  getAsyncContext(): Record<PropertyKey, unknown> | null | undefined;
-  setAsyncContext(
-    context: Record<PropertyKey, unknown> | null | undefined,
-  ): void;
+  getAsyncContext(): ContextObject;
+  setAsyncContext(context: ContextObject): void;
 }
+
+/** What the calls of the host pass on, and its storages copy and extend. */
+type ContextObject = Record<PropertyKey, unknown> | null | undefined;
 
 /** A symbol: two copies of this module in one program must not see each other. */
 const KEY = Symbol("asyncio");
+
+/** A context object with nothing in it but a slot, as most are; smaller than a copy. */
+class SlotOnly {
+  [key: PropertyKey]: unknown;
+
+  constructor(value: unknown) {
+    this[KEY] = value;
+  }
+}
 
 /** A slot of an `AsyncLocalStorage`. */
 export function storageSlot(): Slot {
@@ -51,28 +63,38 @@ export function storageSlot(): Slot {
     capture: captureContext,
     runFrom: (from, value, fn, arg) =>
       (from as Context)(() => storage.run(value, fn, arg)),
+    runIn: (from, fn, arg) => (from as Context)(() => fn(arg)),
   };
 }
 
 /** A slot in the host's context object; `null` if that does not pass its trial. */
-export function hostSlot(host: HostContext | undefined): Slot | null {
-  if (typeof host?.getAsyncContext !== "function") return null;
+export function hostSlot(host: Partial<HostContext>): Slot | null {
+  if (typeof host.getAsyncContext !== "function") return null;
   if (typeof host.setAsyncContext !== "function") return null;
   const { getAsyncContext, setAsyncContext } = host;
-  const runFrom: Slot["runFrom"] = (from, value, fn, arg) => {
+  const runIn: Slot["runIn"] = (from, fn, arg) => {
     const previous = getAsyncContext();
-    setAsyncContext({ ...from as Record<PropertyKey, unknown>, [KEY]: value });
+    setAsyncContext(from as ContextObject);
     try {
       return fn(arg);
     } finally {
       setAsyncContext(previous);
     }
   };
+  const runFrom: Slot["runFrom"] = (from, value, fn, arg) => {
+    const bare = from === undefined || from === null ||
+      from instanceof SlotOnly;
+    const context = bare
+      ? new SlotOnly(value)
+      : { ...from as ContextObject, [KEY]: value };
+    return runIn(context, fn, arg);
+  };
   const slot: Slot = {
     current: () => getAsyncContext()?.[KEY],
     run: (value, fn, arg) => runFrom(getAsyncContext(), value, fn, arg),
     capture: getAsyncContext,
     runFrom,
+    runIn,
   };
   return passesTrial(slot) ? slot : null;
 }
@@ -88,6 +110,7 @@ function passesTrial(slot: Slot): boolean {
         sees(1, undefined) &&
         slot.run(2, () => sees(1, 2) && storage.run(3, () => sees(3, 2)), 0) &&
         slot.runFrom(undefined, 4, () => sees(undefined, 4), 0) &&
+        slot.runIn(slot.capture(), () => sees(1, undefined), 0) &&
         sees(1, undefined)) &&
       sees(undefined, undefined);
   } catch {
@@ -95,13 +118,13 @@ function passesTrial(slot: Slot): boolean {
   }
 }
 
-function findHost(): HostContext | undefined {
-  // deno-lint-ignore no-explicit-any
-  const deno = Deno as any;
-  return deno[deno.internal]?.core;
-}
+// deno-lint-ignore no-explicit-any
+const deno = Deno as any;
+/** What is under the public names of the host; no part of it is promised to be there. */
+export const hostCore: Partial<HostContext & { runMicrotasks(): void }> =
+  deno[deno.internal]?.core ?? {};
 
-const slot = hostSlot(findHost()) ?? storageSlot();
+const slot = hostSlot(hostCore) ?? storageSlot();
 
 /** What the running code was entered with, `undefined` outside. */
 export const currentSlot: Slot["current"] = slot.current;
@@ -114,6 +137,9 @@ export const captureSlot: Slot["capture"] = slot.capture;
 
 /** As {@linkcode runInSlot}, starting from what {@linkcode captureSlot} gave. */
 export const runFrom: Slot["runFrom"] = slot.runFrom;
+
+/** Calls a function in what {@linkcode captureSlot} gave. */
+export const runIn: Slot["runIn"] = slot.runIn;
 
 /** Everything that follows the running code, for a later call. */
 export function captureContext(): Context {

@@ -16,7 +16,12 @@
  */
 
 import { currentSlot } from "./_context.ts";
-import { hooks, type NamedCancelable, Reaction, TaskFrame } from "./_frame.ts";
+import {
+  hooks,
+  type NamedCancelable,
+  type Reaction,
+  TaskFrame,
+} from "./_frame.ts";
 import {
   type BaseEventLoop,
   currentFrame,
@@ -76,10 +81,8 @@ export class WatchedFrame extends TaskFrame {
 
   /** Where the task is suspended, as far as known. */
   get place(): Place | null {
-    if (this.waiting === null) return this.#foreignPlace() ?? this.#last;
-    const [reaction] = this.waiting instanceof Reaction
-      ? [this.waiting]
-      : this.waiting;
+    const [reaction] = this.awaits;
+    if (reaction === undefined) return this.#foreignPlace() ?? this.#last;
     return this.placeOf(reaction);
   }
 
@@ -95,7 +98,7 @@ export class WatchedFrame extends TaskFrame {
 
   /** Where an await stands; or, where a body just returned what a call gave it, that call. */
   placeOf(reaction: Reaction): Place | null {
-    const { future } = reaction;
+    const { source: future } = reaction;
     const place = this.#places.get(reaction) ?? null;
     if (place !== null || hooks.about(future).behind === null) return place;
     return makingOf(future);
@@ -131,6 +134,7 @@ export class WatchedFrame extends TaskFrame {
   }
 
   override suspend(reaction: Reaction): void {
+    if (!this.counts(reaction)) return;
     this.#stopTimer?.();
     const place = this.#beginning ?? this.placeOf(reaction);
     if (place !== null) this.#places.set(reaction, place);
@@ -143,7 +147,7 @@ export class WatchedFrame extends TaskFrame {
   override resume(reaction: Reaction): ReturnType<TaskFrame["resume"]> {
     const { undelivered } = this;
     const rejects = this.mustCancel || reaction.struck !== null ||
-      hooks.cancels(reaction.future);
+      hooks.cancels(reaction.source);
     this.#last = this.placeOf(reaction);
     this.#places.delete(reaction);
     this.#foreign = [];
@@ -276,12 +280,14 @@ switches.debug = (on) => {
 };
 
 switches.slow = (loop, job, seconds) => {
-  const frame = job instanceof Reaction ? job.frame : job;
+  const frame = job instanceof TaskFrame
+    ? job
+    : (job as Partial<Reaction>).frame;
   const task = frame instanceof TaskFrame ? frame.task : null;
   const what = frame instanceof TaskFrame
     ? `A step of task ${frame.name}`
     : job.describe?.() ?? "A callback of this module";
-  const from = job instanceof Reaction && frame instanceof WatchedFrame
+  const from = job !== frame && frame instanceof WatchedFrame
     ? frame.last?.line
     : null;
   const where = from ? `, on from its wait at ${from}` : "";

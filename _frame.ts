@@ -45,14 +45,10 @@ export interface NamedCancelable extends Cancelable {
 
 /** What is done to futures from here; `_future.ts` fills it in. */
 export interface FutureHooks {
-  /** Settles an await if its future is done, has it wait otherwise. */
-  react(reaction: Reaction): boolean;
   /** Cancels what a task awaits, unless that was woken: the turn is passed on when the task resumes. */
   interrupt(future: Cancelable, message: string): boolean;
   /** Whether its outcome is a cancellation, which then stands for that of the task. */
   cancels(future: Cancelable): boolean;
-  /** The task that awaited was cancelled when the future was done already. It hears of that once what this returns is done. */
-  abandon(future: Cancelable): void | Promise<void>;
   settle(future: Cancelable, value: unknown): void;
   fail(future: Cancelable, error: unknown): void;
   cancel(future: Cancelable, message: unknown): void;
@@ -72,47 +68,26 @@ export interface FutureHooks {
 export const hooks: { -readonly [K in keyof FutureHooks]: FutureHooks[K] } =
   {} as FutureHooks;
 
-/** One `await` of a future; see the head of this file. */
-export class Reaction implements Job {
-  readonly future: Cancelable;
-  /** The task that awaits, `null` for code outside of tasks. */
-  readonly frame: TaskFrame | null;
-  readonly resolve: (value: never) => void;
-  readonly reject: (error: unknown) => void;
-  /** Whether it was put into the ready queue at once, for a yield. */
-  queued = false;
+/** One `await` of a future, or what may be one; `_future.ts` has the class. */
+export interface Reaction extends Job {
+  /** What is awaited. */
+  readonly source: Cancelable;
+  /** The task that awaits, `null` for code outside of tasks and for what turned out to be no await. */
+  frame: TaskFrame | null;
+  /** Whether it resumes the code of a task, and does not just tell of the outcome. */
+  readonly isAwait: boolean;
   /** A cancellation that could not interrupt this await beside others: its message. */
-  struck: { message: unknown } | null = null;
+  struck: { message: unknown } | null;
+}
 
-  constructor(
-    future: Cancelable,
-    frame: TaskFrame | null,
-    resolve: (value: never) => void,
-    reject: (error: unknown) => void,
-  ) {
-    this.future = future;
-    this.frame = frame;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
+/** Ends the running task with what its body returned, as a handler. */
+export function finishTask(value: unknown): void {
+  (currentFrame() as TaskFrame).finish(value);
+}
 
-  run(): boolean {
-    const { frame, struck } = this;
-    if (
-      frame === null || !(frame.mustCancel || struck) ||
-      hooks.cancels(this.future)
-    ) {
-      return hooks.react(this);
-    }
-    const error = frame.mustCancel
-      ? frame.cancellation()
-      : cancelledError(struck!.message);
-    frame.resume(this);
-    const passed = hooks.abandon(this.future);
-    if (passed instanceof Promise) passed.then(() => this.reject(error));
-    else this.reject(error);
-    return true;
-  }
+/** Ends the running task with what its body threw, as a handler. */
+export function failTask(error: unknown): void {
+  (currentFrame() as TaskFrame).fail(error);
 }
 
 /**
@@ -133,20 +108,17 @@ export class TaskFrame implements Frame, Job {
   over = false;
   /** When it was suspended last, in milliseconds of the loop's clock. */
   since: number | null = null;
-  /** The awaits it is suspended in; several under a `Promise.all`. */
-  waiting: Reaction | Set<Reaction> | null = null;
+  /**
+   * The awaits it is suspended in, several under a `Promise.all`; and handlers
+   * that were taken for awaits, see {@linkcode TaskFrame.awaits}.
+   */
+  #waiting: Reaction | Set<Reaction> | null = null;
   /** Calls of `cancel()` that nobody took back. */
   requests = 0;
   /** A request that met no pending await: the next one delivers it. */
   mustCancel = false;
-  /** A request is on its way and has not been seen by the task's code. */
-  #undelivered = false;
-  #message: unknown = undefined;
-  /** The error of that request, made early if the signal needs it. */
-  #error: CancelledError | null = null;
-  #controller: AbortController | null = null;
-  /** Whose signal has just told of a request while no library await was there to reject. */
-  #told: AbortController | null = null;
+  /** What is needed once somebody has a signal, or requests a cancellation. */
+  #ending: Ending | null = null;
 
   constructor(loop: BaseEventLoop, task: NamedCancelable) {
     this.loop = loop;
@@ -170,7 +142,7 @@ export class TaskFrame implements Frame, Job {
 
   /** Ends the task as its body ended. */
   finish(value: unknown): void {
-    const unheard = this.mustCancel && this.#told === null;
+    const unheard = this.mustCancel && this.#ending!.told === null;
     if (unheard) this.#leave(hooks.cancel, this.cancellation());
     else this.#leave(hooks.settle, value);
   }
@@ -203,102 +175,128 @@ export class TaskFrame implements Frame, Job {
   get standing(): "new" | "running" | "waiting" | "foreign" | "over" {
     if (this.over) return "over";
     if (this.start !== null) return "new";
-    if (this.waiting !== null) return "waiting";
+    if (this.awaits.length > 0) return "waiting";
     return currentFrame() === this ? "running" : "foreign";
+  }
+
+  /** The awaits it is suspended in. */
+  get awaits(): Reaction[] {
+    const waiting = this.#waiting;
+    if (waiting === null) return [];
+    const all = waiting instanceof Set ? [...waiting] : [waiting];
+    return all.filter((reaction) => this.counts(reaction));
+  }
+
+  /** Whether a reaction is an await of this task; one that is not is no longer kept as one. */
+  counts(reaction: Reaction): boolean {
+    if (reaction.isAwait) return true;
+    reaction.frame = null;
+    this.#remove(reaction);
+    return false;
   }
 
   /** Whether a request is on its way that the task's code has not seen. */
   get undelivered(): boolean {
-    return this.#undelivered;
+    return this.#ending !== null && this.#ending.undelivered;
   }
 
   /** Aborts with the next cancellation; another one after each. */
   get signal(): AbortSignal {
-    if (this.#told !== null && currentFrame() === this) this.#delivered();
-    if (this.#controller === null) {
-      this.#controller = new AbortController();
-      if (this.#undelivered) this.#controller.abort(this.cancellation());
+    const ending = this.#ending ??= new Ending();
+    if (ending.told !== null && currentFrame() === this) this.#delivered();
+    if (ending.controller === null) {
+      ending.controller = new AbortController();
+      if (ending.undelivered) ending.controller.abort(this.cancellation());
     }
-    return this.#controller.signal;
+    return ending.controller.signal;
   }
 
   cancel(message: unknown, cause?: unknown): void {
+    const ending = this.#ending ??= new Ending();
     this.requests++;
-    this.#undelivered = true;
-    this.#message = message;
-    if (this.#error !== null) label(this.#error, message);
+    ending.undelivered = true;
+    ending.message = message;
+    if (ending.error !== null) label(ending.error, message);
     if (cause !== undefined) this.cancellation().cause = cause;
-    const waiting = this.waiting;
+    const { awaits } = this;
     let reached = false;
-    if (waiting instanceof Reaction) {
-      reached = hooks.interrupt(waiting.future, message as string);
-    } else if (waiting !== null) {
-      for (const reaction of [...waiting]) {
-        if (hooks.interrupt(reaction.future, message as string)) reached = true;
-        else reaction.struck = { message };
-      }
+    for (const reaction of awaits) {
+      if (hooks.interrupt(reaction.source, message as string)) reached = true;
+      else if (awaits.length > 1) reaction.struck = { message };
     }
     if (!reached) this.mustCancel = true;
-    if (this.#controller !== null) this.#abortSignal(waiting === null);
+    if (ending.controller !== null) this.#abortSignal(awaits.length === 0);
   }
 
   uncancel(): number {
     if (this.requests > 0) this.requests--;
     if (this.requests === 0) {
-      if (this.mustCancel) this.#spare();
+      const { awaits } = this;
+      if (this.mustCancel && awaits.length > 1) {
+        for (const reaction of awaits) reaction.struck = null;
+      }
       this.mustCancel = false;
-      if (this.waiting === null) this.#delivered();
+      if (awaits.length === 0) this.#delivered();
     }
     return this.requests;
   }
 
-  /** Takes a request back that has met several awaits and interrupted none. */
-  #spare(): void {
-    if (!(this.waiting instanceof Set)) return;
-    for (const reaction of this.waiting) reaction.struck = null;
-  }
-
   /** The error for the present request. */
   cancellation(): CancelledError {
-    return this.#error ??= cancelledError(this.#message);
+    const ending = this.#ending!;
+    return ending.error ??= cancelledError(ending.message);
   }
 
   /** An await begins. A request that is still to be delivered strikes here. */
   suspend(reaction: Reaction): void {
+    if (this.mustCancel && !this.counts(reaction)) return;
     this.since = loops.stamp(this.loop);
-    if (this.waiting === null) this.waiting = reaction;
-    else if (this.waiting instanceof Set) this.waiting.add(reaction);
-    else if (this.waiting !== reaction) {
-      this.waiting = new Set([this.waiting, reaction]);
-    }
+    const waiting = this.#waiting;
+    if (waiting === null) this.#waiting = reaction;
+    else if (waiting instanceof Set) waiting.add(reaction);
+    else if (waiting !== reaction) this.#waiting = new Set([waiting, reaction]);
     if (!this.mustCancel) return;
-    if (this.#told !== null) this.#delivered();
-    else if (hooks.interrupt(reaction.future, this.#message as string)) {
+    const ending = this.#ending!;
+    if (ending.told !== null) this.#delivered();
+    else if (hooks.interrupt(reaction.source, ending.message as string)) {
       this.mustCancel = false;
     }
   }
 
   /** An await ends. Returns the error of the request that it delivers, if one was made. */
   resume(reaction: Reaction): CancelledError | null {
-    let suspended = this.waiting === reaction;
-    if (suspended) this.waiting = null;
-    else if (this.waiting instanceof Set) {
-      suspended = this.waiting.delete(reaction);
-      if (this.waiting.size === 0) this.waiting = null;
-    }
+    const suspended = this.#remove(reaction);
+    const ending = this.#ending;
     // An await of what is done already does not suspend: a request outlasts it.
-    if (!this.#undelivered || (this.mustCancel && !suspended)) return null;
-    const error = this.#error;
+    if (
+      ending === null || !ending.undelivered ||
+      (this.mustCancel && !suspended) || !reaction.isAwait
+    ) return null;
+    const { error } = ending;
     this.#delivered();
     return error;
   }
 
+  /** Returns whether it was there. */
+  #remove(reaction: Reaction): boolean {
+    if (this.#waiting === reaction) {
+      this.#waiting = null;
+      return true;
+    }
+    if (!(this.#waiting instanceof Set)) return false;
+    const removed = this.#waiting.delete(reaction);
+    if (this.#waiting.size === 0) this.#waiting = null;
+    return removed;
+  }
+
   #delivered(): void {
-    this.#undelivered = false;
     this.mustCancel = false;
-    this.#told = null;
-    this.#error = null;
-    if (this.#controller?.signal.aborted) this.#controller = null;
+    const ending = this.#ending;
+    if (ending === null) return;
+    ending.undelivered = false;
+    ending.told = null;
+    ending.error = null;
+    if (ending.controller?.signal.aborted) ending.controller = null;
   }
 
   /**
@@ -309,18 +307,31 @@ export class TaskFrame implements Frame, Job {
    * be struck a second time.
    */
   #abortSignal(inForeign: boolean): void {
-    const controller = this.#controller!;
+    const ending = this.#ending!;
+    const controller = ending.controller!;
     if (inForeign && currentFrame() !== this && isHeard(controller.signal)) {
       queueMicrotask(() => {
-        if (this.mustCancel) this.#told = controller;
+        if (this.mustCancel) ending.told = controller;
       });
       const forget = () => {
-        if (this.#told === controller) this.#told = null;
+        if (ending.told === controller) ending.told = null;
       };
       hostTurn(() => hostTurn(forget));
     }
     controller.abort(this.cancellation());
   }
+}
+
+/** The requests to cancel a task, and its signal. */
+class Ending {
+  /** A request is on its way and has not been seen by the task's code. */
+  undelivered = false;
+  message: unknown = undefined;
+  /** The error of that request, made early if the signal needs it. */
+  error: CancelledError | null = null;
+  controller: AbortController | null = null;
+  /** Whose signal has just told of a request while no library await was there to reject. */
+  told: AbortController | null = null;
 }
 
 /** A cancellation with the message that `cancel()` was given, whatever it is. */
@@ -335,12 +346,7 @@ export function label(error: CancelledError, message: unknown): void {
   error.message = (message ?? "") as string;
 }
 
-const TASKS = Symbol("tasks");
-
 /** The head of the list of a loop's tasks. */
 export function tasksOf(loop: BaseEventLoop): { first: TaskFrame | null } {
-  const extras = loops.extras(loop);
-  let list = extras.get(TASKS) as { first: TaskFrame | null } | undefined;
-  if (list === undefined) extras.set(TASKS, list = { first: null });
-  return list;
+  return loops.tasks(loop) as { first: TaskFrame | null };
 }

@@ -2,11 +2,8 @@
  * Futures, tasks, and the loop that makes them: three classes that name each
  * other.
  *
- * The native promise of a future is made when somebody calls `then` with a
- * function of their own, so a failed future that nobody looks at is no
- * `unhandledrejection`; it is reported through the loop instead. `await` and
- * the promise combinators pass the host's own resolving functions: those need
- * no context of their own and are called directly, without a promise between.
+ * A future is no native promise and makes none, so a failed one that nobody
+ * looks at is no `unhandledrejection`; it is reported through the loop instead.
  *
  * A future can belong to a {@linkcode Waitable}, such as the queue of a lock.
  * It is then *woken* before it has a value, and gets the value when the code
@@ -25,6 +22,7 @@ import {
   type Context,
   currentSlot,
   runFrom,
+  runIn,
   runInSlot,
 } from "./_context.ts";
 import type { Duration } from "./_duration.ts";
@@ -32,9 +30,11 @@ import { stackOf, WatchedFrame, watchFutures } from "./_debug.ts";
 import {
   cancelledError,
   type Described,
+  failTask,
+  finishTask,
   hooks,
   label,
-  Reaction,
+  type Reaction,
   TaskFrame,
   tasksOf,
 } from "./_frame.ts";
@@ -66,13 +66,13 @@ export interface Cancellable {
 const PENDING = 0;
 /** Its turn has come, but the code that waits has not taken it yet. */
 const WOKEN = 1;
-const RESULT = 2;
-const ERROR = 3;
-const CANCELLED = 4;
 /** Has its value, and gives it on the next turn of the loop only. */
-const YIELD = 5;
+const YIELD = 2;
+const RESULT = 3;
+const ERROR = 4;
+const CANCELLED = 5;
 /** Where a future stands, for people. */
-const STATES = ["pending", "pending", "done", "failed", "cancelled", "done"];
+const STATES = ["pending", "pending", "done", "done", "failed", "cancelled"];
 
 /** Answer of {@linkcode Turn.take}: there is nothing to take after all, wait again. */
 export const AGAIN: unique symbol = Symbol("again");
@@ -147,18 +147,18 @@ export interface StackOptions {
 export interface FutureInternals {
   make(loop: EventLoop, behind: Waitable | null): AnyFuture;
   makeYield(loop: EventLoop, value: unknown): AnyFuture;
+  /** Has the running task end as a future does. */
+  follow(future: AnyFuture): void;
+  /** A reaction has its turn. */
+  react(future: AnyFuture, reaction: Then<unknown>): boolean;
+  /** The task that awaited was cancelled when the future was done already. It hears of that once what this returns is done. */
+  abandon(future: AnyFuture): void | Promise<void>;
   /** Ends a future as its task does: no matter who holds it. */
   settle(future: AnyFuture, value: unknown): void;
   fail(future: AnyFuture, error: unknown): void;
   cancel(future: AnyFuture, message: unknown): void;
   /** Its turn has come; resumes who waits, on that loop. `false` if nobody is there. */
   wake(future: AnyFuture, loop: EventLoop): boolean;
-  /** As `await` does, for the task that is running. */
-  await(
-    future: AnyFuture,
-    resolve: (value: unknown) => void,
-    reject: (error: unknown) => void,
-  ): void;
   subscribe(future: AnyFuture, job: Job): void;
   unsubscribe(future: AnyFuture, job: Job): void;
   /** Takes the turn of a woken future for `job`; `false` if it has to wait again. */
@@ -236,11 +236,17 @@ export class Future<T> implements Promise<T> {
         future.#value = value;
         return future;
       },
+      follow: (future) => {
+        if (future.#state > YIELD) {
+          future.#react(future.#reaction(finishTask, failTask));
+        } else future.#then(finishTask, failTask);
+      },
+      react: (future, reaction) => future.#resume(reaction),
+      abandon: (future) => future.#abandon(),
       settle: (future, value) => future.#end(RESULT, value),
       fail: (future, error) => future.#fail(error),
       cancel: (future, message) => future.#end(CANCELLED, message),
       wake: (future, loop) => future.#wake(loop),
-      await: (future, resolve, reject) => future.#await(resolve, reject),
       subscribe: (future, job) => future.#subscribe(job),
       unsubscribe: (future, job) => void future.#remove((it) => it === job),
       claim: (future, job) => future.#claim(job),
@@ -256,12 +262,9 @@ export class Future<T> implements Promise<T> {
       behind: (future) => future.#behind,
     };
     watchFutures(Future.prototype, futures);
-    hooks.react = (reaction) =>
-      (reaction.future as AnyFuture).#resume(reaction);
     hooks.interrupt = (future, message) =>
       (future as AnyFuture).#state !== WOKEN && future.cancel(message);
     hooks.cancels = (future) => (future as AnyFuture).#cancels();
-    hooks.abandon = (future) => (future as AnyFuture).#abandon();
     hooks.settle = (future, value) => (future as AnyFuture).#end(RESULT, value);
     hooks.fail = (future, error) => (future as AnyFuture).#fail(error);
     hooks.cancel = (future, why) => (future as AnyFuture).#end(CANCELLED, why);
@@ -406,18 +409,9 @@ export class Future<T> implements Promise<T> {
     // deno-lint-ignore no-explicit-any
     onRejected?: ((reason: any) => S | PromiseLike<S>) | null,
   ): Promise<R | S> {
-    if (isResolver(onFulfilled) && isResolver(onRejected)) {
-      this.#await(onFulfilled, onRejected);
-      return discarded;
-    }
-    // The handlers come first: a rejection that is handled late costs the host dearly.
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const derived = new Derived<R | S>(
-      this,
-      promise.then(onFulfilled, onRejected),
-    );
-    this.#react(new Reaction(this, null, resolve, reject));
-    return derived;
+    return this.#then(onFulfilled, onRejected) as Promise<unknown> as Promise<
+      R | S
+    >;
   }
 
   /**
@@ -469,56 +463,54 @@ export class Future<T> implements Promise<T> {
     throw new InvalidStateError(`Cannot ${action}: the future is done already`);
   }
 
-  #await(
-    resolve: (value: never) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    let frame = currentSlot() as TaskFrame | undefined;
-    if (frame === undefined || frame.task === null || frame.over) {
-      frame = undefined;
-    } else if (frame.loop !== this.#loop || frame.task === this) {
-      reject(
-        new RuntimeError(
-          frame.task === this
-            ? "A task cannot await itself"
-            : "Cannot await a future that belongs to another event loop",
-        ),
+  #then(onFulfilled: Handler, onRejected: Handler): Then<unknown> {
+    const reaction = this.#reaction(onFulfilled, onRejected);
+    const { frame } = reaction;
+    if (
+      frame !== null && (frame.loop !== this.#loop || frame.task === this) &&
+      frame.counts(reaction)
+    ) {
+      const error = new RuntimeError(
+        frame.task === this
+          ? "A task cannot await itself"
+          : "Cannot await a future that belongs to another event loop",
       );
-      return;
-    }
-    this.#react(new Reaction(this, frame ?? null, resolve, reject));
+      soon(() => reaction.rejected(error));
+    } else if (this.#state <= YIELD) {
+      if (this.#state === YIELD) loops.push(this.#loop, reaction);
+      else this.#add(reaction);
+      reaction.frame?.suspend(reaction);
+    } else soon(() => this.#react(reaction));
+    return reaction;
   }
 
-  /** An `await` has its turn. */
-  #resume(reaction: Reaction): boolean {
+  #reaction(onFulfilled: Handler, onRejected: Handler): Then<unknown> {
+    let frame = (currentSlot() ?? null) as TaskFrame | null;
+    if (frame !== null && (frame.task === null || frame.over)) frame = null;
+    return new Then(this, this.#loop, frame, onFulfilled, onRejected);
+  }
+
+  /** A reaction has its turn. */
+  #resume(reaction: Then<unknown>): boolean {
     if (this.#state === WOKEN) this.#take(reaction.frame);
-    return this.#react(reaction);
-  }
-
-  /** Settles an `await` now, or has it wait. */
-  #react(reaction: Reaction): boolean {
-    if (this.#state <= WOKEN || (this.#state === YIELD && !reaction.queued)) {
-      if (this.#state <= WOKEN) this.#add(reaction);
-      else {
-        reaction.queued = true;
-        loops.push(this.#loop, reaction);
-      }
+    if (this.#state <= WOKEN) {
+      this.#add(reaction);
       reaction.frame?.suspend(reaction);
       return false;
     }
+    this.#react(reaction);
+    return true;
+  }
+
+  /** Gives a reaction the outcome. */
+  #react(reaction: Then<unknown>): void {
     const requested = reaction.frame?.resume(reaction);
     if (this.#state === ERROR) {
       this.#seen();
-      reaction.reject(this.#value);
+      reaction.rejected(this.#value);
     } else if (this.#state === CANCELLED) {
-      reaction.reject(this.#cancellation(requested));
-    } else if (reaction.frame !== null && isThenable(this.#value)) {
-      // The host goes on to await the value in the context of this call.
-      runInSlot(reaction.frame, reaction.resolve, this.#value as never);
-    } else {
-      reaction.resolve(this.#value as never);
-    }
-    return true;
+      reaction.rejected(this.#cancellation(requested));
+    } else reaction.fulfilled(this.#value);
   }
 
   #subscribe(job: Job): void {
@@ -636,7 +628,7 @@ export class Future<T> implements Promise<T> {
   }
 
   #fail(error: unknown): void {
-    const awaited = this.#jobs instanceof Reaction;
+    const awaited = this.#jobs instanceof Then;
     this.#end(ERROR, error);
     if (!awaited) this.#watch();
   }
@@ -669,19 +661,50 @@ export class Future<T> implements Promise<T> {
   }
 }
 
-/** What `then` gives: ends as the callbacks do, and hands a cancellation on. */
-class Derived<T> extends Future<T> implements Waitable {
-  readonly #source: AnyFuture;
+/** What `then` is given. */
+// deno-lint-ignore no-explicit-any
+type Handler = ((outcome: any) => unknown) | null | undefined;
 
-  constructor(source: AnyFuture, native: Promise<T>) {
-    super({ loop: source.getLoop() });
-    this.#source = source;
+/**
+ * One call of `then`, and what it gives: the job that calls the handlers on
+ * the loop's turn, and a future that ends as they do and hands a cancellation
+ * on.
+ *
+ * Most are an `await`: the host's own resolving functions, and an answer that
+ * nobody looks at. Only an `await` counts as a wait of its task. To tell one
+ * from handlers of the user costs more than all the rest, and matters only
+ * where a task is cancelled or looked at, so it is found out there.
+ */
+class Then<T> extends Future<T> implements Reaction, Waitable {
+  readonly source: AnyFuture;
+  frame: TaskFrame | null;
+  struck: { message: unknown } | null = null;
+  readonly #context = captureSlot();
+  readonly #onFulfilled: Handler;
+  readonly #onRejected: Handler;
+
+  constructor(
+    source: AnyFuture,
+    loop: EventLoop,
+    frame: TaskFrame | null,
+    onFulfilled: Handler,
+    onRejected: Handler,
+  ) {
+    super({ loop });
+    this.source = source;
+    this.frame = frame;
+    this.#onFulfilled = onFulfilled;
+    this.#onRejected = onRejected;
     futures.attach(this, this);
-    adopt(this, native);
+  }
+
+  get isAwait(): boolean {
+    if (this.#onFulfilled === finishTask) return true;
+    return isResolver(this.#onFulfilled) && isResolver(this.#onRejected);
   }
 
   get awaits(): readonly AnyFuture[] {
-    return [this.#source];
+    return [this.source];
   }
 
   take(): void {}
@@ -689,7 +712,43 @@ class Derived<T> extends Future<T> implements Waitable {
   drop(): void {}
 
   override cancel(message?: string): boolean {
-    return this.#source.cancel(message) || super.cancel(message);
+    return this.source.cancel(message) || super.cancel(message);
+  }
+
+  run(): boolean {
+    const { source, frame, struck } = this;
+    if (
+      frame === null || !(frame.mustCancel || struck !== null) ||
+      hooks.cancels(source) || !frame.counts(this)
+    ) return futures.react(source, this);
+    const error = frame.mustCancel
+      ? frame.cancellation()
+      : cancelledError(struck!.message);
+    frame.resume(this);
+    const passed = futures.abandon(source);
+    if (passed instanceof Promise) passed.then(() => this.rejected(error));
+    else this.rejected(error);
+    return true;
+  }
+
+  /** The source has a value. */
+  fulfilled(value: unknown): void {
+    if (typeof this.#onFulfilled !== "function") resolve(this, value);
+    else this.#call(this.#onFulfilled, value);
+  }
+
+  /** The source has failed. */
+  rejected(error: unknown): void {
+    if (typeof this.#onRejected !== "function") reject(this, error);
+    else this.#call(this.#onRejected, error);
+  }
+
+  #call(handler: (outcome: unknown) => unknown, outcome: unknown): void {
+    try {
+      resolve(this, runIn(this.#context, handler, outcome));
+    } catch (error) {
+      reject(this, error);
+    }
   }
 }
 
@@ -982,12 +1041,10 @@ function drive(frame: TaskFrame): void {
   frame.from = captureSlot();
   try {
     const value = callBody(frame);
-    if (!isThenable(value)) return frame.finish(value);
-    const finish = (value: unknown) => frame.finish(value);
-    const fail = (error: unknown) => frame.fail(error);
-    if (value instanceof Future) futures.await(value, finish, fail);
+    if (!isThenable(value)) frame.finish(value);
+    else if (value instanceof Future) futures.follow(value);
     // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
-    else Promise.resolve(value).then(finish, fail);
+    else Promise.resolve(value).then(finishTask, failTask);
   } catch (error) {
     frame.fail(error);
   }
@@ -1232,17 +1289,28 @@ export function adopt<T>(future: Future<T>, promise: PromiseLike<T>): void {
     (value) => {
       if (!future.done()) futures.settle(future, value);
     },
-    (error) => {
-      if (future.done()) return;
-      if (error instanceof CancelledError) {
-        futures.cancel(future, error);
-      } else futures.fail(future, error);
-    },
+    (error) => reject(future, error),
   );
 }
 
-/** A promise for the callers of `then` that look at no answer. */
-const discarded = Promise.resolve() as Promise<never>;
+function resolve(future: AnyFuture, value: unknown): void {
+  if (future.done()) return;
+  if (isThenable(value)) adopt(future, value);
+  else futures.settle(future, value);
+}
+
+function reject(future: AnyFuture, error: unknown): void {
+  if (future.done()) return;
+  if (error instanceof CancelledError) futures.cancel(future, error);
+  else futures.fail(future, error);
+}
+
+const settled = Promise.resolve();
+
+/** Calls a function among the microtasks. */
+function soon(fn: () => void): void {
+  settled.then(fn);
+}
 
 const sourceOf = Function.prototype.toString;
 let resolverSource = "";
@@ -1252,7 +1320,7 @@ new Promise<void>((resolve) => {
 });
 
 /** Whether a function is the host's own, made to settle a promise. */
-function isResolver(fn: unknown): fn is (value: never) => void {
+function isResolver(fn: unknown): boolean {
   return typeof fn === "function" && fn.name === "" &&
     sourceOf.call(fn) === resolverSource;
 }

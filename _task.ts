@@ -102,8 +102,8 @@ export function allTasks(
  * @throws {TypeError} If `aw` is none of these.
  */
 export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
-  if (aw instanceof Future) return aw;
   if (typeof aw === "function") return createTask(aw);
+  if (aw instanceof Future) return aw;
   if (isThenable(aw)) return wrapFuture(aw);
   throw new TypeError(
     `Expected a future, a promise or a coroutine function, got ${describe(aw)}`,

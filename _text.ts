@@ -5,7 +5,7 @@
  */
 
 import { WatchedFrame } from "./_debug.ts";
-import { type Cancelable, hooks, Reaction, type TaskFrame } from "./_frame.ts";
+import { type Cancelable, hooks, type TaskFrame } from "./_frame.ts";
 import { makingOf } from "./_place.ts";
 
 /** How many things a line names before it counts the rest. */
@@ -90,10 +90,8 @@ export function tasksBehind(future: Cancelable): TaskFrame[] {
 }
 
 /** The futures that a task is suspended in. */
-export function awaitedBy({ waiting }: TaskFrame): Cancelable[] {
-  if (waiting === null) return [];
-  const reactions = waiting instanceof Reaction ? [waiting] : [...waiting];
-  return reactions.map((reaction) => reaction.future);
+export function awaitedBy(frame: TaskFrame): Cancelable[] {
+  return frame.awaits.map((reaction) => reaction.source);
 }
 
 /** A future as what is waited for: "the task a", "<Lock locked> held by the task b". */
