@@ -19,7 +19,7 @@
  */
 
 import { linkSignal, unlinkSignal } from "./_abort.ts";
-import { captureContext, type Context } from "./_context.ts";
+import { captureSlot, type Context, runIn } from "./_context.ts";
 import { describeTasks } from "./_describe.ts";
 import {
   type Cancellable,
@@ -166,7 +166,8 @@ export async function run<T>(
 export class Runner implements AsyncDisposable {
   readonly #options: RunnerOptions;
   #loop: EventLoop | null = null;
-  #context: Context | null = null;
+  /** What the main tasks of its runs follow one another with, as `captureSlot()` gives it. */
+  #context: unknown;
   /** The closing under way or done. */
   #closing: Promise<void> | null = null;
   /** A second interrupt came: nothing is waited for any more. */
@@ -196,7 +197,7 @@ export class Runner implements AsyncDisposable {
       if (this.#options.debug !== undefined) {
         this.#loop.setDebug(this.#options.debug);
       }
-      this.#context = captureContext();
+      this.#context = captureSlot();
       this.#dumpOnSignal(this.#loop);
     }
     return this.#loop;
@@ -219,16 +220,17 @@ export class Runner implements AsyncDisposable {
     }
     options.signal?.throwIfAborted();
     const loop = this.getLoop();
-    const context = options.context ?? this.#context!;
+    const { context } = options;
     const main: Coroutine<T> = (signal) => {
       const value = coro(signal);
-      if (!options.context) this.#context = captureContext();
+      if (context === undefined) this.#context = captureSlot();
       return value;
     };
+    const start = () => new Task(main, { context }, loop);
     loops.setRunning(loop, true);
     try {
       return await this.#untilDone(
-        new Task(main, { context }, loop),
+        runIn(this.#context, start, undefined),
         options.signal,
       );
     } finally {
