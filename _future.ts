@@ -146,6 +146,7 @@ export interface StackOptions {
 /** What the files above may do with a future. */
 export interface FutureInternals {
   make(loop: EventLoop, behind: Waitable | null): AnyFuture;
+  /** What gives its value on the next turn of the loop, to each who awaits it and as often as he does. */
   makeYield(loop: EventLoop, value: unknown): AnyFuture;
   /** Has the running task end as a future does. */
   follow(future: AnyFuture): void;
@@ -209,10 +210,8 @@ export class Future<T> implements Promise<T> {
   #jobs: Job | Job[] | null = null;
   /** What the future waits for, if it is a thing of this module. */
   #behind: Waitable | null = null;
-  /** The tie to a signal that can end it. */
-  #tie: SignalTie | null = null;
-  /** Held while its error has been seen by nobody. */
-  #unseen: UnseenError | null = null;
+  /** The tie to a signal that can end it; or what is held while its error has been seen by nobody. */
+  #bond: SignalTie | UnseenError | null = null;
 
   /**
    * Makes a pending future.
@@ -253,7 +252,7 @@ export class Future<T> implements Promise<T> {
       discard: (future) => future.#discard(),
       link: (future, signal) => {
         const abort = (reason: unknown) => future.#abort(reason);
-        future.#tie = new SignalTie(signal, abort);
+        future.#bond = new SignalTie(signal, abort);
       },
       attach: (future, behind) => future.#behind = behind,
       failed: (future) => future.#state === ERROR,
@@ -537,9 +536,13 @@ export class Future<T> implements Promise<T> {
     const behind = this.#state === PENDING ? this.#behind : null;
     this.#state = state;
     this.#value = value;
-    this.#tie?.cut();
+    this.#untie();
     this.#notify();
     if (behind !== null) behind.drop(this);
+  }
+
+  #untie(): void {
+    if (this.#bond instanceof SignalTie) this.#bond.cut();
   }
 
   #notify(loop = this.#loop): void {
@@ -582,7 +585,7 @@ export class Future<T> implements Promise<T> {
       }
       this.#state = RESULT;
       this.#value = value;
-      this.#tie?.cut();
+      this.#untie();
       this.#notify();
     } catch (error) {
       this.#fail(error);
@@ -605,7 +608,7 @@ export class Future<T> implements Promise<T> {
     if (this.#state !== WOKEN) return;
     this.#state = CANCELLED;
     this.#value = message;
-    this.#tie?.cut();
+    this.#untie();
     this.#notify();
     return this.#behind!.pass(this);
   }
@@ -635,13 +638,15 @@ export class Future<T> implements Promise<T> {
 
   /** Has the error reported if nobody ever looks at it. */
   #watch(): void {
-    if (this.#tie?.explains(this.#value)) return;
-    this.#unseen ??= new UnseenError(this, this.#loop, this.#value);
+    const bond = this.#bond;
+    if (bond instanceof UnseenError || bond?.explains(this.#value)) return;
+    this.#bond = new UnseenError(this, this.#loop, this.#value);
   }
 
   #seen(): void {
-    this.#unseen?.forget();
-    this.#unseen = null;
+    if (!(this.#bond instanceof UnseenError)) return;
+    this.#bond.forget();
+    this.#bond = null;
   }
 
   /**
@@ -1061,11 +1066,13 @@ function callBody(frame: TaskFrame): unknown {
  * those are spared it.
  */
 function takesNothing(coro: Coroutine<unknown>): boolean {
-  if (coro.length > 0) return false;
-  const source = sourceOf.call(coro);
-  return source.startsWith("async ()=>") || source.startsWith("()=>") ||
-    source.startsWith("async () =>") || source.startsWith("() =>");
+  return coro.length === 0 && NO_PARAMETERS.test(sourceOf.call(coro));
 }
+
+const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;
+
+/** A yield without a value; one serves all who wait for the next turn of a loop. */
+export let nextTurn: (loop: EventLoop) => Future<void>;
 
 /** Makes the tasks of a loop; see `eagerTaskFactory`. */
 export type TaskFactory = <T>(
@@ -1095,6 +1102,11 @@ export type TaskFactory = <T>(
  */
 export class EventLoop extends BaseEventLoop {
   #taskFactory: TaskFactory | null = null;
+  #turn: Future<void> | null = null;
+
+  static {
+    nextTurn = (loop) => loop.#turn ??= futures.makeYield(loop, undefined);
+  }
 
   /**
    * Makes a pending future of this loop.

@@ -279,6 +279,8 @@ export class TaskGroup implements AsyncDisposable {
   #interrupted = false;
   /** Awaited at the end while there are children. */
   #empty: Future<void> | null = null;
+  readonly #onChildDone = (child: Task<unknown>): void =>
+    this.#childDone(child);
 
   /**
    * Opens a group in the calling task.
@@ -363,7 +365,7 @@ export class TaskGroup implements AsyncDisposable {
     if (child.done()) this.#childDone(child);
     else {
       this.#children.add(child);
-      onceDone(child, () => this.#childDone(child));
+      onceDone(child, this.#onChildDone);
     }
     return task;
   }

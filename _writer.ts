@@ -22,6 +22,7 @@ import {
   type Cancellable,
   type EventLoop,
   futures,
+  nextTurn,
 } from "./_future.ts";
 import { HostCalls } from "./_io.ts";
 import { type Failure, readers, type StreamReader } from "./_reader.ts";
@@ -392,7 +393,7 @@ export class Outlet {
 
   /** While it closes, `drain` lets the loop turn, so that a program that repeats it comes to see the end. */
   async #drainClosing(options?: Cancellable): Promise<void> {
-    await futures.makeYield(this.loop, undefined);
+    await nextTurn(this.loop);
     this.#throwFailure();
     if (this.#paused) await this.#drainers.wait(options);
   }

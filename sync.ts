@@ -658,8 +658,19 @@ export class Barrier {
     const position = this.#count++;
     try {
       if (this.#count === this.#parties) this.#enter("draining");
-      else await this.#untilFull(options);
-      return position;
+      // As #change() does; one async function less for the most common wait.
+      while (this.#state === "filling") {
+        options?.signal?.throwIfAborted();
+        try {
+          await this.#waiters.wait(options);
+        } catch (error) {
+          this.#waiters.wakeNext();
+          throw error;
+        }
+      }
+      const outcome: string = this.#state;
+      if (outcome === "draining") return position;
+      throw new BrokenBarrierError("The barrier was aborted or reset");
     } finally {
       this.#leave();
     }
@@ -688,12 +699,6 @@ export class Barrier {
   #enter(state: "filling" | "draining" | "resetting" | "broken"): void {
     this.#state = state;
     this.#waiters.wakeAll();
-  }
-
-  async #untilFull(options?: Cancellable): Promise<void> {
-    while (this.#state === "filling") await this.#change(options);
-    if (this.#state === "draining") return;
-    throw new BrokenBarrierError("The barrier was aborted or reset");
   }
 
   /** Waits until the state may have changed. */

@@ -26,7 +26,6 @@
 import { Deque } from "./_collections.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
-  type AnyFuture,
   type Awaitable,
   type Cancellable,
   describe,
@@ -35,6 +34,8 @@ import {
   futures,
   getEventLoop,
   isThenable,
+  nextTurn,
+  type Waitable,
 } from "./_future.ts";
 import {
   type Alarm,
@@ -42,6 +43,7 @@ import {
   type Job,
   type TimerHandle,
 } from "./_loop.ts";
+import { rememberMaking } from "./_place.ts";
 import { runScope, Timeout } from "./_scopes.ts";
 import {
   createTask,
@@ -174,23 +176,24 @@ export const FIRST_EXCEPTION = "FIRST_EXCEPTION";
 /** `wait` returns when all futures are done. */
 export const ALL_COMPLETED = "ALL_COMPLETED";
 
-/** A moment at which a future gets its value. */
-class Sleep implements Alarm {
+/** A future that gets its value at a moment. */
+class Sleep<T> extends Future<T> implements Alarm, Waitable {
   readonly due: number;
   order = 0;
   dead = false;
-  readonly future: AnyFuture;
-  readonly #result: unknown;
+  readonly #result: T;
 
-  constructor(loop: EventLoop, due: number, result: unknown) {
+  constructor(loop: EventLoop, due: number, result: T) {
+    super({ loop });
     this.due = due;
     this.#result = result;
-    this.future = futures.make(loop, this);
+    futures.attach(this, this);
     loops.addAlarm(loop, this);
+    if (loop.getDebug()) rememberMaking(this);
   }
 
   run(): boolean {
-    if (!this.future.done()) futures.settle(this.future, this.#result);
+    if (!this.done()) futures.settle(this, this.#result);
     return false;
   }
 
@@ -201,11 +204,11 @@ class Sleep implements Alarm {
   pass(): void {}
 
   drop(): void {
-    loops.dropAlarm(this.future.getLoop(), this);
+    loops.dropAlarm(this.getLoop(), this);
   }
 
   describe(): string {
-    const left = this.due - this.future.getLoop().time();
+    const left = this.due - this.getLoop().time();
     return `a timer due in ${Math.max(0, left).toFixed(1)} s`;
   }
 }
@@ -243,8 +246,12 @@ export function sleep<T = void>(
     const { result, signal } = options;
     signal?.throwIfAborted();
     const loop = getEventLoop();
-    if (seconds <= 0) return futures.makeYield(loop, result);
-    const { future } = new Sleep(loop, loop.time() + seconds, result);
+    if (seconds <= 0) {
+      return result === undefined
+        ? nextTurn(loop) as Future<unknown> as Future<T>
+        : futures.makeYield(loop, result);
+    }
+    const future = new Sleep(loop, loop.time() + seconds, result as T);
     if (signal) futures.link(future, signal);
     return future;
   } catch (error) {

@@ -1,11 +1,6 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
-import {
-  hostCore,
-  hostSlot,
-  type Slot,
-  storageSlot,
-} from "../_context.ts";
+import { hostCore, hostSlot, type Slot, storageSlot } from "../_context.ts";
 
 const slots: [string, Slot | null][] = [
   ["hostSlot()", hostSlot(hostCore)],
