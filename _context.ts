@@ -40,18 +40,19 @@ export interface HostContext {
 }
 
 /** What the calls of the host pass on, and its storages copy and extend. */
-type ContextObject = Record<PropertyKey, unknown> | null | undefined;
+type ContextObject = { [KEY]?: unknown } | null | undefined;
 
 /** A symbol: two copies of this module in one program must not see each other. */
-const KEY = Symbol("asyncio");
+const KEY: unique symbol = Symbol("asyncio");
 
-/** A context object with nothing in it but a slot, as most are; smaller than a copy. */
-class SlotOnly {
-  [key: PropertyKey]: unknown;
-
-  constructor(value: unknown) {
-    this[KEY] = value;
-  }
+/**
+ * What is best kept in a slot: it serves as the context object itself where
+ * there is nothing else in it, as most often. The host copies what is public
+ * of a context object, so everything else of it has to be private.
+ */
+export class SlotValue {
+  /** Itself. */
+  readonly [KEY]: unknown = this;
 }
 
 /** A slot of an `AsyncLocalStorage`. */
@@ -82,10 +83,10 @@ export function hostSlot(host: Partial<HostContext>): Slot | null {
     }
   };
   const runFrom: Slot["runFrom"] = (from, value, fn, arg) => {
-    const bare = from === undefined || from === null ||
-      from instanceof SlotOnly;
-    const context = bare
-      ? new SlotOnly(value)
+    const isBare = from === undefined || from === null ||
+      from instanceof SlotValue;
+    const context = isBare && value instanceof SlotValue
+      ? value as ContextObject
       : { ...from as ContextObject, [KEY]: value };
     return runIn(context, fn, arg);
   };

@@ -13,6 +13,7 @@
  */
 
 import { isHeard } from "./_abort.ts";
+import { captureSlot, SlotValue } from "./_context.ts";
 import {
   type BaseEventLoop,
   currentFrame,
@@ -52,6 +53,8 @@ export interface FutureHooks {
   settle(future: Cancelable, value: unknown): void;
   fail(future: Cancelable, error: unknown): void;
   cancel(future: Cancelable, message: unknown): void;
+  /** Calls the body of a task, in a captured context or in one that was given. */
+  start(frame: TaskFrame, from: unknown, isGiven: boolean): void;
   /** What can be said of a future; looking at its error so is not looking at it. */
   about(future: Cancelable): {
     kind: string;
@@ -90,53 +93,105 @@ export function failTask(error: unknown): void {
   (currentFrame() as TaskFrame).fail(error);
 }
 
+/** Where a task is in its life: its body is to be called in the context of whoever made it, or in a given one; was called; or is over. */
+const NEW = 0;
+const NEW_IN_GIVEN = 1;
+const BEGUN = 2;
+const OVER = 3;
+
 /**
  * What follows the code of one task across its awaits: who it is, what it is
  * suspended in, and the requests to cancel it.
+ *
+ * There is one for each task, so it is kept small: what has to do with a
+ * cancellation is made when there is one.
  */
-export class TaskFrame implements Frame, Job {
-  readonly loop: BaseEventLoop;
-  readonly task: Cancelable;
-  /** Calls the body; `null` once it was called or never will be. */
-  start: ((frame: TaskFrame, from: unknown) => void) | null = null;
-  /** The context to call it in, then the one that it was called in. */
-  from: unknown = undefined;
+export class TaskFrame extends SlotValue implements Frame, Job {
+  readonly #loop: BaseEventLoop;
+  readonly #task: NamedCancelable;
+  #stage = BEGUN;
+  /** The context to call the body in, then the one that it was called in. */
+  #from: unknown = undefined;
   /** Neighbours in the list of the loop's tasks that are not done. */
-  next: TaskFrame | null = null;
+  #next: TaskFrame | null;
   #previous: TaskFrame | null = null;
-  /** The task is done; code that still runs belongs to nobody. */
-  over = false;
-  /** When it was suspended last, in milliseconds of the loop's clock. */
-  since: number | null = null;
+  #since: number | null = null;
   /**
    * The awaits it is suspended in, several under a `Promise.all`; and handlers
    * that were taken for awaits, see {@linkcode TaskFrame.awaits}.
    */
   #waiting: Reaction | Set<Reaction> | null = null;
-  /** Calls of `cancel()` that nobody took back. */
-  requests = 0;
-  /** A request that met no pending await: the next one delivers it. */
-  mustCancel = false;
-  /** What is needed once somebody has a signal, or requests a cancellation. */
   #ending: Ending | null = null;
 
   constructor(loop: BaseEventLoop, task: NamedCancelable) {
-    this.loop = loop;
-    this.task = task;
+    super();
+    this.#loop = loop;
+    this.#task = task;
     const list = tasksOf(loop);
-    this.next = list.first;
+    this.#next = list.first;
     if (list.first !== null) list.first.#previous = this;
     list.first = this;
   }
 
+  get loop(): BaseEventLoop {
+    return this.#loop;
+  }
+
+  get task(): Cancelable {
+    return this.#task;
+  }
+
+  /** The task of the loop that was made before this one and is not done. */
+  get next(): TaskFrame | null {
+    return this.#next;
+  }
+
+  /** The task is done; code that still runs belongs to nobody. */
+  get over(): boolean {
+    return this.#stage === OVER;
+  }
+
+  /** When it was suspended last, in milliseconds of the loop's clock. */
+  get since(): number | null {
+    return this.#since;
+  }
+
+  /** Calls of `cancel()` that nobody took back. */
+  get requests(): number {
+    return this.#ending === null ? 0 : this.#ending.requests;
+  }
+
+  /** A request has met no pending await: the next one delivers it. */
+  get mustCancel(): boolean {
+    return this.#ending !== null && this.#ending.mustCancel;
+  }
+
+  /** Has the body called on the loop's turn, in a captured context or in one that was given. */
+  startSoon(from: unknown, isGiven: boolean): void {
+    this.#stage = isGiven ? NEW_IN_GIVEN : NEW;
+    this.#from = from;
+    loops.push(this.#loop, this);
+  }
+
+  /** The body is being called. */
+  started(): void {
+    this.#from = captureSlot();
+  }
+
+  /** The context that the body was or will be called in. */
+  get from(): unknown {
+    return this.#from;
+  }
+
   /** The first step. A task that was cancelled before it never runs its body. */
   run(): boolean {
-    const { start, from } = this;
-    if (start === null) return false;
-    this.start = null;
-    this.from = undefined;
+    const stage = this.#stage;
+    const from = this.#from;
+    if (stage > NEW_IN_GIVEN) return false;
+    this.#stage = BEGUN;
+    this.#from = undefined;
     if (this.mustCancel) this.#leave(hooks.cancel, this.cancellation());
-    else start(this, from);
+    else hooks.start(this, from, stage === NEW_IN_GIVEN);
     return true;
   }
 
@@ -159,22 +214,22 @@ export class TaskFrame implements Frame, Job {
     end: (task: Cancelable, outcome: unknown) => void,
     outcome: unknown,
   ): void {
-    this.over = true;
-    if (this.next !== null) this.next.#previous = this.#previous;
-    if (this.#previous === null) tasksOf(this.loop).first = this.next;
-    else this.#previous.next = this.next;
-    end(this.task, outcome);
+    this.#stage = OVER;
+    if (this.#next !== null) this.#next.#previous = this.#previous;
+    if (this.#previous === null) tasksOf(this.#loop).first = this.#next;
+    else this.#previous.#next = this.#next;
+    end(this.#task, outcome);
   }
 
   /** The name of the task. */
   get name(): string {
-    return (this.task as NamedCancelable).getName();
+    return this.#task.getName();
   }
 
   /** Where the code of the task is. `foreign`: in a promise from outside of this module. */
   get standing(): "new" | "running" | "waiting" | "foreign" | "over" {
-    if (this.over) return "over";
-    if (this.start !== null) return "new";
+    if (this.#stage === OVER) return "over";
+    if (this.#stage < BEGUN) return "new";
     if (this.awaits.length > 0) return "waiting";
     return currentFrame() === this ? "running" : "foreign";
   }
@@ -213,7 +268,7 @@ export class TaskFrame implements Frame, Job {
 
   cancel(message: unknown, cause?: unknown): void {
     const ending = this.#ending ??= new Ending();
-    this.requests++;
+    ending.requests++;
     ending.undelivered = true;
     ending.message = message;
     if (ending.error !== null) label(ending.error, message);
@@ -224,21 +279,23 @@ export class TaskFrame implements Frame, Job {
       if (hooks.interrupt(reaction.source, message as string)) reached = true;
       else if (awaits.length > 1) reaction.struck = { message };
     }
-    if (!reached) this.mustCancel = true;
+    if (!reached) ending.mustCancel = true;
     if (ending.controller !== null) this.#abortSignal(awaits.length === 0);
   }
 
   uncancel(): number {
-    if (this.requests > 0) this.requests--;
-    if (this.requests === 0) {
+    const ending = this.#ending;
+    if (ending === null) return 0;
+    if (ending.requests > 0) ending.requests--;
+    if (ending.requests === 0) {
       const { awaits } = this;
-      if (this.mustCancel && awaits.length > 1) {
+      if (ending.mustCancel && awaits.length > 1) {
         for (const reaction of awaits) reaction.struck = null;
       }
-      this.mustCancel = false;
+      ending.mustCancel = false;
       if (awaits.length === 0) this.#delivered();
     }
-    return this.requests;
+    return ending.requests;
   }
 
   /** The error for the present request. */
@@ -249,17 +306,18 @@ export class TaskFrame implements Frame, Job {
 
   /** An await begins. A request that is still to be delivered strikes here. */
   suspend(reaction: Reaction): void {
-    if (this.mustCancel && !this.counts(reaction)) return;
-    this.since = loops.stamp(this.loop);
+    const ending = this.#ending;
+    const strikes = ending !== null && ending.mustCancel;
+    if (strikes && !this.counts(reaction)) return;
+    this.#since = loops.stamp(this.#loop);
     const waiting = this.#waiting;
     if (waiting === null) this.#waiting = reaction;
     else if (waiting instanceof Set) waiting.add(reaction);
     else if (waiting !== reaction) this.#waiting = new Set([waiting, reaction]);
-    if (!this.mustCancel) return;
-    const ending = this.#ending!;
+    if (!strikes) return;
     if (ending.told !== null) this.#delivered();
     else if (hooks.interrupt(reaction.source, ending.message as string)) {
-      this.mustCancel = false;
+      ending.mustCancel = false;
     }
   }
 
@@ -270,7 +328,7 @@ export class TaskFrame implements Frame, Job {
     // An await of what is done already does not suspend: a request outlasts it.
     if (
       ending === null || !ending.undelivered ||
-      (this.mustCancel && !suspended) || !reaction.isAwait
+      (ending.mustCancel && !suspended) || !reaction.isAwait
     ) return null;
     const { error } = ending;
     this.#delivered();
@@ -290,9 +348,9 @@ export class TaskFrame implements Frame, Job {
   }
 
   #delivered(): void {
-    this.mustCancel = false;
     const ending = this.#ending;
     if (ending === null) return;
+    ending.mustCancel = false;
     ending.undelivered = false;
     ending.told = null;
     ending.error = null;
@@ -311,7 +369,7 @@ export class TaskFrame implements Frame, Job {
     const controller = ending.controller!;
     if (inForeign && currentFrame() !== this && isHeard(controller.signal)) {
       queueMicrotask(() => {
-        if (this.mustCancel) ending.told = controller;
+        if (ending.mustCancel) ending.told = controller;
       });
       const forget = () => {
         if (ending.told === controller) ending.told = null;
@@ -324,6 +382,10 @@ export class TaskFrame implements Frame, Job {
 
 /** The requests to cancel a task, and its signal. */
 class Ending {
+  /** Calls of `cancel()` that nobody took back. */
+  requests = 0;
+  /** A request has met no pending await: the next one delivers it. */
+  mustCancel = false;
   /** A request is on its way and has not been seen by the task's code. */
   undelivered = false;
   message: unknown = undefined;

@@ -850,7 +850,7 @@ export class Task<T> extends Future<T> {
   readonly #coro: Coroutine<T>;
   readonly #frame: TaskFrame;
   #name: string | number;
-  #context: Context | null;
+
   /**
    * Makes a task and has it started. `createTask` is the usual way.
    *
@@ -876,13 +876,16 @@ export class Task<T> extends Future<T> {
     this.#name = options.name === undefined
       ? ++tasksMade
       : String(options.name);
-    this.#context = options.context ?? null;
     this.#frame = loop.getDebug()
       ? new WatchedFrame(loop, this)
       : new TaskFrame(loop, this);
     if (options.signal) this.#follow(options.signal);
-    if (options.eagerStart) this.#startNow();
-    else this.#startSoon();
+    const { context } = options;
+    if (context !== undefined) contexts.set(this, context);
+    const isGiven = context !== undefined;
+    const from = isGiven ? context : captureSlot();
+    if (options.eagerStart) hooks.start(this.#frame, from, isGiven);
+    else this.#frame.startSoon(from, isGiven);
   }
 
   static {
@@ -919,8 +922,13 @@ export class Task<T> extends Future<T> {
 
   /** The context that the body runs in. */
   getContext(): Context {
-    const frame = this.#frame;
-    return this.#context ??= runFrom(frame.from, frame, captureContext, null);
+    let context = contexts.get(this);
+    if (context === undefined) {
+      const frame = this.#frame;
+      context = runFrom(frame.from, frame, captureContext, null);
+      contexts.set(this, context);
+    }
+    return context;
   }
 
   /** How many requests to cancel the task are standing. */
@@ -1015,35 +1023,19 @@ export class Task<T> extends Future<T> {
     const tie = new SignalTie(signal, abort);
     futures.subscribe(this, { run: () => (tie.cut(), false) });
   }
-
-  /** Has the body called on the loop's turn, in the context that is asked for or the present one. */
-  #startSoon(): void {
-    const frame = this.#frame;
-    frame.start = this.#context === null ? driveFrom : driveIn;
-    frame.from = this.#context ?? captureSlot();
-    loops.push(frame.loop, frame);
-  }
-
-  #startNow(): void {
-    const frame = this.#frame;
-    if (this.#context === null) runInSlot(frame, drive, frame);
-    else this.#context(() => runInSlot(frame, drive, frame));
-  }
 }
 
-/** Starts a body in the context of whoever made the task. */
-function driveFrom(frame: TaskFrame, from: unknown): void {
-  runFrom(from, frame, drive, frame);
-}
+/** The contexts of tasks that were given one, or asked for theirs. */
+const contexts = new WeakMap<object, Context>();
 
-/** Starts a body in a context that was given for it. */
-function driveIn(frame: TaskFrame, from: unknown): void {
-  (from as Context)(() => runInSlot(frame, drive, frame));
-}
+hooks.start = (frame, from, isGiven) => {
+  if (isGiven) (from as Context)(() => runInSlot(frame, drive, frame));
+  else runFrom(from, frame, drive, frame);
+};
 
 /** Runs a body from its beginning; one that returns no promise is done at once. */
 function drive(frame: TaskFrame): void {
-  frame.from = captureSlot();
+  frame.started();
   try {
     const value = callBody(frame);
     if (!isThenable(value)) frame.finish(value);

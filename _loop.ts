@@ -29,7 +29,13 @@
 import { nextTick } from "node:process";
 import { setImmediate } from "node:timers";
 import { BinaryHeap, Deque } from "./_collections.ts";
-import { captureSlot, currentSlot, hostCore, runFrom } from "./_context.ts";
+import {
+  captureSlot,
+  currentSlot,
+  hostCore,
+  runFrom,
+  SlotValue,
+} from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -198,7 +204,7 @@ export class BaseEventLoop {
   #exceptionHandler: ExceptionHandler | null = null;
   readonly #tasks: { first: Frame | null } = { first: null };
   readonly #extras = new Map<unknown, unknown>();
-  readonly #frame: Frame = { loop: this, task: null };
+  readonly #frame: Frame = new LoopFrame(this);
 
   /**
    * Makes a loop; nothing runs and nothing is held until there is work.
@@ -577,6 +583,24 @@ export class BaseEventLoop {
     }
     if (alarm === undefined) this.#host.forget();
     else this.#host.wakeAt(alarm.due, this.#turn);
+  }
+}
+
+/** The frame of what belongs to no task. */
+class LoopFrame extends SlotValue implements Frame {
+  readonly #loop: BaseEventLoop;
+
+  constructor(loop: BaseEventLoop) {
+    super();
+    this.#loop = loop;
+  }
+
+  get loop(): BaseEventLoop {
+    return this.#loop;
+  }
+
+  get task(): null {
+    return null;
   }
 }
 

@@ -399,6 +399,7 @@ function startPython(
 ): Deno.ChildProcess {
   return new Deno.Command(interpreter, {
     args: [PYTHON_SIDE, file, name, String(size), loop],
+    env: { DENO: Deno.execPath() },
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",

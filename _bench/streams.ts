@@ -9,20 +9,24 @@ import { memoryUsage } from "node:process";
 import { run } from "../runner.ts";
 import {
   startServer,
+  startUnixServer,
   type StreamReader,
   type StreamWriter,
 } from "../streams.ts";
 import { prepared, python, type Round, workload } from "./harness.ts";
 
 const CLIENT = new URL("scripts/client.ts", import.meta.url);
+const ALLOWED = ["--allow-net", "--allow-read", "--allow-write"];
 const CHUNK = 65_536;
 const MIB = 2 ** 20;
 const NEWLINE = 10;
 
 type Handler = (reader: StreamReader, writer: StreamWriter) => Promise<void>;
-type BareHandler = (conn: Deno.TcpConn) => Promise<void>;
+type BareHandler = (conn: Deno.Conn) => Promise<void>;
+/** Starts a server; resolves to its port, or to the path of its socket. */
+type Serve = () => Promise<number | string>;
 /** What the client is asked to do to a server, for a size. */
-type Order = (port: number, size: number) => string;
+type Order = (address: number | string, size: number) => string;
 
 /** The process that plays all clients. */
 class Client {
@@ -32,7 +36,7 @@ class Client {
 
   constructor() {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-net", "--quiet", CLIENT.href],
+      args: ["run", ...ALLOWED, "--quiet", CLIENT.href],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -57,24 +61,55 @@ function serveOurs(handler: Handler): Promise<number> {
   });
 }
 
+function serveOursUnix(handler: Handler): Promise<string> {
+  const path = socketPath();
+  return new Promise((resolve, reject) => {
+    run(async () => {
+      const server = await startUnixServer(handler, path);
+      resolve(path);
+      await server.serveForever();
+    }).catch(reject);
+  });
+}
+
 function serveBare(handler: BareHandler): Promise<number> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const accept = async () => {
-    for await (const conn of listener) {
-      conn.setNoDelay(true);
-      handler(conn);
-    }
-  };
-  accept();
+  acceptAll(listener, (conn) => {
+    conn.setNoDelay(true);
+    return handler(conn);
+  });
   return Promise.resolve(listener.addr.port);
 }
 
+function serveBareUnix(handler: BareHandler): Promise<string> {
+  const path = socketPath();
+  acceptAll(Deno.listen({ transport: "unix", path }), handler);
+  return Promise.resolve(path);
+}
+
+async function acceptAll<C extends Deno.Conn>(
+  listener: AsyncIterable<C>,
+  handler: (conn: C) => Promise<void>,
+): Promise<void> {
+  for await (const conn of listener) void handler(conn);
+}
+
+/** A path that no file has yet, removed with its folder when the process ends. */
+function socketPath(): string {
+  const folder = Deno.makeTempDirSync();
+  globalThis.addEventListener(
+    "unload",
+    () => Deno.removeSync(folder, { recursive: true }),
+  );
+  return `${folder}/socket`;
+}
+
 /** A round in which the client does something to a server. */
-function driven(serve: () => Promise<number>, order: Order): Round {
+function driven(serve: Serve, order: Order): Round {
   return prepared(async () => {
-    const port = await serve();
+    const address = await serve();
     const client = new Client();
-    return (size) => client.order(order(port, size));
+    return (size) => client.order(order(address, size));
   });
 }
 
@@ -95,7 +130,7 @@ async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
   while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
 }
 
-async function echoBare(conn: Deno.TcpConn): Promise<void> {
+async function echoBare(conn: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(CHUNK);
   for (;;) {
     const count = await conn.read(buffer);
@@ -113,7 +148,7 @@ async function sinkOurs(
   writer.close();
 }
 
-async function sinkBare(conn: Deno.TcpConn): Promise<void> {
+async function sinkBare(conn: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(CHUNK);
   while (await conn.read(buffer) !== null);
   conn.close();
@@ -148,41 +183,54 @@ async function* cutLines(conn: Deno.Conn): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function linesBare(conn: Deno.TcpConn): Promise<void> {
+async function linesBare(conn: Deno.Conn): Promise<void> {
   let count = 0;
   for await (const line of cutLines(conn)) count += line.length;
   if (count > 0) conn.close();
 }
 
-const oneEcho = workload({
-  name: "lines of 64 bytes echoed, 1 connection",
-  size: 10_000,
-  sides: {
-    ours: driven(() => serveOurs(echoOurs), (port, n) => `echo ${port} 1 ${n}`),
-    bare: driven(() => serveBare(echoBare), (port, n) => `echo ${port} 1 ${n}`),
-    python: python("streams.py", "one_echo"),
-  },
-  bareIs: "`conn.read` and `conn.write`; looks for no lines",
-  goal: { bare: 1 / 0.85 },
-});
+/** Lines echoed over some connections, each with so many lines on their way at once. */
+function echo(
+  transport: "TCP" | "unix",
+  connections: number,
+  inFlight: number,
+  size: number,
+) {
+  const order: Order = (address, n) =>
+    `echo ${address} ${connections} ${n} ${inFlight}`;
+  const overTcp = transport === "TCP";
+  const plural = connections === 1 ? "" : "s";
+  const ahead = inFlight === 1 ? "" : `, ${inFlight} at a time`;
+  return workload({
+    name:
+      `lines of 64 bytes echoed, ${transport}, ${connections} connection${plural}${ahead}`,
+    size,
+    sides: {
+      ours: driven(
+        () => overTcp ? serveOurs(echoOurs) : serveOursUnix(echoOurs),
+        order,
+      ),
+      bare: driven(
+        () => overTcp ? serveBare(echoBare) : serveBareUnix(echoBare),
+        order,
+      ),
+      python: python(
+        "streams.py",
+        `echo_${transport}_${connections}_${inFlight}`.toLowerCase(),
+      ),
+    },
+    bareIs: "`conn.read` and `conn.write`; looks for no lines",
+    goal: { bare: 1 / 0.9, uvloop: 1 },
+  });
+}
 
-const hundredEchoes = workload({
-  name: "lines of 64 bytes echoed, 100 connections",
-  size: 50_000,
-  sides: {
-    ours: driven(
-      () => serveOurs(echoOurs),
-      (port, n) => `echo ${port} 100 ${n}`,
-    ),
-    bare: driven(
-      () => serveBare(echoBare),
-      (port, n) => `echo ${port} 100 ${n}`,
-    ),
-    python: python("streams.py", "hundred_echoes"),
-  },
-  bareIs: "`conn.read` and `conn.write`; looks for no lines",
-  goal: { bare: 1 / 0.85 },
-});
+const echoes = [
+  echo("TCP", 1, 1, 10_000),
+  echo("TCP", 100, 1, 50_000),
+  echo("TCP", 1, 16, 50_000),
+  echo("unix", 1, 1, 10_000),
+  echo("unix", 100, 1, 50_000),
+];
 
 const sink = workload({
   name: "MiB received in chunks of 64 KiB",
@@ -199,7 +247,7 @@ const sink = workload({
     python: python("streams.py", "sink"),
   },
   bareIs: "`conn.read` into the same buffer each time; keeps nothing",
-  goal: { bare: 1 / 0.9 },
+  goal: { bare: 1 / 0.9, python: 0.6 },
 });
 
 const lines = workload({
@@ -211,15 +259,15 @@ const lines = workload({
     python: python("streams.py", "lines"),
   },
   bareIs: "an async generator that cuts lines out of what `conn.read` gives",
-  goal: { bare: 1.5, python: 1 / 3 },
+  goal: { bare: 1.5, python: 0.25 },
 });
 
 /** What idle connections take, each of which has echoed a line. */
-function idle(serve: () => Promise<number>): Round {
+function idle(serve: Serve): Round {
   return async (n) => {
     const port = await serve();
     const client = new Client();
-    await client.order(`echo ${port} 1 100`);
+    await client.order(`echo ${port} 1 100 1`);
     const before = settled();
     await client.order(`hold ${port} ${n}`);
     const bytes = settled() - before;
@@ -247,4 +295,4 @@ const memory = workload({
   goal: { bare: 1.5 },
 });
 
-export default [oneEcho, hundredEchoes, sink, lines, memory];
+export default [...echoes, sink, lines, memory];

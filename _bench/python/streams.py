@@ -1,9 +1,13 @@
 """Streams: servers of asyncio, driven by the same client as the others."""
 
 import asyncio
+import os
+import subprocess
+import tempfile
 from pathlib import Path
 
 CLIENT = Path(__file__).parent.parent / "scripts" / "client.ts"
+ALLOWED = ["--allow-net", "--allow-read", "--allow-write"]
 CHUNK = 65_536
 MIB = 2**20
 
@@ -16,10 +20,8 @@ class Client:
     @classmethod
     async def order(cls, command):
         if cls.child is None:
-            import subprocess
-
             cls.child = subprocess.Popen(
-                ["deno", "run", "--allow-net", "--quiet", str(CLIENT)],
+                [os.environ["DENO"], "run", *ALLOWED, "--quiet", str(CLIENT)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
@@ -34,6 +36,14 @@ async def driven(handler, verb, *numbers):
     port = server.sockets[0].getsockname()[1]
     await Client.order(" ".join(map(str, (verb, port, *numbers))))
     server.close()
+
+
+async def driven_unix(handler, verb, *numbers):
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/socket"
+        server = await asyncio.start_unix_server(handler, path)
+        await Client.order(" ".join(map(str, (verb, path, *numbers))))
+        server.close()
 
 
 async def echo(reader, writer):
@@ -55,12 +65,24 @@ async def split(reader, writer):
     writer.close()
 
 
-async def one_echo(n):
-    await driven(echo, "echo", 1, n)
+async def echo_tcp_1_1(n):
+    await driven(echo, "echo", 1, n, 1)
 
 
-async def hundred_echoes(n):
-    await driven(echo, "echo", 100, n)
+async def echo_tcp_100_1(n):
+    await driven(echo, "echo", 100, n, 1)
+
+
+async def echo_tcp_1_16(n):
+    await driven(echo, "echo", 1, n, 16)
+
+
+async def echo_unix_1_1(n):
+    await driven_unix(echo, "echo", 1, n, 1)
+
+
+async def echo_unix_100_1(n):
+    await driven_unix(echo, "echo", 100, n, 1)
 
 
 async def sink(n):

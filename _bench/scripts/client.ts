@@ -2,11 +2,13 @@
  * The other side of every server that is measured, on what the host gives:
  * does what each line of the standard input asks for, and says "done".
  *
- *     echo PORT CONNECTIONS LINES
- *     flood PORT BYTES
- *     lines PORT LINES
- *     hold PORT CONNECTIONS
+ *     echo ADDRESS CONNECTIONS LINES IN_FLIGHT
+ *     flood ADDRESS BYTES
+ *     lines ADDRESS LINES
+ *     hold ADDRESS CONNECTIONS
  *     release
+ *
+ * An address is a port, or the path of a unix socket.
  *
  * @module
  */
@@ -21,36 +23,51 @@ function line(length: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-async function connect(port: number): Promise<Deno.TcpConn> {
+async function connect(address: string): Promise<Deno.TcpConn | Deno.UnixConn> {
+  if (address.startsWith("/")) {
+    return await Deno.connect({ transport: "unix", path: address });
+  }
+  const port = Number(address);
   const conn = await Deno.connect({ hostname: "127.0.0.1", port });
   conn.setNoDelay(true);
   return conn;
 }
 
-/** Sends a line and waits for it to come back, again and again. */
-async function pingPong(conn: Deno.Conn, count: number): Promise<void> {
-  const buffer = new Uint8Array(LINE.length);
-  for (let i = 0; i < count; i++) {
-    await conn.write(LINE);
-    for (let got = 0; got < LINE.length;) got += (await conn.read(buffer))!;
+/** Sends some lines and waits for all of them to come back, again and again. */
+async function pingPong(
+  conn: Deno.Conn,
+  count: number,
+  inFlight: number,
+): Promise<void> {
+  const lines = new Uint8Array(LINE.length * inFlight);
+  for (let i = 0; i < inFlight; i++) lines.set(LINE, i * LINE.length);
+  const buffer = new Uint8Array(lines.length);
+  for (let i = 0; i < count; i += inFlight) {
+    await conn.write(lines);
+    for (let got = 0; got < lines.length;) got += (await conn.read(buffer))!;
   }
 }
 
-async function echo(port: number, conns: number, count: number): Promise<void> {
+async function echo(
+  address: string,
+  conns: number,
+  count: number,
+  inFlight: number,
+): Promise<void> {
   await Promise.all(Array.from({ length: conns }, async () => {
-    const conn = await connect(port);
-    await pingPong(conn, Math.ceil(count / conns));
+    const conn = await connect(address);
+    await pingPong(conn, Math.ceil(count / conns), inFlight);
     conn.close();
   }));
 }
 
 /** Sends copies of a chunk, and waits for the server to have read them all. */
 async function send(
-  port: number,
+  address: string,
   chunk: Uint8Array,
   times: number,
 ): Promise<void> {
-  const conn = await connect(port);
+  const conn = await connect(address);
   for (let i = 0; i < times; i++) {
     let rest = chunk;
     while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
@@ -60,29 +77,29 @@ async function send(
   conn.close();
 }
 
-async function sendLines(port: number, count: number): Promise<void> {
+async function sendLines(address: string, count: number): Promise<void> {
   const one = line(10);
   const chunk = new Uint8Array(Math.min(count, 5_000) * one.length);
   for (let i = 0; i < chunk.length; i += one.length) chunk.set(one, i);
-  await send(port, chunk, Math.round(count * one.length / chunk.length));
+  await send(address, chunk, Math.round(count * one.length / chunk.length));
 }
 
-async function hold(port: number, count: number): Promise<void> {
+async function hold(address: string, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
-    const conn = await connect(port);
-    await pingPong(conn, 1);
+    const conn = await connect(address);
+    await pingPong(conn, 1, 1);
     held.push(conn);
   }
 }
 
 async function carryOut(command: string): Promise<void> {
-  const [verb, ...rest] = command.split(" ");
-  const [port, a, b] = rest.map(Number);
-  if (verb === "echo") await echo(port, a, b);
+  const [verb, address, ...numbers] = command.split(" ");
+  const [a, b, c] = numbers.map(Number);
+  if (verb === "echo") await echo(address, a, b, c);
   else if (verb === "flood") {
-    await send(port, new Uint8Array(CHUNK), Math.ceil(a / CHUNK));
-  } else if (verb === "lines") await sendLines(port, a);
-  else if (verb === "hold") await hold(port, a);
+    await send(address, new Uint8Array(CHUNK), Math.ceil(a / CHUNK));
+  } else if (verb === "lines") await sendLines(address, a);
+  else if (verb === "hold") await hold(address, a);
   else for (const conn of held.splice(0)) conn.close();
 }
 
