@@ -201,3 +201,128 @@ export class BinaryHeap<T> {
     items[start] = item;
   }
 }
+
+/**
+ * Items in the order of their times, those of one time in the order of their
+ * coming.
+ *
+ * Each node has four children, and the keys lie in arrays of their own: a
+ * comparison touches no item, and the children of a node lie side by side, so
+ * a heap of 100,000 timers costs a few cache lines for each that it gives.
+ */
+export class TimerHeap<T> {
+  #items: T[] = [];
+  /** The time of each item; none is before that of its parent at `(i - 1) >> 2`. */
+  #dues: number[] = [];
+  /** Breaks ties. */
+  #orders: number[] = [];
+  /** How many ever came. */
+  #count = 0;
+  readonly #tide = new Tide();
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  /** The time of the first item, `Infinity` if there is none. */
+  get due(): number {
+    return this.#items.length > 0 ? this.#dues[0] : Infinity;
+  }
+
+  peek(): T | undefined {
+    return this.#items[0];
+  }
+
+  push(due: number, item: T): void {
+    const order = this.#count++;
+    let hole = this.#items.length;
+    this.#items.push(item);
+    this.#dues.push(due);
+    this.#orders.push(order);
+    while (hole > 0) {
+      const parent = (hole - 1) >> 2;
+      if (this.#dues[parent] <= due) break; // it came before
+      this.#move(parent, hole);
+      hole = parent;
+    }
+    this.#put(hole, due, order, item);
+  }
+
+  pop(): T | undefined {
+    if (this.#tide.ebbed(this.#items.length)) this.#shrink();
+    const first = this.#items[0];
+    const item = this.#items.pop() as T;
+    const due = this.#dues.pop() as number;
+    const order = this.#orders.pop() as number;
+    if (this.#items.length > 0) this.#sink(0, due, order, item);
+    return first;
+  }
+
+  /** When an item is due, `Infinity` if it is not there. Looks at all. */
+  dueOf(item: T): number {
+    const at = this.#items.indexOf(item);
+    return at < 0 ? Infinity : this.#dues[at];
+  }
+
+  /** Drops every item for which `keep` is false. */
+  filter(keep: (item: T) => boolean): void {
+    const items = this.#items;
+    let length = 0;
+    for (let i = 0; i < items.length; i++) {
+      if (keep(items[i])) this.#move(i, length++);
+    }
+    items.length = this.#dues.length = this.#orders.length = length;
+    this.#shrink();
+    for (let i = (length - 2) >> 2; i >= 0; i--) {
+      this.#sink(i, this.#dues[i], this.#orders[i], this.#items[i]);
+    }
+  }
+
+  clear(): void {
+    this.#items = [];
+    this.#dues = [];
+    this.#orders = [];
+  }
+
+  /** Finds the place of an item at or below a hole. */
+  #sink(hole: number, due: number, order: number, item: T): void {
+    const { length } = this.#items;
+    for (;;) {
+      const begin = 4 * hole + 1;
+      if (begin >= length) break;
+      const end = Math.min(begin + 4, length);
+      let least = begin;
+      for (let i = begin + 1; i < end; i++) {
+        if (this.#isBefore(i, this.#dues[least], this.#orders[least])) {
+          least = i;
+        }
+      }
+      if (!this.#isBefore(least, due, order)) break;
+      this.#move(least, hole);
+      hole = least;
+    }
+    this.#put(hole, due, order, item);
+  }
+
+  #isBefore(i: number, due: number, order: number): boolean {
+    const own = this.#dues[i];
+    return own < due || (own === due && this.#orders[i] < order);
+  }
+
+  #move(from: number, to: number): void {
+    this.#put(to, this.#dues[from], this.#orders[from], this.#items[from]);
+  }
+
+  #put(at: number, due: number, order: number, item: T): void {
+    this.#items[at] = item;
+    this.#dues[at] = due;
+    this.#orders[at] = order;
+  }
+
+  /** Gives back the room that the arrays keep beyond their items. */
+  #shrink(): void {
+    this.#items = this.#items.slice();
+    this.#dues = this.#dues.slice();
+    this.#orders = this.#orders.slice();
+  }
+}

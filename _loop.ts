@@ -28,7 +28,7 @@
 
 import { nextTick } from "node:process";
 import { setImmediate } from "node:timers";
-import { BinaryHeap, Deque } from "./_collections.ts";
+import { Deque, TimerHeap } from "./_collections.ts";
 import {
   captureSlot,
   currentSlot,
@@ -49,9 +49,6 @@ export interface Job {
 
 /** A job for a moment of the loop's clock. */
 export interface Alarm extends Job {
-  readonly due: number;
-  /** Breaks ties, so that equal times fire in the order they were set. */
-  order: number;
   /** A dead alarm stays in the heap until it is due or the heap is swept. */
   dead: boolean;
 }
@@ -146,7 +143,10 @@ export interface LoopInternals {
   hurry(loop: BaseEventLoop): void;
   /** Whether a turn is under way or on its way. */
   awake(loop: BaseEventLoop): boolean;
-  addAlarm(loop: BaseEventLoop, alarm: Alarm): void;
+  /** Runs an alarm once the loop's clock has come to a time. */
+  addAlarm(loop: BaseEventLoop, due: number, alarm: Alarm): void;
+  /** When an alarm is due that is not dead. */
+  dueOf(loop: BaseEventLoop, alarm: Alarm): number;
   dropAlarm(loop: BaseEventLoop, alarm: Alarm): void;
   setRunning(loop: BaseEventLoop, running: boolean): void;
   /** For a job of the loop: calls back when the batch that it is in has run. */
@@ -190,8 +190,7 @@ export class BaseEventLoop {
   #drains = false;
   /** Called, in this order, when the present batch has run. */
   #atBatchEnd: (() => void)[] = [];
-  readonly #alarms = new BinaryHeap<Alarm>(isBefore);
-  #order = 0;
+  readonly #alarms = new TimerHeap<Alarm>();
   /** Alarms in the heap that will do nothing. */
   #dead = 0;
   #running = false;
@@ -221,7 +220,8 @@ export class BaseEventLoop {
       push: (loop, job) => loop.#push(job),
       hurry: (loop) => loop.#hurry(),
       awake: (loop) => loop.#awake,
-      addAlarm: (loop, alarm) => loop.#addAlarm(alarm),
+      addAlarm: (loop, due, alarm) => loop.#addAlarm(due, alarm),
+      dueOf: (loop, alarm) => loop.#alarms.dueOf(alarm),
       dropAlarm: (loop, alarm) => loop.#dropAlarm(alarm),
       setRunning: (loop, running) => loop.#running = running,
       afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
@@ -363,7 +363,7 @@ export class BaseEventLoop {
   ): TimerHandle {
     if (this.#debug) switches.checkCaller(this);
     const job = this.#callback(toSeconds(when, "time"), fn, args);
-    this.#addAlarm(job);
+    this.#addAlarm(job.when(), job);
     return job;
   }
 
@@ -456,10 +456,9 @@ export class BaseEventLoop {
     if (!this.#awake) this.#wake();
   }
 
-  #addAlarm(alarm: Alarm): void {
+  #addAlarm(due: number, alarm: Alarm): void {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
-    alarm.order = this.#order++;
-    this.#alarms.push(alarm);
+    this.#alarms.push(due, alarm);
     if (!this.#awake && this.#alarms.peek() === alarm) this.#rest();
   }
 
@@ -509,7 +508,8 @@ export class BaseEventLoop {
   #readyAlarms(now: number): void {
     for (;;) {
       const alarm = this.#alarms.peek();
-      if (alarm === undefined || !(alarm.dead || alarm.due <= now)) return;
+      if (alarm === undefined) return;
+      if (!alarm.dead && this.#alarms.due > now) return;
       this.#alarms.pop();
       if (alarm.dead) this.#dead--;
       else {
@@ -582,7 +582,7 @@ export class BaseEventLoop {
       alarm = this.#alarms.peek();
     }
     if (alarm === undefined) this.#host.forget();
-    else this.#host.wakeAt(alarm.due, this.#turn);
+    else this.#host.wakeAt(this.#alarms.due, this.#turn);
   }
 }
 
@@ -607,13 +607,12 @@ class LoopFrame extends SlotValue implements Frame {
 /** A function that the loop is to call, in the context of whoever asked for it. */
 class Callback implements Alarm, TimerHandle {
   readonly #loop: BaseEventLoop;
-  readonly due: number;
+  readonly #when: number;
   readonly #fn: (...args: unknown[]) => unknown;
   /** `null` once taken back. */
   #args: unknown[] | null;
   readonly #frame: Frame;
   readonly #context = captureSlot();
-  order = 0;
   dead = false;
 
   constructor(
@@ -624,14 +623,14 @@ class Callback implements Alarm, TimerHandle {
     args: unknown[],
   ) {
     this.#loop = loop;
-    this.due = when;
+    this.#when = when;
     this.#fn = fn;
     this.#args = args;
     this.#frame = frame;
   }
 
   when(): number {
-    return this.due;
+    return this.#when;
   }
 
   cancel(): void {
@@ -649,7 +648,7 @@ class Callback implements Alarm, TimerHandle {
 
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
-    const left = this.due - this.#loop.time();
+    const left = this.#when - this.#loop.time();
     const state = this.cancelled()
       ? ", cancelled"
       : left > 0
@@ -734,10 +733,6 @@ function debugByDefault(): boolean {
   const { state } = Deno.permissions.querySync({ name: "env", variable });
   const value = state === "granted" ? Deno.env.get(variable) : undefined;
   return debugWanted = value !== undefined && value !== "" && value !== "0";
-}
-
-function isBefore(a: Alarm, b: Alarm): boolean {
-  return a.due < b.due || (a.due === b.due && a.order < b.order);
 }
 
 function realHost(): LoopHost {

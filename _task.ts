@@ -219,20 +219,17 @@ const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
 
 /** A call back to this module at a time, or at once if that has come. */
 export class Deadline implements Alarm {
-  readonly due: number;
-  order = 0;
   dead = false;
   readonly #loop: EventLoop;
   #strike: (() => void) | null;
 
   constructor(loop: EventLoop, due: number, strike: () => void) {
     this.#loop = loop;
-    this.due = due;
     this.#strike = strike;
     if (due <= loop.time()) {
       this.dead = true;
       loops.push(loop, this);
-    } else loops.addAlarm(loop, this);
+    } else loops.addAlarm(loop, due, this);
   }
 
   cancel(): void {

@@ -178,17 +178,14 @@ export const ALL_COMPLETED = "ALL_COMPLETED";
 
 /** A future that gets its value at a moment. */
 class Sleep<T> extends Future<T> implements Alarm, Waitable {
-  readonly due: number;
-  order = 0;
   dead = false;
   readonly #result: T;
 
   constructor(loop: EventLoop, due: number, result: T) {
     super({ loop });
-    this.due = due;
     this.#result = result;
     futures.attach(this, this);
-    loops.addAlarm(loop, this);
+    loops.addAlarm(loop, due, this);
     if (loop.getDebug()) rememberMaking(this);
   }
 
@@ -208,7 +205,8 @@ class Sleep<T> extends Future<T> implements Alarm, Waitable {
   }
 
   describe(): string {
-    const left = this.due - this.getLoop().time();
+    const loop = this.getLoop();
+    const left = loops.dueOf(loop, this) - loop.time();
     return `a timer due in ${Math.max(0, left).toFixed(1)} s`;
   }
 }
@@ -340,18 +338,18 @@ class GatheringFuture extends Future<unknown[]> {
   childDone(child: Future<unknown>): void {
     this.#unfinished--;
     if (this.done()) return futures.discard(child);
-    if (!this.#returnExceptions) {
-      const error = errorOf(child);
-      if (error !== null) return this.setException(error.thrown);
-    }
+    if (
+      !this.#returnExceptions && (child.cancelled() || futures.failed(child))
+    ) return this.setException(errorOf(child)!.thrown);
     if (this.#unfinished === 0) this.#finish();
   }
 
   #finish(): void {
-    const results = this.#children.map((child) => {
-      const error = errorOf(child);
-      return error === null ? child.result() : error.thrown;
-    });
+    const results = this.#children.map((child) =>
+      child.cancelled() || futures.failed(child)
+        ? errorOf(child)!.thrown
+        : child.result()
+    );
     if (this.#cancelRequested) {
       const last = this.#children.at(-1)!;
       this.setException(
@@ -639,9 +637,7 @@ class CompletionQueue<T> implements Completions<T>, Turn<Completion<T> | null> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<DoneFuture<T>> {
-    return {
-      next: async () => this.#left === 0 ? NO_MORE : inTime(await this.#draw()),
-    };
+    return { next: () => this.#next() };
   }
 
   [Symbol.iterator](): Iterator<PromiseLike<T>> {
@@ -685,14 +681,21 @@ class CompletionQueue<T> implements Completions<T>, Turn<Completion<T> | null> {
     return [...this.#all].filter((future) => !future.done());
   }
 
-  /** Gives the next completion, `null` if the deadline was there first. */
-  async #draw(): Promise<Completion<T> | null> {
+  /** The next completion; one that is there already without a wait. */
+  async #next(): Promise<IteratorResult<DoneFuture<T>, undefined>> {
+    if (this.#left === 0) return NO_MORE;
+    const next = this.#draw();
+    return inTime(next instanceof Future ? await next : next);
+  }
+
+  /** Gives the next completion, or what waits for it; `null` if the deadline was there first. */
+  #draw(): Completion<T> | null | Future<Completion<T> | null> {
     const { waiting, woken } = this.#consumers;
     const next = this.#finished.length > waiting + woken
       ? this.take()
       : this.#consumers.wait();
     this.#left--;
-    return await next;
+    return next;
   }
 
   #onDone(future: Future<T>): void {

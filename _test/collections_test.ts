@@ -4,7 +4,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { BinaryHeap, Deque } from "../_collections.ts";
+import { BinaryHeap, Deque, TimerHeap } from "../_collections.ts";
 
 /** Numbers below a limit, the same ones every time. */
 function numbers(seed: number): (limit: number) => number {
@@ -212,4 +212,71 @@ Deno.test("BinaryHeap compares nothing for a first item, nor for the last one", 
   heap.push("only");
   assertThrows(() => heap.push("second"), TypeError, "incomparable");
   assertEquals([heap.length, heap.peek(), heap.pop()], [1, "only", "only"]);
+});
+
+/** Takes out of a heap what is due first, until it is empty. */
+function drained(heap: TimerHeap<string>): string[] {
+  const all = [];
+  while (heap.length > 0) all.push(`${heap.pop()}@${heap.due}`);
+  return all;
+}
+
+Deno.test("TimerHeap gives its items by time, and those of one time as they came", () => {
+  const heap = new TimerHeap<string>();
+  assertEquals([heap.length, heap.due, heap.peek(), heap.pop()], [
+    0,
+    Infinity,
+    undefined,
+    undefined,
+  ]);
+  const dues = [3, 1, 2, 1, 3, 1, Infinity, 0.5];
+  dues.forEach((due, i) => heap.push(due, "abcdefgh"[i]));
+  assertEquals([heap.length, heap.due, heap.peek()], [8, 0.5, "h"]);
+  assertEquals([heap.dueOf("c"), heap.dueOf("z")], [2, Infinity]);
+  assertEquals(drained(heap), [
+    ..."h@1 b@1 d@1 f@2 c@3 a@3 e@Infinity g@Infinity".split(" "),
+  ]);
+});
+
+Deno.test("TimerHeap gives the first of what is in it, whatever comes and goes", () => {
+  const next = numbers(11);
+  const heap = new TimerHeap<number>();
+  const model: [due: number, item: number][] = [];
+  for (let i = 0; i < 5000; i++) {
+    if (next(5) < 3) {
+      const due = next(50) / 4;
+      heap.push(due, i);
+      model.push([due, i]);
+      model.sort(([a, i], [b, j]) => a - b || i - j);
+    } else assertStrictEquals(heap.pop(), model.shift()?.[1]);
+    assertStrictEquals(heap.due, model[0]?.[0] ?? Infinity);
+    assertStrictEquals(heap.length, model.length);
+  }
+});
+
+Deno.test("TimerHeap.filter() drops what is not to be kept, and keeps the order", () => {
+  for (let size = 0; size < 60; size++) {
+    const next = numbers(size);
+    const heap = new TimerHeap<number>();
+    const model: [due: number, item: number][] = [];
+    for (let i = 0; i < size; i++) {
+      const due = next(20);
+      heap.push(due, i);
+      if (i % 3 !== 0) model.push([due, i]);
+    }
+    heap.filter((item) => item % 3 !== 0);
+    model.sort(([a, i], [b, j]) => a - b || i - j);
+    const order = [];
+    while (heap.length > 0) order.push(heap.pop());
+    assertEquals(order, model.map(([, item]) => item));
+  }
+});
+
+Deno.test("TimerHeap.clear() leaves an empty heap that can be used again", () => {
+  const heap = new TimerHeap<string>();
+  heap.push(3, "old");
+  heap.clear();
+  assertEquals([heap.length, heap.due, heap.pop()], [0, Infinity, undefined]);
+  heap.push(4, "new");
+  assertEquals(drained(heap), ["new@Infinity"]);
 });
