@@ -5,7 +5,7 @@
  * @module
  */
 
-import { getEventListeners } from "node:events";
+import { node } from "./_host.ts";
 
 /** Something that a signal can end. */
 export interface Abortable {
@@ -37,7 +37,7 @@ export function unlinkSignal(
  * leads to; where there is none they count as deaf.
  */
 export function isHeard(signal: AbortSignal): boolean {
-  if (getEventListeners(signal, "abort").length > 0) return true;
+  if (node("events").getEventListeners(signal, "abort").length > 0) return true;
   return Object.getOwnPropertySymbols(signal).some((key) => {
     const held = (signal as unknown as Record<symbol, unknown>)[key];
     return typeof held === "object" && held !== null &&

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { fileURLToPath } from "node:url";
+import { node } from "./_host.ts";
 import { type Cancellable, describe } from "./_future.ts";
 import { StreamReader } from "./_streams.ts";
 
@@ -445,7 +445,7 @@ export function toText(
 ): string {
   const text = value instanceof URL
     ? value.protocol === "file:" || what !== "argument"
-      ? fileURLToPath(value)
+      ? node("url").fileURLToPath(value)
       : value.href
     : value;
   if (typeof text !== "string") {

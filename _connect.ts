@@ -11,7 +11,8 @@ import {
   type EventLoop,
   getEventLoop,
 } from "./_future.ts";
-import { closersOf, hostTurn, internals as loops } from "./_loop.ts";
+import { hostTurn } from "./_host.ts";
+import { closersOf, internals as loops } from "./_loop.ts";
 import {
   type ByteSource,
   Inlet,

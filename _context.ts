@@ -14,7 +14,7 @@
  * @module
  */
 
-import { AsyncLocalStorage } from "node:async_hooks";
+import { type ContextObject, type HostCore, hostCore, node } from "./_host.ts";
 
 /** Runs a function in a captured context, as `AsyncLocalStorage.snapshot()` returns it. */
 export type Context = <R>(fn: () => R) => R;
@@ -33,15 +33,6 @@ export interface Slot {
   runIn<A, R>(from: unknown, fn: (arg: A) => R, arg: A): R;
 }
 
-/** The host's own way to the context object. */
-export interface HostContext {
-  getAsyncContext(): ContextObject;
-  setAsyncContext(context: ContextObject): void;
-}
-
-/** What the calls of the host pass on, and its storages copy and extend. */
-type ContextObject = { [KEY]?: unknown } | null | undefined;
-
 /** A symbol: two copies of this module in one program must not see each other. */
 const KEY: unique symbol = Symbol("asyncio");
 
@@ -57,6 +48,7 @@ export class SlotValue {
 
 /** A slot of an `AsyncLocalStorage`. */
 export function storageSlot(): Slot {
+  const { AsyncLocalStorage } = node("async_hooks");
   const storage = new AsyncLocalStorage<unknown>();
   return {
     current: () => storage.getStore(),
@@ -69,10 +61,11 @@ export function storageSlot(): Slot {
 }
 
 /** A slot in the host's context object; `null` if that does not pass its trial. */
-export function hostSlot(host: Partial<HostContext>): Slot | null {
+export function hostSlot(host: Partial<HostCore>): Slot | null {
   if (typeof host.getAsyncContext !== "function") return null;
   if (typeof host.setAsyncContext !== "function") return null;
-  const { getAsyncContext, setAsyncContext } = host;
+  if (typeof host.AsyncVariable !== "function") return null;
+  const { getAsyncContext, setAsyncContext, AsyncVariable } = host;
   const runIn: Slot["runIn"] = (from, fn, arg) => {
     const previous = getAsyncContext();
     setAsyncContext(from as ContextObject);
@@ -86,7 +79,7 @@ export function hostSlot(host: Partial<HostContext>): Slot | null {
     const isBare = from === undefined || from === null ||
       from instanceof SlotValue;
     const context = isBare && value instanceof SlotValue
-      ? value as ContextObject
+      ? value as unknown as ContextObject
       : { ...from as ContextObject, [KEY]: value };
     return runIn(context, fn, arg);
   };
@@ -97,19 +90,30 @@ export function hostSlot(host: Partial<HostContext>): Slot | null {
     runFrom,
     runIn,
   };
-  return passesTrial(slot) ? slot : null;
+  return passesTrial(slot, new AsyncVariable(), setAsyncContext) ? slot : null;
 }
 
-/** Whether a slot and an `AsyncLocalStorage` go through each other unharmed. */
-function passesTrial(slot: Slot): boolean {
-  const storage = new AsyncLocalStorage<number>();
+/** Whether a slot and what is under an `AsyncLocalStorage` go through each other unharmed. */
+function passesTrial(
+  slot: Slot,
+  variable: InstanceType<HostCore["AsyncVariable"]>,
+  leave: HostCore["setAsyncContext"],
+): boolean {
   const sees = (stored: number | undefined, value: unknown) =>
-    storage.getStore() === stored && slot.current() === value;
+    variable.get() === stored && slot.current() === value;
+  const run = (stored: number, fn: () => boolean): boolean => {
+    const before = variable.enter(stored);
+    try {
+      return fn();
+    } finally {
+      leave(before);
+    }
+  };
   try {
     return sees(undefined, undefined) &&
-      storage.run(1, () =>
+      run(1, () =>
         sees(1, undefined) &&
-        slot.run(2, () => sees(1, 2) && storage.run(3, () => sees(3, 2)), 0) &&
+        slot.run(2, () => sees(1, 2) && run(3, () => sees(3, 2)), 0) &&
         slot.runFrom(undefined, 4, () => sees(undefined, 4), 0) &&
         slot.runIn(slot.capture(), () => sees(1, undefined), 0) &&
         sees(1, undefined)) &&
@@ -118,12 +122,6 @@ function passesTrial(slot: Slot): boolean {
     return false;
   }
 }
-
-// deno-lint-ignore no-explicit-any
-const deno = Deno as any;
-/** What is under the public names of the host; no part of it is promised to be there. */
-export const hostCore: Partial<HostContext & { runMicrotasks(): void }> =
-  deno[deno.internal]?.core ?? {};
 
 const slot = hostSlot(hostCore) ?? storageSlot();
 
@@ -144,5 +142,5 @@ export const runIn: Slot["runIn"] = slot.runIn;
 
 /** Everything that follows the running code, for a later call. */
 export function captureContext(): Context {
-  return AsyncLocalStorage.snapshot();
+  return node("async_hooks").AsyncLocalStorage.snapshot();
 }

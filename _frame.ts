@@ -14,11 +14,11 @@
 
 import { isHeard } from "./_abort.ts";
 import { captureSlot, SlotValue } from "./_context.ts";
+import { hostTurn } from "./_host.ts";
 import {
   type BaseEventLoop,
   currentFrame,
   type Frame,
-  hostTurn,
   internals as loops,
   type Job,
 } from "./_loop.ts";

@@ -10,7 +10,8 @@
  */
 
 import type { EventLoop } from "./_future.ts";
-import { afterMicrotasks, internals as loops } from "./_loop.ts";
+import { afterMicrotasks } from "./_host.ts";
+import { internals as loops } from "./_loop.ts";
 
 /** Calls of the host that a loop is about to make. */
 export class HostCalls {

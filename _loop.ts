@@ -26,17 +26,10 @@
  * @module
  */
 
-import { nextTick } from "node:process";
-import { setImmediate } from "node:timers";
 import { Deque, TimerHeap } from "./_collections.ts";
-import {
-  captureSlot,
-  currentSlot,
-  hostCore,
-  runFrom,
-  SlotValue,
-} from "./_context.ts";
+import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
+import { afterMicrotasks, hostCore, hostTurn } from "./_host.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** Something that waits for its turn. */
@@ -485,7 +478,7 @@ export class BaseEventLoop {
     this.#awake = true;
     this.#stamp = 0;
     this.#host.forget();
-    nextTick(this.#turn);
+    afterMicrotasks(this.#turn);
   }
 
   /** A turn of the host begins. */
@@ -549,7 +542,7 @@ export class BaseEventLoop {
     return true;
   }
 
-  readonly #afterMicrotasks = (): void => nextTick(this.#work);
+  readonly #afterMicrotasks = (): void => afterMicrotasks(this.#work);
 
   /** Runs a job and measures it, up to the end of its microtasks. */
   #watch(job: Job): boolean {
@@ -707,21 +700,11 @@ export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
   return closers;
 }
 
-/** Calls a function on a fresh turn of the host. */
-export function hostTurn(fn: () => void): void {
-  setImmediate(fn);
-}
-
 /** Calls a function after a real time, if the process is still there. Returns what prevents that. */
 export function idleTimer(seconds: number, fn: () => void): () => void {
   const timer = setTimeout(fn, Math.min(seconds * 1000, LONGEST_TIMEOUT));
   Deno.unrefTimer(timer as unknown as number);
   return () => clearTimeout(timer);
-}
-
-/** Calls a function once the microtasks have run dry. */
-export function afterMicrotasks(fn: () => void): void {
-  nextTick(fn);
 }
 
 let debugWanted: boolean | undefined;

@@ -23,7 +23,7 @@
  * @module
  */
 
-import { deserialize, serialize } from "node:v8";
+import { node } from "./_host.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import { cloneError, type Packed, unpack } from "./_thread_values.ts";
 import { CancelledError, RuntimeError, TimeoutError } from "./exceptions.ts";
@@ -318,7 +318,7 @@ export class Messages {
 
   /** The bytes of a message, with its length before them. */
   static encode(message: unknown): Uint8Array {
-    const body = serialize(message);
+    const body = node("v8").serialize(message);
     const bytes = new Uint8Array(4 + body.length);
     new DataView(bytes.buffer).setUint32(0, body.length);
     bytes.set(body, 4);
@@ -341,7 +341,7 @@ export class Messages {
       this.#filled = 0;
       const full = this.#bytes;
       const length = this.#inHead ? new DataView(full.buffer).getUint32(0) : 4;
-      if (!this.#inHead) messages.push(deserialize(full));
+      if (!this.#inHead) messages.push(node("v8").deserialize(full));
       this.#bytes = new Uint8Array(length);
       this.#inHead = !this.#inHead;
     }

@@ -5,9 +5,10 @@
  * @module
  */
 
-import { captureContext } from "./_context.ts";
+import { captureSlot, runIn } from "./_context.ts";
 import type { EventLoop, Task } from "./_future.ts";
-import { hostTurn } from "./_loop.ts";
+import { hostTurn } from "./_host.ts";
+
 import { errorOf, onceDone } from "./_task.ts";
 import {
   type Answer,
@@ -26,7 +27,7 @@ import { RuntimeError } from "./exceptions.ts";
 export type ExposedFunction = (...args: any[]) => unknown;
 
 /** Nothing of whoever made the loop's handle is to follow those who call. */
-const root = captureContext();
+const root = captureSlot();
 
 /** What other threads may ask of a loop, and what they have asked. */
 export class Mailbox {
@@ -57,7 +58,7 @@ export class Mailbox {
     const memory = this.#cells.buffer as SharedArrayBuffer;
     this.#handle = { kind: "asyncio.EventLoop", id, memory };
     Mailbox.#here.set(id, this);
-    void root(() => this.#listen());
+    void runIn(root, () => this.#listen(), undefined);
     return this.#handle;
   }
 

@@ -15,17 +15,18 @@
  * @module
  */
 
-import process from "node:process";
 import type { Worker } from "node:worker_threads";
 import { Deque } from "./_collections.ts";
-import { captureContext } from "./_context.ts";
+import { captureSlot, runIn } from "./_context.ts";
+import { cpuUsage, node } from "./_host.ts";
 import {
   type AnyFuture,
   type EventLoop,
   futures,
   type Waitable,
 } from "./_future.ts";
-import { hostTurn } from "./_loop.ts";
+import { hostTurn } from "./_host.ts";
+
 import {
   type Definition,
   type Reply,
@@ -54,7 +55,7 @@ const MEBIBYTE = 2 ** 20;
 const OUT_OF_MEMORY = "it ran out of memory";
 
 /** Nothing of whoever makes the first call is to follow the thread. */
-const root = captureContext();
+const root = captureSlot();
 
 /** Makes threads as they are needed, and gives them calls. */
 export class ThreadPool {
@@ -215,14 +216,14 @@ export class ThreadPool {
   #lookOut(): void {
     let looks = 0;
     let since = performance.now();
-    let used = process.cpuUsage();
+    let used = cpuUsage();
     this.#lookout = setInterval(() => {
       looks++;
-      const { user, system } = process.cpuUsage(used);
+      const { user, system } = cpuUsage(used);
       const now = performance.now();
       const all = (now - since) * 1000 * PROCESSORS;
       since = now;
-      used = process.cpuUsage();
+      used = cpuUsage();
       if (user + system > BUSY * all && looks < MOST_LOOKS) return;
       this.#endLookout();
       this.#start();
@@ -345,7 +346,7 @@ class Thread {
 
   constructor(pool: ThreadPool) {
     this.#pool = pool;
-    this.#worker = root(startWorker);
+    this.#worker = runIn(root, startWorker, undefined);
     this.#worker.on("message", (reply: Reply) => this.#hear(reply));
     this.#worker.on("online", () => this.#come());
     this.#worker.on("error", (error) => this.#lose(reasonOf(error), error));
@@ -444,12 +445,11 @@ function reasonOf(error: unknown): string {
 
 /** With a limit of its own, set to what it would be anyway, a thread runs out of memory alone. */
 function startWorker(): Worker {
-  const threads = process.getBuiltinModule("node:worker_threads");
-  const { heap_size_limit } = process.getBuiltinModule("node:v8")
-    .getHeapStatistics();
-  return new threads.Worker(workerUrl(), {
+  const { SHARE_ENV, Worker } = node("worker_threads");
+  const { heap_size_limit } = node("v8").getHeapStatistics();
+  return new Worker(workerUrl(), {
     // Otherwise the environment would be read to be copied, and that takes a permission.
-    env: threads.SHARE_ENV,
+    env: SHARE_ENV as never, // typed as any symbol
     resourceLimits: {
       maxOldGenerationSizeMb: Math.floor(heap_size_limit / MEBIBYTE),
     },

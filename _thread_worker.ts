@@ -14,6 +14,7 @@ import {
   sumOfUnits,
   toSeconds,
 } from "./_duration.ts";
+import { node } from "./_host.ts";
 import {
   callLoop,
   encodeCloned,
@@ -261,7 +262,8 @@ export function workerUrl(): URL {
 function workerSource(): string {
   const errors = OWN_ERRORS.map((it) => `${it.prototype.name}: ${nameOf(it)}`);
   return [
-    `import { deserialize, getHeapStatistics, serialize } from "node:v8";`,
+    `import * as v8 from "node:v8";`,
+    `var ${nameOf(node)} = () => v8;`,
     `var SECONDS_PER_UNIT = ${JSON.stringify(SECONDS_PER_UNIT)};`,
     `var CALENDAR_UNITS = ${JSON.stringify(CALENDAR_UNITS)};`,
     ...PARTS.map((part) => `var ${nameOf(part)} = ${part};`),
@@ -272,7 +274,7 @@ function workerSource(): string {
     `  transfer: ${nameOf(transfer)},`,
     `  runCoroutineThreadsafe: (name, loop, ...args) =>`,
     `    ${nameOf(callLoop)}(name, loop, args),`,
-    `}, ${nameOf(CallServer)}, () => getHeapStatistics().heap_size_limit);`,
+    `}, ${nameOf(CallServer)}, () => v8.getHeapStatistics().heap_size_limit);`,
   ].join("\n");
 }
 

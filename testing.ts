@@ -17,7 +17,8 @@
 
 import { type Duration, toSeconds } from "./_duration.ts";
 import { EventLoop } from "./_future.ts";
-import { hostTurn, type LoopHost } from "./_loop.ts";
+import { hostTurn } from "./_host.ts";
+import type { LoopHost } from "./_loop.ts";
 
 export type { Duration, DurationLike } from "./_duration.ts";
 export { EventLoop } from "./_future.ts";

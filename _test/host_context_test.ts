@@ -1,6 +1,7 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
-import { hostCore, hostSlot, type Slot, storageSlot } from "../_context.ts";
+import { hostSlot, type Slot, storageSlot } from "../_context.ts";
+import { type HostCore, hostCore } from "../_host.ts";
 
 const slots: [string, Slot | null][] = [
   ["hostSlot()", hostSlot(hostCore)],
@@ -53,18 +54,18 @@ for (const [name, made] of slots) {
 }
 
 Deno.test("hostSlot() refuses a host that lacks the calls or keeps nothing", () => {
+  const complete = hostCore as HostCore;
   assertStrictEquals(hostSlot({}), null);
   assertStrictEquals(
-    hostSlot({ getAsyncContext: () => null, setAsyncContext: () => {} }),
+    hostSlot({ ...complete, AsyncVariable: undefined }),
     null,
   );
   assertStrictEquals(
-    hostSlot({
-      getAsyncContext: () => {
-        throw new TypeError("gone");
-      },
-      setAsyncContext: () => {},
-    }),
+    hostSlot({ ...complete, getAsyncContext: () => null }),
     null,
   );
+  const getAsyncContext = () => {
+    throw new TypeError("gone");
+  };
+  assertStrictEquals(hostSlot({ ...complete, getAsyncContext }), null);
 });
