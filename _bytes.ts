@@ -4,6 +4,8 @@
  * @module
  */
 
+import { Deque } from "./_collections.ts";
+
 /** Where bytes go in, text is taken too and encoded as UTF-8. */
 export type Bytes = Uint8Array | string;
 
@@ -14,9 +16,11 @@ export type OwnBytes = Uint8Array<ArrayBuffer>;
 const SMALLEST = 128;
 /** Bytes taken together from here on share no memory with later ones. */
 const LARGE = 4_096;
-/** Small writes share memory of this size, which is used again. */
+/** Writes share memory of these sizes, which is used again. */
 const PAGE = 4_096;
-const MOST_SPARES = 256;
+const BLOCK = 65_536;
+/** How much memory of each of these sizes is kept for that. */
+const SPARE_BYTES = 1_048_576;
 /** A search below this many bytes is faster by hand than by a call into the host. */
 const SHORT_SEARCH = 24;
 
@@ -66,6 +70,14 @@ export class ByteBuffer {
     if (length === 1) this.#data[this.#end] = chunk[0];
     else this.#data.set(chunk, this.#end);
     this.#end += length;
+  }
+
+  /** Adds a chunk that nobody else has: by itself it needs no copy. */
+  adopt(chunk: OwnBytes): void {
+    if (this.size > 0 || this.#lent !== null) return this.append(chunk);
+    this.#data = chunk;
+    this.#start = 0;
+    this.#end = chunk.length;
   }
 
   /** Lends memory for the next bytes: about `size`, but no more than `most`. */
@@ -170,9 +182,18 @@ function transferred(): TypeError {
   );
 }
 
-/** Bytes on their way out, copied into memory that is used again. */
+/**
+ * Bytes on their way out, copied into memory that is used again.
+ *
+ * What is little stays together in one piece of memory; what is a lot comes in
+ * several.
+ */
 export class Outgoing {
-  #data: OwnBytes | null = null;
+  /** Pieces of {@linkcode BLOCK} bytes that are full. */
+  readonly #full = new Deque<OwnBytes>();
+  /** The last piece, and how much of it is used. */
+  #last: OwnBytes | null = null;
+  #used = 0;
   #size = 0;
 
   get size(): number {
@@ -180,44 +201,66 @@ export class Outgoing {
   }
 
   add(data: Bytes): void {
-    const bytes = typeof data === "string" ? encoder.encode(data) : data;
-    const end = this.#size + bytes.length;
-    const memory = this.#memory(end);
-    memory.set(bytes, this.#size);
-    this.#size = end;
+    let bytes = toBytes(data);
+    this.#size += bytes.length;
+    while (bytes.length > 0) {
+      const memory = this.#memory(this.#used + bytes.length);
+      const room = memory.length - this.#used;
+      const part = bytes.length > room ? bytes.subarray(0, room) : bytes;
+      memory.set(part, this.#used);
+      this.#used += part.length;
+      if (this.#used === BLOCK) this.#full.push(this.#release());
+      bytes = bytes.subarray(part.length);
+    }
   }
 
-  /** Takes all bytes. Their memory is to be given to {@linkcode reuse}, or left to the collector. */
-  takeAll(): OwnBytes {
-    const bytes = (this.#data ?? NO_BYTES).subarray(0, this.#size);
-    this.#data = null;
-    this.#size = 0;
+  /** Takes the first piece out. Its memory is to be given to {@linkcode reuse}, or left to the collector. */
+  takeNext(): OwnBytes {
+    const used = this.#used;
+    const bytes = this.#full.shift() ?? this.#release().subarray(0, used);
+    this.#size -= bytes.length;
     return bytes;
   }
 
+  #release(): OwnBytes {
+    const memory = this.#last ?? NO_BYTES;
+    this.#last = null;
+    this.#used = 0;
+    return memory;
+  }
+
+  /** Memory for so many bytes in all, or for as many as a piece may have. */
   #memory(size: number): OwnBytes {
-    const present = this.#data;
+    const present = this.#last;
     if (present !== null && size <= present.length) return present;
-    const memory = size <= PAGE
-      ? spares.pop() ?? new Uint8Array(PAGE)
-      : new Uint8Array(present === null ? size : 2 * size);
+    if (present !== null && present.length === BLOCK) return present;
+    const memory = memoryFor(present === null ? size : 2 * size);
     if (present !== null) {
-      memory.set(present.subarray(0, this.#size));
+      memory.set(present.subarray(0, this.#used));
       reuse(present);
     }
-    return this.#data = memory;
+    return this.#last = memory;
   }
 }
 
 /** Nobody holds bytes of {@linkcode Outgoing} any more. */
-export function reuse(bytes: OwnBytes): void {
-  const { buffer } = bytes;
-  if (buffer.byteLength === PAGE && spares.length < MOST_SPARES) {
-    spares.push(new Uint8Array(buffer));
+export function reuse({ buffer }: OwnBytes): void {
+  const pool = pools.get(buffer.byteLength);
+  if (pool !== undefined && pool.spares.length < pool.most) {
+    pool.spares.push(new Uint8Array(buffer));
   }
 }
 
-const spares: OwnBytes[] = [];
+function memoryFor(size: number): OwnBytes {
+  const length = size <= PAGE ? PAGE : Math.min(size, BLOCK);
+  return pools.get(length)?.spares.pop() ?? new Uint8Array(length);
+}
+
+/** Memory to be used again, by its length. */
+const pools = new Map([PAGE, BLOCK].map((length) => {
+  const spares: OwnBytes[] = [];
+  return [length, { spares, most: SPARE_BYTES / length }];
+}));
 
 /**
  * Checks that a value is bytes or text.

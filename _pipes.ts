@@ -72,12 +72,22 @@ export class OutputPipe implements ByteSource, Output, Flow {
   }
 
   async read(buffer: Uint8Array): Promise<number | null> {
+    const chunk = await this.readChunk(buffer.length);
+    if (chunk === null) return null;
+    buffer.set(chunk);
+    return chunk.length;
+  }
+
+  async readChunk(most: number): Promise<OwnBytes | null> {
     while (this.#empty) {
       if (this.#failure !== null) throw this.#failure.error;
       if (this.#ended) return null;
       await this.#fetch();
     }
-    return this.#take(buffer);
+    const head = this.#head ?? this.#chunks.shift()!;
+    this.#head = head.length > most ? head.subarray(most) : null;
+    // Who gets a part must not share memory with what is left.
+    return this.#head === null ? head : head.slice(0, most);
   }
 
   /** Reads everything ahead up to the end, unless `signal` aborts before. */
@@ -141,19 +151,6 @@ export class OutputPipe implements ByteSource, Output, Flow {
     if (2 * chunk.length > READ_SIZE) return this.#chunks.push(chunk);
     this.#chunks.push(chunk.slice());
     this.#spare = chunk.buffer;
-  }
-
-  #take(buffer: Uint8Array): number {
-    const head = this.#head ?? this.#chunks.shift()!;
-    if (head.length > buffer.length) {
-      buffer.set(head.subarray(0, buffer.length));
-      this.#head = head.subarray(buffer.length);
-      return buffer.length;
-    }
-    buffer.set(head);
-    this.#head = null;
-    if (head.buffer.byteLength === READ_SIZE) this.#spare ??= head.buffer;
-    return head.length;
   }
 }
 

@@ -40,6 +40,8 @@ import {
 export interface ByteSource {
   /** Reads into a buffer. Resolves to the number of bytes, `null` at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
+  /** Reads up to so many bytes that come in memory of their own; for sources that have such. */
+  readChunk?(most: number): Promise<OwnBytes | null>;
   /** Nothing more will be read: the end was reached, reading failed or the reader was given up. */
   close(): void;
   /** Where the bytes come from, in a few words. */
@@ -69,6 +71,8 @@ export interface ReaderInternals {
   lend(reader: StreamReader, size: number, most: number): OwnBytes;
   /** So many bytes have come into that memory. */
   filled(reader: StreamReader, count: number): void;
+  /** Bytes have come in memory of their own. */
+  adopt(reader: StreamReader, chunk: OwnBytes): void;
   /** Ends the reader, with an error or without; nothing more is read. */
   end(reader: StreamReader, failure: Failure | null): void;
   failure(reader: StreamReader): Failure | null;
@@ -166,6 +170,11 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       lend: (reader, size, most) => reader.#stock.buffer.lend(size, most),
       filled: (reader, count) => {
         reader.#stock.buffer.filled(count);
+        if (reader.#waiting !== null) loops.hurry(reader.#inlet!.loop);
+        reader.#answer();
+      },
+      adopt: (reader, chunk) => {
+        reader.#stock.buffer.adopt(chunk);
         if (reader.#waiting !== null) loops.hurry(reader.#inlet!.loop);
         reader.#answer();
       },
@@ -742,6 +751,11 @@ export class Inlet {
     if (this.#stopped || !this.#planned) return;
     this.#planned = false;
     try {
+      if (this.#source.readChunk !== undefined) {
+        const chunk = this.#source.readChunk(this.#most);
+        chunk.then(this.#onChunk, this.#onFailure);
+        return;
+      }
       const memory = readers.lend(this.#reader, this.#size, this.#most);
       this.#asked = memory.length;
       this.#source.read(memory).then(this.#onRead, this.#onFailure);
@@ -769,20 +783,31 @@ export class Inlet {
   }
 
   readonly #onRead = (count: number | null): void => {
+    this.#came(count, (count) => {
+      this.#adapt(count);
+      readers.filled(this.#reader, count);
+    });
+  };
+
+  readonly #onChunk = (chunk: OwnBytes | null): void => {
+    this.#came(chunk, (chunk) => readers.adopt(this.#reader, chunk));
+  };
+
+  /** What was read has come; `null` is the end. */
+  #came<T>(what: T | null, keep: (what: T) => void): void {
     this.#reading = false;
     if (this.#stopped) return;
-    if (count === null) {
+    if (what === null) {
       readers.end(this.#reader, null);
       this.#hooks.onEnd?.();
       return;
     }
-    this.#adapt(count);
     try {
-      readers.filled(this.#reader, count);
+      keep(what);
     } catch (error) {
       this.#onFailure(error);
     }
-  };
+  }
 
   readonly #onFailure = (error: unknown): void => {
     this.#reading = false;

@@ -221,7 +221,7 @@ export class Outlet {
   flush(): void {
     this.#scheduled = false;
     if (this.#busy || this.#lost) return;
-    if (this.#unsent.size > 0) this.#send(this.#unsent.takeAll());
+    if (this.#unsent.size > 0) this.#send(this.#unsent.takeNext());
     else if (this.#closing) this.lose(null);
     else if (this.#eof && !this.#eofSent) this.#sendEof();
     else this.#flushers.wakeAll();

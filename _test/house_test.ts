@@ -11,14 +11,13 @@ const ROOT = new URL("..", import.meta.url);
 const FLOORS = [
   [
     "exceptions.ts",
-    "_bytes.ts",
     "_collections.ts",
     "_duration.ts",
     "_host.ts",
     "_place.ts",
     "_thread_values.ts",
   ],
-  ["_abort.ts", "_context.ts", "_thread_calls.ts"],
+  ["_abort.ts", "_bytes.ts", "_context.ts", "_thread_calls.ts"],
   ["_loop.ts"],
   ["_frame.ts", "_thread_worker.ts", "_unseen.ts"],
   ["_debug.ts"],
