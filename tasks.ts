@@ -682,10 +682,16 @@ class CompletionQueue<T> implements Completions<T>, Turn<Completion<T> | null> {
   }
 
   /** The next completion; one that is there already without a wait. */
-  async #next(): Promise<IteratorResult<DoneFuture<T>, undefined>> {
-    if (this.#left === 0) return NO_MORE;
-    const next = this.#draw();
-    return inTime(next instanceof Future ? await next : next);
+  #next(): Promise<IteratorResult<DoneFuture<T>, undefined>> {
+    try {
+      if (this.#left === 0) return Promise.resolve(NO_MORE);
+      const next = this.#draw();
+      return next instanceof Future
+        ? next.then(inTime)
+        : Promise.resolve(inTime(next));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Gives the next completion, or what waits for it; `null` if the deadline was there first. */

@@ -63,16 +63,16 @@ export class BareLock {
   }
 }
 
-/** Releases a lock at the end of a `using` block. */
+/** Releases a lock or a semaphore at the end of a `using` block. */
 export class BareGuard implements Disposable {
-  readonly #lock: BareLock;
+  readonly #held: { release(): void };
 
-  constructor(lock: BareLock) {
-    this.#lock = lock;
+  constructor(held: { release(): void }) {
+    this.#held = held;
   }
 
   [Symbol.dispose](): void {
-    this.#lock.release();
+    this.#held.release();
   }
 }
 

@@ -49,11 +49,8 @@ const contended = workload({
       await Promise.all(times(100, async () => {
         for (let i = 0; i < n / 100; i++) {
           await lock.acquire();
-          try {
-            await fairTurn();
-          } finally {
-            lock.release();
-          }
+          using _ = new BareGuard(lock);
+          await fairTurn();
         }
       }));
     },
@@ -80,7 +77,8 @@ const contended = workload({
       );
     },
   },
-  bareIs: "a lock of promises, held for a fair turn; no cancellation",
+  bareIs:
+    "a lock of promises, held for a fair turn in a `using` block; no cancellation",
   goal: { bare: 2.5, python: 0.3 },
 });
 
@@ -102,11 +100,7 @@ const quick = workload({
       await Promise.all(times(100, async () => {
         for (let i = 0; i < n / 100; i++) {
           await lock.acquire();
-          try {
-            // Nothing to do.
-          } finally {
-            lock.release();
-          }
+          using _ = new BareGuard(lock);
         }
       }));
     },
@@ -119,7 +113,8 @@ const quick = workload({
       }));
     },
   },
-  bareIs: "a lock of promises; no cancellation, no fair turn",
+  bareIs:
+    "a lock of promises in a `using` block; no cancellation, no fair turn",
   goal: { bare: 2.5, python: 0.3 },
 });
 
@@ -203,11 +198,8 @@ const semaphore = workload({
         const semaphore = new BareSemaphore(100);
         await Promise.all(times(n / 10, async () => {
           await semaphore.acquire();
-          try {
-            await fairTurn();
-          } finally {
-            semaphore.release();
-          }
+          using _ = new BareGuard(semaphore);
+          await fairTurn();
         }));
       }
     },
@@ -252,7 +244,8 @@ const semaphore = workload({
       }
     },
   },
-  bareIs: "a semaphore of promises, held for a fair turn; no cancellation",
+  bareIs:
+    "a semaphore of promises, held for a fair turn in a `using` block; no cancellation",
   goal: { bare: 2, python: 0.3 },
   linear: 1.3,
 });
