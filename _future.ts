@@ -16,6 +16,7 @@
  */
 
 import { type Abortable, linkSignal, unlinkSignal } from "./_abort.ts";
+import { Deque } from "./_collections.ts";
 import {
   captureContext,
   captureSlot,
@@ -474,12 +475,15 @@ export class Future<T> implements Promise<T> {
           ? "A task cannot await itself"
           : "Cannot await a future that belongs to another event loop",
       );
-      soon(() => reaction.rejected(error));
+      settled.then(() => reaction.rejected(error));
     } else if (this.#state <= YIELD) {
       if (this.#state === YIELD) loops.push(this.#loop, reaction);
       else this.#add(reaction);
       reaction.frame?.suspend(reaction);
-    } else soon(() => this.#react(reaction));
+    } else {
+      late.push(reaction);
+      settled.then(reactLate);
+    }
     return reaction;
   }
 
@@ -1310,10 +1314,12 @@ function reject(future: AnyFuture, error: unknown): void {
 }
 
 const settled = Promise.resolve();
+/** Reactions to futures that were done before, each for one microtask. */
+const late = new Deque<Then<unknown>>();
 
-/** Calls a function among the microtasks. */
-function soon(fn: () => void): void {
-  settled.then(fn);
+function reactLate(): void {
+  const reaction = late.shift() as Then<unknown>;
+  futures.react(reaction.source, reaction);
 }
 
 const sourceOf = Function.prototype.toString;

@@ -18,7 +18,8 @@ import {
   type Task,
   type TaskOptions,
 } from "./_future.ts";
-import { currentTask, Deadline, onceDone, Several } from "./_task.ts";
+import type { Job } from "./_loop.ts";
+import { currentTask, Deadline, Several } from "./_task.ts";
 import { chainOf, span } from "./_text.ts";
 import {
   CancelledError,
@@ -270,7 +271,7 @@ export class TaskGroup implements AsyncDisposable {
   /** Requests to cancel the parent that stood when the group was opened. */
   readonly #requests: number;
   /** Children that are not done. */
-  readonly #children = new Set<Task<unknown>>();
+  readonly #children = new Children((child) => this.#childDone(child));
   readonly #errors: unknown[] = [];
   #state: "open" | "leaving" | "left" = "open";
   /** Children are being cancelled, new ones are refused. */
@@ -279,8 +280,6 @@ export class TaskGroup implements AsyncDisposable {
   #interrupted = false;
   /** Awaited at the end while there are children. */
   #empty: Future<void> | null = null;
-  readonly #onChildDone = (child: Task<unknown>): void =>
-    this.#childDone(child);
 
   /**
    * Opens a group in the calling task.
@@ -363,10 +362,7 @@ export class TaskGroup implements AsyncDisposable {
     const task = this.#parent.getLoop().createTask(coro, options);
     const child = task as Task<unknown>;
     if (child.done()) this.#childDone(child);
-    else {
-      this.#children.add(child);
-      onceDone(child, this.#onChildDone);
-    }
+    else this.#children.add(child);
     return task;
   }
 
@@ -465,7 +461,6 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   #childDone(task: Task<unknown>): void {
-    this.#children.delete(task);
     if (this.#children.size === 0 && this.#empty?.done() === false) {
       this.#empty.setResult();
     }
@@ -495,6 +490,63 @@ export class TaskGroup implements AsyncDisposable {
   #interrupt(message?: string): void {
     this.#interrupted = true;
     this.#parent.cancel(message);
+  }
+}
+
+/** Tasks in the order of their making, each until it is done. A set would cost more than all the rest of a child. */
+class Children {
+  #first: Child | null = null;
+  #last: Child | null = null;
+  #size = 0;
+  readonly #onDone: (task: Task<unknown>) => void;
+
+  constructor(onDone: (task: Task<unknown>) => void) {
+    this.#onDone = onDone;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(task: Task<unknown>): void {
+    const child = new Child(task, this);
+    child.previous = this.#last;
+    if (this.#last === null) this.#first = child;
+    else this.#last.next = child;
+    this.#last = child;
+    this.#size++;
+    futures.subscribe(task, child);
+  }
+
+  done({ task, next, previous }: Child): void {
+    if (previous === null) this.#first = next;
+    else previous.next = next;
+    if (next === null) this.#last = previous;
+    else next.previous = previous;
+    this.#size--;
+    this.#onDone(task);
+  }
+
+  *[Symbol.iterator](): Iterator<Task<unknown>> {
+    for (let it = this.#first; it !== null; it = it.next) yield it.task;
+  }
+}
+
+/** One of {@linkcode Children}, and the job that hears of its end. */
+class Child implements Job {
+  readonly task: Task<unknown>;
+  readonly #all: Children;
+  previous: Child | null = null;
+  next: Child | null = null;
+
+  constructor(task: Task<unknown>, all: Children) {
+    this.task = task;
+    this.#all = all;
+  }
+
+  run(): boolean {
+    this.#all.done(this);
+    return false;
   }
 }
 

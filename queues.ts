@@ -461,7 +461,10 @@ function isLess(a: unknown, b: unknown): boolean {
 function isLessTuple(a: readonly unknown[], b: readonly unknown[]): boolean {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
-    if (!isEqual(a[i], b[i])) return isLess(a[i], b[i]);
+    const [x, y] = [a[i], b[i]];
+    if (x === y) continue;
+    if (typeof x === "number" && typeof y === "number") return x < y;
+    if (!isEqual(x, y)) return isLess(x, y);
   }
   return a.length < b.length;
 }

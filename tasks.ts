@@ -289,12 +289,14 @@ export function gather<const A extends readonly Awaitable<unknown>[]>(
   aws: A,
   options: GatherOptions = {},
 ): Future<Gathered<A>> {
-  const children = listOf(aws, "gather").map(ensureFuture);
+  const list = listOf(aws, "gather");
+  const children = list.map(ensureFuture);
   const loop = children[0]?.getLoop() ?? getEventLoop();
   const outer = new GatheringFuture(
     loop,
     children,
     options.returnExceptions ?? false,
+    list.every((aw) => typeof aw === "function"),
   );
   return outer as Future<unknown> as Future<Gathered<A>>;
 }
@@ -310,14 +312,16 @@ class GatheringFuture extends Future<unknown[]> {
     loop: EventLoop,
     children: readonly Future<unknown>[],
     returnExceptions: boolean,
+    areNew: boolean,
   ) {
     super({ loop });
     futures.attach(this, new Several(children));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
-    const distinct = new Set(children);
-    this.#unfinished = distinct.size;
-    if (distinct.size === 0) this.setResult([]);
+    // Tasks that were just made for it are all different, and a set is dear.
+    const distinct = areNew ? children : [...new Set(children)];
+    this.#unfinished = distinct.length;
+    if (distinct.length === 0) this.setResult([]);
     const done: Future<unknown>[] = [];
     const onDone = (child: Future<unknown>) => this.childDone(child);
     for (const child of distinct) {
