@@ -182,6 +182,12 @@ function transferred(): TypeError {
   );
 }
 
+/** Memory, and how much of it is used. */
+export interface Piece {
+  readonly memory: OwnBytes;
+  readonly size: number;
+}
+
 /**
  * Bytes on their way out, copied into memory that is used again.
  *
@@ -215,11 +221,11 @@ export class Outgoing {
   }
 
   /** Takes the first piece out. Its memory is to be given to {@linkcode reuse}, or left to the collector. */
-  takeNext(): OwnBytes {
-    const used = this.#used;
-    const bytes = this.#full.shift() ?? this.#release().subarray(0, used);
-    this.#size -= bytes.length;
-    return bytes;
+  takeNext(): Piece {
+    const full = this.#full.shift();
+    const size = full === undefined ? this.#used : BLOCK;
+    this.#size -= size;
+    return { memory: full ?? this.#release(), size };
   }
 
   #release(): OwnBytes {
@@ -243,11 +249,11 @@ export class Outgoing {
   }
 }
 
-/** Nobody holds bytes of {@linkcode Outgoing} any more. */
-export function reuse({ buffer }: OwnBytes): void {
-  const pool = pools.get(buffer.byteLength);
+/** Nobody holds memory of {@linkcode Outgoing} any more. */
+export function reuse(memory: OwnBytes): void {
+  const pool = pools.get(memory.length);
   if (pool !== undefined && pool.spares.length < pool.most) {
-    pool.spares.push(new Uint8Array(buffer));
+    pool.spares.push(memory);
   }
 }
 

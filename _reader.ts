@@ -783,30 +783,32 @@ export class Inlet {
   }
 
   readonly #onRead = (count: number | null): void => {
-    this.#came(count, (count) => {
-      this.#adapt(count);
-      readers.filled(this.#reader, count);
-    });
-  };
-
-  readonly #onChunk = (chunk: OwnBytes | null): void => {
-    this.#came(chunk, (chunk) => readers.adopt(this.#reader, chunk));
-  };
-
-  /** What was read has come; `null` is the end. */
-  #came<T>(what: T | null, keep: (what: T) => void): void {
-    this.#reading = false;
-    if (this.#stopped) return;
-    if (what === null) {
-      readers.end(this.#reader, null);
-      this.#hooks.onEnd?.();
-      return;
-    }
+    if (!this.#goesOn(count)) return;
+    this.#adapt(count);
     try {
-      keep(what);
+      readers.filled(this.#reader, count);
     } catch (error) {
       this.#onFailure(error);
     }
+  };
+
+  readonly #onChunk = (chunk: OwnBytes | null): void => {
+    if (!this.#goesOn(chunk)) return;
+    try {
+      readers.adopt(this.#reader, chunk);
+    } catch (error) {
+      this.#onFailure(error);
+    }
+  };
+
+  /** A read is over; `null` says that it was the last. */
+  #goesOn<T>(what: T | null): what is T {
+    this.#reading = false;
+    if (this.#stopped) return false;
+    if (what !== null) return true;
+    readers.end(this.#reader, null);
+    this.#hooks.onEnd?.();
+    return false;
   }
 
   readonly #onFailure = (error: unknown): void => {

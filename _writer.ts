@@ -94,8 +94,9 @@ export class Outlet {
   #sink: ByteSink;
   /** What was written since the last write of the sink began. */
   #unsent = new Outgoing();
-  /** What the sink has not confirmed of the write under way. */
+  /** What the sink has not confirmed of the write under way, and the memory that it lies in. */
   #flying = NO_BYTES;
+  #memory = NO_BYTES;
   /** A write of the sink is under way, or the connection is being encrypted. */
   #busy = false;
   #scheduled = false;
@@ -221,7 +222,7 @@ export class Outlet {
   flush(): void {
     this.#scheduled = false;
     if (this.#busy || this.#lost) return;
-    if (this.#unsent.size > 0) this.#send(this.#unsent.takeNext());
+    if (this.#unsent.size > 0) this.#sendNext();
     else if (this.#closing) this.lose(null);
     else if (this.#eof && !this.#eofSent) this.#sendEof();
     else this.#flushers.wakeAll();
@@ -346,10 +347,20 @@ export class Outlet {
     this.#calls.addWrite(this);
   }
 
+  #sendNext(): void {
+    const { memory, size } = this.#unsent.takeNext();
+    this.#memory = memory;
+    this.#send(size < memory.length ? memory.subarray(0, size) : memory);
+  }
+
   #send(bytes: OwnBytes): void {
     this.#busy = true;
     this.#flying = bytes;
-    this.#carryOut(() => this.#sink.write(bytes), this.#onWritten);
+    try {
+      this.#sink.write(bytes).then(this.#onWritten, this.#onFailure);
+    } catch (error) {
+      this.fail(error); // somebody else has closed the sink
+    }
   }
 
   readonly #onWritten = (count: number): void => {
@@ -359,7 +370,8 @@ export class Outlet {
     else {
       this.#busy = false;
       this.#flying = NO_BYTES;
-      reuse(bytes);
+      reuse(this.#memory);
+      this.#memory = NO_BYTES;
     }
     this.#resume();
     this.flush();
@@ -376,18 +388,13 @@ export class Outlet {
   #sendEof(): void {
     this.#eofSent = true;
     this.#busy = true;
-    this.#carryOut(() => this.#sink.closeWrite(), () => {
-      this.#busy = false;
-      this.flush();
-    });
-  }
-
-  /** Calls the sink, which may also fail at once if somebody else has closed it. */
-  #carryOut<T>(call: () => Promise<T>, after: (result: T) => void): void {
     try {
-      call().then(after, this.#onFailure);
+      this.#sink.closeWrite().then(() => {
+        this.#busy = false;
+        this.flush();
+      }, this.#onFailure);
     } catch (error) {
-      this.fail(error);
+      this.fail(error); // as above
     }
   }
 

@@ -77,9 +77,9 @@ Deno.test("Outgoing gives what was added, in memory that is used again", () => {
     assertEquals(outgoing.size, bytes(expected).length);
     const taken: number[] = [];
     while (outgoing.size > 0) {
-      const piece = outgoing.takeNext();
-      for (const byte of piece) taken.push(byte);
-      reuse(piece);
+      const { memory, size } = outgoing.takeNext();
+      for (const byte of memory.subarray(0, size)) taken.push(byte);
+      reuse(memory);
     }
     assertEquals(text(new Uint8Array(taken)), expected);
   }
