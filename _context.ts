@@ -7,7 +7,7 @@
  * enters a weak map and a dictionary for every `run`, which a program of
  * 100,000 tasks pays for in every garbage collection: half of the cost of a
  * task. So the slot is kept in the context object itself where the host lets
- * us ({@linkcode HostContext}), and in an `AsyncLocalStorage` where it does
+ * us ({@linkcode hostSlot}), and in an `AsyncLocalStorage` where it does
  * not, or where a trial at the start shows that it works differently. Both do
  * the same, and neither disturbs the storages of anybody else.
  *

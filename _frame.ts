@@ -93,8 +93,9 @@ export function failTask(error: unknown): void {
   (currentFrame() as TaskFrame).fail(error);
 }
 
-/** Where a task is in its life: its body is to be called in the context of whoever made it, or in a given one; was called; or is over. */
+/** The body is to be called in the context of whoever made the task. */
 const NEW = 0;
+/** It is to be called in a context that was given. */
 const NEW_IN_GIVEN = 1;
 const BEGUN = 2;
 const OVER = 3;
@@ -109,6 +110,7 @@ const OVER = 3;
 export class TaskFrame extends SlotValue implements Frame, Job {
   readonly #loop: BaseEventLoop;
   readonly #task: NamedCancelable;
+  /** Where the task is in its life; one that is not scheduled begins at once. */
   #stage = BEGUN;
   /** The context to call the body in, then the one that it was called in. */
   #from: unknown = undefined;
@@ -313,7 +315,11 @@ export class TaskFrame extends SlotValue implements Frame, Job {
     const waiting = this.#waiting;
     if (waiting === null) this.#waiting = reaction;
     else if (waiting instanceof Set) waiting.add(reaction);
-    else if (waiting !== reaction) this.#waiting = new Set([waiting, reaction]);
+    else if (waiting !== reaction) {
+      this.#waiting = this.counts(waiting)
+        ? new Set([waiting, reaction])
+        : reaction;
+    }
     if (!strikes) return;
     if (ending.told !== null) this.#delivered();
     else if (hooks.interrupt(reaction.source, ending.message as string)) {

@@ -148,6 +148,12 @@ async function sinkOurs(
   writer.close();
 }
 
+/** As one has to read who gives away what was read. */
+async function sinkFresh(conn: Deno.Conn): Promise<void> {
+  while (await conn.read(new Uint8Array(CHUNK)) !== null);
+  conn.close();
+}
+
 async function sinkBare(conn: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(CHUNK);
   while (await conn.read(buffer) !== null);
@@ -242,6 +248,10 @@ const sink = workload({
     ),
     bare: driven(
       () => serveBare(sinkBare),
+      (port, n) => `flood ${port} ${n * MIB}`,
+    ),
+    "a buffer for each read": driven(
+      () => serveBare(sinkFresh),
       (port, n) => `flood ${port} ${n * MIB}`,
     ),
     python: python("streams.py", "sink"),

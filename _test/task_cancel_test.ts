@@ -761,3 +761,64 @@ Deno.test("Task hands the very error that ended it to the first who asks, and it
   const again = await assertRejects(() => task, CancelledError, "mine");
   assert(again !== error);
 });
+
+Deno.test("Task.cancel() does not reach what the task has only handed functions to", async () => {
+  await virtual(async () => {
+    const others = [0, 1, 2, 3].map(() => createTask(() => sleep(5)));
+    const ignore = () => {};
+    const task = createTask(async () => {
+      others[0].then(ignore);
+      others[1].catch(ignore);
+      others[2].finally(ignore);
+      // One function of the host and one of our own: no await either.
+      new Promise<void>((resolve) => others[3].then(resolve, ignore));
+      await sleep(9);
+    });
+    await sleep(1);
+    task.cancel("m");
+    assertEquals(await outcome(task), "CancelledError(m)");
+    assertEquals(others.map(state), Array(4).fill("pending"));
+    await sleep(9);
+    assertEquals(
+      others.map((other) => other.result()),
+      Array(4).fill(undefined),
+    );
+  });
+});
+
+Deno.test("Task.cancel() of a task in a foreign promise strikes at its next wait, whatever it has handed functions to", async () => {
+  await virtual(async () => {
+    const log: string[] = [];
+    const other = createTask(() => sleep(5));
+    const foreign = Promise.withResolvers<void>();
+    const task = createTask(async () => {
+      other.then(() => log.push("other"));
+      await foreign.promise;
+      log.push("foreign");
+      await sleep(9);
+    });
+    await sleep(1);
+    task.cancel("m");
+    foreign.resolve();
+    assertEquals(await outcome(task), "CancelledError(m)");
+    await other;
+    assertEquals(log, ["foreign", "other"]);
+  });
+});
+
+Deno.test("Task.cancel() pending leaves a function alone that the task hands to a future, and strikes at its await", async () => {
+  await virtual(async () => {
+    const log: string[] = [];
+    const future = pending<string>();
+    const task = createTask(async () => {
+      currentTask()!.cancel("m");
+      future.then((value) => log.push(value));
+      await sleep(1);
+    });
+    assertEquals(await outcome(task), "CancelledError(m)");
+    assertEquals(state(future), "pending");
+    future.setResult("value");
+    await sleep(0);
+    assertEquals(log, ["value"]);
+  });
+});
