@@ -55,6 +55,8 @@ export interface FutureHooks {
   cancel(future: Cancelable, message: unknown): void;
   /** Calls the body of a task, in a captured context or in one that was given. */
   start(frame: TaskFrame, from: unknown, isGiven: boolean): void;
+  /** Whether the body of a task can see the signal that it is called with. */
+  takesSignal(task: Cancelable): boolean;
   /** What can be said of a future; looking at its error so is not looking at it. */
   about(future: Cancelable): {
     kind: string;
@@ -123,6 +125,8 @@ export class TaskFrame extends SlotValue implements Frame, Job {
    * that were taken for awaits, see {@linkcode TaskFrame.awaits}.
    */
   #waiting: Reaction | Set<Reaction> | null = null;
+  /** Whose signal the task has now; made early, as it costs less than to find out whether the body takes it. */
+  #controller: AbortController | null = null;
   #ending: Ending | null = null;
 
   constructor(loop: BaseEventLoop, task: NamedCancelable) {
@@ -217,6 +221,7 @@ export class TaskFrame extends SlotValue implements Frame, Job {
     outcome: unknown,
   ): void {
     this.#stage = OVER;
+    if (this.#ending === null) this.#controller = null;
     if (this.#next !== null) this.#next.#previous = this.#previous;
     if (this.#previous === null) tasksOf(this.#loop).first = this.#next;
     else this.#previous.#next = this.#next;
@@ -260,12 +265,18 @@ export class TaskFrame extends SlotValue implements Frame, Job {
   /** Aborts with the next cancellation; another one after each. */
   get signal(): AbortSignal {
     const ending = this.#ending ??= new Ending();
+    ending.isAsked = true;
     if (ending.told !== null && currentFrame() === this) this.#delivered();
-    if (ending.controller === null) {
-      ending.controller = new AbortController();
-      if (ending.undelivered) ending.controller.abort(this.cancellation());
+    return this.argument;
+  }
+
+  /** The signal as an argument for the body, which most bodies do not take. */
+  get argument(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.undelivered) this.#controller.abort(this.cancellation());
     }
-    return ending.controller.signal;
+    return this.#controller.signal;
   }
 
   cancel(message: unknown, cause?: unknown): void {
@@ -282,7 +293,10 @@ export class TaskFrame extends SlotValue implements Frame, Job {
       else if (awaits.length > 1) reaction.struck = { message };
     }
     if (!reached) ending.mustCancel = true;
-    if (ending.controller !== null) this.#abortSignal(awaits.length === 0);
+    if (!ending.isAsked && !hooks.takesSignal(this.#task)) {
+      this.#controller = null; // nobody has it, and to abort it is dear
+    }
+    if (this.#controller !== null) this.#abortSignal(awaits.length === 0);
   }
 
   uncancel(): number {
@@ -360,7 +374,7 @@ export class TaskFrame extends SlotValue implements Frame, Job {
     ending.undelivered = false;
     ending.told = null;
     ending.error = null;
-    if (ending.controller?.signal.aborted) ending.controller = null;
+    if (this.#controller?.signal.aborted) this.#controller = null;
   }
 
   /**
@@ -372,7 +386,7 @@ export class TaskFrame extends SlotValue implements Frame, Job {
    */
   #abortSignal(inForeign: boolean): void {
     const ending = this.#ending!;
-    const controller = ending.controller!;
+    const controller = this.#controller!;
     if (inForeign && currentFrame() !== this && isHeard(controller.signal)) {
       queueMicrotask(() => {
         if (ending.mustCancel) ending.told = controller;
@@ -386,7 +400,7 @@ export class TaskFrame extends SlotValue implements Frame, Job {
   }
 }
 
-/** The requests to cancel a task, and its signal. */
+/** The requests to cancel a task, and who is told of them. */
 class Ending {
   /** Calls of `cancel()` that nobody took back. */
   requests = 0;
@@ -397,7 +411,8 @@ class Ending {
   message: unknown = undefined;
   /** The error of that request, made early if the signal needs it. */
   error: CancelledError | null = null;
-  controller: AbortController | null = null;
+  /** Somebody has asked for the signal of the task. */
+  isAsked = false;
   /** Whose signal has just told of a request while no library await was there to reject. */
   told: AbortController | null = null;
 }

@@ -1041,7 +1041,7 @@ hooks.start = (frame, from, isGiven) => {
 function drive(frame: TaskFrame): void {
   frame.started();
   try {
-    const value = callBody(frame);
+    const value = (frame.task as Task<unknown>).getCoro()(frame.argument);
     if (!isThenable(value)) frame.finish(value);
     else if (value instanceof Future) futures.follow(value);
     // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
@@ -1051,19 +1051,11 @@ function drive(frame: TaskFrame): void {
   }
 }
 
-function callBody(frame: TaskFrame): unknown {
-  const coro = (frame.task as Task<unknown>).getCoro();
-  return takesNothing(coro) ? (coro as () => unknown)() : coro(frame.signal);
-}
-
-/**
- * Whether a function is an arrow without parameters, which cannot see what it
- * is called with. A signal costs more than the rest of a task together, so
- * those are spared it.
- */
-function takesNothing(coro: Coroutine<unknown>): boolean {
-  return coro.length === 0 && NO_PARAMETERS.test(sourceOf.call(coro));
-}
+/** An arrow function without parameters cannot see what it is called with. */
+hooks.takesSignal = (task) => {
+  const coro = (task as Task<unknown>).getCoro();
+  return coro.length > 0 || !NO_PARAMETERS.test(sourceOf.call(coro));
+};
 
 const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;
 
