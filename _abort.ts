@@ -31,6 +31,27 @@ export function unlinkSignal(
   signal.removeEventListener("abort", onAbort);
 }
 
+/** Ties one call to its signal. */
+export class SignalTie implements Abortable {
+  readonly abort: (reason: unknown) => void;
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal, abort: (reason: unknown) => void) {
+    this.abort = abort;
+    this.#signal = signal;
+    linkSignal(signal, this);
+  }
+
+  cut(): void {
+    unlinkSignal(this.#signal, this);
+  }
+
+  /** Whether an error is what whoever aborted has said: no news to report. */
+  explains(error: unknown): boolean {
+    return this.#signal.aborted && this.#signal.reason === error;
+  }
+}
+
 /**
  * Whether anybody is told when a signal aborts: a listener, or a call of the
  * host. Those leave a set of their own with the signal, which no public name

@@ -212,11 +212,12 @@ export class Outgoing {
     while (bytes.length > 0) {
       const memory = this.#memory(this.#used + bytes.length);
       const room = memory.length - this.#used;
-      const part = bytes.length > room ? bytes.subarray(0, room) : bytes;
-      memory.set(part, this.#used);
-      this.#used += part.length;
+      const rest = bytes.length > room ? bytes.subarray(room) : NO_BYTES;
+      if (rest.length > 0) bytes = bytes.subarray(0, room);
+      memory.set(bytes, this.#used);
+      this.#used += bytes.length;
       if (this.#used === BLOCK) this.#full.push(this.#release());
-      bytes = bytes.subarray(part.length);
+      bytes = rest;
     }
   }
 

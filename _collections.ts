@@ -258,12 +258,6 @@ export class TimerHeap<T> {
     return first;
   }
 
-  /** When an item is due, `Infinity` if it is not there. Looks at all. */
-  dueOf(item: T): number {
-    const at = this.#items.indexOf(item);
-    return at < 0 ? Infinity : this.#dues[at];
-  }
-
   /** Drops every item for which `keep` is false. */
   filter(keep: (item: T) => boolean): void {
     const items = this.#items;

@@ -5,8 +5,9 @@
  * @module
  */
 
+import { describe } from "./_future.ts";
+import type { Cancellable } from "./_options.ts";
 import { node } from "./_host.ts";
-import { type Cancellable, describe } from "./_future.ts";
 import { StreamReader } from "./_streams.ts";
 
 /** Where a child has its input from. `null` is `"inherit"`. */

@@ -293,10 +293,10 @@ export class TaskFrame extends SlotValue implements Frame, Job {
       else if (awaits.length > 1) reaction.struck = { message };
     }
     if (!reached) ending.mustCancel = true;
-    if (!ending.isAsked && !hooks.takesSignal(this.#task)) {
-      this.#controller = null; // nobody has it, and to abort it is dear
-    }
-    if (this.#controller !== null) this.#abortSignal(awaits.length === 0);
+    if (this.#controller === null) return;
+    if (ending.isAsked || hooks.takesSignal(this.#task)) {
+      this.#abortSignal(awaits.length === 0);
+    } else this.#controller = null; // nobody has it, and to abort it is dear
   }
 
   uncancel(): number {

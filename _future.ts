@@ -1,6 +1,12 @@
 /**
  * Futures, tasks, and the loop that makes them: three classes that name each
- * other.
+ * other, and therefore share a file.
+ *
+ * In this order: what other files may do with a future (`futures`), `Future`,
+ * `Then` (one call of its `then`), `DoneCallback`, `Task`, how a body is
+ * started (`drive`), `EventLoop`, how a loop is found, and how a future ends as
+ * a promise does. What a task is suspended in and how it is cancelled is in
+ * `_frame.ts`, how jobs take turns in `_loop.ts`.
  *
  * A future is no native promise and makes none, so a failed one that nobody
  * looks at is no `unhandledrejection`; it is reported through the loop instead.
@@ -15,7 +21,7 @@
  * @module
  */
 
-import { type Abortable, linkSignal, unlinkSignal } from "./_abort.ts";
+import { SignalTie } from "./_abort.ts";
 import { Deque } from "./_collections.ts";
 import {
   captureContext,
@@ -46,6 +52,12 @@ import {
   internals as loops,
   type Job,
 } from "./_loop.ts";
+import type {
+  CallbackOptions,
+  Coroutine,
+  StackOptions,
+  TaskOptions,
+} from "./_options.ts";
 import { framesOf, rememberMaking } from "./_place.ts";
 import { lineOf } from "./_text.ts";
 import type { LoopHandle } from "./_thread_calls.ts";
@@ -56,12 +68,6 @@ import {
   InvalidStateError,
   RuntimeError,
 } from "./exceptions.ts";
-
-/** Options of every call that can wait. */
-export interface Cancellable {
-  /** When it aborts, the call rejects with its reason and leaves nothing behind. */
-  signal?: AbortSignal;
-}
 
 /** Where a future stands. */
 const PENDING = 0;
@@ -93,61 +99,13 @@ export interface Waitable extends Described {
   readonly awaits?: readonly AnyFuture[];
 }
 
-/** How a callback is to be called. */
-export interface CallbackOptions {
-  /**
-   * The context to call it in.
-   *
-   * @default the context of the caller
-   */
-  context?: Context;
-}
-
-/**
- * A function that a task runs. It is called with the task's signal, to be
- * handed to whatever is not part of this module: `fetch(url, { signal })`.
- */
-export type Coroutine<T> = (signal: AbortSignal) => T | PromiseLike<T>;
-
 /** What the waiting functions accept: a future, a promise or a coroutine function. */
 export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
-
-/** Options of a new task. */
-export interface TaskOptions extends Cancellable {
-  /**
-   * The name, for people.
-   *
-   * @default "Task-N", with a rising number
-   */
-  name?: string;
-  /**
-   * The context to run in, as `AsyncLocalStorage.snapshot()` returns it.
-   *
-   * @default the context of the caller
-   */
-  context?: Context;
-  /**
-   * Runs the body up to its first wait at once, inside the call.
-   *
-   * @default false
-   */
-  eagerStart?: boolean;
-}
-
-/** Where `getStack` and `printStack` stop. */
-export interface StackOptions {
-  /**
-   * The largest number of lines.
-   *
-   * @default Infinity
-   */
-  limit?: number;
-}
 
 /** What the files above may do with a future. */
 export interface FutureInternals {
   make(loop: EventLoop, behind: Waitable | null): AnyFuture;
-  /** What gives its value on the next turn of the loop, to each who awaits it and as often as he does. */
+  /** What gives its value on the next turn of the loop. */
   makeYield(loop: EventLoop, value: unknown): AnyFuture;
   /** Has the running task end as a future does. */
   follow(future: AnyFuture): void;
@@ -761,27 +719,6 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
   }
 }
 
-/** Ties one call to its signal. */
-class SignalTie implements Abortable {
-  readonly abort: (reason: unknown) => void;
-  readonly #signal: AbortSignal;
-
-  constructor(signal: AbortSignal, abort: (reason: unknown) => void) {
-    this.abort = abort;
-    this.#signal = signal;
-    linkSignal(signal, this);
-  }
-
-  cut(): void {
-    unlinkSignal(this.#signal, this);
-  }
-
-  /** Whether an error is what whoever aborted has said: no news to report. */
-  explains(error: unknown): boolean {
-    return this.#signal.aborted && this.#signal.reason === error;
-  }
-}
-
 /** A function to call once a future is done, in its own context. */
 class DoneCallback implements Job {
   readonly fn: (future: AnyFuture) => unknown;
@@ -1059,9 +996,6 @@ hooks.takesSignal = (task) => {
 
 const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;
 
-/** A yield without a value; one serves all who wait for the next turn of a loop. */
-export let nextTurn: (loop: EventLoop) => Future<void>;
-
 /** Makes the tasks of a loop; see `eagerTaskFactory`. */
 export type TaskFactory = <T>(
   loop: EventLoop,
@@ -1090,11 +1024,6 @@ export type TaskFactory = <T>(
  */
 export class EventLoop extends BaseEventLoop {
   #taskFactory: TaskFactory | null = null;
-  #turn: Future<void> | null = null;
-
-  static {
-    nextTurn = (loop) => loop.#turn ??= futures.makeYield(loop, undefined);
-  }
 
   /**
    * Makes a pending future of this loop.

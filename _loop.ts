@@ -138,8 +138,6 @@ export interface LoopInternals {
   awake(loop: BaseEventLoop): boolean;
   /** Runs an alarm once the loop's clock has come to a time. */
   addAlarm(loop: BaseEventLoop, due: number, alarm: Alarm): void;
-  /** When an alarm is due that is not dead. */
-  dueOf(loop: BaseEventLoop, alarm: Alarm): number;
   dropAlarm(loop: BaseEventLoop, alarm: Alarm): void;
   setRunning(loop: BaseEventLoop, running: boolean): void;
   /** For a job of the loop: calls back when the batch that it is in has run. */
@@ -214,7 +212,6 @@ export class BaseEventLoop {
       hurry: (loop) => loop.#hurry(),
       awake: (loop) => loop.#awake,
       addAlarm: (loop, due, alarm) => loop.#addAlarm(due, alarm),
-      dueOf: (loop, alarm) => loop.#alarms.dueOf(alarm),
       dropAlarm: (loop, alarm) => loop.#dropAlarm(alarm),
       setRunning: (loop, running) => loop.#running = running,
       afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),

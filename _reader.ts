@@ -22,12 +22,12 @@ import {
 import {
   AGAIN,
   type AnyFuture,
-  type Cancellable,
   type EventLoop,
   futures,
   getEventLoop,
   type Waitable,
 } from "./_future.ts";
+import type { Cancellable } from "./_options.ts";
 import { HostCalls } from "./_io.ts";
 import { internals as loops } from "./_loop.ts";
 import {
@@ -170,13 +170,11 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       lend: (reader, size, most) => reader.#stock.buffer.lend(size, most),
       filled: (reader, count) => {
         reader.#stock.buffer.filled(count);
-        if (reader.#waiting !== null) loops.hurry(reader.#inlet!.loop);
-        reader.#answer();
+        reader.#came();
       },
       adopt: (reader, chunk) => {
         reader.#stock.buffer.adopt(chunk);
-        if (reader.#waiting !== null) loops.hurry(reader.#inlet!.loop);
-        reader.#answer();
+        reader.#came();
       },
       end: (reader, failure) => reader.#end(failure),
       failure: (reader) => reader.#stock.failure,
@@ -431,6 +429,12 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const room = 2 * limit - buffer.size;
     if (this.#waiting !== null || room <= 0) return;
     this.#inlet?.demand(room, this.#watched);
+  }
+
+  /** The source has brought something. */
+  #came(): void {
+    if (this.#waiting !== null) loops.hurry(this.#inlet!.loop);
+    this.#answer();
   }
 
   /** Something came: wakes the read that waits for it, or has more read. */

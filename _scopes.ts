@@ -9,15 +9,14 @@ import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { reportSwallowed } from "./_debug.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
-  type Coroutine,
   describe,
   frameOf,
   type Future,
   futures,
   getEventLoop,
   type Task,
-  type TaskOptions,
 } from "./_future.ts";
+import type { Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_loop.ts";
 import { currentTask, Deadline, Several } from "./_task.ts";
 import { chainOf, span } from "./_text.ts";

@@ -20,7 +20,6 @@ import {
   shakeHands,
 } from "./_connect.ts";
 import {
-  type Cancellable,
   describe,
   type EventLoop,
   type Future,
@@ -28,6 +27,7 @@ import {
   getEventLoop,
   type Task,
 } from "./_future.ts";
+import type { Cancellable } from "./_options.ts";
 import type { TimerHandle } from "./_loop.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
 import { onceDone } from "./_task.ts";

@@ -9,7 +9,6 @@ import {
   adopt,
   type AnyFuture,
   type Awaitable,
-  type Coroutine,
   describe,
   type EventLoop,
   Future,
@@ -18,9 +17,9 @@ import {
   isThenable,
   Task,
   type TaskFactory,
-  type TaskOptions,
   type Waitable,
 } from "./_future.ts";
+import type { Coroutine, TaskOptions } from "./_options.ts";
 import {
   type Alarm,
   currentFrame,

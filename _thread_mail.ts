@@ -8,7 +8,6 @@
 import { captureSlot, runIn } from "./_context.ts";
 import type { EventLoop, Task } from "./_future.ts";
 import { hostTurn } from "./_host.ts";
-
 import { errorOf, onceDone } from "./_task.ts";
 import {
   type Answer,

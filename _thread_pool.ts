@@ -18,15 +18,13 @@
 import type { Worker } from "node:worker_threads";
 import { Deque } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
-import { cpuUsage, node } from "./_host.ts";
 import {
   type AnyFuture,
   type EventLoop,
   futures,
   type Waitable,
 } from "./_future.ts";
-import { hostTurn } from "./_host.ts";
-
+import { cpuUsage, hostTurn, node } from "./_host.ts";
 import {
   type Definition,
   type Reply,

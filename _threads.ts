@@ -11,7 +11,6 @@ import { type Duration, toSeconds } from "./_duration.ts";
 import {
   adopt,
   type AnyFuture,
-  type Coroutine,
   describe,
   EventLoop,
   type Future,
@@ -21,6 +20,7 @@ import {
   threads,
   type Waitable,
 } from "./_future.ts";
+import type { Coroutine } from "./_options.ts";
 import { currentFrame, internals as loops } from "./_loop.ts";
 import { errorOf, onceDone } from "./_task.ts";
 import {

@@ -14,13 +14,13 @@ import { Deque } from "./_collections.ts";
 import {
   AGAIN,
   type AnyFuture,
-  type Cancellable,
   type EventLoop,
   type Future,
   futures,
   getEventLoop,
   type Waitable,
 } from "./_future.ts";
+import type { Cancellable } from "./_options.ts";
 import { currentFrame, type Frame } from "./_loop.ts";
 import { RuntimeError } from "./exceptions.ts";
 

@@ -16,14 +16,8 @@ import {
   type OwnBytes,
   reuse,
 } from "./_bytes.ts";
-import {
-  AGAIN,
-  type AnyFuture,
-  type Cancellable,
-  type EventLoop,
-  futures,
-  nextTurn,
-} from "./_future.ts";
+import { AGAIN, type AnyFuture, type EventLoop, futures } from "./_future.ts";
+import type { Cancellable } from "./_options.ts";
 import { HostCalls } from "./_io.ts";
 import { type Failure, readers, type StreamReader } from "./_reader.ts";
 import { Home, WaitQueue } from "./_wait.ts";
@@ -251,7 +245,7 @@ export class Outlet {
     this.#failure = failure;
     this.#dropped = failure !== null || this.size > 0;
     this.#unsent = new Outgoing();
-    this.#flying = NO_BYTES;
+    this.#flying = this.#memory = NO_BYTES;
     this.#sink.close();
     if (this.parts.reader) readers.end(this.parts.reader, failure);
     this.#drainers.wakeAll();
@@ -400,7 +394,7 @@ export class Outlet {
 
   /** While it closes, `drain` lets the loop turn, so that a program that repeats it comes to see the end. */
   async #drainClosing(options?: Cancellable): Promise<void> {
-    await nextTurn(this.loop);
+    await futures.makeYield(this.loop, undefined);
     this.#throwFailure();
     if (this.#paused) await this.#drainers.wait(options);
   }

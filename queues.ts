@@ -24,11 +24,12 @@
  */
 
 import { BinaryHeap, Deque, Stack } from "./_collections.ts";
-import { AGAIN, type Cancellable } from "./_future.ts";
+import { AGAIN } from "./_future.ts";
+import type { Cancellable } from "./_options.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import { QueueEmpty, QueueFull, QueueShutDown } from "./exceptions.ts";
 
-export type { Cancellable } from "./_future.ts";
+export type { Cancellable } from "./_options.ts";
 
 /** Options of a {@linkcode PriorityQueue}. */
 export interface PriorityQueueOptions<T> {

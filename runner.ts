@@ -21,15 +21,8 @@
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { describeTasks } from "./_describe.ts";
-import {
-  type Cancellable,
-  type Coroutine,
-  describe,
-  EventLoop,
-  frameOf,
-  futures,
-  Task,
-} from "./_future.ts";
+import { describe, EventLoop, frameOf, futures, Task } from "./_future.ts";
+import type { Cancellable, Coroutine } from "./_options.ts";
 import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
 import { allTasks, onceDone } from "./_task.ts";
 import { chainOf } from "./_text.ts";
@@ -42,13 +35,8 @@ import {
 } from "./exceptions.ts";
 
 export type { Context } from "./_context.ts";
-export {
-  type Cancellable,
-  type Coroutine,
-  EventLoop,
-  getEventLoop,
-  getRunningLoop,
-} from "./_future.ts";
+export { EventLoop, getEventLoop, getRunningLoop } from "./_future.ts";
+export type { Cancellable, Coroutine } from "./_options.ts";
 export {
   BaseEventLoop,
   type ExceptionContext,

@@ -39,7 +39,6 @@ import { runInSlot } from "./_context.ts";
 import {
   AGAIN,
   type AnyFuture,
-  type Cancellable,
   describe,
   type EventLoop,
   Future,
@@ -47,6 +46,7 @@ import {
   getEventLoop,
   type Waitable,
 } from "./_future.ts";
+import type { Cancellable } from "./_options.ts";
 import { closersOf, internals as loops } from "./_loop.ts";
 import {
   InputPipe,
@@ -75,7 +75,7 @@ export {
   type StdoutTarget,
   type SubprocessOptions,
 } from "./_command.ts";
-export type { Cancellable } from "./_future.ts";
+export type { Cancellable } from "./_options.ts";
 export {
   StreamReader,
   type StreamReaderOptions,

@@ -22,7 +22,7 @@
  * @module
  */
 
-import type { Cancellable } from "./_future.ts";
+import type { Cancellable } from "./_options.ts";
 import { currentFrame, type Frame } from "./_loop.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import {
@@ -31,7 +31,7 @@ import {
   RuntimeError,
 } from "./exceptions.ts";
 
-export type { Cancellable } from "./_future.ts";
+export type { Cancellable } from "./_options.ts";
 
 /**
  * What `acquire()` gives: releases at the end of a `using` or `await using`
@@ -651,28 +651,24 @@ export class Barrier {
    */
   async wait(options?: Cancellable): Promise<number> {
     options?.signal?.throwIfAborted();
-    while (this.#state === "draining" || this.#state === "resetting") {
-      await this.#change(options);
-    }
-    if (this.broken) throw new BrokenBarrierError("The barrier was aborted");
-    const position = this.#count++;
+    let position: number | null = null;
     try {
-      if (this.#count === this.#parties) this.#enter("draining");
-      // As #change() does; one async function less for the most common wait.
-      while (this.#state === "filling") {
+      for (;;) {
+        position ??= this.#join();
+        if (position !== null && this.#state !== "filling") break;
         options?.signal?.throwIfAborted();
         try {
           await this.#waiters.wait(options);
         } catch (error) {
+          // As in CPython, where the next in line then looks again and lines up anew.
           this.#waiters.wakeNext();
           throw error;
         }
       }
-      const outcome: string = this.#state;
-      if (outcome === "draining") return position;
+      if (this.#state === "draining") return position;
       throw new BrokenBarrierError("The barrier was aborted or reset");
     } finally {
-      this.#leave();
+      if (position !== null) this.#leave();
     }
   }
 
@@ -701,16 +697,13 @@ export class Barrier {
     this.#waiters.wakeAll();
   }
 
-  /** Waits until the state may have changed. */
-  async #change(options?: Cancellable): Promise<void> {
-    options?.signal?.throwIfAborted();
-    try {
-      await this.#waiters.wait(options);
-    } catch (error) {
-      // As in CPython, where the next in line then looks again and lines up anew.
-      this.#waiters.wakeNext();
-      throw error;
-    }
+  /** Makes the caller a party of the round, the last one opens the barrier. `null` while the round before leaves. */
+  #join(): number | null {
+    if (this.#state === "draining" || this.#state === "resetting") return null;
+    if (this.broken) throw new BrokenBarrierError("The barrier was aborted");
+    const position = this.#count++;
+    if (this.#count === this.#parties) this.#enter("draining");
+    return position;
   }
 
   /** The last one of a round opens the barrier for the next. */

@@ -27,16 +27,15 @@ import { Deque } from "./_collections.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
   type Awaitable,
-  type Cancellable,
   describe,
   type EventLoop,
   Future,
   futures,
   getEventLoop,
   isThenable,
-  nextTurn,
   type Waitable,
 } from "./_future.ts";
+import type { Cancellable } from "./_options.ts";
 import {
   type Alarm,
   internals as loops,
@@ -60,17 +59,14 @@ import { CancelledError, TimeoutError } from "./exceptions.ts";
 export { TaskGroup, Timeout, timeout, timeoutAt } from "./_scopes.ts";
 export type { Context } from "./_context.ts";
 export type { Duration, DurationLike } from "./_duration.ts";
-export {
-  type Awaitable,
-  type CallbackOptions,
-  type Cancellable,
-  type Coroutine,
-  Future,
-  type StackOptions,
-  Task,
-  type TaskFactory,
-  type TaskOptions,
-} from "./_future.ts";
+export { type Awaitable, Future, Task, type TaskFactory } from "./_future.ts";
+export type {
+  CallbackOptions,
+  Cancellable,
+  Coroutine,
+  StackOptions,
+  TaskOptions,
+} from "./_options.ts";
 export {
   allTasks,
   createEagerTaskFactory,
@@ -179,10 +175,12 @@ export const ALL_COMPLETED = "ALL_COMPLETED";
 /** A future that gets its value at a moment. */
 class Sleep<T> extends Future<T> implements Alarm, Waitable {
   dead = false;
+  readonly #due: number;
   readonly #result: T;
 
   constructor(loop: EventLoop, due: number, result: T) {
     super({ loop });
+    this.#due = due;
     this.#result = result;
     futures.attach(this, this);
     loops.addAlarm(loop, due, this);
@@ -205,8 +203,7 @@ class Sleep<T> extends Future<T> implements Alarm, Waitable {
   }
 
   describe(): string {
-    const loop = this.getLoop();
-    const left = loops.dueOf(loop, this) - loop.time();
+    const left = this.#due - this.getLoop().time();
     return `a timer due in ${Math.max(0, left).toFixed(1)} s`;
   }
 }
@@ -244,11 +241,7 @@ export function sleep<T = void>(
     const { result, signal } = options;
     signal?.throwIfAborted();
     const loop = getEventLoop();
-    if (seconds <= 0) {
-      return result === undefined
-        ? nextTurn(loop) as Future<unknown> as Future<T>
-        : futures.makeYield(loop, result);
-    }
+    if (seconds <= 0) return futures.makeYield(loop, result);
     const future = new Sleep(loop, loop.time() + seconds, result as T);
     if (signal) futures.link(future, signal);
     return future;
@@ -691,11 +684,18 @@ class CompletionQueue<T> implements Completions<T>, Turn<Completion<T> | null> {
       if (this.#left === 0) return Promise.resolve(NO_MORE);
       const next = this.#draw();
       return next instanceof Future
-        ? next.then(inTime)
+        ? this.#later(next)
         : Promise.resolve(inTime(next));
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** A handler would take the completion a step before the code that asked goes on, and lose it if that is cancelled. */
+  async #later(
+    next: Future<Completion<T> | null>,
+  ): Promise<Completion<T>> {
+    return inTime(await next);
   }
 
   /** Gives the next completion, or what waits for it; `null` if the deadline was there first. */

@@ -10,6 +10,7 @@ import {
   asCompleted,
   createTask,
   currentTask,
+  Event,
   type Future,
   gather,
   getEventLoop,
@@ -322,4 +323,46 @@ Deno.test("asCompleted() gives the very error of a turn", async () => {
   const error = new RangeError("far");
   const [turn] = asCompleted([() => Promise.reject(error)]);
   assertStrictEquals(await assertRejects(() => turn, RangeError), error);
+});
+
+Deno.test("asCompleted() loses nothing when its consumer is cancelled, at whatever step", async () => {
+  for (let steps = 0; steps < 5; steps++) {
+    await virtual(async () => {
+      const ready = new Event();
+      const task = createTask(async () => {
+        await ready.wait();
+        return "value";
+      });
+      const completions = asCompleted([task]);
+      const take = async () => {
+        for await (const it of completions) return it.result();
+        return "nothing left";
+      };
+      const consumer = createTask(take);
+      await sleep(1);
+      const canceller = createTask(async () => {
+        await ready.wait();
+        for (let i = 0; i < steps; i++) await sleep(0);
+        consumer.cancel();
+      });
+      await sleep(1);
+      ready.set();
+      await canceller;
+      const got = await outcome(consumer);
+      assertEquals(
+        [got, await take()],
+        got === "value value"
+          ? ["value value", "nothing left"]
+          : ["CancelledError", "value"],
+      );
+    });
+  }
+});
+
+Deno.test("asCompleted() gives each sleep of those that take no time", async () => {
+  let count = 0;
+  for await (const it of asCompleted([sleep(0), sleep(0), sleep(0)])) {
+    count += it.done() ? 1 : 0;
+  }
+  assertEquals(count, 3);
 });

@@ -18,7 +18,7 @@ const FLOORS = [
     "_thread_values.ts",
   ],
   ["_abort.ts", "_bytes.ts", "_context.ts", "_thread_calls.ts"],
-  ["_loop.ts"],
+  ["_loop.ts", "_options.ts"],
   ["_frame.ts", "_thread_worker.ts", "_unseen.ts"],
   ["_debug.ts"],
   ["_text.ts"],

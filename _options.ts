@@ -1,0 +1,62 @@
+/**
+ * Types of what tasks and waiting calls are given, for files of all floors.
+ * Nothing of it is there at run time.
+ *
+ * @module
+ */
+
+import type { Context } from "./_context.ts";
+
+/** Options of every call that can wait. */
+export interface Cancellable {
+  /** When it aborts, the call rejects with its reason and leaves nothing behind. */
+  signal?: AbortSignal;
+}
+
+/**
+ * A function that a task runs. It is called with the task's signal, to be
+ * handed to whatever is not part of this module: `fetch(url, { signal })`.
+ */
+export type Coroutine<T> = (signal: AbortSignal) => T | PromiseLike<T>;
+
+/** Options of a new task. */
+export interface TaskOptions extends Cancellable {
+  /**
+   * The name, for people.
+   *
+   * @default "Task-N", with a rising number
+   */
+  name?: string;
+  /**
+   * The context to run in, as `AsyncLocalStorage.snapshot()` returns it.
+   *
+   * @default the context of the caller
+   */
+  context?: Context;
+  /**
+   * Runs the body up to its first wait at once, inside the call.
+   *
+   * @default false
+   */
+  eagerStart?: boolean;
+}
+
+/** Where `getStack` and `printStack` stop. */
+export interface StackOptions {
+  /**
+   * The largest number of lines.
+   *
+   * @default Infinity
+   */
+  limit?: number;
+}
+
+/** How a callback is to be called. */
+export interface CallbackOptions {
+  /**
+   * The context to call it in.
+   *
+   * @default the context of the caller
+   */
+  context?: Context;
+}
