@@ -28,19 +28,22 @@ export class UnseenError {
       (name === undefined ? "" : `: ${name}`);
     this.#loop = loop;
     this.#exception = exception;
+    // Reading the stack has the host format it and let go of the frames, which hold the owner.
+    if (exception instanceof Error) readStack(exception);
     this.#owner = new WeakRef(owner);
     // Not as it is: the context of a task leads to the task, which is to be garbage.
     this.#context = runInSlot(loops.frame(loop), captureContext, undefined);
     this.#madeAt = makingOf(owner)?.frames.join("\n");
     unseenOf(loop).add(this);
     hold(loop);
-    collected.register(owner, this);
+    collected.register(owner, this, this);
   }
 
   /** Returns whether it was there to be forgotten. */
   forget(): boolean {
     const unseen = unseenOf(this.#loop);
     const known = unseen.delete(this);
+    if (known) collected.unregister(this);
     if (unseen.size === 0) holding.delete(this.#loop);
     return known;
   }
@@ -57,6 +60,14 @@ export class UnseenError {
         ...(this.#madeAt && { madeAt: this.#madeAt }),
       })
     );
+  }
+}
+
+function readStack(error: Error): void {
+  try {
+    void error.stack;
+  } catch {
+    // A getter of the user's own.
   }
 }
 
