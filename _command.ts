@@ -5,7 +5,7 @@
  * @module
  */
 
-import { describe } from "./_future.ts";
+import { describe } from "./_validate.ts";
 import type { Cancellable } from "./_options.ts";
 import { node } from "./_host.ts";
 import { StreamReader } from "./_streams.ts";

@@ -39,13 +39,13 @@ import { runInSlot } from "./_context.ts";
 import {
   AGAIN,
   type AnyFuture,
-  describe,
   type EventLoop,
   Future,
   futures,
   getEventLoop,
   type Waitable,
 } from "./_future.ts";
+import { describe } from "./_validate.ts";
 import type { Cancellable } from "./_options.ts";
 import { closersOf, internals as loops } from "./_loop.ts";
 import {
