@@ -306,13 +306,20 @@ export abstract class CancelScope extends SlotValue implements Frame {
   takeBack(count: number): void {
     const cancellation = this.#cancellation;
     if (cancellation === null) return;
+    count = Math.min(count, cancellation.requests);
     cancellation.requests -= count;
     this.root.total -= count;
     this.root.tookBack();
     if (this.root.total === 0 && this.root.busy > 0) this.root.dropPending();
   }
 
-  /** Has the next await delivers a request again that is still standing. */
+  /** Takes back the request that the scope has made itself, or another one where somebody else took that. */
+  settleRequest(): void {
+    if (this.ownRequests > 0) this.takeBack(1);
+    else if (this.root.total > 0) this.root.uncancel();
+  }
+
+  /** Has the next await deliver a request again that is still standing. */
   rearm(message?: unknown): void {
     const cancellation = this.#cancellation ??= new Cancellation();
     cancellation.latest = new CancelRequest(message);

@@ -178,7 +178,7 @@ export class Timeout {
     if (failure !== null) scope.abortSignal(failure.error);
     if (!struck && this.#aborted === null) return failure;
     if (failure === null) reportSwallowed(scope.root, this.#requests);
-    scope.takeBack(scope.ownRequests);
+    scope.settleRequest();
     const own = scope.outer.pathRequests <= this.#requests;
     const cancellation = failure && asCancellation(failure.error);
     if (!own || cancellation === null) return failure;
@@ -561,7 +561,7 @@ export class TaskGroup implements AsyncDisposable {
       asCancellation(failure.error) !== null;
     if (isBodyCancelled) cancelled ??= failure;
     if (this.#requested) {
-      scope!.takeBack(1);
+      scope!.settleRequest();
       const isOwn = scope!.pathRequests <= this.#requests;
       cancelled = isOwn ? null : cancelled ?? last;
     } else if (failure === null) cancelled ??= last;
