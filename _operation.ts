@@ -30,21 +30,32 @@ import {
 } from "./_future.ts";
 import { currentFrame } from "./_loop.ts";
 
-/** What the promises of this module lead to. */
-const ORIGIN = Symbol("origin");
+/** Leads from the promise of a call to its scope. */
+const SCOPE = Symbol("scope");
 
-/** The value of a call that did not wait, or the scope of one that does. */
-type Origin = { value: unknown } | InnerScope;
+/** How many promises of calls that did not wait are known with their values. */
+const RECENT = 16;
+const recentPromises: (Promise<unknown> | null)[] = new Array(RECENT).fill(
+  null,
+);
+const recentValues: unknown[] = new Array(RECENT).fill(undefined);
+let recent = 0;
 
 /** Something that was thrown, be it `undefined`. */
 export interface Failure {
   error: unknown;
 }
 
-/** A promise of a value that is there, which a cancellation cannot lose. */
+/**
+ * A promise of a value that is there, which a cancellation cannot lose as long
+ * as the promise is handed on at once. To note the value with the promise
+ * itself would cost a queue or lock that nobody waits for a quarter more.
+ */
 export function settledPromise<T>(value: T): Promise<T> {
   const promise = Promise.resolve(value);
-  if (!isThenable(value)) withOrigin(promise, { value });
+  recent = (recent + 1) % RECENT;
+  recentPromises[recent] = promise;
+  recentValues[recent] = value;
   return promise;
 }
 
@@ -81,16 +92,18 @@ export function runIn<T>(
     if (failure !== null) throw failure.error;
     return value as T;
   }, undefined);
-  return withOrigin(promise, scope);
+  (promise as { [SCOPE]?: InnerScope })[SCOPE] = scope;
+  return promise;
 }
 
 /** The future of a promise of this module; `null` for other promises. */
 export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
-  const origin = (promise as { [ORIGIN]?: Origin })[ORIGIN];
-  if (origin === undefined) return null;
-  if (origin instanceof InnerScope) return new OperationFuture(promise, origin);
+  const scope = (promise as { [SCOPE]?: InnerScope })[SCOPE];
+  if (scope !== undefined) return new OperationFuture(promise, scope);
+  const place = recentPromises.indexOf(promise as Promise<T>);
+  if (place < 0 || isThenable(recentValues[place])) return null;
   const future = new Future<T>();
-  future.setResult(origin.value as T);
+  future.setResult(recentValues[place] as T);
   return future;
 }
 
@@ -133,11 +146,6 @@ class OperationFuture<T> extends Future<T> implements Waitable {
 /** A scope for calls outside of tasks, which nobody but the holder of their promise can cancel. */
 function detachedScope(): CancelScope {
   return new TaskFrame(getEventLoop(), null, currentFrame() === undefined);
-}
-
-function withOrigin<T>(promise: Promise<T>, origin: Origin): Promise<T> {
-  (promise as { [ORIGIN]?: Origin })[ORIGIN] = origin;
-  return promise;
 }
 
 function asItIs(failure: Failure | null): Failure | null {

@@ -282,13 +282,16 @@ export function runScope<T>(
     return inTask(() => runScope(timeout, body, signal));
   }
   const scope = enterTimeout(timeout);
+  if (signal === undefined) {
+    const leave = (failure: Failure | null) => leaveTimeout(timeout, failure);
+    return runIn(scope, () => body(timeout), leave);
+  }
   const target = { abort: (reason: unknown) => abortTimeout(timeout, reason) };
-  if (signal) linkSignal(signal, target);
-  const leave = (failure: Failure | null) => {
-    if (signal) unlinkSignal(signal, target);
+  linkSignal(signal, target);
+  return runIn(scope, () => body(timeout), (failure) => {
+    unlinkSignal(signal, target);
     return leaveTimeout(timeout, failure);
-  };
-  return runIn(scope, () => body(timeout), leave);
+  });
 }
 
 /** Runs a scope outside of tasks, in a task of its own. */

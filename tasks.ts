@@ -46,7 +46,7 @@ import {
   isIterable,
   signalOf,
 } from "./_validate.ts";
-import type { Cancellable } from "./_options.ts";
+import type { Cancellable, Coroutine } from "./_options.ts";
 import { type Alarm, internals as loops, type Job } from "./_loop.ts";
 import { rememberMaking } from "./_place.ts";
 import { operation } from "./_operation.ts";
@@ -490,32 +490,59 @@ class GatheringFuture extends Future<unknown[]> {
  * }
  * ```
  */
-export async function waitFor<T>(
+export function waitFor<T>(
   aw: Awaitable<T>,
   timeout: Duration | null,
   options: Cancellable = NO_OPTIONS,
 ): Promise<T> {
-  checkAwaitable(aw, WAIT_FOR);
-  const limit = timeout === null ? null : toSeconds(timeout, "timeout");
-  const signal = options === NO_OPTIONS
-    ? undefined
-    : signalOf(options, WAIT_FOR);
-  signal?.throwIfAborted();
-  if (currentTask() === null) {
-    return await createTask(() => waitFor(aw, limit, options));
+  try {
+    checkAwaitable(aw, WAIT_FOR);
+    const limit = timeout === null ? null : toSeconds(timeout, "timeout");
+    const signal = options === NO_OPTIONS
+      ? undefined
+      : signalOf(options, WAIT_FOR);
+    signal?.throwIfAborted();
+    if (currentTask() === null) return inTask(aw, limit, options);
+    if (isForeign(aw)) return waitForForeign(aw, limit, signal);
+    return waitForOwn(aw, limit, signal);
+  } catch (error) {
+    return Promise.reject(error);
   }
-  // What has its outcome already is never interrupted: an item that a queue has given would be lost.
-  if (isForeign(aw)) {
-    const outcome = await outcomeOf(aw);
-    if (outcome !== null) return valueOf(outcome);
-  }
+}
+
+async function inTask<T>(
+  aw: Awaitable<T>,
+  limit: number | null,
+  options: Cancellable,
+): Promise<T> {
+  return await createTask(() => waitFor(aw, limit, options));
+}
+
+/** What has its outcome already is never interrupted: an item that a queue has given would be lost. */
+async function waitForForeign<T>(
+  promise: PromiseLike<T>,
+  limit: number | null,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const future = ensureFuture(promise);
+  const outcome = await outcomeOf(promise);
+  if (outcome !== null) return valueOf(outcome);
+  return await waitForOwn(future, limit, signal);
+}
+
+function waitForOwn<T>(
+  aw: Future<T> | Coroutine<T>,
+  limit: number | null,
+  signal: AbortSignal | undefined,
+): Promise<T> {
   if (limit !== null && limit <= 0) {
-    return await waitNoTime(ensureFuture(aw), signal);
+    return waitNoTime(ensureFuture(aw), signal);
   }
   const due = limit === null ? null : getEventLoop().time() + limit;
-  const body = (scope: Timeout) =>
-    isCoroutine(aw) ? aw(scope.signal) : ensureFuture(aw);
-  return await runScope(new Timeout(due), body, signal);
+  const body = aw instanceof Future
+    ? () => aw
+    : (scope: Timeout) => aw(scope.signal);
+  return runScope(new Timeout(due), body, signal);
 }
 
 async function waitNoTime<T>(
