@@ -9,6 +9,7 @@ async function job(n: number): Promise<void> {
 }
 
 async function main(): Promise<void> {
+  // No task needs the set to stay alive; it is there to wait for them, or cancel them.
   const background = new Set<Task<void>>();
   for (let n = 1; n <= 3; n++) {
     const task = createTask(() => job(n));
