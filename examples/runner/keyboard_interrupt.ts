@@ -1,5 +1,5 @@
 // Ctrl-C cancels the main task, which cleans up before the program ends.
-// Run: deno run --allow-run examples/runner/keyboard_interrupt.ts
+// Run: deno run examples/runner/keyboard_interrupt.ts
 
 import { KeyboardInterrupt, run, sleep } from "@asyncio/asyncio";
 

@@ -1,5 +1,5 @@
 // Asks a child process for the date, and reads one line of its output.
-// Run: deno run --allow-run --allow-read examples/subprocess/exec_date.ts
+// Run: deno run --allow-run examples/subprocess/exec_date.ts
 
 import { createSubprocessExec, PIPE, run } from "@asyncio/asyncio";
 
