@@ -1,16 +1,5 @@
-/**
- * Talks with a child process: a line to its standard input, a line from its
- * standard output, until there is nothing left to ask.
- *
- * ```sh
- * deno run --allow-run examples/child_control.ts
- * ```
- *
- * After the section on processes in
- * {@link https://docs.python.org/3/library/asyncio-subprocess.html#interacting-with-subprocesses}.
- *
- * @module
- */
+// Writes lines to a child process and reads its answers; however it goes, the child ends with the block.
+// Run: deno run --allow-run examples/subprocess/talk_to_child.ts
 
 import {
   createSubprocessExec,
@@ -22,16 +11,14 @@ import {
 
 const CALCULATOR = 'while read -r task; do echo "$task = $(($task))"; done';
 
-/** A question, and the answer. */
-export async function ask(process: Process, task: string): Promise<string> {
+async function ask(process: Process, task: string): Promise<string> {
   process.stdin!.write(`${task}\n`);
   await process.stdin!.drain();
   const line = await process.stdout!.readline();
   return new TextDecoder().decode(line).trimEnd();
 }
 
-/** However it goes, the child has ended when the block is left. */
-export async function main(): Promise<void> {
+async function main(): Promise<void> {
   await using process = await createSubprocessExec("sh", ["-c", CALCULATOR], {
     stdin: PIPE,
     stdout: PIPE,
@@ -45,4 +32,10 @@ export async function main(): Promise<void> {
   });
 }
 
-if (import.meta.main) await run(main);
+await run(main);
+
+// Output:
+// 1 + 1 = 2
+// 6 * 7 = 42
+// 100 / 7 = 14
+// The calculator ended with 0
