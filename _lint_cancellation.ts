@@ -65,11 +65,10 @@ export function noSwallowedCancellation(
         fix: fixOf(handler),
       });
     },
-    AwaitExpression(node) {
-      const call = unwrap(node.argument);
-      if (call.type !== "CallExpression" || !inCoroutine(node, model)) return;
+    CallExpression(call) {
       const handler = rejectionHandler(call);
-      if (!handler || !isCancellable.by(handler.promise)) return;
+      if (!handler || !isTaken(call) || !inCoroutine(call, model)) return;
+      if (!isCancellable.by(handler.promise)) return;
       if (!handlers.swallowAll(handler.node)) return;
       ctx.report({ node: handler.node, message: MESSAGE, hint: HINT });
     },
@@ -107,8 +106,10 @@ export function noSwallowedCancellation(
 /** Whether code runs in a task, as far as the place of its function tells. */
 function inCoroutine(node: Node, model: Model): boolean {
   const fn = functionAround(node);
-  if (!fn?.async) return false;
-  if (fn.type === "FunctionDeclaration" || model.roleOf(fn)) return true;
+  if (!fn) return false;
+  if (model.roleOf(fn)) return true;
+  if (!fn.async) return false;
+  if (fn.type === "FunctionDeclaration") return true;
   const place = wrapped(fn);
   const parent = parentOf(place)!;
   switch (parent.type) {
@@ -128,6 +129,15 @@ function inCoroutine(node: Node, model: Model): boolean {
     default:
       return false;
   }
+}
+
+/** Whether the code goes on with what a promise gives: it awaits or returns it. */
+function isTaken(promise: Node): boolean {
+  const node = wrapped(promise);
+  const parent = parentOf(node)!;
+  return parent.type === "AwaitExpression" ||
+    parent.type === "ReturnStatement" ||
+    parent.type === "ArrowFunctionExpression" && parent.body === node;
 }
 
 /** The promise and the handler in `promise.catch(handler)` and `promise.then(f, handler)`. */

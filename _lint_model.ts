@@ -55,6 +55,8 @@ export class Model {
   readonly scopes: ScopeTree;
   readonly #imports: (specifier: string) => boolean;
   readonly #kinds = new Map<Node, Kind | undefined>();
+  /** Aliases of types that are being resolved. */
+  readonly #aliases = new Set<Node>();
 
   constructor(
     program: Deno.lint.Program,
@@ -233,7 +235,7 @@ export class Model {
 
   #common(one: Node, other: Node): Kind | undefined {
     const [first, second] = [this.kindOf(one), this.kindOf(other)];
-    return JSON.stringify(first) === JSON.stringify(second) ? first : undefined;
+    return isSame(first, second) ? first : undefined;
   }
 
   #nameKind(node: Deno.lint.Identifier): Kind | undefined {
@@ -433,6 +435,10 @@ export class Model {
   #typeAt(annotation: Node, path: Step[]): Kind | undefined {
     const type = bare(annotation);
     const [step, ...rest] = path;
+    if (type.type === "TSUnionType") {
+      const kinds = type.types.map((it) => this.#typeAt(it, path));
+      return kinds.reduce((one, other) => isSame(one, other) ? one : undefined);
+    }
     if (type.type === "TSTypeReference") return this.#referenceAt(type, path);
     if (type.type === "TSTupleType") {
       if (step === undefined) return this.#tupleKind(type);
@@ -482,7 +488,7 @@ export class Model {
     const owner = this.scopes.lookUpType(typeName.name, type)?.owner;
     if (!owner) return stepInto(this.#globalType(type, typeName.name), path);
     if (owner.type === "TSTypeAliasDeclaration") {
-      return this.#typeAt(owner.typeAnnotation, path);
+      return this.#aliasAt(owner, path);
     }
     if (owner.type === "TSInterfaceDeclaration") {
       return path.length > 0
@@ -495,6 +501,17 @@ export class Model {
       : undefined;
   }
 
+  #aliasAt(
+    alias: Deno.lint.TSTypeAliasDeclaration,
+    path: Step[],
+  ): Kind | undefined {
+    if (this.#aliases.has(alias)) return undefined; // it means itself
+    this.#aliases.add(alias);
+    const kind = this.#typeAt(alias.typeAnnotation, path);
+    this.#aliases.delete(alias);
+    return kind;
+  }
+
   #globalType(
     type: Deno.lint.TSTypeReference,
     name: string,
@@ -504,6 +521,10 @@ export class Model {
     const [of] = type.typeArguments?.params ?? [];
     return { is: "promise", of: of && this.#typeKind(of) };
   }
+}
+
+function isSame(one: Kind | undefined, other: Kind | undefined): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function stepInto(kind: Kind | undefined, path: Step[]): Kind | undefined {

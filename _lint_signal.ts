@@ -76,7 +76,7 @@ export function noOuterSignal(
         : undefined;
     }
     const isSignal = kind?.is === "signal" ||
-      kind === undefined && id.name === "signal";
+      id.name === "signal" && isOption(id) && mayBeSignal(binding);
     return isSignal ? { node: id, binding } : undefined;
   }
 
@@ -122,18 +122,29 @@ export function noOuterSignal(
   }
 }
 
+/** Whether nothing says that a parameter is something else, such as a `Deno.Signal`. */
+function mayBeSignal({ annotation, path }: Binding): boolean {
+  if (!annotation) return true;
+  const type = (annotation as Deno.lint.TSTypeAnnotation).typeAnnotation;
+  return type.type === "TSTypeReference" && path?.length !== 0;
+}
+
 /** Whether a signal becomes an argument, or the option `signal`, of a call that is not of the module. */
 function isHandedOn(use: Node, model: Model): boolean {
   const node = wrapped(use);
   const parent = parentOf(node)!;
   if (isCall(parent)) return isForeign(parent, node, model);
-  if (parent.type !== "Property" || propertyName(parent) !== "signal") {
-    return false;
-  }
+  if (!isOption(use)) return false;
   const argument = wrapped(parentOf(parent)!);
   const call = parentOf(argument)!;
-  return unwrap(argument).type === "ObjectExpression" && isCall(call) &&
-    isForeign(call, argument, model);
+  return isCall(call) && isForeign(call, argument, model);
+}
+
+/** Whether an expression is the value of `signal` in an object literal. */
+function isOption(use: Node): boolean {
+  const parent = parentOf(wrapped(use))!;
+  return parent.type === "Property" && propertyName(parent) === "signal" &&
+    parentOf(parent)?.type === "ObjectExpression";
 }
 
 function isCall(node: Node): node is CallExpression | Deno.lint.NewExpression {

@@ -165,6 +165,9 @@ Deno.test("lint no-swallowed-cancellation finds handlers of promises", () => {
     [inside("await t.catch((e) => console.log(e));")]: [
       "(e) => console.log(e)",
     ],
+    [inside("return sleep(1).catch(() => null);")]: ["() => null"],
+    "createTask(() => sleep(1).catch(() => {}));": ["() => {}"],
+    "const f = () => sleep(1).catch(() => {});": [],
     [inside("await sleep(1).catch((e) => { throw e; });")]: [],
     [inside("await sleep(1).catch(handle);")]: [],
     [inside("await sleep(1).catch((e) => e);")]: [],
@@ -227,7 +230,11 @@ Deno.test("lint no-outer-signal finds the signal of an outer scope", () => {
     "await run((s) => timeout(5, () => fetch(u, { signal: s })));": ["s"],
     "async function f(signal: AbortSignal) { await timeoutAt(5, async () => { await fetch(u, { signal }); }); }":
       ["signal"],
-    "async function f({ signal }: O) { await timeout(5, () => get(u, signal)); }":
+    "async function f({ signal }: O) { await timeout(5, () => get(u, { signal })); }":
+      ["signal"],
+    "async function f(signal) { await timeout(5, () => get(u, { signal })); }":
+      ["signal"],
+    "async function f(signal: AbortSignal | undefined) { await timeout(5, () => get(u, signal)); }":
       ["signal"],
     "async function f(stop?: AbortSignal) { await TaskGroup.run((tg) => { tg.createTask(() => fetch(u, { signal: stop })); }); }":
       ["stop"],
@@ -262,6 +269,10 @@ Deno.test("lint no-outer-signal leaves the signals of the scope and others alone
     "async function f(signal: Signal<number>) { await mine(5, () => fetch(u, { signal })); }",
     "async function f(signal: AbortSignal) { await timeout(seconds(signal), g); }",
     "async function f(name: string) { await timeout(5, () => open(name)); }",
+    "async function f(signal: Deno.Signal) { await timeout(5, () => kill(1, signal)); }",
+    "async function f(signal: Deno.Signal) { await timeout(5, () => kill(1, { signal })); }",
+    "async function f({ signal }: { signal: string }) { await timeout(5, () => kill({ signal })); }",
+    "async function f(signal) { await timeout(5, () => process.kill(1, signal)); }",
     "async function f(signal: AbortSignal) { signal = other; await timeout(5, () => fetch(u, { signal })); }",
   ]);
 });
