@@ -37,9 +37,11 @@ const ITERATION =
 const TELLS = /^(?:aborted|throwIfAborted|cancelled|cancelling|uncancel)$/;
 /** Functions that look for a cancellation: `isCancelled`, `rethrowIfAborted`. */
 const ASKS = /(?:check|if|is|rethrow)\w*(?:abort|cancel)/i;
-/** Functions that only show what they are given. */
-const SHOWS =
-  /^(?:(?:console|log|logger|LOG|LOGGER)\.\w+|String|Boolean|JSON\.stringify|Deno\.inspect|log|print|warn|alert)$/;
+/** Functions that write down what they are given. */
+const LOGS =
+  /^(?:(?:console|log|logger|LOG|LOGGER)\.\w+|log|print|warn|alert)$/;
+/** Functions that give a text. */
+const TELLS_TEXT = /^(?:String|JSON\.stringify|Deno\.inspect)$/;
 /** Functions that may throw, or end the program. */
 const MAY_THROW =
   /^(?:assert|expect|fail$|unreachable$|Deno\.exit$|process\.exit$)/;
@@ -133,11 +135,8 @@ function inCoroutine(node: Node, model: Model): boolean {
 
 /** Whether the code goes on with what a promise gives: it awaits or returns it. */
 function isTaken(promise: Node): boolean {
-  const node = wrapped(promise);
-  const parent = parentOf(node)!;
-  return parent.type === "AwaitExpression" ||
-    parent.type === "ReturnStatement" ||
-    parent.type === "ArrowFunctionExpression" && parent.body === node;
+  return isReturned(promise) ||
+    parentOf(wrapped(promise))?.type === "AwaitExpression";
 }
 
 /** The promise and the handler in `promise.catch(handler)` and `promise.then(f, handler)`. */
@@ -186,7 +185,7 @@ class Waits {
       return isTask && !this.#isCancelledHere(node);
     }
     const name = this.model.calledBy(node);
-    if (isTask || isWaiting(name)) return true;
+    if (isTask || isWaiting(name) || name === "cancellable") return true;
     if (name) return false;
     return this.#isJoin(node) || this.#isOwnFunction(node);
   }
@@ -277,7 +276,7 @@ class Handlers {
   /** The same for a function that is called with the error. */
   swallowAll(handler: Node): boolean {
     const text = calleeText(handler);
-    if (text && SHOWS.test(text)) return true;
+    if (text && LOGS.test(text)) return true;
     const fn = this.model.functionAt(handler);
     return !!fn && !fn.generator && this.swallow(fn.params[0] as Node, fn.body);
   }
@@ -303,17 +302,19 @@ class Handlers {
     }
   }
 
-  /** Whether a use of the error only looks at it. */
+  /** Whether a use of the error only looks at it, and keeps to itself what it sees. */
   #isHarmless(use: Node): boolean {
     const node = wrapped(use);
     const parent = parentOf(node)!;
     switch (parent.type) {
       case "MemberExpression":
-        return parent.object === node && !isCalled(parent);
+        return parent.object === node && !isCalled(parent) &&
+          !isReturned(parent);
       case "BinaryExpression":
+      case "TemplateLiteral":
+        return !isReturned(parent);
       case "ExpressionStatement":
       case "IfStatement":
-      case "TemplateLiteral":
       case "UnaryExpression":
         return true;
       case "ConditionalExpression":
@@ -327,7 +328,9 @@ class Handlers {
 
   #onlyShows(call: CallExpression, argument: Node): boolean {
     const callee = unwrap(call.callee);
-    if (SHOWS.test(calleeText(callee) ?? "")) return true;
+    const text = calleeText(callee) ?? "";
+    if (LOGS.test(text)) return true;
+    if (TELLS_TEXT.test(text)) return !isReturned(call);
     const fn = this.model.functionAt(callee);
     const position = plainArguments(call).indexOf(argument as never);
     if (!fn || callee.type !== "Identifier" || position < 0) return false;
@@ -340,6 +343,14 @@ class Handlers {
     this.#entered.delete(fn);
     return shows;
   }
+}
+
+/** Whether an expression is all that its function returns, so that the caller sees it. */
+function isReturned(expression: Node): boolean {
+  const node = wrapped(expression);
+  const parent = parentOf(node)!;
+  return parent.type === "ReturnStatement" ||
+    parent.type === "ArrowFunctionExpression" && parent.body === node;
 }
 
 function isCalled(member: Node): boolean {

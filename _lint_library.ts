@@ -81,6 +81,7 @@ const RESULTS: Record<string, Kind> = {
   "Runner.getLoop": instance("EventLoop"),
   "EventLoop.createTask": instance("Task"),
   "EventLoop.createFuture": instance("Future"),
+  "EventLoop.runInExecutor": instance("Future"),
   "Future.getLoop": instance("EventLoop"),
   "Task.getLoop": instance("EventLoop"),
   "TaskGroup.createTask": instance("Task"),

@@ -55,6 +55,7 @@ export class Model {
   readonly scopes: ScopeTree;
   readonly #imports: (specifier: string) => boolean;
   readonly #kinds = new Map<Node, Kind | undefined>();
+  readonly #members = new Map<ClassNode, Map<string, Node[]>>();
   /** Aliases of types that are being resolved. */
   readonly #aliases = new Set<Node>();
 
@@ -326,22 +327,26 @@ export class Model {
     const owner = classAround(node);
     const name = propertyName(node);
     if (!owner || !name) return undefined;
-    const found = (owner.body.body as Node[]).filter((it) =>
-      (it.type === "PropertyDefinition" || it.type === "MethodDefinition") &&
-      propertyName(it) === name
-    );
+    const found = this.#membersOf(owner).get(name) ?? [];
     const [declared] = found;
     if (declared?.type === "PropertyDefinition" && declared.typeAnnotation) {
       return declared;
-    }
-    for (const it of descendants(owner.body)) {
-      if (isParameterProperty(it, name)) found.push(it);
-      if (isAssignmentTo(it, name)) found.push(it);
     }
     const valued = found.filter((it) =>
       it.type !== "PropertyDefinition" || it.value
     );
     return valued.length === 1 ? valued[0] : undefined;
+  }
+
+  /** What gives members of a class their values: declarations first, then assignments. */
+  #membersOf(owner: ClassNode): Map<string, Node[]> {
+    let members = this.#members.get(owner);
+    if (!members) {
+      const nodes = [...owner.body.body as Node[], ...descendants(owner.body)];
+      members = Map.groupBy(new Set(nodes), memberName);
+      this.#members.set(owner, members);
+    }
+    return members;
   }
 
   #ownMemberKind(member: Node): Kind | undefined {
@@ -583,19 +588,24 @@ function classAround(node: Node): ClassNode | undefined {
   return owner as ClassNode | undefined;
 }
 
-function isParameterProperty(node: Node, name: string): boolean {
-  const it = node as { type: string } as Deno.lint.TSParameterProperty;
-  if (it.type !== "TSParameterProperty") return false;
-  const { parameter } = it;
-  const id = parameter.type === "AssignmentPattern"
-    ? parameter.left
-    : parameter;
-  return id.type === "Identifier" && id.name === name;
-}
-
-function isAssignmentTo(node: Node, name: string): boolean {
-  return node.type === "AssignmentExpression" &&
-    node.left.type === "MemberExpression" &&
-    node.left.object.type === "ThisExpression" &&
-    propertyName(node.left) === name;
+/** The member that a node of a class declares or assigns; empty for other nodes. */
+function memberName(node: Node): string {
+  const parameter = node as { type: string } as Deno.lint.TSParameterProperty;
+  if (parameter.type === "TSParameterProperty") {
+    const { parameter: pattern } = parameter;
+    const id = pattern.type === "AssignmentPattern" ? pattern.left : pattern;
+    return id.type === "Identifier" ? id.name : "";
+  }
+  switch (node.type) {
+    case "PropertyDefinition":
+    case "MethodDefinition":
+      return propertyName(node) ?? "";
+    case "AssignmentExpression":
+      return node.left.type === "MemberExpression" &&
+          node.left.object.type === "ThisExpression"
+        ? propertyName(node.left) ?? ""
+        : "";
+    default:
+      return "";
+  }
 }

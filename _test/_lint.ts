@@ -45,7 +45,8 @@ export function fixedFile(rule: string, source: string): string {
   return text;
 }
 
-function diagnostics(
+/** Every finding of a rule, in the order of the text. */
+export function diagnostics(
   rule: string,
   source: string,
   file = "file:///program.ts",

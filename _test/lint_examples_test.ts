@@ -4,6 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import plugin from "../lint.ts";
 import { blocksOf, type CodeBlock, commentBlocksOf } from "./_code_blocks.ts";
+import { diagnostics, IMPORTS } from "./_lint.ts";
 
 const ROOT = new URL("..", import.meta.url);
 const PAGES = new URL("docs/lint/", ROOT);
@@ -89,6 +90,41 @@ for (const rule of Object.keys(plugin.rules)) {
     assert(code.includes(`// deno-lint-ignore asyncio/${rule}\n`));
   });
 }
+
+Deno.test("Each rule of the lint plugin says what is wrong and what to write", () => {
+  const messages = {
+    "no-floating-promises": [
+      "sleep(1);",
+      "The promise of `sleep()` is dropped",
+    ],
+    "no-milliseconds": [
+      "await timeout(1000, f);",
+      "`timeout()` takes seconds, and 1000 looks like milliseconds",
+    ],
+    "no-outer-signal": [
+      "run((s) => TaskGroup.run(() => fetch(url, { signal: s })));",
+      "`TaskGroup.run()` does not abort this signal, which is one of an outer scope",
+    ],
+    "no-swallowed-cancellation": [
+      "async () => { await sleep(1).catch(() => {}); }; async function f() { try { await sleep(1); } catch {} }",
+      "This handler swallows `CancelledError`, so the task cannot be cancelled here",
+    ],
+    "require-coroutine-function": [
+      "void TaskGroup.run((tg) => { tg.createTask(sleep(1)); });",
+      "`group.createTask()` takes a coroutine function, not a promise: a promise has already started",
+    ],
+    "require-release": [
+      "async function f(c: Condition) { await c.acquire(); g(); }",
+      "An error after `condition.acquire()` leaves this condition acquired",
+    ],
+  };
+  assertEquals(Object.keys(messages), Object.keys(plugin.rules).sort());
+  for (const [rule, [program, message]] of Object.entries(messages)) {
+    const [first] = diagnostics(rule, IMPORTS + program);
+    assertEquals(first?.message, message);
+    assert(first.hint);
+  }
+});
 
 Deno.test("deno lint loads the plugin, reports with it, and fixes", async () => {
   const folder = await Deno.makeTempDir();
