@@ -56,16 +56,18 @@ export class Model {
   readonly #imports: (specifier: string) => boolean;
   readonly #kinds = new Map<Node, Kind | undefined>();
   readonly #members = new Map<ClassNode, Map<string, Node[]>>();
+  readonly #ids = new Map<unknown, number>();
   /** Aliases of types that are being resolved. */
   readonly #aliases = new Set<Node>();
 
   constructor(
     program: Deno.lint.Program,
+    text: string,
     imports: (specifier: string) => boolean,
   ) {
     this.program = program;
     this.#imports = imports;
-    this.scopes = new ScopeTree(program);
+    this.scopes = new ScopeTree(program, text);
   }
 
   /** The first import declaration of the module that takes names out of it. */
@@ -178,22 +180,21 @@ export class Model {
     return isExpected ? name : undefined;
   }
 
-  /** Names one and the same object wherever it is used in the file. */
+  /** Stands for one and the same object wherever the file uses it. */
   keyOf(expression: Node): unknown {
     const node = unwrap(expression);
+    if (node.type === "ThisExpression") return classAround(node);
     if (node.type === "Identifier") {
       return this.scopes.lookUp(node.name, node) ?? node.name;
     }
     const name = node.type === "MemberExpression" && propertyName(node);
-    if (!name) return node;
-    const { object } = node;
-    if (object.type !== "ThisExpression") {
-      const binding = this.keyOf(object);
-      return typeof binding === "object" && "owner" in binding!
-        ? `${(binding as Binding).owner.range}.${name}`
-        : node;
-    }
-    return `${classAround(node)?.range}.${name}`;
+    return name ? `${this.#idOf(this.keyOf(node.object))}.${name}` : node;
+  }
+
+  #idOf(key: unknown): number {
+    const id = this.#ids.get(key) ?? this.#ids.size;
+    this.#ids.set(key, id);
+    return id;
   }
 
   #infer(node: Node): Kind | undefined {

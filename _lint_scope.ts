@@ -77,10 +77,13 @@ const RUNNING_TYPESCRIPT = new Set<string>([
 /** The scopes of a file, and the names in them. */
 export class ScopeTree {
   readonly #scopes = new Map<Node, Scope>();
-  readonly #declared = new Set<Node>();
+  readonly #declared = new Set<unknown>();
   readonly #meanings = new Map<Identifier, Binding>();
 
-  constructor(program: Node) {
+  readonly #text: string;
+
+  constructor(program: Node, text: string) {
+    this.#text = text;
     this.#open(program, undefined);
     this.#refer(program);
   }
@@ -208,13 +211,13 @@ export class ScopeTree {
         ? pattern.right
         : undefined,
     };
-    for (const [id, path] of namesIn(target, [])) {
+    for (const [id, path] of namesIn(target, [], this.#text)) {
       this.#add(id, whole.owner, scope, "values", { ...whole, path });
     }
   }
 
   #add(
-    id: Identifier,
+    id: { name: string },
     owner: Node,
     scope: Scope,
     space: "values" | "types" | "both",
@@ -301,7 +304,8 @@ function annotationOf(pattern: Node): Node | undefined {
 function* namesIn(
   pattern: Node,
   path: Step[] | null,
-): Generator<[Identifier, Step[] | null]> {
+  text: string,
+): Generator<[id: { name: string }, path: Step[] | null]> {
   const to = (step: Step | undefined) =>
     path && step !== undefined ? [...path, step] : null;
   switch (pattern.type) {
@@ -309,23 +313,57 @@ function* namesIn(
       yield [pattern, path];
       break;
     case "AssignmentPattern":
-      yield* namesIn(pattern.left, path);
+      yield* namesIn(pattern.left, path, text);
       break;
     case "RestElement":
-      yield* namesIn(pattern.argument, null);
+      yield* namesIn(pattern.argument, null, text);
       break;
     case "ArrayPattern":
       for (const [i, item] of pattern.elements.entries()) {
-        if (item) yield* namesIn(item, to(i));
+        if (item) yield* namesIn(item, to(i), text);
+      }
+      for (const [name, i] of namesAfterHole(pattern, text)) {
+        yield [{ name }, to(i)];
       }
       break;
     case "ObjectPattern":
       for (const item of pattern.properties) {
-        if (item.type === "RestElement") yield* namesIn(item, null);
-        else yield* namesIn(item.value, to(keyOf(item)));
+        if (item.type === "RestElement") yield* namesIn(item, null, text);
+        else yield* namesIn(item.value, to(keyOf(item)), text);
       }
       break;
   }
+}
+
+/**
+ * The names in the rest of an array pattern, from the first hole on: the tree
+ * of Deno 2.9 has none of them. Those that stand deeper have no position.
+ */
+function* namesAfterHole(
+  pattern: Deno.lint.ArrayPattern,
+  text: string,
+): Generator<[name: string, position: number | undefined]> {
+  const items = itemsOf(text.slice(pattern.range[0] + 1));
+  for (let i = pattern.elements.length; i < items.length; i++) {
+    const names = items[i].replace(/=.*$/s, "").match(
+      /[\p{ID_Start}$_][\p{ID_Continue}$]*/gu,
+    ) ?? [];
+    const isPlain = /^\s*[\p{ID_Start}$_]/u.test(items[i]);
+    for (const name of names) yield [name, isPlain ? i : undefined];
+  }
+}
+
+/** The items of a list up to its closing bracket, as they are written. */
+function itemsOf(list: string): string[] {
+  const items = [""];
+  let depth = 0;
+  for (const char of list) {
+    if ("([{".includes(char)) depth++;
+    if (")]}".includes(char) && depth-- === 0) break;
+    if (char === "," && depth === 0) items.push("");
+    else items[items.length - 1] += char;
+  }
+  return items;
 }
 
 function keyOf(property: Deno.lint.Property): string | undefined {

@@ -91,7 +91,7 @@ export function createPlugin(options: LintOptions = {}): Deno.lint.Plugin {
       return {
         ...collect(ast),
         "Program:exit"() {
-          const model = models.get(ast) ?? new Model(ast, imports);
+          const model = models.get(ast) ?? new Model(ast, text, imports);
           models.set(ast, model);
           visit(ast, check(model, ctx));
         },

@@ -41,6 +41,7 @@ Deno.test("lint no-swallowed-cancellation finds handlers that end every error", 
       "catch (e) { show(e); } function show(e: unknown) { console.log(e); }",
       "catch (e) { show(e); } function show(e: unknown) { show(e); }",
       "catch {} finally { clean(); }",
+      "catch (e) { if (e) a(); !e; e; e ? a() : b(); }",
     ]
   ) assertEquals(found(SWALLOW, withHandler(handler)), ["catch"], handler);
 });
@@ -332,6 +333,8 @@ Deno.test("lint require-release finds locks that an error leaves acquired", () =
       ["this.#l.acquire()"],
     "async function f(l: Lock) { await l.acquire(); try { g(); l.release(); } finally { h(); } }":
       ["l.acquire()"],
+    "interface O { l: Lock } async function f(a: O, b: O) { await a.l.acquire(); try { g(); } finally { b.l.release(); } }":
+      ["a.l.acquire()"],
     "async function f(l: Lock, m: Lock) { await l.acquire(); try { g(); } finally { m.release(); } }":
       ["l.acquire()"],
   });
@@ -358,6 +361,10 @@ Deno.test("lint require-release leaves locks alone that are released", () => {
     "async function f(s: Semaphore) { await s.acquire(); g(); }",
     "const s = new Semaphore(0); start(s); await s.acquire();",
     "export const s = new Semaphore(0); await s.acquire();",
+    "const s = new Semaphore(0); export { s }; await s.acquire();",
+    "const s = new Semaphore(0); export = s; await s.acquire();",
+    "interface O { l: Lock } async function f(o: O) { await o.l.acquire(); try { g(); } finally { o.l.release(); } }",
+    "const { length } = await new Lock().acquire();",
     "export const guard = await new Lock().acquire();",
     "const o = { acquire() {} }; await o.acquire();",
     "async function f(lock: { acquire(): Promise<void> }) { await lock.acquire(); }",

@@ -130,6 +130,22 @@ Deno.test("lint: shadowed and reassigned names mean something else", () => {
     "switch (1) { case 1: const sleep = () => {}; sleep(); }",
     "(q as Mock).put(1);",
     "const { put } = new Queue(); put(1);",
+    "const f = function sleep() { sleep(); };",
+    "{ enum Queue { A } new Queue().put(1); }",
+    "const { sleep = mine } = o; { const { a: { sleep } } = o; sleep(1); }",
+    "function f({ ...sleep }) { sleep(1); }",
+    "function f([, sleep]) { sleep(1); }",
+    "function f([a, , { sleep }, [q = [1, 2]]]) { sleep(1); q.put(1); }",
+    "const q = new Queue(); { const [, , q] = list; q.put(1); }",
+    "let nap = sleep; [nap] = [mine]; nap(1);",
+    "let nap = sleep; ({ nap = 1 } = o); nap(1);",
+    "let nap = sleep; for (nap of list) nap(1);",
+    "let nap = sleep; nap++; nap(1);",
+    "sleep: for (;;) { continue sleep; }",
+    "o.sleep(1); o[sleep].put(1); o?.['sleep'](1);",
+    "import sleep2 from '@asyncio/asyncio'; sleep2(1);",
+    "namespace Queue2 { export class Queue { put() {} } } new Queue2.Queue().put();",
+    "class Mine extends Queue<X> { put() {} } new Mine().put();",
   ]);
 });
 
@@ -159,6 +175,12 @@ Deno.test("lint: values are followed from where they are made or typed", () => {
     "declare const p: Promise<Queue<A>>; (await p).put(1);": [
       "(await p).put(1)",
     ],
+    "async function f(): Promise<[StreamReader, w: StreamWriter]> { return x; } const [r, w] = await f(); r.read(); w.drain();":
+      ["r.read()", "w.drain()"],
+    "function f({ 'q': q, [x]: y }: { 'q': Queue<A> }) { q.put(1); y.put(1); }":
+      ["q.put(1)"],
+    "function f({ q } = { q: new Queue() }) { q.put(1); }": ["q.put(1)"],
+    "const f = (q: Readonly<Queue<A>>) => { q.put(1); };": [],
     "const a = b, b = a; a.put(1); const { c } = c; c.put(1);": [],
     "(x as Queue<X>).put(1);": ["(x as Queue<X>).put(1)"],
     "(<Queue<X>> x).put(1);": ["(<Queue<X>> x).put(1)"],
@@ -168,6 +190,8 @@ Deno.test("lint: values are followed from where they are made or typed", () => {
       "r.readline()",
       "w.drain()",
     ],
+    "const [, w] = await openConnection(h, 1); w.drain();": ["w.drain()"],
+    "const [, w = x] = await openConnection(h, 1); w.drain();": ["w.drain()"],
     "startServer((r, w) => { r.read(); w.drain(); r.atEof(); }, h, 1)": [
       "startServer((r, w) => { r.read(); w.drain(); r.atEof(); }, h, 1)",
       "r.read()",
@@ -197,6 +221,17 @@ Deno.test("lint: members of a class are followed", () => {
     "class A { constructor(private e: Event) {} m() { this.e.wait(); } }": [
       "this.e.wait()",
     ],
+    "class A { constructor(readonly q = new Queue()) {} m() { this.q.get(); } }":
+      ["this.q.get()"],
+    "class A { q; constructor(q: Queue<X>) { this.q = q; } m() { this.q.get(); } }":
+      ["this.q.get()"],
+    "class A { static q = new Queue(); static { this.q.get(); } }": [
+      "this.q.get()",
+    ],
+    "class A { q = new Queue(); f = () => { this.q.get(); } }": [
+      "this.q.get()",
+    ],
+    "class A { get q() { return new Queue(); } m() { this.q.get(); } }": [],
     "class A { constructor() { this.q = new Queue(); } m() { this.q.get(); } }":
       ["this.q.get()"],
     "class A { l = new Lock(); m() { function f() { this.l.acquire(); } } }":
