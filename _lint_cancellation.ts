@@ -33,8 +33,9 @@ const HINT =
 /** Methods of arrays that call a function at once, within the task of the caller. */
 const ITERATION =
   /^(?:every|filter|find|flatMap|forEach|from|map|reduce|some)$/;
-/** Properties and methods that tell of a cancellation without its class. */
-const TELLS = /^(?:aborted|throwIfAborted|cancelled|cancelling|uncancel)$/;
+/** Names that tell of a cancellation without its class, or of the end of the program. */
+const TELLS =
+  /^(?:aborted|throwIfAborted|cancelled|cancelling|uncancel|exitCode)$/;
 /** Functions that look for a cancellation: `isCancelled`, `rethrowIfAborted`. */
 const ASKS = /(?:check|if|is|rethrow)\w*(?:abort|cancel)/i;
 /** Functions that write down what they are given. */

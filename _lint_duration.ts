@@ -144,12 +144,12 @@ function constantOf(id: Deno.lint.Identifier, model: Model): Node | undefined {
 /**
  * Whether a number is one that is written for milliseconds (a multiple of 50
  * from 100 on) and not for seconds: minutes up to 20, quarters of an hour up
- * to 90 minutes, hours up to a day, days.
+ * to 90 minutes, hours up to a day, days up to a year.
  */
 function looksLikeMilliseconds(n: number): boolean {
   const isRoundTime = n % MINUTE === 0 && n <= 20 * MINUTE ||
     n % QUARTER === 0 && n <= 6 * QUARTER ||
     n % HOUR === 0 && n <= DAY ||
-    n % DAY === 0;
+    n % DAY === 0 && n <= 366 * DAY;
   return n >= 100 && n % 50 === 0 && !isRoundTime;
 }

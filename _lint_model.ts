@@ -111,7 +111,7 @@ export class Model {
   calledBy(call: CallExpression): string | undefined {
     const callee = unwrap(call.callee);
     const kind = this.kindOf(callee);
-    if (kind?.is === "export") return kind.name;
+    if (kind?.is === "export") return exportName(kind.name);
     if (callee.type !== "MemberExpression") return undefined;
     const method = propertyName(callee);
     const owner = this.kindOf(callee.object);
@@ -176,7 +176,8 @@ export class Model {
     }
     const isExpected = COROUTINE_POSITIONS[name] === position ||
       AWAITABLE_POSITIONS[name] === position ||
-      name in BODY_PARAMETERS && position === 0 || name === "asyncTest";
+      Object.hasOwn(BODY_PARAMETERS, name) && position === 0 ||
+      name === "asyncTest";
     return isExpected ? name : undefined;
   }
 
@@ -527,6 +528,11 @@ export class Model {
     const [of] = type.typeArguments?.params ?? [];
     return { is: "promise", of: of && this.#typeKind(of) };
   }
+}
+
+/** A name that no method goes by. */
+function exportName(name: string): string | undefined {
+  return /^\w+$/.test(name) ? name : undefined;
 }
 
 function isSame(one: Kind | undefined, other: Kind | undefined): boolean {

@@ -8,7 +8,6 @@ import {
   type CallExpression,
   descendants,
   functionAround,
-  isInside,
   type Node,
   parentOf,
   propertyName,
@@ -25,6 +24,8 @@ export function requireRelease(
   ctx: Deno.lint.RuleContext,
 ): Deno.lint.LintVisitor {
   let all: Map<unknown, CallExpression[]> | undefined;
+  /** Blocks in which a fix declares `_`. */
+  const named = new Set<unknown>();
   return {
     CallExpression(call) {
       const name = model.calledBy(call);
@@ -43,7 +44,7 @@ export function requireRelease(
         } acquired`,
         hint:
           "Write `using _ = await lock.acquire()`, or release in a `finally` block",
-        fix: releases.length === 0 ? fixOf(place, ctx, model) : undefined,
+        fix: releases.length === 0 ? fixOf(place, model, named) : undefined,
       });
     },
   };
@@ -139,11 +140,7 @@ function kindOfLock(name: string): string {
 }
 
 /** Gives the guard to `using`, if the rest of a block then runs with it. */
-function fixOf(
-  place: Node,
-  { sourceCode }: Deno.lint.RuleContext,
-  model: Model,
-) {
+function fixOf(place: Node, model: Model, named: Set<unknown>) {
   const block = parentOf(place) as { type: string; body?: unknown };
   if (!Array.isArray(block?.body) || block.body.at(-1) === place) {
     return undefined;
@@ -154,12 +151,8 @@ function fixOf(
     return (fixer: Deno.lint.Fixer) =>
       fixer.replaceTextRange([start, start + kind.length], "using");
   }
-  const isTaken = model.scopes.lookUp("_", place) ||
-    block.body.some((it) =>
-      it !== place && isInside(it, place) ||
-      /\busing _ =/.test(sourceCode.getText(it))
-    );
-  return isTaken
-    ? undefined
-    : (fixer: Deno.lint.Fixer) => fixer.insertTextBefore(place, "using _ = ");
+  if (named.has(block) || model.scopes.lookUp("_", place)) return undefined;
+  named.add(block);
+  return (fixer: Deno.lint.Fixer) =>
+    fixer.insertTextBefore(place, "using _ = ");
 }

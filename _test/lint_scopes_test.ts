@@ -77,6 +77,7 @@ Deno.test("lint no-swallowed-cancellation leaves handlers alone that pass it on"
       "catch (e) { assertEquals(1, 2); }",
       "catch (e) { queueMicrotask(() => { throw e; }); }",
       "catch (e) { console.error(e); Deno.exit(1); }",
+      "catch (e) { console.error(e); Deno.exitCode = 1; }",
       "catch (e) { pass(e); } function pass(e: unknown) { throw e; }",
     ]
   ) assertEquals(found(SWALLOW, withHandler(handler)), [], handler);
@@ -382,6 +383,10 @@ Deno.test("lint require-release gives the guard to using", () => {
     "using _ = await l.acquire(); g();",
   );
   assertEquals(
+    fix("await l.acquire(); await new Lock().acquire(); g();")[0],
+    "using _ = await l.acquire(); await new Lock().acquire(); g();",
+  );
+  assertEquals(
     fix("const guard = await l.acquire(); g();")[0],
     "using guard = await l.acquire(); g();",
   );
@@ -391,6 +396,7 @@ Deno.test("lint require-release gives the guard to using", () => {
       "await l.acquire(); g(); l.release();",
       "const _ = 1; await l.acquire(); g();",
       "if (x) await l.acquire(); g();",
+      "{ await l.acquire(); }",
       "const a = await l.acquire(), b = 2; g();",
     ]
   ) {
@@ -427,6 +433,8 @@ Deno.test("lint no-milliseconds finds numbers that are no round times", () => {
       "300000",
       "600000",
       "0x3e8",
+      "3_600_000",
+      "86_400_000",
     ]
   ) assertEquals(found(MILLISECONDS, `await sleep(${n});`), [n]);
   for (

@@ -141,6 +141,7 @@ Deno.test("lint: shadowed and reassigned names mean something else", () => {
     "let nap = sleep; ({ nap = 1 } = o); nap(1);",
     "let nap = sleep; for (nap of list) nap(1);",
     "let nap = sleep; nap++; nap(1);",
+    "asyncio.toString(async (s) => { s.put(1); }); asyncio['Queue.put'](1);",
     "sleep: for (;;) { continue sleep; }",
     "o.sleep(1); o[sleep].put(1); o?.['sleep'](1);",
     "import sleep2 from '@asyncio/asyncio'; sleep2(1);",
