@@ -70,6 +70,7 @@ const RULES: Record<string, Check> = {
  * @param options The names.
  * @returns The plugin, to be the default export of a file that `deno.json`
  * lists under `lint.plugins`.
+ * @throws {TypeError} For another option, or specifiers that are no strings.
  *
  * @example
  * ```ts
@@ -81,7 +82,7 @@ const RULES: Record<string, Check> = {
  * ```
  */
 export function createPlugin(options: LintOptions = {}): Deno.lint.Plugin {
-  const { specifiers = [] } = options;
+  const specifiers = specifiersOf(options);
   const models = new WeakMap<Deno.lint.Program, Model>();
   const toRule = (check: Check): Deno.lint.Rule => ({
     create(ctx) {
@@ -104,6 +105,25 @@ export function createPlugin(options: LintOptions = {}): Deno.lint.Plugin {
       Object.entries(RULES).map(([name, check]) => [name, toRule(check)]),
     ),
   };
+}
+
+function specifiersOf(options: LintOptions): readonly string[] {
+  for (const name of Object.keys(options)) {
+    if (name === "specifiers") continue;
+    throw new TypeError(
+      `Cannot make the plugin: unknown option "${name}", the only one is "specifiers"`,
+    );
+  }
+  const { specifiers = [] } = options;
+  if (
+    Array.isArray(specifiers) &&
+    specifiers.every((it) => typeof it === "string")
+  ) return specifiers;
+  throw new TypeError(
+    `Cannot make the plugin: specifiers must be an array of strings, got ${
+      Deno.inspect(specifiers)
+    }`,
+  );
 }
 
 /** Whether a file imports the module, or something at run time. */

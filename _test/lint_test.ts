@@ -1,7 +1,7 @@
 // The rules of the lint plugin: what each finds, what it must leave alone, and
 // what its fixes write.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { createPlugin } from "../lint.ts";
 import { fixed, found, foundInFile } from "./_lint.ts";
 
@@ -85,6 +85,21 @@ Deno.test("createPlugin() looks at further specifiers", () => {
   assertEquals(count("@asyncio/asyncio"), 1);
   assertEquals(count("./deps.ts"), 0);
   assertEquals(count("aio/sub"), 0);
+});
+
+Deno.test("createPlugin() refuses other options, and specifiers that are no strings", () => {
+  assertThrows(
+    () => createPlugin({ specifier: ["aio"] } as never),
+    TypeError,
+    'unknown option "specifier"',
+  );
+  for (const specifiers of ["aio", [1], null]) {
+    assertThrows(
+      () => createPlugin({ specifiers } as never),
+      TypeError,
+      "specifiers must be an array of strings, got ",
+    );
+  }
 });
 
 Deno.test("lint: names of the module are followed through aliases", () => {
