@@ -33,7 +33,7 @@ import { currentFrame } from "./_loop.ts";
 /** Leads from the promise of a call to its scope. */
 const SCOPE = Symbol("scope");
 
-/** How many promises of calls that did not wait are known with their values. */
+/** How many promises of calls that did not wait are known with their values; a power of two. */
 const RECENT = 16;
 const recentPromises: (Promise<unknown> | null)[] = new Array(RECENT).fill(
   null,
@@ -53,7 +53,7 @@ export interface Failure {
  */
 export function settledPromise<T>(value: T): Promise<T> {
   const promise = Promise.resolve(value);
-  recent = (recent + 1) % RECENT;
+  recent = (recent + 1) & (RECENT - 1);
   recentPromises[recent] = promise;
   recentValues[recent] = value;
   return promise;

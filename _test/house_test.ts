@@ -9,11 +9,32 @@ const ROOT = new URL("..", import.meta.url);
 
 /** The floors, the lowest first. Files of one floor do not import each other. */
 const FLOORS = [
-  ["_collections.ts", "_host.ts", "_place.ts", "_validate.ts"],
-  ["exceptions.ts", "_duration.ts", "_thread_values.ts"],
-  ["_abort.ts", "_bytes.ts", "_context.ts", "_thread_calls.ts"],
-  ["_loop.ts", "_options.ts"],
-  ["_frame.ts", "_thread_worker.ts", "_unseen.ts"],
+  [
+    "_collections.ts",
+    "_host.ts",
+    "_lint_ast.ts",
+    "_lint_library.ts",
+    "_place.ts",
+    "_validate.ts",
+  ],
+  ["exceptions.ts", "_duration.ts", "_lint_scope.ts", "_thread_values.ts"],
+  [
+    "_abort.ts",
+    "_bytes.ts",
+    "_context.ts",
+    "_lint_model.ts",
+    "_thread_calls.ts",
+  ],
+  ["_lint_coroutine.ts", "_loop.ts", "_options.ts"],
+  [
+    "_frame.ts",
+    "_lint_cancellation.ts",
+    "_lint_duration.ts",
+    "_lint_release.ts",
+    "_lint_signal.ts",
+    "_thread_worker.ts",
+    "_unseen.ts",
+  ],
   ["_debug.ts"],
   ["_text.ts"],
   ["_future.ts"],
@@ -25,6 +46,7 @@ const FLOORS = [
   ["_command.ts", "_server.ts"],
   [
     "introspection.ts",
+    "lint.ts",
     "queues.ts",
     "runner.ts",
     "streams.ts",
@@ -35,6 +57,9 @@ const FLOORS = [
   ],
   ["mod.ts"],
 ];
+
+/** Entry points that no program imports. */
+const PROGRAMS = ["./lint.ts"];
 
 /** What each file imports. */
 type Graph = Map<string, string[]>;
@@ -110,9 +135,9 @@ interface Info {
   modules: { specifier: string; dependencies?: Dependency[] }[];
 }
 
-/** Imports of `mod.ts`, of what it imports, and so on; those of the host with their `node:`. */
-async function readGraph(): Promise<Graph> {
-  const { modules } = await denoJson("info", "--json", "mod.ts") as Info;
+/** Imports of an entry point, of what it imports, and so on; those of the host with their `node:`. */
+async function readGraph(entry = "mod.ts"): Promise<Graph> {
+  const { modules } = await denoJson("info", "--json", entry) as Info;
   const own = modules.filter(({ specifier }) => specifier.startsWith("file:"));
   return new Map(own.map(({ specifier, dependencies = [] }) => [
     fileOf(specifier),
@@ -130,7 +155,7 @@ function fileOf(specifier: string): string {
 }
 
 Deno.test("mod.ts stands on files that import from lower floors only", async () => {
-  const graph = await readGraph();
+  const graph = new Map([...await readGraph(), ...await readGraph("lint.ts")]);
   const files = [...Deno.readDirSync(ROOT)].map(({ name }) => name);
   for (const file of files) {
     if (file.endsWith(".ts") && !graph.has(file)) graph.set(file, []);
@@ -140,6 +165,7 @@ Deno.test("mod.ts stands on files that import from lower floors only", async () 
 
 Deno.test("mod.ts stands on files that import nothing in a circle", async () => {
   assertEquals(cycleIn(await readGraph()), []);
+  assertEquals(cycleIn(await readGraph("lint.ts")), []);
 });
 
 Deno.test("mod.ts needs nothing but itself and the host, and loads nothing of Node", async () => {
@@ -155,8 +181,14 @@ Deno.test("mod.ts needs nothing but itself and the host, and loads nothing of No
   assertEquals(loaded.filter((it) => it.startsWith("node:")), []);
 });
 
+Deno.test("lint.ts needs nothing but files of its own", async () => {
+  const files = [...(await readGraph("lint.ts")).keys()];
+  assertEquals(files.filter((it) => !/^_?lint/.test(it)), []);
+});
+
 Deno.test("mod.ts gives every public name of the topics", async () => {
-  const entries = Object.values(config.exports);
+  const entries = Object.values(config.exports)
+    .filter((entry) => !PROGRAMS.includes(entry));
   const { nodes } = await denoJson("doc", "--json", ...entries) as {
     nodes: Record<string, { symbols: { name: string }[] }>;
   };

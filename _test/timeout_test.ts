@@ -8,12 +8,12 @@ import {
 } from "@std/assert";
 import { setImmediate } from "node:timers";
 import {
-  getEventLoop,
   CancelledError,
   createTask,
   currentTask,
   Event,
   EventLoop,
+  getEventLoop,
   getRunningLoop,
   type LoopHost,
   run,
