@@ -172,6 +172,21 @@ class Cancellation {
   drain = -1;
   /** Tells whether the reason of the signal was taken in this drain. */
   tap: ReasonTap | null = null;
+  /** The request came while the code was in a promise from outside of this module. */
+  isOverdue = false;
+}
+
+/** How many scopes have a request that came while their code was in a promise from outside of this module. */
+let overdue = 0;
+
+/**
+ * Whether the running code is to be cancelled since before it came back from
+ * such a promise. A call that would not have to wait must not take anything then.
+ */
+export function isOverdue(): boolean {
+  if (overdue === 0) return false;
+  const frame = currentFrame();
+  return frame instanceof CancelScope && (openScope(frame)?.isOverdue ?? false);
 }
 
 /** A piece of code that can be cancelled: a task, or a scope inside of it. */
@@ -343,6 +358,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
       else if (awaits.length > 1) reaction.struck = request;
     }
     this.#become(cancellation, reached ? STRUCK : PENDING);
+    if (awaits.length === 0 && this.#inner === null && !this.isRunning) {
+      cancellation.isOverdue = true;
+      overdue++;
+    }
     const controller = this.#controller;
     if (controller === null) return;
     // Nobody has it otherwise, and to abort it is expensive.
@@ -424,6 +443,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
   }
 
   #become(cancellation: Cancellation, state: number): void {
+    if (cancellation.isOverdue) {
+      cancellation.isOverdue = false;
+      overdue--;
+    }
     if (cancellation.state === NONE) this.root.busy++;
     cancellation.state = state;
     if (state === NONE) this.root.busy--;
@@ -435,6 +458,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
     if (cancellation === null || cancellation.state === NONE) return false;
     this.#weigh(cancellation);
     return cancellation.state !== NONE;
+  }
+
+  get isOverdue(): boolean {
+    return this.owes() && this.#cancellation!.isOverdue;
   }
 
   /** The error of the request that is still to be delivered. */
@@ -555,6 +582,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.#waiting = null;
     this.#inner = null;
     if (this.#cancellation === null) this.#controller = null;
+    else this.#become(this.#cancellation, NONE);
   }
 }
 

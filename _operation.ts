@@ -59,6 +59,17 @@ export function settledPromise<T>(value: T): Promise<T> {
   return promise;
 }
 
+/**
+ * Delivers a request that is overdue before a call takes anything; see
+ * {@linkcode isOverdue}. The call is made if the request was taken back.
+ */
+export function checkpoint<T>(call: () => PromiseLike<T>): Promise<T> {
+  return operation(async () => {
+    await futures.makeYield(getEventLoop(), undefined);
+    return await call();
+  });
+}
+
 /** Runs a waiting call, so that whoever has its promise can cancel it. */
 export function operation<T>(body: () => T | PromiseLike<T>): Promise<T> {
   return runIn(new InnerScope(scopeHere() ?? detachedScope()), body, asItIs);

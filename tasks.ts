@@ -59,6 +59,7 @@ import {
   isCoroutine,
   onceDone,
   Several,
+  wrapFuture,
 } from "./_task.ts";
 import { nameOf } from "./_text.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
@@ -458,6 +459,132 @@ class GatheringFuture extends Future<unknown[]> {
       );
     } else this.setResult(results);
   }
+}
+
+/**
+ * Lets a task be cancelled while it awaits a promise from outside of this
+ * module: the wait ends at once. What the promise stands for runs on; its
+ * result is dropped, and its error is no unhandled rejection.
+ *
+ * Handing the task's signal to the call is better where that is possible, as
+ * it ends the work too.
+ *
+ * @typeParam T The type of the value.
+ * @param promise The promise.
+ * @returns A future of the same outcome.
+ * @throws {TypeError} If it is neither a promise nor an async iterable.
+ *
+ * @example
+ * ```ts
+ * import { cancellable, timeout, TimeoutError } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const never = new Promise<string>(() => {});
+ * const error = await timeout(0.001, () => cancellable(never))
+ *   .catch((error) => error);
+ * assert(error instanceof TimeoutError);
+ * ```
+ */
+export function cancellable<T>(promise: PromiseLike<T>): Future<T>;
+/**
+ * Lets a task be cancelled while it waits for the next item of a stream or of
+ * another async iterable. The iterable is closed when the loop is left or the
+ * task is cancelled; a stream is then cancelled.
+ *
+ * @typeParam T The type of the items.
+ * @param iterable The iterable.
+ * @returns An iterable of the same items.
+ *
+ * @example
+ * ```ts
+ * import { cancellable } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const chunks: string[] = [];
+ * for await (const chunk of cancellable(ReadableStream.from(["a", "b"]))) {
+ *   chunks.push(chunk);
+ * }
+ * assertEquals(chunks, ["a", "b"]);
+ * ```
+ */
+export function cancellable<T>(iterable: AsyncIterable<T>): AsyncIterable<T>;
+export function cancellable<T>(
+  source: PromiseLike<T> | AsyncIterable<T>,
+): Future<T> | AsyncIterable<T> {
+  if (isThenable(source)) return wrapFuture(source as PromiseLike<T>);
+  if (isAsyncIterable(source)) {
+    return { [Symbol.asyncIterator]: () => new CancellableIterator(source) };
+  }
+  throw new TypeError(
+    `Cannot make it cancellable: expected a promise or an async iterable, got ${
+      describe(source)
+    }`,
+  );
+}
+
+/** Goes over an async iterable, each step of which can be given up. */
+class CancellableIterator<T> implements AsyncIterator<T> {
+  readonly #source: AsyncIterator<T>;
+  /** Whether a step is under way, behind which a generator would queue its end. */
+  #isBusy = false;
+
+  constructor(source: AsyncIterable<T>) {
+    this.#source = source instanceof ReadableStream
+      ? new StreamIterator(source)
+      : source[Symbol.asyncIterator]();
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    this.#isBusy = true;
+    const idle = () => {
+      this.#isBusy = false;
+    };
+    const step = Promise.resolve(this.#source.next());
+    step.then(idle, idle);
+    const future = cancellable(step);
+    onceDone(future, () => {
+      if (future.cancelled()) this.#giveUp();
+    });
+    return future;
+  }
+
+  async return(): Promise<IteratorResult<T>> {
+    if (this.#isBusy) this.#giveUp();
+    else await this.#source.return?.();
+    return { done: true, value: undefined };
+  }
+
+  #giveUp(): void {
+    Promise.resolve(this.#source.return?.()).catch(() => {});
+  }
+}
+
+/** Goes over a stream. Its end does not wait for the read under way. */
+class StreamIterator<T> implements AsyncIterator<T> {
+  readonly #reader: ReadableStreamDefaultReader<T>;
+
+  constructor(stream: ReadableStream<T>) {
+    this.#reader = stream.getReader();
+  }
+
+  async next(): Promise<IteratorResult<T>> {
+    const { done, value } = await this.#reader.read();
+    if (!done) return { done, value };
+    this.#reader.releaseLock();
+    return { done, value: undefined };
+  }
+
+  async return(): Promise<IteratorResult<T>> {
+    const cancelled = this.#reader.cancel();
+    this.#reader.releaseLock();
+    await cancelled;
+    return { done: true, value: undefined };
+  }
+}
+
+function isAsyncIterable<T>(value: unknown): value is AsyncIterable<T> {
+  return typeof value === "object" && value !== null &&
+    Symbol.asyncIterator in value;
 }
 
 /**
