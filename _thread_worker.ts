@@ -48,6 +48,7 @@ import {
   unpack,
   unpackError,
 } from "./_thread_values.ts";
+import { PORTABLE_CHECKS } from "./_validate.ts";
 import * as exceptions from "./exceptions.ts";
 
 /** What is to be called: a function by its source, `""` if it has no name, or one of a module. */
@@ -239,6 +240,7 @@ ErrorClasses.add(OWN_ERRORS);
 
 /** What the program of a worker consists of. */
 const PARTS = [
+  ...PORTABLE_CHECKS,
   ...OWN_ERRORS,
   ...[toSeconds, sumOfUnits],
   ...[ErrorClasses, pack, packError, nameOfError, unpack, unpackError],
