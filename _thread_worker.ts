@@ -13,6 +13,7 @@ import {
   SECONDS_PER_UNIT,
   sumOfUnits,
   toSeconds,
+  unitsOf,
 } from "./_duration.ts";
 import { node } from "./_host.ts";
 import {
@@ -242,7 +243,7 @@ ErrorClasses.add(OWN_ERRORS);
 const PARTS = [
   ...PORTABLE_CHECKS,
   ...OWN_ERRORS,
-  ...[toSeconds, sumOfUnits],
+  ...[toSeconds, sumOfUnits, unitsOf],
   ...[ErrorClasses, pack, packError, nameOfError, unpack, unpackError],
   ...[transfer, takeMoves, movesOfThread, collectMoves],
   ...[cloneError, findFlaw, isCloneable, isContainer],

@@ -376,7 +376,10 @@ function hintFor(name: string, known: readonly string[]): string {
 }
 
 /** The option that was probably meant, `null` if none is near. */
-function nearestOf(name: string, known: readonly string[]): string | null {
+export function nearestOf(
+  name: string,
+  known: readonly string[],
+): string | null {
   const plain = plainName(name);
   const meant = synonymsOf(plain);
   const same = known.find((it) => plainName(it) === plain) ??
@@ -411,17 +414,27 @@ function synonymsOf(plain: string): readonly string[] {
     eager: ["eagerStart"],
     environ: ["env"],
     gid: ["group"],
+    h: ["hours"],
     highwatermark: ["limit", "high"],
     key: ["compare"],
     label: ["name"],
     maxconcurrency: ["limit"],
     maxsize: ["limit"],
-    sock: ["conn"],
+    millis: ["milliseconds"],
+    min: ["minutes"],
+    mins: ["minutes"],
+    ms: ["milliseconds"],
+    ns: ["nanoseconds"],
+    s: ["seconds"],
+    sec: ["seconds"],
+    secs: ["seconds"],
     serverhostname: ["hostname"],
+    sock: ["conn"],
     socket: ["conn"],
     ssl: ["tls"],
     title: ["name"],
     uid: ["user"],
+    us: ["microseconds"],
   };
   return Object.hasOwn(synonyms, plain) ? synonyms[plain] : [];
 }
