@@ -121,6 +121,8 @@ export interface FutureInternals {
   wake(future: AnyFuture, loop: EventLoop): boolean;
   subscribe(future: AnyFuture, job: Job): void;
   unsubscribe(future: AnyFuture, job: Job): void;
+  /** A loop was closed before it came to a job of a woken future: saves the turn. */
+  rescue(future: AnyFuture, job: Job): void;
   /** Takes the turn of a woken future for `job`; `false` if it has to wait again. */
   claim(future: AnyFuture, job: Job): boolean;
   /** Nobody will look at the outcome: passes a turn on, silences an error. */
@@ -207,6 +209,7 @@ export class Future<T> implements Promise<T> {
       wake: (future, loop) => future.#wake(loop),
       subscribe: (future, job) => future.#subscribe(job),
       unsubscribe: (future, job) => void future.#remove((it) => it === job),
+      rescue: (future, job) => future.#rescue(job),
       claim: (future, job) => future.#claim(job),
       discard: (future) => future.#discard(),
       link: (future, signal) => {
@@ -523,9 +526,23 @@ export class Future<T> implements Promise<T> {
       return false;
     }
     this.#state = WOKEN;
-    if (this.#jobs !== null) this.#notify(loop);
-    else loops.push(loop, { run: () => this.#runFirst() });
+    const jobs = this.#jobs ?? { run: () => this.#runFirst() };
+    this.#jobs = null;
+    if (jobs instanceof Then) loops.push(loop, jobs);
+    else for (const job of [jobs].flat()) this.#pushWoken(loop, job);
     return true;
+  }
+
+  #pushWoken(loop: EventLoop, job: Job): void {
+    if (job instanceof Then) return loops.push(loop, job);
+    const lost = () => this.#rescue(job);
+    loops.push(loop, { run: () => job.run(), lost });
+  }
+
+  /** The loop that was to resume it is closed: its own one does, or the turn goes to the next. */
+  #rescue(job: Job): void {
+    if (!this.#loop.isClosed()) this.#pushWoken(this.#loop, job);
+    else this.#passOn();
   }
 
   /** It was woken when nobody awaited it: gives the turn to who does now, or takes it. */
@@ -680,6 +697,10 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
 
   override cancel(message?: string): boolean {
     return this.source.cancel(message) || super.cancel(message);
+  }
+
+  lost(): void {
+    futures.rescue(this.source, this);
   }
 
   run(): boolean {

@@ -38,6 +38,8 @@ export interface Job {
   run(): boolean;
   /** What it is, for a report. */
   describe?(): string;
+  /** The loop was closed before its turn. */
+  lost?(): void;
 }
 
 /** A job for a moment of the loop's clock. */
@@ -255,10 +257,12 @@ export class BaseEventLoop {
     }
     if (this.#debug && !this.#closed) switches.debug(false);
     this.#closed = true;
+    const dropped = [...this.#ready];
     this.#ready.clear();
     this.#alarms.clear();
     this.#batch = 0;
     this.#host.forget();
+    for (const job of dropped) job.lost?.();
   }
 
   /** Whether debug mode is on. */
