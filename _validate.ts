@@ -16,6 +16,8 @@
 
 /** The option of every call that waits. */
 const SIGNAL: readonly string[] = Object.freeze(["signal"]);
+/** The option of everything that tasks wait for. */
+const NAME: readonly string[] = Object.freeze(["name"]);
 
 /** Throws for what is no signal, of whatever realm, and calls no user code. */
 const abortedOf = Object.getOwnPropertyDescriptor(
@@ -258,6 +260,18 @@ export function toName(name: unknown, action: string): string {
   }
 }
 
+/** The `name` of a bag of options, ready to be shown behind a word; `""` if there is none. */
+export function labelOf(
+  options: { name?: string } | undefined,
+  action: string,
+  known: readonly string[] = NAME,
+): string {
+  if (options === undefined) return "";
+  checkOptions(options, known, action);
+  const { name } = options;
+  return name === undefined ? "" : ` ${JSON.stringify(toName(name, action))}`;
+}
+
 /**
  * Has the errors of a function that returns a promise come as a rejection,
  * those of its checks too.
@@ -278,6 +292,15 @@ export function isClass(fn: unknown): boolean {
     return typeof fn === "function" && fn.prototype !== undefined &&
       Object.getOwnPropertyDescriptor(fn, "prototype")?.writable === false &&
       Function.prototype.toString.call(fn).startsWith("class");
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a function is `async`, so that it returns a promise whatever it does. */
+export function isAsync(fn: unknown): boolean {
+  try {
+    return Object.prototype.toString.call(fn) === "[object AsyncFunction]";
   } catch {
     return false;
   }

@@ -22,6 +22,7 @@ import {
 } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
 import { currentFrame, type Frame } from "./_loop.ts";
+import { checkSignal } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** What a primitive does when a turn of its queue comes to its end. */
@@ -80,16 +81,40 @@ export class WaitQueue<T> implements Waitable {
   }
 
   /**
+   * Joins the end of the queue, as {@linkcode WaitQueue.enter} does, with a
+   * signal that nobody has checked.
+   *
+   * @throws {TypeError} If the signal is none; then nobody has joined.
+   */
+  wait(options?: Cancellable): Future<T> {
+    const signal = options?.signal;
+    checkSignal(signal, "wait");
+    return this.enter(signal);
+  }
+
+  /**
    * Joins the end of the queue.
    *
    * @throws {RuntimeError} If the code belongs to another loop than the primitive.
    */
-  wait(options?: Cancellable): Future<T> {
+  enter(signal?: AbortSignal): Future<T> {
     const loop = this.#home.enter(this);
     const future: Future<T> = futures.make(loop, this);
+    if (signal !== undefined) futures.link(future, signal);
     this.#join(future);
-    if (options?.signal) futures.link(future, options.signal);
     return future;
+  }
+
+  /** Takes out those whose loop was closed: nobody will resume them. */
+  prune(): void {
+    if (!this.#home.leaveClosed()) return;
+    const gone = [...this.#waiters].filter((it) =>
+      futures.pending(it) && it.getLoop().isClosed()
+    );
+    if (gone.length === 0) return;
+    this.#waiters.filter((it) => !gone.includes(it));
+    this.#live -= gone.length;
+    for (const future of gone) this.#turn.drop?.(future);
   }
 
   /** Wakes the first waiter. Returns `false` if there is none. */
@@ -185,6 +210,13 @@ export class Home {
         waitable.describe!()
       }: it is in use by another event loop`,
     );
+  }
+
+  /** Forgets a loop that was closed. Returns whether it was. */
+  leaveClosed(): boolean {
+    if (this.#loop === null || !this.#loop.isClosed()) return false;
+    this.#loop = null;
+    return true;
   }
 
   /** The loop that a waiter resumes on, so that all do in the order in which they were woken. */

@@ -229,7 +229,7 @@ Deno.test("Condition refuses a lock that is none", () => {
   assertThrows(
     () => new Condition({} as unknown as Lock),
     TypeError,
-    "expected a Lock",
+    "lock must be a Lock",
   );
 });
 
