@@ -85,10 +85,23 @@ export function signalOf(
   action: string,
 ): AbortSignal | undefined {
   if (options === undefined) return undefined;
-  checkOptions(options, SIGNAL, action);
+  if (!isSignalBag(options)) checkOptions(options, SIGNAL, action);
   const { signal } = options as { signal?: AbortSignal };
   checkSignal(signal, action);
   return signal;
+}
+
+/** Whether something is a plain object with a signal or nothing: what {@linkcode checkOptions} would find, in a quarter of its time. */
+function isSignalBag(options: unknown): boolean {
+  try {
+    if (Object.getPrototypeOf(options) !== Object.prototype) return false;
+    for (const name in options as object) {
+      if (name !== "signal") return false;
+    }
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Refuses what is neither an `AbortSignal` nor `undefined`. */
@@ -516,7 +529,10 @@ function describeObject(value: object): string {
 function nameOfFunction(fn: Function): string {
   try {
     const name = Object.getOwnPropertyDescriptor(fn, "name")?.value;
-    return typeof name === "string" ? shorten(name) : "";
+    // One that was made up, as of a property called "() => {}", reads as source.
+    return typeof name === "string" && /^[\p{L}\p{N}_$#. ]*$/u.test(name)
+      ? shorten(name)
+      : "";
   } catch {
     return "";
   }

@@ -191,7 +191,9 @@ export class Queue<T> implements AsyncIterable<T> {
    */
   put(item: T, options?: Cancellable): Promise<void> {
     try {
-      const signal = signalOf(options, "put an item");
+      const signal = options === undefined
+        ? undefined
+        : signalOf(options, "put an item");
       signal?.throwIfAborted();
       if (!this.full() || this.#isShutDown) {
         this.putNowait(item);
@@ -255,7 +257,9 @@ export class Queue<T> implements AsyncIterable<T> {
    */
   get(options?: Cancellable): Promise<T> {
     try {
-      const signal = signalOf(options, "get an item");
+      const signal = options === undefined
+        ? undefined
+        : signalOf(options, "get an item");
       signal?.throwIfAborted();
       if (this.empty() && !this.#isShutDown) return this.#getters.enter(signal);
       return Promise.resolve(this.getNowait());
@@ -330,7 +334,9 @@ export class Queue<T> implements AsyncIterable<T> {
    */
   join(options?: Cancellable): Promise<void> {
     try {
-      const signal = signalOf(options, "join a queue");
+      const signal = options === undefined
+        ? undefined
+        : signalOf(options, "join a queue");
       signal?.throwIfAborted();
       if (this.#unfinished === 0) return finished;
       return this.#joiners.enter(signal);
@@ -619,10 +625,12 @@ function unordered(a: unknown, b: unknown, why: string): TypeError {
 }
 
 function show(item: unknown): string {
+  const text = describe(item);
+  if (kindOf(item) === null && text !== "a plain object") return text;
   try {
-    const text = Deno.inspect(item, { depth: 1 });
-    return text.length > 60 ? `${text.slice(0, 60)}...` : text;
+    const shown = Deno.inspect(item, { depth: 1, breakLength: Infinity });
+    return shown.length > 60 ? `${shown.slice(0, 60)}...` : shown;
   } catch {
-    return describe(item);
+    return text;
   }
 }

@@ -184,7 +184,9 @@ export class Lock {
    */
   acquire(options?: Cancellable): Promise<Guard> {
     try {
-      const signal = signalOf(options, "acquire a lock");
+      const signal = options === undefined
+        ? undefined
+        : signalOf(options, "acquire a lock");
       signal?.throwIfAborted();
       if (this.#locked || this.#waiters.busy) {
         return this.#waiters.enter(signal);
@@ -307,7 +309,9 @@ export class Event {
    */
   wait(options?: Cancellable): Promise<true> {
     try {
-      const signal = signalOf(options, "wait for an event");
+      const signal = options === undefined
+        ? undefined
+        : signalOf(options, "wait for an event");
       signal?.throwIfAborted();
       return this.#set ? Promise.resolve(true) : this.#waiters.enter(signal);
     } catch (error) {
@@ -664,7 +668,9 @@ export class Semaphore {
    */
   acquire(options?: Cancellable): Promise<Guard> {
     try {
-      const signal = signalOf(options, "acquire a semaphore");
+      const signal = options === undefined
+        ? undefined
+        : signalOf(options, "acquire a semaphore");
       signal?.throwIfAborted();
       if (this.locked()) return this.#waiters.enter(signal);
       this.#value--;

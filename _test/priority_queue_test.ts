@@ -68,7 +68,7 @@ Deno.test("PriorityQueue compares what stands behind a priority only when it has
 
 Deno.test("PriorityQueue refuses items that cannot be compared, and is unchanged", () => {
   const queue = new PriorityQueue<unknown>();
-  for (const item of [{ a: 1 }, null, undefined, Symbol("s"), () => {}]) {
+  for (const item of [{ a: 1 }, null, undefined, Symbol("s")]) {
     assertThrows(
       () => queue.putNowait(item),
       TypeError,
