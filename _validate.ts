@@ -91,6 +91,25 @@ export function signalOf(
   return signal;
 }
 
+/** As {@linkcode signalOf}, and throws the reason of a signal that has aborted. */
+export function openSignalOf(
+  options: unknown,
+  action: string,
+): AbortSignal | undefined {
+  if (options === undefined) return undefined;
+  if (!isSignalBag(options)) checkOptions(options, SIGNAL, action);
+  const { signal } = options as { signal?: AbortSignal };
+  if (signal === undefined) return undefined;
+  let aborted = false;
+  try {
+    aborted = abortedOf.call(signal);
+  } catch {
+    checkSignal(signal, action);
+  }
+  if (aborted) throw signal.reason;
+  return signal;
+}
+
 /** Whether something is a plain object with a signal or nothing: what {@linkcode checkOptions} would find, in a quarter of its time. */
 function isSignalBag(options: unknown): boolean {
   try {

@@ -33,7 +33,7 @@ import {
   describe,
   isInstance,
   labelOf,
-  signalOf,
+  openSignalOf,
 } from "./_validate.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import {
@@ -193,8 +193,7 @@ export class Queue<T> implements AsyncIterable<T> {
     try {
       const signal = options === undefined
         ? undefined
-        : signalOf(options, "put an item");
-      signal?.throwIfAborted();
+        : openSignalOf(options, "put an item");
       if (!this.full() || this.#isShutDown) {
         this.putNowait(item);
         return finished;
@@ -259,8 +258,7 @@ export class Queue<T> implements AsyncIterable<T> {
     try {
       const signal = options === undefined
         ? undefined
-        : signalOf(options, "get an item");
-      signal?.throwIfAborted();
+        : openSignalOf(options, "get an item");
       if (this.empty() && !this.#isShutDown) return this.#getters.enter(signal);
       return Promise.resolve(this.getNowait());
     } catch (error) {
@@ -336,8 +334,7 @@ export class Queue<T> implements AsyncIterable<T> {
     try {
       const signal = options === undefined
         ? undefined
-        : signalOf(options, "join a queue");
-      signal?.throwIfAborted();
+        : openSignalOf(options, "join a queue");
       if (this.#unfinished === 0) return finished;
       return this.#joiners.enter(signal);
     } catch (error) {

@@ -32,6 +32,7 @@ import {
   describe,
   isAsync,
   labelOf,
+  openSignalOf,
   rejectOnThrow,
   signalOf,
 } from "./_validate.ts";
@@ -186,8 +187,7 @@ export class Lock {
     try {
       const signal = options === undefined
         ? undefined
-        : signalOf(options, "acquire a lock");
-      signal?.throwIfAborted();
+        : openSignalOf(options, "acquire a lock");
       if (this.#locked || this.#waiters.busy) {
         return this.#waiters.enter(signal);
       }
@@ -311,8 +311,7 @@ export class Event {
     try {
       const signal = options === undefined
         ? undefined
-        : signalOf(options, "wait for an event");
-      signal?.throwIfAborted();
+        : openSignalOf(options, "wait for an event");
       return this.#set ? Promise.resolve(true) : this.#waiters.enter(signal);
     } catch (error) {
       return Promise.reject(error);
@@ -670,8 +669,7 @@ export class Semaphore {
     try {
       const signal = options === undefined
         ? undefined
-        : signalOf(options, "acquire a semaphore");
-      signal?.throwIfAborted();
+        : openSignalOf(options, "acquire a semaphore");
       if (this.locked()) return this.#waiters.enter(signal);
       this.#value--;
       return Promise.resolve(new ReleaseGuard(this.#dispose));
