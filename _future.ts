@@ -1230,6 +1230,11 @@ export function getEventLoop(): EventLoop {
   return loop ?? (defaultLoop ??= new EventLoop());
 }
 
+/** Whether a loop is the implicit one, which code outside of every runner shares. */
+export function isImplicit(loop: EventLoop): boolean {
+  return loop === defaultLoop;
+}
+
 /**
  * Ends a future as a promise does. A promise that comes late is heard and
  * forgotten, so it is never an `unhandledrejection`.
