@@ -18,10 +18,11 @@ import {
   type Future,
   futures,
   getEventLoop,
+  isImplicit,
   type Waitable,
 } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
-import { currentFrame, type Frame } from "./_loop.ts";
+import type { Frame } from "./_loop.ts";
 import { checkSignal } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -189,8 +190,8 @@ export class WaitQueue<T> implements Waitable {
  * The loop that a primitive belongs to, from the first time that a task or
  * callback of a loop waits on it.
  *
- * Code that runs in no loop, as request handlers and top-level code do, may
- * wait on any primitive and binds it to nothing.
+ * Request handlers and top-level code, which run on the implicit loop or in
+ * none, may wait on any primitive and bind it to nothing.
  */
 export class Home {
   #loop: EventLoop | null = null;
@@ -201,8 +202,8 @@ export class Home {
    * @throws {RuntimeError} If the primitive belongs to another one.
    */
   enter(waitable: Waitable): EventLoop {
-    const asking = currentFrame()?.loop as EventLoop | undefined;
-    if (asking === undefined) return getEventLoop();
+    const asking = getEventLoop();
+    if (isImplicit(asking)) return asking;
     if (this.#loop === null || this.#loop.isClosed()) this.#loop = asking;
     if (this.#loop === asking) return asking;
     throw new RuntimeError(

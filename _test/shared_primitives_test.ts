@@ -2,10 +2,11 @@
 // every loop, as request handlers are: nobody's turn is lost when it closes.
 
 import { setImmediate } from "node:timers";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertFalse, assertRejects } from "@std/assert";
 import {
   Barrier,
   BoundedSemaphore,
+  CancelledError,
   Condition,
   createTask,
   Event,
@@ -125,13 +126,23 @@ async function settle(): Promise<void> {
   }
 }
 
-for (const [name, make] of Object.entries(subjects)) {
+/** Code outside of loops, by itself or as tasks of the implicit loop. */
+const WAYS: Record<string, (subject: Subject) => Promise<unknown>> = {
+  "code": (subject) => subject.wait(),
+  "tasks": (subject) => createTask(() => subject.wait()),
+};
+
+const runs = Object.entries(subjects).flatMap(([name, make]) =>
+  Object.entries(WAYS).map(([way, start]) => ({ name, make, way, start }))
+);
+
+for (const { name, make, way, start } of runs) {
   for (const first of ["inside", "outside"]) {
-    Deno.test(`${name} gives the turns that a closed loop has lost to those outside of it, who came ${first === "inside" ? "later" : "first"}`, async () => {
+    Deno.test(`${name} by ${way} gives the turns that a closed loop has lost to those outside of it, who came ${first === "inside" ? "later" : "first"}`, async () => {
       const subject = make();
       const loop = new EventLoop();
       if (first === "inside") await waitInside(loop, subject);
-      const outside = Array.from({ length: OUTSIDE }, () => subject.wait());
+      const outside = Array.from({ length: OUTSIDE }, () => start(subject));
       if (first === "outside") await waitInside(loop, subject);
       await settle();
       subject.wake(OUTSIDE + 1);
@@ -141,11 +152,11 @@ for (const [name, make] of Object.entries(subjects)) {
     });
   }
 
-  Deno.test(`${name} passes over those whose loop was closed before their turn`, async () => {
+  Deno.test(`${name} by ${way} passes over those whose loop was closed before their turn`, async () => {
     const subject = make();
     const loop = new EventLoop();
     await waitInside(loop, subject);
-    const outside = Array.from({ length: OUTSIDE }, () => subject.wait());
+    const outside = Array.from({ length: OUTSIDE }, () => start(subject));
     await settle();
     loop.close();
     subject.wake(OUTSIDE + 1);
@@ -153,9 +164,9 @@ for (const [name, make] of Object.entries(subjects)) {
     assertEquals(Deno.inspect(subject.shown), subject.atRest);
   });
 
-  Deno.test(`${name} outside of a loop outlives the run() that it was shared with`, async () => {
+  Deno.test(`${name} by ${way} outside of a loop outlives the run() that it was shared with`, async () => {
     const subject = make();
-    const outside = Array.from({ length: OUTSIDE }, () => subject.wait());
+    const outside = Array.from({ length: OUTSIDE }, () => start(subject));
     await settle();
     await run(async () => {
       createTask(() => subject.wait());
@@ -163,6 +174,27 @@ for (const [name, make] of Object.entries(subjects)) {
       subject.wake(OUTSIDE);
     });
     await Promise.all(outside);
+  });
+}
+
+for (const [name, make] of Object.entries(subjects)) {
+  Deno.test(`${name} hands on the turn of a task outside of a loop that is cancelled when it had been woken`, async () => {
+    const subject = make();
+    const loop = new EventLoop();
+    await waitInside(loop, subject);
+    const outside = Array.from(
+      { length: OUTSIDE },
+      () => createTask(() => subject.wait()),
+    );
+    await settle();
+    subject.wake(OUTSIDE + 1);
+    loop.close();
+    outside[0].cancel();
+    await assertRejects(() => outside[0], CancelledError);
+    await Promise.all(outside.slice(1));
+    assertFalse(
+      /waiting|<(Lock|Condition) locked/.test(Deno.inspect(subject.shown)),
+    );
   });
 }
 
