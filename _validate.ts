@@ -586,7 +586,7 @@ function shorten(text: string): string {
 // deno-lint-ignore ban-types
 export const PORTABLE_CHECKS: readonly Function[] = [
   ...[describe, describeFunction, describeObject, nameOfFunction],
-  ...[isClass, isInstance, isIterable, looksThenable, valueOfProperty],
+  ...[isAsync, isClass, isInstance, isIterable, looksThenable, valueOfProperty],
   ...[
     withArticle,
     shorten,

@@ -19,6 +19,7 @@ import {
   checkNumber,
   checkString,
   describe,
+  isAsync,
   isClass,
   isInstance,
   isIterable,
@@ -530,6 +531,15 @@ export type ErrorFilter =
   // deno-lint-ignore no-explicit-any
   | (abstract new (...args: any[]) => Error);
 
+/** A group that is being divided. */
+interface Division {
+  readonly whole: ExceptionGroup;
+  /** Index of the next error to look at. */
+  next: number;
+  readonly hit: unknown[];
+  readonly miss: unknown[];
+}
+
 /**
  * Several errors that happened together, as a `TaskGroup` reports them.
  *
@@ -606,21 +616,27 @@ export class ExceptionGroup extends AggregateError {
   ): [ExceptionGroup | null, ExceptionGroup | null] {
     const matches = ExceptionGroup.#asPredicate(filter);
     if (matches(this)) return [this, null];
-    const hit: unknown[] = [];
-    const miss: unknown[] = [];
-    for (const error of this.errors) {
-      if (error instanceof ExceptionGroup) {
-        const [inside, outside] = error.split(matches);
-        if (inside) hit.push(inside);
-        if (outside) miss.push(outside);
-      } else {
-        (matches(error) ? hit : miss).push(error);
+    // A stack of its own: groups may be nested deeper than calls can be.
+    const path: Division[] = [];
+    let part: Division = { whole: this, next: 0, hit: [], miss: [] };
+    for (;;) {
+      const { whole, hit, miss } = part;
+      if (part.next < whole.errors.length) {
+        const error: unknown = whole.errors[part.next++];
+        if (matches(error)) hit.push(error);
+        else if (error instanceof ExceptionGroup) {
+          path.push(part);
+          part = { whole: error, next: 0, hit: [], miss: [] };
+        } else miss.push(error);
+        continue;
       }
+      const parts = [hit, miss].map((it) => ExceptionGroup.#part(whole, it));
+      const above = path.pop();
+      if (above === undefined) return [parts[0], parts[1]];
+      if (parts[0]) above.hit.push(parts[0]);
+      if (parts[1]) above.miss.push(parts[1]);
+      part = above;
     }
-    return [
-      ExceptionGroup.#part(this, hit),
-      ExceptionGroup.#part(this, miss),
-    ];
   }
 
   // Static, as a group that comes from another thread was not constructed here.
@@ -639,7 +655,9 @@ export class ExceptionGroup extends AggregateError {
     if (ExceptionGroup.#isErrorClass(filter)) {
       return (error) => error instanceof filter;
     }
-    if (typeof filter === "function" && !isClass(filter)) {
+    const isPredicate = typeof filter === "function" && !isClass(filter) &&
+      !isAsync(filter);
+    if (isPredicate) {
       return filter as (error: unknown) => boolean;
     }
     throw new TypeError(
