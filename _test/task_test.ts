@@ -400,10 +400,10 @@ Deno.test("sleep() refuses NaN, and what is no duration [test_tasks.BaseTaskTest
   await assertRejects(() => sleep(NaN), RangeError, "got NaN");
   await assertRejects(() => sleep({ seconds: NaN }), RangeError);
   const wrong: [unknown, string][] = [
-    ["1", "expected seconds or a duration object, got 1"],
+    ["1", 'expected seconds or a duration object, got "1"'],
     [null, "got null"],
     [1n, "got 1n"],
-    [{}, "it names no unit"],
+    [{}, "names no unit"],
     [{ second: 1 }, 'unknown unit "second"'],
   ];
   for (const [delay, message] of wrong) {
