@@ -1250,8 +1250,12 @@ export function adopt<T>(future: Future<T>, promise: PromiseLike<T>): void {
 
 function resolve(future: AnyFuture, value: unknown): void {
   if (future.done()) return;
-  if (isThenable(value)) adopt(future, value);
-  else futures.settle(future, value);
+  try {
+    if (isThenable(value)) return adopt(future, value);
+  } catch (error) { // of a getter, or of its `then`
+    return reject(future, error);
+  }
+  futures.settle(future, value);
 }
 
 function reject(future: AnyFuture, error: unknown): void {
