@@ -105,6 +105,37 @@ Deno.test("Queue compares its size with a maxsize that is no whole number [test_
   assert(other.full());
 });
 
+Deno.test("Queue.get() of a thenable that throws rejects, and the queue goes on", () =>
+  virtual(async () => {
+    const thenables = [
+      {
+        get then() {
+          throw new RangeError("bad getter");
+        },
+      },
+      {
+        then() {
+          throw new RangeError("bad then");
+        },
+      },
+    ];
+    for (const thenable of thenables) {
+      const queue = new Queue<unknown>();
+      const waiting = [
+        queue.get().catch(() => {}),
+        queue.get().finally(() => {}),
+        (async () => await queue.get())(),
+      ].map((it) => assertRejects(() => it, RangeError, "bad "));
+      await sleep(0);
+      for (const _ of waiting) queue.putNowait(thenable);
+      await Promise.all(waiting);
+      queue.putNowait(thenable);
+      await assertRejects(() => queue.get(), RangeError, "bad ");
+      queue.putNowait(1);
+      assertEquals(await queue.get(), 1);
+    }
+  }));
+
 Deno.test("Queue refuses a maxsize that is no number", () => {
   for (const maxsize of ["2", NaN, null, {}]) {
     assertThrows(
