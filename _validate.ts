@@ -549,6 +549,16 @@ function describeObject(value: object): string {
   }
 }
 
+/** The name of an object's class, for consoles; the fallback if that cannot be read. */
+export function classNameOf(object: object, fallback: string): string {
+  try {
+    const type = valueOfProperty(object, "constructor");
+    return typeof type === "function" && nameOfFunction(type) || fallback;
+  } catch {
+    return fallback;
+  }
+}
+
 // deno-lint-ignore ban-types
 function nameOfFunction(fn: Function): string {
   try {

@@ -30,6 +30,7 @@ import {
   checkCallback,
   checkNumber,
   checkOptions,
+  classNameOf,
   describe,
   isInstance,
   labelOf,
@@ -422,7 +423,8 @@ export class Queue<T> implements AsyncIterable<T> {
     const putting = this.#putters.waiting;
     if (getting > 0) parts.push(`${getting} waiting to get`);
     if (putting > 0) parts.push(`${putting} waiting to put`);
-    return `<${this.constructor.name}${this.#label} ${parts.join(", ")}>`;
+    const name = classNameOf(this, "Queue");
+    return `<${name}${this.#label} ${parts.join(", ")}>`;
   }
 }
 

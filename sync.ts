@@ -29,6 +29,7 @@ import {
   checkCount,
   checkInstance,
   checkNumber,
+  classNameOf,
   describe,
   isAsync,
   labelOf,
@@ -701,7 +702,7 @@ export class Semaphore {
 
   #describe(): string {
     const state = this.locked() ? "locked" : `with ${this.#value} free`;
-    const { name } = this.constructor;
+    const name = classNameOf(this, "Semaphore");
     return line(`${name}${this.#label} ${state}`, this.#waiters);
   }
 }

@@ -7,6 +7,7 @@ import {
   createTask,
   Event,
   Lock,
+  Queue,
   Semaphore,
   sleep,
 } from "@asyncio/asyncio";
@@ -84,4 +85,17 @@ Deno.test("Barrier keeps its name when it is broken, and names are made strings"
   const barrier = new Barrier(2, { name: 42 as unknown as string });
   await barrier.abort();
   assertEquals(Deno.inspect(barrier), '<Barrier "42" broken>');
+});
+
+Deno.test("Queue and Semaphore show the class that they are of, also one whose name cannot be read", () => {
+  class Jobs extends Queue<number> {}
+  class Hostile extends Semaphore {
+    static override get name(): string {
+      throw new RangeError("user code failed");
+    }
+  }
+  const odd = Object.assign(new Queue<number>(), { constructor: null });
+  assertEquals(Deno.inspect(new Jobs()), "<Jobs 0 items>");
+  assertEquals(Deno.inspect(new Hostile()), "<Semaphore with 1 free>");
+  assertEquals(Deno.inspect(odd), "<Queue 0 items>");
 });
