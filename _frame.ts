@@ -207,7 +207,6 @@ export abstract class CancelScope extends SlotValue implements Frame {
   /** The frame of the task. */
   abstract readonly root: TaskFrame;
   abstract readonly outer: CancelScope | null;
-  abstract readonly isOutside: boolean;
   /** Code that still runs belongs to the scope outside, or to nobody. */
   abstract readonly over: boolean;
   /** Whether somebody may hold the signal. */
@@ -639,10 +638,6 @@ export class InnerScope extends CancelScope {
     return this.#root.task;
   }
 
-  get isOutside(): boolean {
-    return this.#root.isOutside;
-  }
-
   get over(): boolean {
     return this.#closed;
   }
@@ -700,22 +695,13 @@ export class TaskFrame extends CancelScope implements Job {
   #total = 0;
   #busy = 0;
 
-  /** Whether it stands for code that no loop runs. */
-  readonly #isOutside: boolean;
-
   constructor(
     loop: BaseEventLoop,
     task: NamedCancelable | null,
-    isOutside = false,
   ) {
     super();
     this.#loop = loop;
     this.#task = task;
-    this.#isOutside = isOutside;
-  }
-
-  get isOutside(): boolean {
-    return this.#isOutside;
   }
 
   get loop(): BaseEventLoop {

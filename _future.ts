@@ -144,6 +144,8 @@ export interface FutureInternals {
   unsubscribe(future: AnyFuture, job: Job): void;
   /** Nobody will ask for its error, which therefore is not reported. */
   mute(future: AnyFuture): void;
+  /** A loop was closed before it came to a job of a woken future: saves the turn. */
+  rescue(future: AnyFuture, job: Job): void;
   /** Takes the turn of a woken future for `job`; `false` if it has to wait again. */
   claim(future: AnyFuture, job: Job): boolean;
   /** Ends a pending future as another one has ended. */
@@ -236,6 +238,7 @@ export class Future<T> implements Promise<T> {
         future.#seen();
         if (future.#state <= WOKEN) future.#bond ??= MUTED;
       },
+      rescue: (future, job) => future.#rescue(job),
       claim: (future, job) => future.#claim(job),
       settleAs: (future, other) => {
         if (other.#state === ERROR) {
@@ -578,9 +581,25 @@ export class Future<T> implements Promise<T> {
       return false;
     }
     this.#state = WOKEN;
-    if (this.#jobs !== null) this.#notify(loop);
-    else loops.push(loop, { run: () => this.#runFirst() });
+    const jobs = this.#jobs;
+    this.#jobs = null;
+    if (jobs instanceof Then) loops.push(loop, jobs);
+    else if (jobs === null) {
+      this.#pushWoken(loop, { run: () => this.#runFirst() });
+    } else for (const job of allJobs(jobs)) this.#pushWoken(loop, job);
     return true;
+  }
+
+  #pushWoken(loop: EventLoop, job: Job): void {
+    if (job instanceof Then) return loops.push(loop, job);
+    const lost = () => this.#rescue(job);
+    loops.push(loop, { run: () => job.run(), lost });
+  }
+
+  /** The loop that was to resume it is closed: its own one does, or the turn goes to the next. */
+  #rescue(job: Job): void {
+    if (!this.#loop.isClosed()) this.#pushWoken(this.#loop, job);
+    else this.#passOn();
   }
 
   /** It was woken when nobody awaited it: gives the turn to who does now, or takes it. */
@@ -769,6 +788,10 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
 
   #cancelItself(message?: string): boolean {
     return super.cancel(message);
+  }
+
+  lost(): void {
+    if (this.source !== null) futures.rescue(this.source, this);
   }
 
   run(): boolean {
@@ -1445,6 +1468,11 @@ export function getEventLoop(): EventLoop {
   return loop ?? (defaultLoop ??= new EventLoop());
 }
 
+/** Whether a loop is the implicit one, which code outside of every runner shares. */
+export function isImplicit(loop: EventLoop): boolean {
+  return loop === defaultLoop;
+}
+
 /**
  * Ends a future as a promise does. A promise that comes late is heard and
  * forgotten, so it is never an `unhandledrejection`.
@@ -1469,11 +1497,11 @@ function resolve(future: AnyFuture, value: unknown): void {
     );
   }
   try {
-    if (isThenable(value)) adopt(future, value);
-    else futures.settle(future, value);
-  } catch (error) {
-    reject(future, error);
+    if (isThenable(value)) return adopt(future, value);
+  } catch (error) { // of a getter, or of its `then`
+    return reject(future, error);
   }
+  futures.settle(future, value);
 }
 
 function reject(future: AnyFuture, error: unknown): void {

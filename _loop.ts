@@ -38,6 +38,8 @@ export interface Job {
   run(): boolean;
   /** What it is, for a report. */
   describe?(): string;
+  /** The loop was closed before its turn. */
+  lost?(): void;
 }
 
 /** A job for a moment of the loop's clock. */
@@ -98,8 +100,6 @@ export interface TimerHandle extends Handle {
 export interface Frame {
   readonly loop: BaseEventLoop;
   readonly task: object | null;
-  /** Whether no loop runs the code, and `loop` is just where its waits resume. */
-  readonly isOutside: boolean;
   /** Whether it keeps what its code awaits. */
   readonly isScope: boolean;
 }
@@ -265,10 +265,12 @@ export class BaseEventLoop {
     }
     if (this.#debug && !this.#closed) switches.debug(false);
     this.#closed = true;
+    const dropped = [...this.#ready];
     this.#ready.clear();
     this.#alarms.clear();
     this.#batch = 0;
     this.#host.forget();
+    for (const job of dropped) job.lost?.();
   }
 
   /** Whether debug mode is on. */
@@ -633,10 +635,6 @@ class LoopFrame extends SlotValue implements Frame {
     return null;
   }
 
-  get isOutside(): boolean {
-    return false;
-  }
-
   get isScope(): boolean {
     return false;
   }
@@ -735,12 +733,6 @@ function canDrain(): boolean {
 /** What the running code belongs to, `undefined` outside of every loop. */
 export function currentFrame(): Frame | undefined {
   return currentSlot() as Frame | undefined;
-}
-
-/** The loop that runs the code that asks, `undefined` for code outside of every loop. */
-export function currentLoop(): BaseEventLoop | undefined {
-  const frame = currentFrame();
-  return frame === undefined || frame.isOutside ? undefined : frame.loop;
 }
 
 /** What a runner calls and awaits before it closes the loop, once its tasks have ended. */

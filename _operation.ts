@@ -41,6 +41,8 @@ const recentPromises: (Promise<unknown> | null)[] = new Array(RECENT).fill(
 const recentValues: unknown[] = new Array(RECENT).fill(undefined);
 let recent = 0;
 
+export { isOverdue } from "./_frame.ts";
+
 /** Something that was thrown, be it `undefined`. */
 export interface Failure {
   error: unknown;
@@ -58,6 +60,9 @@ export function settledPromise<T>(value: T): Promise<T> {
   recentValues[recent] = value;
   return promise;
 }
+
+/** As {@linkcode settledPromise}, for calls that give nothing. */
+export const settledVoid: Promise<void> = Promise.resolve();
 
 /**
  * Delivers a request that is overdue before a call takes anything; see
@@ -111,9 +116,13 @@ export function runIn<T>(
 export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
   const scope = (promise as { [SCOPE]?: InnerScope })[SCOPE];
   if (scope !== undefined) return new OperationFuture(promise, scope);
+  const future = new Future<T>();
+  if (promise === settledVoid as unknown) {
+    future.setResult(undefined as T);
+    return future;
+  }
   const place = recentPromises.indexOf(promise as Promise<T>);
   if (place < 0 || isThenable(recentValues[place])) return null;
-  const future = new Future<T>();
   future.setResult(recentValues[place] as T);
   return future;
 }
@@ -156,7 +165,7 @@ class OperationFuture<T> extends Future<T> implements Waitable {
 
 /** A scope for calls outside of tasks, which nobody but the holder of their promise can cancel. */
 function detachedScope(): CancelScope {
-  return new TaskFrame(getEventLoop(), null, currentFrame() === undefined);
+  return new TaskFrame(getEventLoop(), null);
 }
 
 function asItIs(failure: Failure | null): Failure | null {

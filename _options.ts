@@ -13,6 +13,16 @@ export interface Cancellable {
   signal?: AbortSignal;
 }
 
+/** Options of everything that tasks wait for: locks, queues and their kin. */
+export interface Named {
+  /**
+   * The name, for people: consoles and reports show it.
+   *
+   * @default none
+   */
+  name?: string;
+}
+
 /**
  * A function that a task runs. It is called with the task's signal, to be
  * handed to whatever is not part of this module: `fetch(url, { signal })`.

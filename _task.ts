@@ -18,9 +18,10 @@ import {
   type TaskFactory,
   type Waitable,
 } from "./_future.ts";
-import { checkCallback, checkInstance, describe } from "./_validate.ts";
+import { checkInstance, describe } from "./_validate.ts";
 import { futureOfOwn } from "./_operation.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
+import { checkCallback } from "./_validate.ts";
 import {
   type Alarm,
   currentFrame,
@@ -228,9 +229,10 @@ export type TaskConstructor = <T>(
  *
  * @param custom Makes a task of the coroutine function and the options.
  * @returns The factory, for `loop.setTaskFactory`.
+ * @throws {TypeError} If `custom` is not a function, or a class.
  */
 export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
-  checkCallback(custom, "create a task factory", "the constructor");
+  checkCallback(custom, "create a task factory", "what makes the tasks");
   return (loop, coro, options) =>
     custom(coro, { eagerStart: true, ...options }, loop);
 }

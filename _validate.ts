@@ -16,6 +16,8 @@
 
 /** The option of every call that waits. */
 const SIGNAL: readonly string[] = Object.freeze(["signal"]);
+/** The option of everything that tasks wait for. */
+const NAME: readonly string[] = Object.freeze(["name"]);
 
 /** Throws for what is no signal, of whatever realm, and calls no user code. */
 const abortedOf = Object.getOwnPropertyDescriptor(
@@ -83,10 +85,47 @@ export function signalOf(
   action: string,
 ): AbortSignal | undefined {
   if (options === undefined) return undefined;
-  checkOptions(options, SIGNAL, action);
-  const { signal } = options as { signal?: AbortSignal };
+  const signal = soleSignal(options) ?? checkedSignal(options, action);
   checkSignal(signal, action);
   return signal;
+}
+
+/** As {@linkcode signalOf}, and throws the reason of a signal that has aborted. */
+export function openSignalOf(
+  options: unknown,
+  action: string,
+): AbortSignal | undefined {
+  if (options === undefined) return undefined;
+  const signal = soleSignal(options) ?? checkedSignal(options, action);
+  if (signal === undefined) return undefined;
+  let aborted = false;
+  try {
+    aborted = abortedOf.call(signal);
+  } catch {
+    checkSignal(signal, action);
+  }
+  if (aborted) throw signal.reason;
+  return signal;
+}
+
+/** The signal of options that have nothing else, which is nearly always so and quickly found; otherwise `undefined`. */
+function soleSignal(options: unknown): AbortSignal | undefined {
+  if (typeof options !== "object") return undefined;
+  try {
+    for (const name in options) if (name !== "signal") return undefined;
+    return (options as { signal?: AbortSignal }).signal;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The signal of any options, once all of them have been checked. */
+function checkedSignal(
+  options: unknown,
+  action: string,
+): AbortSignal | undefined {
+  checkOptions(options, SIGNAL, action);
+  return (options as { signal?: AbortSignal }).signal;
 }
 
 /** Refuses what is neither an `AbortSignal` nor `undefined`. */
@@ -258,6 +297,18 @@ export function toName(name: unknown, action: string): string {
   }
 }
 
+/** The `name` of a bag of options, ready to be shown behind a word; `""` if there is none. */
+export function labelOf(
+  options: { name?: string } | undefined,
+  action: string,
+  known: readonly string[] = NAME,
+): string {
+  if (options === undefined) return "";
+  checkOptions(options, known, action);
+  const { name } = options;
+  return name === undefined ? "" : ` ${JSON.stringify(toName(name, action))}`;
+}
+
 /**
  * Has the errors of a function that returns a promise come as a rejection,
  * those of its checks too.
@@ -278,6 +329,15 @@ export function isClass(fn: unknown): boolean {
     return typeof fn === "function" && fn.prototype !== undefined &&
       Object.getOwnPropertyDescriptor(fn, "prototype")?.writable === false &&
       Function.prototype.toString.call(fn).startsWith("class");
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a function is `async`, so that it returns a promise whatever it does. */
+export function isAsync(fn: unknown): boolean {
+  try {
+    return Object.prototype.toString.call(fn) === "[object AsyncFunction]";
   } catch {
     return false;
   }
@@ -489,11 +549,24 @@ function describeObject(value: object): string {
   }
 }
 
+/** The name of an object's class, for consoles; the fallback if that cannot be read. */
+export function classNameOf(object: object, fallback: string): string {
+  try {
+    const type = valueOfProperty(object, "constructor");
+    return typeof type === "function" && nameOfFunction(type) || fallback;
+  } catch {
+    return fallback;
+  }
+}
+
 // deno-lint-ignore ban-types
 function nameOfFunction(fn: Function): string {
   try {
     const name = Object.getOwnPropertyDescriptor(fn, "name")?.value;
-    return typeof name === "string" ? shorten(name) : "";
+    // One that was made up, as of a property called "() => {}", reads as source.
+    return typeof name === "string" && /^[\p{L}\p{N}_$#. ]*$/u.test(name)
+      ? shorten(name)
+      : "";
   } catch {
     return "";
   }
@@ -523,7 +596,7 @@ function shorten(text: string): string {
 // deno-lint-ignore ban-types
 export const PORTABLE_CHECKS: readonly Function[] = [
   ...[describe, describeFunction, describeObject, nameOfFunction],
-  ...[isClass, isInstance, isIterable, looksThenable, valueOfProperty],
+  ...[isAsync, isClass, isInstance, isIterable, looksThenable, valueOfProperty],
   ...[
     withArticle,
     shorten,

@@ -19,10 +19,13 @@ import {
   checkNumber,
   checkString,
   describe,
+  isAsync,
   isClass,
   isInstance,
   isIterable,
 } from "./_validate.ts";
+
+export { ConnectionError, OSError } from "./_system_errors.ts";
 
 /**
  * An operation was cancelled.
@@ -522,175 +525,20 @@ export class DeadlockError extends RuntimeError {
   }
 }
 
-/**
- * The kind of every error that the operating system reports: a missing file,
- * a port in use, a refused connection, a host name that nobody knows.
- *
- * To be tested with `instanceof` and given to filters; no error is made of
- * it. Deno throws them as `Deno.errors.NotFound` and the like, and those
- * without a class of their own as a plain `Error`. A failed `fetch` is one if
- * its cause is. What Deno itself refuses, for want of a permission, is none.
- *
- * Stands for {@link https://docs.python.org/3/library/exceptions.html#OSError}.
- *
- * @example
- * ```ts
- * import { OSError } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * try {
- *   await Deno.readTextFile("/no/such/file");
- * } catch (error) {
- *   assert(error instanceof OSError && error.code === "ENOENT");
- * }
- * ```
- */
-export abstract class OSError extends Error {
-  /** The name of the error in the C library, such as `"ENOENT"`, where Deno tells it. */
-  declare readonly code?: string;
-
-  static readonly #kinds = [
-    ...["AddrInUse", "AddrNotAvailable", "AlreadyExists", "BrokenPipe"],
-    ...["Busy", "ConnectionAborted", "ConnectionRefused", "ConnectionReset"],
-    ...["FilesystemLoop", "Interrupted", "IsADirectory", "NetworkUnreachable"],
-    ...["NotADirectory", "NotConnected", "NotFound", "PermissionDenied"],
-    ...["TimedOut", "UnexpectedEof", "WouldBlock"],
-  ];
-
-  /** Refused: a kind is only to be tested with. */
-  constructor() {
-    super();
-    throw new TypeError(
-      `Cannot create ${new.target.name}: it is a kind of errors, to test with instanceof`,
-    );
-  }
-
-  /**
-   * Whether a value is an error of this kind.
-   *
-   * @param value The value.
-   * @returns Whether it is one.
-   */
-  static override [Symbol.hasInstance](value: unknown): value is OSError {
-    return OSError.#guarded(
-      value,
-      (error) =>
-        OSError.#isOfKind(error, OSError.#kinds) ||
-        OSError.#isReported(error) ||
-        error instanceof TypeError && isInstance(error.cause, Error) &&
-          OSError.#isReported(error.cause),
-    );
-  }
-
-  /** Whether Deno, or Node's side of it, says that an error came from the system. */
-  static #isReported(error: Error): boolean {
-    // The words of Rust's standard library, on every platform.
-    return /\(os error \d+\)|\bfailed to lookup address\b/.test(
-      error.message,
-    ) ||
-      "syscall" in error && typeof error.syscall === "string";
-  }
-
-  static #isOfKind(error: Error, kinds: readonly string[]): boolean {
-    const classes = Deno.errors as unknown as Record<string, typeof Error>;
-    return kinds.some((name) => error instanceof classes[name]);
-  }
-
-  static #guarded(
-    value: unknown,
-    test: (error: Error) => boolean,
-  ): value is OSError {
-    try {
-      return value instanceof Error && test(value);
-    } catch {
-      return false; // a proxy, or a getter, that throws
-    }
-  }
-
-  static {
-    this.prototype.name = "OSError";
-  }
-}
-
-/**
- * The kind of errors of a connection: refused, reset, aborted, not connected,
- * broken pipe, unexpected end. To be tested with `instanceof`, as
- * {@linkcode OSError}.
- *
- * Stands for {@link https://docs.python.org/3/library/exceptions.html#ConnectionError}.
- *
- * @example
- * ```ts
- * import { ConnectionError, openConnection, OSError } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
- * const { port } = listener.addr;
- * listener.close();
- * try {
- *   await openConnection("127.0.0.1", port);
- * } catch (error) {
- *   assert(error instanceof ConnectionError && error instanceof OSError);
- * }
- * ```
- */
-export abstract class ConnectionError extends OSError {
-  static readonly #kinds = [
-    ...["BrokenPipe", "ConnectionAborted", "ConnectionRefused"],
-    ...["ConnectionReset", "NotConnected", "UnexpectedEof"],
-  ];
-  static readonly #codes = [
-    ...["ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "ENOTCONN"],
-    ...["EPIPE", "ESHUTDOWN"],
-  ];
-  /** The numbers of those codes, which are all that the message of a failed `fetch` has. */
-  static readonly #numbers: Readonly<Record<string, readonly number[]>> = {
-    darwin: [32, 53, 54, 57, 58, 61],
-    linux: [32, 103, 104, 107, 108, 111],
-    windows: [109, 232, 10053, 10054, 10057, 10058, 10061],
-  };
-
-  /**
-   * Whether a value is an error of this kind.
-   *
-   * @param value The value.
-   * @returns Whether it is one.
-   */
-  static override [Symbol.hasInstance](
-    value: unknown,
-  ): value is ConnectionError {
-    try {
-      return value instanceof OSError && ConnectionError.#isOne(value);
-    } catch {
-      return false; // a getter that throws
-    }
-  }
-
-  static #isOne(error: OSError): boolean {
-    const { code, message, cause } = error;
-    if (code !== undefined && ConnectionError.#codes.includes(code)) {
-      return true;
-    }
-    const classes = Deno.errors as unknown as Record<string, typeof Error>;
-    if (ConnectionError.#kinds.some((it) => error instanceof classes[it])) {
-      return true;
-    }
-    const text = cause instanceof Error ? message + cause.message : message;
-    const number = /\(os error (\d+)\)/.exec(text)?.[1];
-    const numbers = ConnectionError.#numbers[Deno.build.os] ?? [];
-    return numbers.includes(Number(number));
-  }
-
-  static {
-    this.prototype.name = "ConnectionError";
-  }
-}
-
 /** A filter over errors: a predicate, or a class whose instances match. */
 export type ErrorFilter =
   | ((error: unknown) => boolean)
   // deno-lint-ignore no-explicit-any
   | (abstract new (...args: any[]) => Error);
+
+/** A group that is being divided. */
+interface Division {
+  readonly whole: ExceptionGroup;
+  /** Index of the next error to look at. */
+  next: number;
+  readonly hit: unknown[];
+  readonly miss: unknown[];
+}
 
 /**
  * Several errors that happened together, as a `TaskGroup` reports them.
@@ -768,21 +616,27 @@ export class ExceptionGroup extends AggregateError {
   ): [ExceptionGroup | null, ExceptionGroup | null] {
     const matches = ExceptionGroup.#asPredicate(filter);
     if (matches(this)) return [this, null];
-    const hit: unknown[] = [];
-    const miss: unknown[] = [];
-    for (const error of this.errors) {
-      if (error instanceof ExceptionGroup) {
-        const [inside, outside] = error.split(matches);
-        if (inside) hit.push(inside);
-        if (outside) miss.push(outside);
-      } else {
-        (matches(error) ? hit : miss).push(error);
+    // A stack of its own: groups may be nested deeper than calls can be.
+    const path: Division[] = [];
+    let part: Division = { whole: this, next: 0, hit: [], miss: [] };
+    for (;;) {
+      const { whole, hit, miss } = part;
+      if (part.next < whole.errors.length) {
+        const error: unknown = whole.errors[part.next++];
+        if (matches(error)) hit.push(error);
+        else if (error instanceof ExceptionGroup) {
+          path.push(part);
+          part = { whole: error, next: 0, hit: [], miss: [] };
+        } else miss.push(error);
+        continue;
       }
+      const parts = [hit, miss].map((it) => ExceptionGroup.#part(whole, it));
+      const above = path.pop();
+      if (above === undefined) return [parts[0], parts[1]];
+      if (parts[0]) above.hit.push(parts[0]);
+      if (parts[1]) above.miss.push(parts[1]);
+      part = above;
     }
-    return [
-      ExceptionGroup.#part(this, hit),
-      ExceptionGroup.#part(this, miss),
-    ];
   }
 
   // Static, as a group that comes from another thread was not constructed here.
@@ -801,7 +655,9 @@ export class ExceptionGroup extends AggregateError {
     if (ExceptionGroup.#isErrorClass(filter)) {
       return (error) => error instanceof filter;
     }
-    if (typeof filter === "function" && !isClass(filter)) {
+    const isPredicate = typeof filter === "function" && !isClass(filter) &&
+      !isAsync(filter);
+    if (isPredicate) {
       return filter as (error: unknown) => boolean;
     }
     throw new TypeError(

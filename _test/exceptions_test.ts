@@ -292,6 +292,26 @@ Deno.test("ExceptionGroup.split() refuses a filter that is neither predicate nor
   }
 });
 
+Deno.test("ExceptionGroup.split() divides groups nested deeper than calls can be", () => {
+  const depth = 5_000;
+  let group = new ExceptionGroup("innermost", [
+    new RangeError("far"),
+    new TypeError("bad"),
+  ]);
+  for (let i = 0; i < depth; i++) group = new ExceptionGroup(`${i}`, [group]);
+  const [hit, miss] = group.split(RangeError);
+  for (const [part, message] of [[hit, "far"], [miss, "bad"]] as const) {
+    let leaf: unknown = part;
+    let levels = 0;
+    while (leaf instanceof ExceptionGroup) {
+      assertEquals(leaf.errors.length, 1);
+      leaf = leaf.errors[0];
+      levels++;
+    }
+    assertEquals([levels, (leaf as Error).message], [depth + 1, message]);
+  }
+});
+
 /** What a failed call throws. */
 async function errorOf(fn: () => unknown): Promise<unknown> {
   try {

@@ -17,7 +17,8 @@ const FLOORS = [
     "_place.ts",
     "_validate.ts",
   ],
-  ["exceptions.ts", "_duration.ts", "_lint_scope.ts", "_thread_values.ts"],
+  ["_duration.ts", "_lint_scope.ts", "_system_errors.ts", "_thread_values.ts"],
+  ["exceptions.ts"],
   [
     "_abort.ts",
     "_bytes.ts",
@@ -39,7 +40,7 @@ const FLOORS = [
   ["_text.ts"],
   ["_future.ts"],
   ["_describe.ts", "_io.ts", "_operation.ts", "_thread_pool.ts", "_wait.ts"],
-  ["_limiter.ts", "_task.ts"],
+  ["_barrier.ts", "_limiter.ts", "_task.ts"],
   ["_as_completed.ts", "_reader.ts", "_scopes.ts", "_thread_mail.ts"],
   ["_writer.ts"],
   ["_connect.ts", "_pipes.ts", "_streams.ts", "_threads.ts"],
