@@ -172,6 +172,9 @@ const POSSIBLE = [
   "signal",
 ];
 
+/** Signals that Deno can send on Windows. */
+const WINDOWS_SIGNALS: readonly unknown[] = ["SIGTERM", "SIGKILL", 15, 9];
+
 const SHELL = "/bin/sh";
 /**
  * Becomes a program whose errors go where its output goes. Before that it
@@ -428,6 +431,42 @@ function checkEnvironment(env: object): void {
     refuseNul(name, "environment");
     refuseNul(value, "environment");
   }
+}
+
+/** Checks what kind of value a signal is; whether there is such a signal, the runtime knows. */
+export function checkSignalNumber(
+  signal: unknown,
+): asserts signal is Deno.Signal | number {
+  if (typeof signal === "string" || Number.isInteger(signal)) return;
+  throw new TypeError(
+    `Cannot send a signal: expected its name or number, got ${
+      describe(signal)
+    }`,
+  );
+}
+
+/** Why a signal was not sent, `null` if it came too late. */
+export function signalFailure(
+  signal: Deno.Signal | number,
+  cause: unknown,
+  isAlive: () => boolean,
+  os: string = Deno.build.os,
+): unknown {
+  if (os === "windows") {
+    if (WINDOWS_SIGNALS.includes(signal)) return null;
+    return new Deno.errors.NotSupported(
+      `Cannot send ${
+        describe(signal)
+      }: on Windows, Deno can send SIGTERM and SIGKILL only`,
+      { cause },
+    );
+  }
+  if (!isAlive()) return null;
+  if (!(cause instanceof TypeError)) return cause;
+  return new TypeError(
+    `Cannot send a signal: Deno does not know ${describe(signal)}`,
+    { cause },
+  );
 }
 
 function checkId(what: "user" | "group", id: unknown): void {

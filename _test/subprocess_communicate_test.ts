@@ -63,7 +63,7 @@ Deno.test("communicate() forgives a child that does not read its input [test_sub
     assertEquals(await process.communicate(large), [null, null]);
     assertEquals(await process.wait(), 0);
     assertEquals(await process.communicate(), [null, null]);
-    await assertRejects(() => process.communicate("more"), RuntimeError);
+    assertEquals(await process.communicate("more"), [null, null]);
     const head = await createSubprocessExec("head", ["-c", "1"], {
       stdin: PIPE,
       stdout: PIPE,
