@@ -9,14 +9,8 @@ const ROOT = new URL("..", import.meta.url);
 
 /** The floors, the lowest first. Files of one floor do not import each other. */
 const FLOORS = [
-  [
-    "exceptions.ts",
-    "_collections.ts",
-    "_duration.ts",
-    "_host.ts",
-    "_place.ts",
-    "_thread_values.ts",
-  ],
+  ["_collections.ts", "_host.ts", "_place.ts", "_validate.ts"],
+  ["exceptions.ts", "_duration.ts", "_thread_values.ts"],
   ["_abort.ts", "_bytes.ts", "_context.ts", "_thread_calls.ts"],
   ["_loop.ts", "_options.ts"],
   ["_frame.ts", "_thread_worker.ts", "_unseen.ts"],
