@@ -5,10 +5,14 @@
  * @module
  */
 
-import { describe } from "./_future.ts";
-import type { Cancellable } from "./_options.ts";
 import { node } from "./_host.ts";
-import { StreamReader } from "./_streams.ts";
+import type { Cancellable } from "./_options.ts";
+import {
+  checkOptions,
+  checkSignal,
+  describe,
+  isInstance,
+} from "./_validate.ts";
 
 /** Where a child has its input from. `null` is `"inherit"`. */
 export type StdinSource =
@@ -175,6 +179,10 @@ const POSSIBLE = [
 /** Signals that Deno can send on Windows. */
 const WINDOWS_SIGNALS: readonly unknown[] = ["SIGTERM", "SIGKILL", 15, 9];
 
+/** What the errors say was not done. */
+const ACTION = "start a process";
+/** The system counts users and groups in 32 bits. */
+const MOST_ID = 2 ** 32 - 1;
 const SHELL = "/bin/sh";
 /**
  * Becomes a program whose errors go where its output goes. Before that it
@@ -354,10 +362,11 @@ function toPlan<T>(
     throw new RangeError(`Cannot set up ${name}: STDOUT is for stderr only`);
   }
   const Stream = name === "stdin" ? ReadableStream : WritableStream;
-  if (given instanceof Stream && given.locked) {
+  const isStream = isInstance<ReadableStream | WritableStream>(given, Stream);
+  if (isStream && given.locked) {
     throw new TypeError(`Cannot set up ${name}: the stream is locked`);
   }
-  if (given instanceof Stream || given instanceof Deno.FsFile) {
+  if (isStream || isInstance(given, Deno.FsFile)) {
     return { host: "piped", pumped: given as Plan<T>["pumped"] };
   }
   throw new TypeError(
@@ -367,53 +376,67 @@ function toPlan<T>(
   );
 }
 
-/** Checks everything but the standard streams. */
-export function checkOptions(options: SubprocessOptions): SubprocessOptions {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `Cannot start a process: expected an object of options, got ${
-        describe(options)
-      }`,
-    );
+/** Checks and copies everything but the standard streams. */
+export function readOptions(options: unknown): SubprocessOptions {
+  const foreign = foreignIn(options);
+  checkOptions(options, [...POSSIBLE, ...foreign], ACTION);
+  const given = options as Record<string, unknown>;
+  for (const name of foreign) refuseOption(name, given[name]);
+  const copy = Object.fromEntries(
+    POSSIBLE.map((name) => [name, given[name] ?? undefined]),
+  ) as SubprocessOptions;
+  checkSignal(given.signal, ACTION);
+  checkLimit(copy.limit);
+  checkId("user", copy.user);
+  checkId("group", copy.group);
+  if (copy.cwd !== undefined) copy.cwd = toText(copy.cwd, "cwd");
+  if (copy.env !== undefined) copy.env = readEnvironment(copy.env);
+  return copy;
+}
+
+/** The options that Python has and this module has not. */
+function foreignIn(options: unknown): string[] {
+  if (typeof options !== "object" || options === null) return [];
+  const names = [...IMPOSSIBLE, ...Object.keys(REFUSED)];
+  try {
+    return names.filter((name) => name in options);
+  } catch {
+    return []; // said by whoever looks at them next
   }
-  for (const [name, value] of Object.entries(options)) {
-    if (!POSSIBLE.includes(name)) refuseOption(name, value);
-  }
-  const { cwd, env, user, group, limit } = options;
-  if (env !== undefined && env !== null) checkEnvironment(env);
-  checkId("user", user);
-  checkId("group", group);
-  if (limit !== undefined) new StreamReader({ limit });
-  if (cwd === undefined || cwd === null) return options;
-  return { ...options, cwd: toText(cwd, "cwd") };
 }
 
 function refuseOption(name: string, value: unknown): void {
   if (value === undefined || value === null) return;
-  if (name in REFUSED) {
-    if (!value) return;
-    throw new RangeError(
-      `Cannot start a process: ${name} must not be set, ${REFUSED[name]}`,
-    );
-  }
   if (IMPOSSIBLE.includes(name)) {
     throw new Deno.errors.NotSupported(
-      `Cannot start a process: Deno cannot do what ${name} asks for`,
+      `Cannot ${ACTION}: Deno cannot do what ${name} asks for`,
     );
   }
-  throw new TypeError(`Cannot start a process: there is no option ${name}`);
+  if (!value) return;
+  throw new RangeError(
+    `Cannot ${ACTION}: ${name} must not be set, ${REFUSED[name]}`,
+  );
 }
 
-function checkEnvironment(env: object): void {
-  const kind = Object.getPrototypeOf(env);
-  if (kind !== null && Object.getPrototypeOf(kind) !== null) {
+function checkLimit(limit: unknown): void {
+  if (limit === undefined) return;
+  const expected = `Cannot ${ACTION}: limit must be a number above 0, got ${
+    describe(limit)
+  }`;
+  if (typeof limit !== "number") throw new TypeError(expected);
+  if (!(limit > 0)) throw new RangeError(expected);
+}
+
+function readEnvironment(env: object): Record<string, string> {
+  if (!isDictionary(env)) {
     throw new TypeError(
       `Cannot set the environment: expected a plain object, got ${
         describe(env)
       }`,
     );
   }
-  for (const [name, value] of Object.entries(env)) {
+  const copy: [string, string][] = Object.entries(env);
+  for (const [name, value] of copy) {
     if (typeof value !== "string") {
       throw new TypeError(
         `Cannot set the environment: expected a string for ${name}, got ${
@@ -430,6 +453,18 @@ function checkEnvironment(env: object): void {
     }
     refuseNul(name, "environment");
     refuseNul(value, "environment");
+  }
+  return Object.fromEntries(copy);
+}
+
+/** Whether a value is an object of no class. */
+function isDictionary(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  try {
+    const kind = Object.getPrototypeOf(value);
+    return kind === null || Object.getPrototypeOf(kind) === null;
+  } catch {
+    return false;
   }
 }
 
@@ -470,27 +505,45 @@ export function signalFailure(
 }
 
 function checkId(what: "user" | "group", id: unknown): void {
-  if (id === undefined || id === null) return;
-  if (Number.isInteger(id) && (id as number) >= 0) return;
+  if (id === undefined) return;
+  if (Number.isInteger(id) && id as number >= 0 && id as number <= MOST_ID) {
+    return;
+  }
   const Kind = typeof id === "number" ? RangeError : TypeError;
   throw new Kind(
     `Cannot set the ${what}: expected its number, got ${describe(id)}`,
   );
 }
 
+/** What the system takes as the arguments of a program. */
+export function toTexts(args: unknown): string[] {
+  if (!isArray(args)) {
+    throw new TypeError(
+      `Cannot ${ACTION}: expected an array of arguments, got ${describe(args)}`,
+    );
+  }
+  return Array.from(args, (it, i) => toText(it, `argument ${i + 1}`));
+}
+
+function isArray(value: unknown): value is unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false; // a proxy that was revoked
+  }
+}
+
 /** What the system takes as a text: a string, or the path of a URL. */
-export function toText(
-  value: unknown,
-  what: "program" | "argument" | "command" | "cwd",
-): string {
-  const text = value instanceof URL
-    ? value.protocol === "file:" || what !== "argument"
-      ? node("url").fileURLToPath(value)
-      : value.href
-    : value;
+export function toText(value: unknown, what: string): string {
+  const isArgument = what.startsWith("argument");
+  const text = !isInstance(value, URL)
+    ? value
+    : isArgument && value.protocol !== "file:"
+    ? value.href
+    : toPath(value, what);
   if (typeof text !== "string") {
     throw new TypeError(
-      `Cannot start a process: expected a string or URL as ${what}, got ${
+      `Cannot ${ACTION}: expected a string or URL as ${what}, got ${
         describe(value)
       }`,
     );
@@ -499,10 +552,30 @@ export function toText(
   return text;
 }
 
+function toPath(url: URL, what: string): string {
+  if (url.protocol !== "file:") {
+    throw new TypeError(
+      `Cannot ${ACTION}: expected a file: URL as ${what}, got ${
+        describe(url.href)
+      }`,
+    );
+  }
+  try {
+    return node("url").fileURLToPath(url);
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot ${ACTION}: the URL of ${what} is no path on this system, got ${
+        describe(url.href)
+      }`,
+      { cause },
+    );
+  }
+}
+
 /** The system takes a NUL for the end. */
 function refuseNul(text: string, where: string): void {
   if (!text.includes("\0")) return;
   throw new RangeError(
-    `Cannot start a process: there is a NUL in the ${where}, ${describe(text)}`,
+    `Cannot ${ACTION}: there is a NUL in the ${where}, ${describe(text)}`,
   );
 }

@@ -26,19 +26,19 @@ import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
 import { Child, type ChildParts } from "./_child.ts";
 import {
-  checkOptions,
   checkSignalNumber,
   type Command,
   launchChild,
+  readOptions,
   shellCommand,
   type SubprocessOptions,
   toText,
+  toTexts,
 } from "./_command.ts";
 import { runInSlot } from "./_context.ts";
 import {
   AGAIN,
   type AnyFuture,
-  describe,
   type EventLoop,
   Future,
   futures,
@@ -56,6 +56,7 @@ import {
   type StreamReader,
   StreamWriter,
 } from "./_streams.ts";
+import { describe, signalOf } from "./_validate.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -194,7 +195,7 @@ export class Process implements AsyncDisposable {
    */
   wait(options?: Cancellable): Promise<number> {
     try {
-      options?.signal?.throwIfAborted();
+      signalOf(options, "wait for a process")?.throwIfAborted();
       const code = this.returncode;
       if (code !== null) return Promise.resolve(code);
       const waiter = this.#waiters.wait(options);
@@ -248,7 +249,7 @@ export class Process implements AsyncDisposable {
     ]
   > {
     try {
-      options?.signal?.throwIfAborted();
+      signalOf(options, "communicate")?.throwIfAborted();
       if (this.#communicating) {
         throw new RuntimeError(
           "Cannot communicate: another call waits already",
@@ -529,20 +530,14 @@ export function createSubprocessExec(
 ): Promise<Process> {
   try {
     const file = toText(program, "program");
-    if (!Array.isArray(args)) {
-      throw new TypeError(
-        `Cannot start ${file}: expected an array of arguments, got ${
-          describe(args)
-        }`,
-      );
-    }
-    const rest = args.map((it) => toText(it, "argument"));
+    const rest = toTexts(args);
+    const given = readOptions(options);
     if (file === "") {
       throw new Deno.errors.NotFound(
         "Cannot start a program: its name is empty",
       );
     }
-    return start({ file, args: rest, name: file }, checkOptions(options));
+    return start({ file, args: rest, name: file }, given);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -586,7 +581,7 @@ export function createSubprocessShell(
         `Cannot run a command line: expected a string, got ${describe(cmd)}`,
       );
     }
-    return start(shellCommand(toText(cmd, "command")), checkOptions(options));
+    return start(shellCommand(toText(cmd, "command")), readOptions(options));
   } catch (error) {
     return Promise.reject(error);
   }
