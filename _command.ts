@@ -185,35 +185,41 @@ const ACTION = "start a process";
 const MOST_ID = 2 ** 32 - 1;
 const SHELL = "/bin/sh";
 /**
- * Becomes a program whose errors go where its output goes. Before that it
- * looks for the program as the host would, and if there is none it says so on
+ * Looks for a program as the runtime would, and if there is none says so on
  * the standard error that it was given; the program has none of that, so this
  * comes to its end in any case.
  */
-const MERGE = `_p=$1
+const LOOK_UP = `_asyncio_program=$1
 shift
-case $_p in
+case $_asyncio_program in
 */*) ;;
 *)
-  _r=$PATH:
-  while [ "$_r" ]; do
-    _d=\${_r%%:*} _r=\${_r#*:}
-    if [ -f "\${_d:-.}/$_p" ] && [ -x "\${_d:-.}/$_p" ]; then
-      _p=\${_d:-.}/$_p
+  _asyncio_path=$PATH:
+  while [ "$_asyncio_path" ]; do
+    _asyncio_dir=\${_asyncio_path%%:*} _asyncio_path=\${_asyncio_path#*:}
+    if [ -f "\${_asyncio_dir:-.}/$_asyncio_program" ] && [ -x "\${_asyncio_dir:-.}/$_asyncio_program" ]; then
+      _asyncio_program=\${_asyncio_dir:-.}/$_asyncio_program
       break
     fi
   done
 esac
-case $_p in
-*/*) [ -e "$_p" ] ;;
+case $_asyncio_program in
+*/*) [ -e "$_asyncio_program" ] ;;
 *) false ;;
 esac || { echo NotFound >&2; exit 127; }
-[ ! -d "$_p" ] && [ -x "$_p" ] || { echo PermissionDenied >&2; exit 126; }
-set -- "$_p" "$@"
-unset _p _r _d
-exec "$@" 2>&1`;
-/** Variables that a shell sets though nobody has asked for them. */
-const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL"];
+[ ! -d "$_asyncio_program" ] && [ -x "$_asyncio_program" ] || { echo PermissionDenied >&2; exit 126; }
+set -- "$_asyncio_program" "$@"
+unset _asyncio_program _asyncio_path _asyncio_dir
+`;
+/** Variables that some shell sets though nobody has asked for them. */
+const SHELL_VARIABLES = ["PATH", "PWD", "OLDPWD"];
+/** Bash sets this one again when it becomes a program. What `env` must not take for a variable starts behind `nice`. */
+const UNSET_LEVEL = `case \${BASH_VERSION:+bash}$1 in
+bash*=*) set -- /usr/bin/env -u SHLVL /usr/bin/nice -n 0 "$@" ;;
+bash*) set -- /usr/bin/env -u SHLVL "$@" ;;
+*) unset SHLVL ;;
+esac
+`;
 
 const INHERIT: Plan<never> = { host: "inherit", pumped: null };
 const decoder = new TextDecoder();
@@ -281,11 +287,8 @@ function spawnMerged(
     );
   }
   checkRun(file);
-  const { env, clearEnv } = options;
-  const unasked = SHELL_VARIABLES.filter((it) => env?.[it] === undefined);
-  const prelude = clearEnv ? `unset ${unasked.join(" ")}\n` : "";
   const program = file.startsWith("-") ? `./${file}` : file;
-  const script = ["-c", prelude + MERGE, "sh", program, ...args];
+  const script = ["-c", mergeScript(options), "sh", program, ...args];
   try {
     return spawn(
       { file: SHELL, args: script, name: file },
@@ -295,6 +298,17 @@ function spawnMerged(
   } catch (error) {
     throw explain(error, file);
   }
+}
+
+/** What a shell runs to become a program whose errors go where its output goes. */
+export function mergeScript({ clearEnv, env }: SubprocessOptions): string {
+  const isUnasked = (name: string) => env?.[name] === undefined;
+  const names = SHELL_VARIABLES.filter(isUnasked);
+  const clear = !clearEnv
+    ? ""
+    : (names.length > 0 ? `unset ${names.join(" ")}\n` : "") +
+      (isUnasked("SHLVL") ? UNSET_LEVEL : "");
+  return `${LOOK_UP}${clear}exec "$@" 2>&1`;
 }
 
 /** Waits until the shell has become the program, or has said why it cannot. */
