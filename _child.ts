@@ -35,9 +35,9 @@ import { Outlet } from "./_writer.ts";
 /** The return code of a process that the runtime has lost, as Python has it. */
 const UNKNOWN = 255;
 /** How long a closing runner waits for children that end by themselves, in milliseconds. */
-const LAST_MOMENT = 10;
+const LAST_MOMENT = 50;
 /** The same for those that were told to, with `SIGTERM` for instance. */
-const LAST_MOMENT_IF_SIGNALLED = 100;
+const LAST_MOMENT_IF_SIGNALLED = 500;
 
 /** What a child is made of. */
 export interface ChildParts {
@@ -127,6 +127,17 @@ export class Child {
     this.#owner = new WeakRef(process);
   }
 
+  /** Kills the process, waits until it has ended, and closes its pipes. */
+  async end(): Promise<void> {
+    this.hold();
+    this.kill();
+    await this.exited.wait();
+    this.closePipes();
+    // The others of its group may have it for another moment.
+    if (!this.#grouped || this.input === null) return;
+    await within(this.input.released, LAST_MOMENT_IF_SIGNALLED);
+  }
+
   /**
    * Sends a signal; nothing happens if the process has ended.
    *
@@ -153,7 +164,7 @@ export class Child {
   }
 
   closePipes(): void {
-    this.outlet?.abort();
+    this.outlet?.abort(false);
     this.input?.abort();
     this.#pump?.stop();
     for (const flow of this.#flows) flow.close();

@@ -232,8 +232,8 @@ export class InputPipe implements ByteSink {
   #orphaned = false;
   /** What goes before anything that is written from now on. */
   #parcel: Parcel | null = null;
-  /** Settles when the descriptor is free. */
-  readonly #released = Promise.withResolvers<void>();
+  /** Opens when the descriptor is free. */
+  readonly released: Gate = new Gate();
   readonly #name: string;
 
   constructor(stream: WritableStream<Uint8Array>, name: string) {
@@ -261,7 +261,7 @@ export class InputPipe implements ByteSink {
     if (this.#closed) return;
     this.#closed = true;
     await this.#writer.close().catch(nothing);
-    this.#released.resolve();
+    this.released.open();
   }
 
   close(): void {
@@ -272,7 +272,9 @@ export class InputPipe implements ByteSink {
   abort(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#writer.abort().catch(nothing).then(this.#released.resolve);
+    // An error of the runtime's own would hold what is on the stack.
+    const aborted = this.#writer.abort("closed").catch(nothing);
+    aborted.then(() => this.released.open());
   }
 
   /** The child has ended: whatever it has left unread, nobody will read. */
@@ -280,7 +282,7 @@ export class InputPipe implements ByteSink {
     this.#orphaned = true;
     if (!this.#writing) this.abort();
     // One who has the other end may let the write under way wait for ever.
-    await whileMoving(this.#released.promise, { moved: 0, busy: false });
+    await whileMoving(this.released.wait(), { moved: 0, busy: false });
   }
 
   async #put(data: Uint8Array): Promise<number> {

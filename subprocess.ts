@@ -302,11 +302,8 @@ export class Process implements AsyncDisposable {
    *
    * A cancellation does not interrupt it.
    */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.hold();
-    this.#child.kill();
-    await this.#child.exited.wait();
-    this.#child.closePipes();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#child.end();
   }
 
   /** One line for the console. */
@@ -595,9 +592,12 @@ function start(
   signal?.throwIfAborted();
   const loop = getEventLoop();
   if (loop.isClosed()) throw new RuntimeError("The event loop is closed");
-  const launch = launchChild(command, options);
-  const parts: ChildParts = { loop, command, options, launch };
-  const process = runInSlot(loops.frame(loop), makeProcess, parts);
+  const begin = () => {
+    const launch = launchChild(command, options);
+    return { launch, process: makeProcess({ loop, command, options, launch }) };
+  };
+  // In no task's context, as the process outlives the task.
+  const { launch, process } = runInSlot(loops.frame(loop), begin, undefined);
   const starting = new Starting(loop, process, signal);
   if (launch.ready === null) {
     loops.push(loop, { run: () => (starting.succeed(), false) });
@@ -610,7 +610,6 @@ function start(
   return starting;
 }
 
-/** To be called in no task's context, as the process outlives the task. */
 function makeProcess(parts: ChildParts): Process {
   made.add(parts);
   return new Process(parts as never);

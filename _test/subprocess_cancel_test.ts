@@ -188,8 +188,9 @@ for (const stderr of [null, STDOUT] as const) {
 
 Deno.test("A start that nobody awaits is reported when the runner closes", async () => {
   const program = new Unique();
+  let starting!: Promise<Process>;
   const messages = await heard(async () => {
-    void program.start();
+    starting = program.start();
     await sleep(0);
   });
   const [pid] = program.running();
@@ -199,6 +200,7 @@ Deno.test("A start that nobody awaits is reported when the runner closes", async
   Deno.kill(pid, "SIGKILL");
   await until(pid, "gone");
   while (program.running().length > 0) await sleep(0.002);
+  assertEquals((await starting).pid, pid);
 });
 
 Deno.test("A group that fails ends the children of its tasks, running and starting", () =>
