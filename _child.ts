@@ -118,7 +118,7 @@ export class Child {
       .join(" and ");
     const hint = names === ""
       ? ""
-      : `, which waits for a reader if its pipe is full: nobody reads ${names}, communicate() would`;
+      : `, whose ${names} nobody reads (a full pipe stops it; communicate() reads it)`;
     return `the end of ${this.describe()}${hint}`;
   }
 
@@ -182,9 +182,9 @@ export class Child {
 
   /** The runner closes: a child that nobody has is killed, another one reported. */
   async abandon(): Promise<void> {
+    const process = this.#owner?.deref();
     if (this.#returncode === null) await this.#lastMoment();
     if (this.#returncode === null && !this.#gone) {
-      const process = this.#owner?.deref();
       if (process === undefined) await this.#killForgotten();
       else this.#leave(process);
     }
