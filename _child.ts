@@ -130,9 +130,12 @@ export class Child {
   /** Kills the process, waits until it has ended, and closes its pipes. */
   async end(): Promise<void> {
     this.hold();
-    this.kill();
-    await this.exited.wait();
-    this.closePipes();
+    try {
+      this.kill();
+      await this.exited.wait();
+    } finally {
+      this.closePipes(); // also of one that may not be killed
+    }
     // The others of its group may have it for another moment.
     if (!this.#grouped || this.input === null) return;
     await within(this.input.released, LAST_MOMENT_IF_SIGNALLED);
