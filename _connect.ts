@@ -5,7 +5,8 @@
  */
 
 import { type Duration, toSeconds } from "./_duration.ts";
-import { describe, type EventLoop, getEventLoop } from "./_future.ts";
+import { type EventLoop, getEventLoop } from "./_future.ts";
+import { describe } from "./_validate.ts";
 import type { Cancellable } from "./_options.ts";
 import { hostTurn } from "./_host.ts";
 import { closersOf, internals as loops } from "./_loop.ts";

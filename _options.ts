@@ -32,7 +32,7 @@ export interface TaskOptions extends Cancellable {
    *
    * @default the context of the caller
    */
-  context?: Context;
+  context?: Context | null;
   /**
    * Runs the body up to its first wait at once, inside the call.
    *
@@ -58,5 +58,5 @@ export interface CallbackOptions {
    *
    * @default the context of the caller
    */
-  context?: Context;
+  context?: Context | null;
 }

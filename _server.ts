@@ -20,13 +20,13 @@ import {
   shakeHands,
 } from "./_connect.ts";
 import {
-  describe,
   type EventLoop,
   type Future,
   futures,
   getEventLoop,
   type Task,
 } from "./_future.ts";
+import { describe } from "./_validate.ts";
 import type { Cancellable } from "./_options.ts";
 import type { TimerHandle } from "./_loop.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";

@@ -14,45 +14,9 @@
  * @module
  */
 
-/** How much of a string or a name a message shows. */
-const SHOWN = 60;
-/** How many known options a message lists. */
-const LISTED = 8;
-
 /** The option of every call that waits. */
 const SIGNAL: readonly string[] = Object.freeze(["signal"]);
 
-/** What users of other libraries call an option, and what it may be called here. */
-const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
-  abort: ["signal"],
-  abortsignal: ["signal"],
-  ca: ["caCerts"],
-  canceltoken: ["signal"],
-  cmp: ["compare"],
-  comparator: ["compare"],
-  concurrency: ["limit"],
-  connection: ["conn"],
-  controller: ["signal"],
-  deadline: ["timeout"],
-  delay: ["timeout"],
-  directory: ["cwd"],
-  eager: ["eagerStart"],
-  environ: ["env"],
-  gid: ["group"],
-  highwatermark: ["limit", "high"],
-  key: ["compare"],
-  label: ["name"],
-  maxconcurrency: ["limit"],
-  maxsize: ["limit"],
-  sock: ["conn"],
-  serverhostname: ["hostname"],
-  socket: ["conn"],
-  ssl: ["tls"],
-  title: ["name"],
-  uid: ["user"],
-};
-
-const sourceOf = Function.prototype.toString;
 /** Throws for what is no signal, of whatever realm, and calls no user code. */
 const abortedOf = Object.getOwnPropertyDescriptor(
   AbortSignal.prototype,
@@ -66,8 +30,8 @@ const abortedOf = Object.getOwnPropertyDescriptor(
 export function describe(value: unknown): string {
   switch (typeof value) {
     case "string":
-      return value.length > SHOWN
-        ? `${JSON.stringify(value.slice(0, SHOWN))}...`
+      return value.length > 60
+        ? `${JSON.stringify(value.slice(0, 60))}...`
         : JSON.stringify(value);
     case "bigint":
       return shorten(`${value}n`);
@@ -266,6 +230,22 @@ export function checkCount(
   );
 }
 
+/** Checks what the error classes take, in the order of their arguments. */
+export function checkErrorArguments(
+  type: string,
+  message: unknown,
+  options: unknown,
+  known: readonly string[] = ["cause"],
+): void {
+  const isGood = message === undefined || typeof message === "string";
+  if (isGood && options === undefined) return;
+  const action = `create ${withArticle(type)}`;
+  if (isGood) return checkOptions(options, known, action);
+  throw new TypeError(
+    `Cannot ${action}: message must be a string, got ${describe(message)}`,
+  );
+}
+
 /** A name given by the user as a string, whatever it is. */
 export function toName(name: unknown, action: string): string {
   try {
@@ -297,7 +277,7 @@ export function isClass(fn: unknown): boolean {
     // functions one that can be replaced.
     return typeof fn === "function" && fn.prototype !== undefined &&
       Object.getOwnPropertyDescriptor(fn, "prototype")?.writable === false &&
-      sourceOf.call(fn).startsWith("class");
+      Function.prototype.toString.call(fn).startsWith("class");
   } catch {
     return false;
   }
@@ -361,7 +341,7 @@ function notOptions(
 ): TypeError {
   const hint = !known.includes("signal")
     ? ""
-    : isSignal(value)
+    : isInstance(value, AbortSignal)
     ? "; pass { signal }"
     : isInstance(value, AbortController)
     ? "; pass { signal: controller.signal }"
@@ -390,15 +370,18 @@ function hintFor(name: string, known: readonly string[]): string {
     return ", use timeout() or waitFor() around the call";
   }
   if (known.length === 0) return ", it takes none";
-  if (known.length > LISTED) return "";
+  if (known.length > 8) return "";
   const names = known.map((it) => JSON.stringify(it)).join(", ");
   return `, known ${known.length === 1 ? "is" : "are"} ${names}`;
 }
 
 /** The option that was probably meant, `null` if none is near. */
-function nearestOf(name: string, known: readonly string[]): string | null {
+export function nearestOf(
+  name: string,
+  known: readonly string[],
+): string | null {
   const plain = plainName(name);
-  const meant = Object.hasOwn(SYNONYMS, plain) ? SYNONYMS[plain] : [];
+  const meant = synonymsOf(plain);
   const same = known.find((it) => plainName(it) === plain) ??
     known.find((it) => meant.includes(it));
   if (same !== undefined) return same;
@@ -413,9 +396,52 @@ function nearestOf(name: string, known: readonly string[]): string | null {
   return nearest;
 }
 
+/** What users of other libraries call an option, and what it may be called here. */
+function synonymsOf(plain: string): readonly string[] {
+  const synonyms: Record<string, readonly string[]> = {
+    abort: ["signal"],
+    abortsignal: ["signal"],
+    ca: ["caCerts"],
+    canceltoken: ["signal"],
+    cmp: ["compare"],
+    comparator: ["compare"],
+    concurrency: ["limit"],
+    connection: ["conn"],
+    controller: ["signal"],
+    deadline: ["timeout"],
+    delay: ["timeout"],
+    directory: ["cwd"],
+    eager: ["eagerStart"],
+    environ: ["env"],
+    gid: ["group"],
+    h: ["hours"],
+    highwatermark: ["limit", "high"],
+    key: ["compare"],
+    label: ["name"],
+    maxconcurrency: ["limit"],
+    maxsize: ["limit"],
+    millis: ["milliseconds"],
+    min: ["minutes"],
+    mins: ["minutes"],
+    ms: ["milliseconds"],
+    ns: ["nanoseconds"],
+    s: ["seconds"],
+    sec: ["seconds"],
+    secs: ["seconds"],
+    serverhostname: ["hostname"],
+    sock: ["conn"],
+    socket: ["conn"],
+    ssl: ["tls"],
+    title: ["name"],
+    uid: ["user"],
+    us: ["microseconds"],
+  };
+  return Object.hasOwn(synonyms, plain) ? synonyms[plain] : [];
+}
+
 /** A name without what only tells `snake_case` from `camelCase`. */
 function plainName(name: string): string {
-  return name.slice(0, SHOWN).replaceAll(/[_-]/g, "").toLowerCase();
+  return name.slice(0, 60).replaceAll(/[_-]/g, "").toLowerCase();
 }
 
 /** How many letters have to be changed, added, left out or swapped with their neighbour. */
@@ -487,5 +513,25 @@ function withArticle(name: string): string {
 }
 
 function shorten(text: string): string {
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
+
+/**
+ * The checks that durations and error classes use, which travel to threads as
+ * source: none of these functions needs anything but others of this list.
+ */
+// deno-lint-ignore ban-types
+export const PORTABLE_CHECKS: readonly Function[] = [
+  ...[describe, describeFunction, describeObject, nameOfFunction],
+  ...[isClass, isInstance, isIterable, looksThenable, valueOfProperty],
+  ...[
+    withArticle,
+    shorten,
+    checkNumber,
+    checkString,
+    checkErrorArguments,
+    checkOptions,
+  ],
+  ...[isPlain, unknownIn, notOptions, unknownOption, hintFor],
+  ...[nearestOf, synonymsOf, plainName, editDistance],
+];

@@ -21,7 +21,7 @@ import {
   type Waitable,
 } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
-import { currentFrame, type Frame } from "./_loop.ts";
+import { currentLoop, type Frame } from "./_loop.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** What a primitive does when a turn of its queue comes to its end. */
@@ -176,7 +176,7 @@ export class Home {
    * @throws {RuntimeError} If the primitive belongs to another one.
    */
   enter(waitable: Waitable): EventLoop {
-    const asking = currentFrame()?.loop as EventLoop | undefined;
+    const asking = currentLoop() as EventLoop | undefined;
     if (asking === undefined) return getEventLoop();
     if (this.#loop === null || this.#loop.isClosed()) this.#loop = asking;
     if (this.#loop === asking) return asking;

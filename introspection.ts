@@ -27,13 +27,13 @@ import { stackOf } from "./_debug.ts";
 import { describeTasks, framesOfLoop, waitersIn } from "./_describe.ts";
 import {
   type AnyFuture,
-  describe,
   type EventLoop,
   Future,
   futures,
   getEventLoop,
   type Task,
 } from "./_future.ts";
+import { describe } from "./_validate.ts";
 import { hooks, type TaskFrame } from "./_frame.ts";
 import { makingOf } from "./_place.ts";
 import { currentTask } from "./_task.ts";

@@ -26,6 +26,7 @@
 import { BinaryHeap, Deque, Stack } from "./_collections.ts";
 import { AGAIN } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
+import { settledPromise } from "./_operation.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import { QueueEmpty, QueueFull, QueueShutDown } from "./exceptions.ts";
 
@@ -215,7 +216,7 @@ export class Queue<T> implements AsyncIterable<T> {
     try {
       options?.signal?.throwIfAborted();
       if (this.empty() && !this.#isShutDown) return this.#getters.wait(options);
-      return Promise.resolve(this.getNowait());
+      return settledPromise(this.getNowait());
     } catch (error) {
       return Promise.reject(error);
     }

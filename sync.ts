@@ -24,6 +24,7 @@
 
 import type { Cancellable } from "./_options.ts";
 import { currentFrame, type Frame } from "./_loop.ts";
+import { operation, settledPromise } from "./_operation.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import {
   BrokenBarrierError,
@@ -150,7 +151,7 @@ export class Lock {
     if (this.#locked || this.#waiters.busy) {
       return waitOn(this.#waiters, options);
     }
-    return Promise.resolve(this.#lock(currentFrame() ?? null));
+    return settledPromise(this.#lock(currentFrame() ?? null));
   }
 
   /**
@@ -240,7 +241,7 @@ export class Event {
    */
   wait(options?: Cancellable): Promise<true> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    return this.#set ? Promise.resolve(true) : waitOn(this.#waiters, options);
+    return this.#set ? settledPromise(true) : waitOn(this.#waiters, options);
   }
 
   /** One line for the console. */
@@ -339,7 +340,11 @@ export class Condition {
    * @throws {RuntimeError} If the lock is not held, or in use by another event loop.
    * @throws {CancelledError} If the task is cancelled.
    */
-  async wait(options?: Cancellable): Promise<true> {
+  wait(options?: Cancellable): Promise<true> {
+    return operation(() => this.#wait(options));
+  }
+
+  async #wait(options?: Cancellable): Promise<true> {
     this.#mustBeLocked("wait");
     options?.signal?.throwIfAborted();
     const notification = this.#waiters.wait(options);
@@ -370,11 +375,15 @@ export class Condition {
    * @throws {RuntimeError} If the lock is not held and the predicate is not true at once.
    * @throws {CancelledError} If the task is cancelled; the lock is then held.
    */
-  async waitFor<T>(predicate: () => T, options?: Cancellable): Promise<T> {
+  waitFor<T>(predicate: () => T, options?: Cancellable): Promise<T> {
+    return operation(() => this.#waitFor(predicate, options));
+  }
+
+  async #waitFor<T>(predicate: () => T, options?: Cancellable): Promise<T> {
     for (;;) {
       const value = predicate();
       if (value) return value;
-      await this.wait(options);
+      await this.#wait(options);
     }
   }
 
@@ -503,7 +512,7 @@ export class Semaphore {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.locked()) return waitOn(this.#waiters, options);
     this.#value--;
-    return Promise.resolve(new ReleaseGuard(this.#dispose));
+    return settledPromise(new ReleaseGuard(this.#dispose));
   }
 
   /** Gives a permit back, to the first who waits. */
@@ -649,7 +658,11 @@ export class Barrier {
    * @throws {CancelledError} If the task is cancelled.
    * @throws {RuntimeError} If it is in use by another event loop.
    */
-  async wait(options?: Cancellable): Promise<number> {
+  wait(options?: Cancellable): Promise<number> {
+    return operation(() => this.#wait(options));
+  }
+
+  async #wait(options?: Cancellable): Promise<number> {
     options?.signal?.throwIfAborted();
     let position: number | null = null;
     try {

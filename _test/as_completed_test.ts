@@ -246,7 +246,7 @@ Deno.test("asCompleted() refuses what is no collection, and what cannot be await
   refused(task, "expected an iterable");
   refused(nap("a", 0), "expected an iterable");
   refused(null, "expected an iterable");
-  refused([task, 1], "Cannot iterate 1");
+  refused([task, 1], "a coroutine function, got 1");
   assertThrows(() => asCompleted([task], { timeout: NaN }), RangeError);
   assertEquals(await task, "a");
 });

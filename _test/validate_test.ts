@@ -14,6 +14,7 @@ import {
   checkString,
   describe,
   isClass,
+  PORTABLE_CHECKS,
   rejectOnThrow,
   signalOf,
   toName,
@@ -379,4 +380,33 @@ Deno.test("rejectOnThrow() turns an error into a rejection", async () => {
     RangeError,
     "far",
   );
+});
+
+Deno.test("PORTABLE_CHECKS work from their sources alone", () => {
+  const sources = PORTABLE_CHECKS.map((it) => `var ${it.name} = ${it};`);
+  const names = PORTABLE_CHECKS.map(({ name }) => name);
+  const portable = new Function(`${sources.join("")}; return { ${names} };`)();
+  for (const value of [1, "a", Foo, new Foo(), {}, [], trappedObject()]) {
+    assertEquals(portable.describe(value), describe(value));
+  }
+  const checks: [() => void, string][] = [
+    [
+      () => portable.checkOptions({ ssl: 1 }, ["tls"], "test"),
+      'Cannot test: unknown option "ssl", did you mean "tls"?',
+    ],
+    [
+      () => portable.checkOptions({ timeout: 1 }, ["signal"], "test"),
+      'Cannot test: unknown option "timeout", use timeout() or waitFor() around the call',
+    ],
+    [
+      () => portable.checkOptions(new AbortController(), ["signal"], "test"),
+      "Cannot test: options must be an object, got an AbortController; pass { signal: controller.signal }",
+    ],
+    [
+      () => portable.checkErrorArguments("Error", 1),
+      "Cannot create an Error: message must be a string, got 1",
+    ],
+  ];
+  for (const [check, text] of checks) assertEquals(refusal(check), text);
+  assert(portable.isInstance(new Foo(), Foo) && portable.isIterable([]));
 });
