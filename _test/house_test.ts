@@ -45,6 +45,7 @@ const FLOORS = [
   ["_writer.ts"],
   ["_connect.ts", "_pipes.ts", "_streams.ts", "_threads.ts"],
   ["_command.ts", "_server.ts"],
+  ["_child.ts"],
   [
     "introspection.ts",
     "lint.ts",

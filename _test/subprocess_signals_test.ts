@@ -303,6 +303,28 @@ Deno.test("A group that may not be signalled does not keep the process alive", {
     assertEquals(stateOf(pid), null);
   }));
 
+Deno.test("A task that waits for a process says what output nobody reads", () =>
+  run(async () => {
+    await using process = await createSubprocessExec("sleep", ["100"], {
+      stdout: PIPE,
+      stderr: PIPE,
+    });
+    const waiter = createTask(() => process.wait());
+    const reading = createTask(() => process.stderr!.read());
+    await sleep(0.001);
+    const end = `the end of sleep \\(pid ${process.pid}\\)`;
+    const hint =
+      ", whose stdout nobody reads \\(a full pipe stops it; communicate\\(\\) reads it\\)";
+    assertMatch(Deno.inspect(waiter), new RegExp(`${end}${hint}`));
+    const talking = createTask(() => process.communicate());
+    await sleep(0.001);
+    assertMatch(Deno.inspect(waiter), new RegExp(`${end}(?!,)`));
+    for (const task of [talking, reading, waiter]) {
+      task.cancel();
+      await assertRejects(() => task);
+    }
+  }));
+
 Deno.test("A process shows its name, number and state", () =>
   run(async () => {
     const process = await createSubprocessExec("cat", [], { stdin: PIPE });
@@ -335,15 +357,15 @@ Deno.test("A child that is left running is reported when its runner closes, not 
 });
 
 Deno.test("A child of a task that is cancelled with its runner is reported once", async () => {
-  let pid = 0;
+  let process: Process | null = null;
   const messages = await heard(async () => {
     createTask(async () => {
-      const process = await blocked();
-      pid = process.pid;
+      process = await blocked();
       await process.wait();
     });
-    while (pid === 0) await sleep(0.001);
+    while (process === null) await sleep(0.001);
   });
+  const { pid } = process!;
   assertEquals(messages.length, 1);
   assertMatch(messages[0], new RegExp(`\\(pid ${pid}\\) was left running$`));
   Deno.kill(pid, "SIGKILL");

@@ -354,7 +354,7 @@ Deno.test("Plain nested awaits make no tasks [test_eager_task_factory.BaseTaskCo
 Deno.test("EventLoop.setTaskFactory() refuses what is no function", () => {
   // @ts-expect-error: not a function
   const set = () => new EventLoop().setTaskFactory("eager");
-  assertThrows(set, TypeError, 'expected a function or null, got "eager"');
+  assertThrows(set, TypeError, 'the factory must be a function, got "eager"');
 });
 
 Deno.test("isCoroutineFunction() knows async functions", () => {
