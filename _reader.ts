@@ -12,29 +12,30 @@
  * @module
  */
 
-import {
-  ByteBuffer,
-  type Bytes,
-  checkBytes,
-  type OwnBytes,
-  toBytes,
-} from "./_bytes.ts";
+import { type Bytes, checkBytes, type OwnBytes, toBytes } from "./_bytes.ts";
 import {
   AGAIN,
   type AnyFuture,
   type EventLoop,
   futures,
   getEventLoop,
-  type Waitable,
 } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
 import { HostCalls } from "./_io.ts";
 import { internals as loops } from "./_loop.ts";
 import {
-  IncompleteReadError,
-  LimitOverrunError,
-  RuntimeError,
-} from "./exceptions.ts";
+  All,
+  Exactly,
+  type Failure,
+  Line,
+  NEWLINE,
+  owners,
+  type Read,
+  Some,
+  Stock,
+  Until,
+} from "./_reads.ts";
+import { RuntimeError } from "./exceptions.ts";
 
 /** Where the bytes of a reader come from. */
 export interface ByteSource {
@@ -87,25 +88,13 @@ export interface InletHooks {
   onEnd?(): void;
 }
 
-/** An error, and whether some code has been told of it. */
-export interface Failure {
-  readonly error: unknown;
-  told: boolean;
-}
-
 /** The default limit, in bytes. */
 const LIMIT = 65_536;
 /** The first read of a connection takes so much; later ones follow the traffic. */
 const SMALLEST_READ = 2_048;
 const LARGEST_READ = 131072;
 
-const NEWLINE = 10;
-const newline = [new Uint8Array([NEWLINE])];
-
 export let readers: ReaderInternals;
-
-let takeNow: (reader: StreamReader, read: Read) => unknown;
-let giveUp: (reader: StreamReader, read: Read) => void;
 
 /**
  * Reads bytes as they come: some, all, an exact number, or up to a separator.
@@ -162,8 +151,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   static {
-    takeNow = (reader, read) => reader.#take(read);
-    giveUp = (reader, read) => reader.#drop(read);
+    owners.take = (reader, read) => (reader as StreamReader).#take(read);
+    owners.drop = (reader, read) => (reader as StreamReader).#drop(read);
     readers = {
       attach: (reader, inlet) => reader.#inlet = inlet,
       inlet: (reader) => reader.#inlet,
@@ -487,216 +476,6 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 }
 
-/** What a reader has, and how it stands. */
-class Stock {
-  readonly buffer = new ByteBuffer();
-  readonly limit: number;
-  /** Nothing more will come. */
-  eof = false;
-  failure: Failure | null = null;
-
-  constructor(limit: number) {
-    this.limit = limit;
-  }
-
-  throwFailure(): void {
-    if (this.failure === null) return;
-    this.failure.told = true;
-    throw this.failure.error;
-  }
-}
-
-/** One read: what it is after, and its place in the reader while it waits. */
-abstract class Read implements Waitable {
-  readonly #reader: StreamReader;
-  protected readonly stock: Stock;
-  future: AnyFuture | null = null;
-
-  constructor(reader: StreamReader, stock: Stock) {
-    this.#reader = reader;
-    this.stock = stock;
-  }
-
-  /** Whether it need not wait: for bytes, or for an error. */
-  abstract answered(): boolean;
-
-  /** Takes the answer out of the buffer, or throws. */
-  abstract answer(): OwnBytes;
-
-  /** Up to how many bytes in the buffer it can do with. */
-  abstract goal(): number;
-
-  take(): unknown {
-    return takeNow(this.#reader, this);
-  }
-
-  /** Nothing was taken, and a read that comes now looks for itself. */
-  pass(): void {}
-
-  drop(): void {
-    giveUp(this.#reader, this);
-  }
-
-  describe(): string {
-    return `bytes of ${Deno.inspect(this.#reader)}`;
-  }
-}
-
-class Some extends Read {
-  readonly #most: number;
-
-  constructor(reader: StreamReader, stock: Stock, most: number) {
-    super(reader, stock);
-    this.#most = most;
-  }
-
-  answered(): boolean {
-    return this.stock.buffer.size > 0 || this.stock.eof || this.#most === 0;
-  }
-
-  answer(): OwnBytes {
-    const { buffer } = this.stock;
-    return buffer.take(Math.min(this.#most, buffer.size));
-  }
-
-  goal(): number {
-    return this.#most;
-  }
-}
-
-class All extends Read {
-  answered(): boolean {
-    return this.stock.eof;
-  }
-
-  answer(): OwnBytes {
-    return this.stock.buffer.takeAll();
-  }
-
-  goal(): number {
-    return Infinity;
-  }
-}
-
-class Exactly extends Read {
-  readonly #count: number;
-
-  constructor(reader: StreamReader, stock: Stock, count: number) {
-    super(reader, stock);
-    this.#count = count;
-  }
-
-  answered(): boolean {
-    return this.stock.buffer.size >= this.#count || this.stock.eof;
-  }
-
-  answer(): OwnBytes {
-    const { buffer } = this.stock;
-    if (buffer.size >= this.#count) return buffer.take(this.#count);
-    throw new IncompleteReadError(buffer.takeAll(), this.#count);
-  }
-
-  goal(): number {
-    return this.#count;
-  }
-}
-
-/** Up to the first of some separators. */
-class Until extends Read {
-  /** The shortest first, none empty. */
-  readonly #separators: readonly Uint8Array[];
-  readonly #longest: number;
-  /** No separator begins before here. */
-  #offset = 0;
-  /** The separator that was found, from where to where; -1 if none was. */
-  #start = -1;
-  #end = -1;
-  /** The positions hold as long as nobody takes bytes out. */
-  #taken: number;
-
-  constructor(
-    reader: StreamReader,
-    stock: Stock,
-    separators: readonly Uint8Array[],
-  ) {
-    super(reader, stock);
-    this.#separators = separators;
-    this.#longest = separators[separators.length - 1].length;
-    this.#taken = stock.buffer.taken;
-  }
-
-  answered(): boolean {
-    const { buffer, eof, limit } = this.stock;
-    if (this.#taken !== buffer.taken) this.#forget(buffer.taken);
-    if (this.#end < 0) this.#search(buffer);
-    return this.#end >= 0 || this.#offset > limit || eof;
-  }
-
-  answer(): OwnBytes {
-    const { buffer, limit } = this.stock;
-    if (this.#end >= 0) {
-      if (this.#start > limit) return this.overrun(this.#start, this.#end);
-      return buffer.take(this.#end);
-    }
-    if (this.#offset > limit) return this.overrun(this.#offset, -1);
-    return this.incomplete();
-  }
-
-  goal(): number {
-    return this.stock.limit + this.#longest + 1;
-  }
-
-  /** More than the limit before the separator, or before its end has come. */
-  protected overrun(consumed: number, end: number): OwnBytes {
-    throw new LimitOverrunError(overrunText(this.stock.limit, end), consumed);
-  }
-
-  /** The end came before a separator. */
-  protected incomplete(): OwnBytes {
-    throw new IncompleteReadError(this.stock.buffer.takeAll(), null);
-  }
-
-  #search(buffer: ByteBuffer): void {
-    let to = buffer.size;
-    for (const separator of this.#separators) {
-      const at = buffer.find(separator, this.#offset, to);
-      if (at < 0) continue;
-      this.#start = at;
-      this.#end = at + separator.length;
-      to = this.#end - 1;
-    }
-    if (this.#end < 0) {
-      this.#offset = Math.max(
-        this.#offset,
-        buffer.size + 1 - this.#longest,
-      );
-    }
-  }
-
-  #forget(taken: number): void {
-    this.#taken = taken;
-    this.#offset = 0;
-    this.#start = this.#end = -1;
-  }
-}
-
-/** Up to the end of a line, which may also be the end of all. */
-class Line extends Until {
-  constructor(reader: StreamReader, stock: Stock) {
-    super(reader, stock, newline);
-  }
-
-  protected override overrun(_consumed: number, end: number): OwnBytes {
-    const { buffer, limit } = this.stock;
-    buffer.take(end < 0 ? buffer.size : end);
-    throw new RangeError(overrunText(limit, end));
-  }
-
-  protected override incomplete(): OwnBytes {
-    return this.stock.buffer.takeAll();
-  }
-}
-
 /** Brings bytes from a source to a reader, one read of the source at a time. */
 export class Inlet {
   readonly loop: EventLoop;
@@ -847,12 +626,6 @@ function refused(count: unknown): Promise<never> {
       `Cannot read ${String(count)} bytes: it is not a number of bytes`,
     ),
   );
-}
-
-function overrunText(limit: number, end: number): string {
-  return end < 0
-    ? `Separator is not found, and the chunk exceeds the limit of ${limit} bytes`
-    : `Separator is found, but the chunk is longer than the limit of ${limit} bytes`;
 }
 
 /** Checks separators and sorts them, the shortest first. */

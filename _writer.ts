@@ -19,7 +19,8 @@ import {
 import { AGAIN, type AnyFuture, type EventLoop, futures } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
 import { HostCalls } from "./_io.ts";
-import { type Failure, readers, type StreamReader } from "./_reader.ts";
+import { readers, type StreamReader } from "./_reader.ts";
+import type { Failure } from "./_reads.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import { CancelledError, RuntimeError } from "./exceptions.ts";
 
