@@ -14,6 +14,8 @@
  * @module
  */
 
+import { checkInstance } from "./_validate.ts";
+
 /**
  * An operation was cancelled.
  *
@@ -123,15 +125,17 @@ export class IncompleteReadError extends Error {
    * @param partial The bytes that were read.
    * @param expected How many were wanted, `null` if unknown.
    * @param options The usual error options.
+   * @throws {TypeError} If `partial` is no `Uint8Array`.
    */
   constructor(
     partial: Uint8Array,
     expected: number | null,
     options?: ErrorOptions,
   ) {
+    checkInstance(partial, Uint8Array, "create the error", "partial");
     super(
-      `Stream ended after ${partial.length} of ${
-        expected ?? "an unknown number of"
+      `${partial.length} bytes read on a total of ${
+        expected ?? "undefined"
       } expected bytes`,
       options,
     );

@@ -71,15 +71,26 @@ Deno.test("IncompleteReadError has what was read, and what was wanted", () => {
   const cause = new RangeError("why");
   const error = new IncompleteReadError(partial, 10, { cause });
   assertEquals(error.name, "IncompleteReadError");
-  assertEquals(error.message, "Stream ended after 3 of 10 expected bytes");
+  assertEquals(error.message, "3 bytes read on a total of 10 expected bytes");
   assertStrictEquals(error.partial, partial);
   assertEquals([error.expected, error.cause], [10, cause]);
   const unknown = new IncompleteReadError(partial, null);
   assertEquals(unknown.expected, null);
   assertEquals(
     unknown.message,
-    "Stream ended after 3 of an unknown number of expected bytes",
+    "3 bytes read on a total of undefined expected bytes",
   );
+});
+
+Deno.test("IncompleteReadError is not created without bytes", () => {
+  for (const partial of [null, undefined, "abc", [1, 2]]) {
+    const wrong = partial as unknown as Uint8Array;
+    assertThrows(
+      () => new IncompleteReadError(wrong, 10),
+      TypeError,
+      "partial must be a Uint8Array",
+    );
+  }
 });
 
 Deno.test("LimitOverrunError has the bytes that may be read away", () => {
