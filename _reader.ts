@@ -12,7 +12,13 @@
  * @module
  */
 
-import { type Bytes, checkBytes, type OwnBytes, toBytes } from "./_bytes.ts";
+import {
+  type Bytes,
+  checkBytes,
+  isBytes,
+  type OwnBytes,
+  toBytes,
+} from "./_bytes.ts";
 import {
   AGAIN,
   type AnyFuture,
@@ -21,7 +27,7 @@ import {
   getEventLoop,
 } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
-import { HostCalls } from "./_io.ts";
+import { checkCaller, HostCalls, outsideTasks } from "./_io.ts";
 import { internals as loops } from "./_loop.ts";
 import {
   All,
@@ -31,10 +37,12 @@ import {
   NEWLINE,
   owners,
   type Read,
+  Ready,
   Some,
   Stock,
   Until,
 } from "./_reads.ts";
+import { checkOptions, describe, isIterable, signalOf } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** Where the bytes of a reader come from. */
@@ -80,6 +88,8 @@ export interface ReaderInternals {
   /** Somebody waits for the end, so it is to be noticed though nobody reads. */
   watch(reader: StreamReader): void;
   ended(reader: StreamReader): boolean;
+  /** Whether bytes have come that nobody has read. */
+  unread(reader: StreamReader): boolean;
 }
 
 /** Who hears of the end of a source. */
@@ -90,6 +100,7 @@ export interface InletHooks {
 
 /** The default limit, in bytes. */
 const LIMIT = 65_536;
+const OPTIONS = ["limit"];
 /** The first read of a connection takes so much; later ones follow the traffic. */
 const SMALLEST_READ = 2_048;
 const LARGEST_READ = 131072;
@@ -138,15 +149,13 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * Makes a reader that is fed by hand.
    *
    * @param options The limit.
-   * @throws {RangeError} If the limit is not above 0.
+   * @throws {RangeError} If the limit is not a whole number above 0.
+   * @throws {TypeError} If it is no number, or there is no such option.
    */
   constructor(options: StreamReaderOptions = {}) {
-    const limit = options.limit ?? LIMIT;
-    if (typeof limit !== "number" || !(limit > 0)) {
-      throw new RangeError(
-        `Cannot create a stream: limit must be above 0, got ${limit}`,
-      );
-    }
+    checkOptions(options, OPTIONS, "create a stream");
+    const { limit = LIMIT } = options;
+    checkLimit(limit);
     this.#stock = new Stock(limit);
   }
 
@@ -172,6 +181,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
         reader.#watch();
       },
       ended: (reader) => reader.#stock.eof || reader.#stock.failure !== null,
+      unread: (reader) =>
+        reader.#stock.buffer.size > 0 || reader.#stock.skipping,
     };
   }
 
@@ -202,11 +213,12 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @throws {CancelledError} If the task is cancelled.
    */
   read(n = -1, options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
-    if (!Number.isInteger(n) && Math.abs(n) !== Infinity) return refused(n);
-    const read = n < 0
-      ? new All(this, this.#stock)
-      : new Some(this, this.#stock, n);
-    return this.#read(read, options);
+    return this.#read(() => {
+      checkCount(n, -Infinity, Infinity);
+      return n < 0
+        ? new All(this, this.#stock)
+        : new Some(this, this.#stock, n);
+    }, options);
   }
 
   /**
@@ -229,7 +241,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#read(new Line(this, this.#stock), options);
+    return this.#read(() => new Line(this, this.#stock), options);
   }
 
   /**
@@ -250,8 +262,10 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     n: number,
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    if (!(Number.isInteger(n) && n >= 0)) return refused(n);
-    return this.#read(new Exactly(this, this.#stock, n), options);
+    return this.#read(() => {
+      checkCount(n, 0, Number.MAX_SAFE_INTEGER);
+      return new Exactly(this, this.#stock, n);
+    }, options);
   }
 
   /**
@@ -274,12 +288,10 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     separator: Bytes | readonly Bytes[] = "\n",
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    try {
-      const separators = toSeparators(separator);
-      return this.#read(new Until(this, this.#stock, separators), options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.#read(
+      () => new Until(this, this.#stock, toSeparators(separator)),
+      options,
+    );
   }
 
   /**
@@ -296,6 +308,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     }
     if (data.length === 0) return;
     this.#stock.buffer.append(toBytes(data));
+    if (this.#stock.skipping) this.#stock.skip();
     this.#answer();
   }
 
@@ -347,13 +360,15 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return `<${this.#describe()}>`;
   }
 
-  #read(read: Read, options?: Cancellable): Promise<OwnBytes> {
+  #read(make: () => Read, options?: Cancellable): Promise<OwnBytes> {
     try {
-      options?.signal?.throwIfAborted();
+      const read = make();
+      const signal = signalOf(options, "read");
+      signal?.throwIfAborted();
       this.#stock.throwFailure();
       if (this.#isReserved(read)) this.#refuse();
       if (read.answered()) return Promise.resolve(read.answer());
-      return this.#wait(read, options);
+      return this.#wait(read, signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -367,13 +382,20 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return at >= 0 && at <= limit ? buffer.take(at + 1) : null;
   }
 
-  #wait(read: Read, options?: Cancellable): Promise<OwnBytes> {
+  #wait(read: Read, signal?: AbortSignal): Promise<OwnBytes> {
+    const loop = this.#loop;
+    checkCaller(loop, "read");
     this.#enter(read);
-    const future = futures.make(this.#inlet?.loop ?? getEventLoop(), read);
+    const future = futures.make(loop, read);
     read.future = future;
-    if (options?.signal) futures.link(future, options.signal);
+    if (signal) futures.link(future, signal);
     this.#demand(read);
     return future as Promise<OwnBytes>;
+  }
+
+  /** The loop that reads wait on: the one of the connection, or else of the caller. */
+  get #loop(): EventLoop {
+    return this.#inlet?.loop ?? getEventLoop();
   }
 
   #enter(read: Read): void {
@@ -423,6 +445,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /** The source has brought something. */
   #came(): void {
     if (this.#waiting !== null) loops.hurry(this.#inlet!.loop);
+    if (this.#stock.skipping) this.#stock.skip();
     this.#answer();
   }
 
@@ -451,20 +474,29 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   #toWeb(): ReadableStream<OwnBytes> {
-    let waiting: AnyFuture | null = null;
+    const pull = new Pull();
     return new ReadableStream({
       type: "bytes",
-      pull: async (controller) => {
-        const read = this.read(LARGEST_READ);
-        waiting = this.#waiting?.future ?? null;
-        const chunk = await read;
-        waiting = null;
-        if (chunk.length > 0) return controller.enqueue(unshared(chunk));
-        controller.close();
-        controller.byobRequest?.respond(0);
-      },
-      cancel: () => void waiting?.cancel(),
+      pull: (to) => outsideTasks(this.#loop, () => this.#pull(pull, to)),
+      cancel: () => pull.end(),
     }, { highWaterMark: 0 });
+  }
+
+  /** Waits for bytes without taking them, so that whoever cancels meanwhile loses none. */
+  async #pull(pull: Pull, to: ReadableByteStreamController): Promise<void> {
+    const { buffer } = this.#stock;
+    const ready = new Ready(this, this.#stock, LARGEST_READ);
+    do {
+      await pull.wait(this.#read(() => ready));
+      if (pull.ended) return;
+    } while (!ready.answered());
+    this.#stock.throwFailure();
+    if (buffer.size > 0) {
+      const count = Math.min(buffer.size, LARGEST_READ);
+      return to.enqueue(unshared(buffer.take(count)));
+    }
+    to.close();
+    to.byobRequest?.respond(0);
   }
 
   #describe(): string {
@@ -473,6 +505,24 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const from = this.#inlet?.describe();
     const origin = from === undefined ? "" : ` from ${from}`;
     return `StreamReader ${buffer.size} bytes${origin}${state}`;
+  }
+}
+
+/** What a stream of the Web waits in. */
+class Pull {
+  /** Nobody wants any more. */
+  ended = false;
+  #waiting: AnyFuture | null = null;
+
+  async wait(read: Promise<unknown>): Promise<void> {
+    if (!(read instanceof Promise)) this.#waiting = read as AnyFuture;
+    await read;
+    this.#waiting = null;
+  }
+
+  end(): void {
+    this.ended = true;
+    this.#waiting?.cancel();
   }
 }
 
@@ -595,6 +645,8 @@ export class Inlet {
   }
 
   readonly #onFailure = (error: unknown): void => {
+    // A TLS peer that just closes the connection: what it sent has all come.
+    if (error instanceof Deno.errors.UnexpectedEof) return this.#onRead(null);
     this.#reading = false;
     if (!this.#stopped) this.#hooks.onError(error);
   };
@@ -620,27 +672,51 @@ function unshared(chunk: OwnBytes): OwnBytes {
   return chunk.length === chunk.buffer.byteLength ? chunk : chunk.slice();
 }
 
-function refused(count: unknown): Promise<never> {
-  return Promise.reject(
-    new RangeError(
-      `Cannot read ${String(count)} bytes: it is not a number of bytes`,
-    ),
+function checkLimit(limit: unknown): void {
+  if (typeof limit !== "number") {
+    throw new TypeError(
+      `Cannot create a stream: limit must be a number, got ${describe(limit)}`,
+    );
+  }
+  if (limit > 0 && (Number.isInteger(limit) || limit === Infinity)) return;
+  throw new RangeError(
+    `Cannot create a stream: limit must be a whole number above 0, got ${limit}`,
+  );
+}
+
+/** Checks a number of bytes to be read; an infinite one only if both bounds are. */
+function checkCount(count: unknown, least: number, most: number): void {
+  if (typeof count !== "number") {
+    throw new TypeError(
+      `Cannot read: the number of bytes must be a number, got ${
+        describe(count)
+      }`,
+    );
+  }
+  const isWhole = Number.isInteger(count) || Math.abs(count) === Infinity;
+  if (isWhole && count >= least && count <= most) return;
+  throw new RangeError(
+    `Cannot read ${count} bytes: ${
+      isWhole
+        ? `it must be from ${least} to ${most}`
+        : "it is not a whole number"
+    }`,
   );
 }
 
 /** Checks separators and sorts them, the shortest first. */
 function toSeparators(separator: Bytes | readonly Bytes[]): Uint8Array[] {
-  const given = typeof separator === "string" || separator instanceof Uint8Array
-    ? [separator]
-    : [...separator];
-  for (const it of given) checkBytes(it, "read up to a separator");
-  const separators = given.map(toBytes);
-  if (separators.length === 0) {
-    throw new RangeError("Cannot read up to a separator: there is none");
+  const action = "read up to a separator";
+  if (!isIterable(separator)) checkBytes(separator, action);
+  const given = isBytes(separator) ? [separator] : [...separator];
+  for (const it of given) checkBytes(it, action);
+  if (given.length === 0) {
+    throw new RangeError(`Cannot ${action}: there is none`);
   }
+  const separators = given.map((it) => toBytes(it).slice());
   separators.sort((a, b) => a.length - b.length);
   if (separators[0].length === 0) {
-    throw new RangeError("Cannot read up to a separator: it is empty");
+    throw new RangeError(`Cannot ${action}: it is empty`);
   }
   return separators;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ByteBuffer, type OwnBytes } from "./_bytes.ts";
+import { ByteBuffer, NO_BYTES, type OwnBytes } from "./_bytes.ts";
 import type { AnyFuture, Waitable } from "./_future.ts";
 import { IncompleteReadError, LimitOverrunError } from "./exceptions.ts";
 
@@ -36,9 +36,19 @@ export class Stock {
   /** Nothing more will come. */
   eof = false;
   failure: Failure | null = null;
+  /** What comes up to the next newline belongs to a line that was dropped. */
+  skipping = false;
 
   constructor(limit: number) {
     this.limit = limit;
+  }
+
+  /** Drops the rest of a line that was dropped, as far as it has come. */
+  skip(): void {
+    const { buffer } = this;
+    const end = buffer.findByte(NEWLINE, 0, buffer.size);
+    buffer.take(end < 0 ? buffer.size : end + 1);
+    this.skipping = end < 0;
   }
 
   throwFailure(): void {
@@ -103,6 +113,13 @@ export class Some extends Read {
 
   goal(): number {
     return this.#most;
+  }
+}
+
+/** Waits until a read of some bytes need not wait, and takes none. */
+export class Ready extends Some {
+  override answer(): OwnBytes {
+    return NO_BYTES;
   }
 }
 
@@ -229,8 +246,9 @@ export class Line extends Until {
   }
 
   protected override overrun(_consumed: number, end: number): OwnBytes {
-    const { buffer, limit } = this.stock;
+    const { buffer, eof, limit } = this.stock;
     buffer.take(end < 0 ? buffer.size : end);
+    this.stock.skipping = end < 0 && !eof;
     throw new RangeError(overrunText(limit, end));
   }
 

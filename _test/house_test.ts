@@ -26,6 +26,7 @@ const FLOORS = [
     "_wait.ts",
   ],
   ["_reader.ts", "_scopes.ts", "_thread_mail.ts"],
+  ["_outlet.ts"],
   ["_writer.ts"],
   ["_connect.ts", "_pipes.ts", "_streams.ts", "_threads.ts"],
   ["_command.ts", "_server.ts"],
