@@ -409,7 +409,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   #refuse(): never {
-    throw new RuntimeError("Cannot read: another read waits already");
+    throw new RuntimeError(
+      "Cannot read: another read waits already; one that lost a Promise.race() still does",
+    );
   }
 
   /** The read that was woken resumes. Another one may have been first. */
