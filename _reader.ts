@@ -111,7 +111,9 @@ export let readers: ReaderInternals;
  * Reads bytes as they come: some, all, an exact number, or up to a separator.
  *
  * One read can wait at a time. A read that is cancelled, timed out or aborted
- * has taken nothing: what had come stays for the next one.
+ * has taken nothing: what had come stays for the next one. A read that lost a
+ * `Promise.race()` still waits, and takes what comes; to give up on a read,
+ * use `timeout()`, `waitFor()` or a signal.
  *
  * What is read is a view of memory that other reads may share. Who wants to
  * transfer it to another thread, or to keep a few bytes of a lot, makes a copy
@@ -208,8 +210,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @param options A signal that ends the wait.
    * @returns At least one byte, or none at the end.
    * @throws {RangeError} If `n` is not a whole number.
+   * @throws {TypeError} If it is no number.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits.
+   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   read(n = -1, options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
@@ -229,9 +232,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    *
    * @param options A signal that ends the wait.
    * @returns The line, empty at the end.
-   * @throws {RangeError} If the line is longer than the limit. It is dropped, or, if its end has not come yet, all that has come.
+   * @throws {RangeError} If the line is longer than the limit. It is dropped up to its newline, also what has not come yet.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits.
+   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   readline(options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
@@ -254,8 +257,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @returns Exactly `n` bytes.
    * @throws {IncompleteReadError} If the end comes first; its `partial` has what was left.
    * @throws {RangeError} If `n` is negative or not a whole number.
+   * @throws {TypeError} If it is no number.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits.
+   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   readexactly(
@@ -280,8 +284,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @throws {IncompleteReadError} If the end comes first; its `partial` has what was left.
    * @throws {LimitOverrunError} If there are more bytes than the limit before the separator. They stay.
    * @throws {RangeError} If there is no separator, or an empty one.
+   * @throws {TypeError} If it is neither bytes nor text.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits.
+   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   readuntil(
@@ -349,7 +354,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /**
    * The same bytes as a stream of the Web. It takes them as they are asked
    * for; cancelling it ends its wait, and leaves the rest and the connection
-   * as they are.
+   * as they are. It belongs to no task: what ends the task that pipes it
+   * leaves the pipe alone. `pipeTo()` takes a signal.
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#readable ??= this.#toWeb();

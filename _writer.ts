@@ -62,6 +62,7 @@ export class WriteTransport {
    *
    * @param limits The marks. With `high` 0, `drain()` waits until all is sent.
    * @throws {RangeError} If `low` is above `high` or below 0.
+   * @throws {TypeError} If one is no number, or there is no such option.
    */
   setWriteBufferLimits(limits: WriteBufferLimits = {}): void {
     this.#outlet.setLimits(limits);
@@ -318,7 +319,7 @@ export class StreamWriter implements AsyncDisposable {
    *
    * @param options What `Deno.startTls` takes: `hostname`, `caCerts`, `alpnProtocols`.
    * @throws {Deno.errors.NotSupported} On the server's side and where there is no TCP.
-   * @throws {Deno.errors.InvalidData} If the other side's certificate is not accepted.
+   * @throws {Deno.errors.InvalidData} If the other side's certificate is not accepted, or it has sent more in the clear than was read. The connection is closed then.
    * @throws {RuntimeError} If a read is under way, or TLS was started already.
    */
   startTls(options: StartTlsOptions = {}): Promise<void> {
@@ -328,7 +329,8 @@ export class StreamWriter implements AsyncDisposable {
   /**
    * The writer as a stream of the Web. Closing it ends the writing, and
    * closes the connection if the reader is at its end too; aborting it aborts
-   * the connection.
+   * the connection. It belongs to no task: what ends the task that pipes to it
+   * leaves the pipe alone.
    */
   get writable(): WritableStream<Uint8Array> {
     return this.#writable ??= this.#toWeb();

@@ -14,8 +14,6 @@
  * @module
  */
 
-import { checkInstance } from "./_validate.ts";
-
 /**
  * An operation was cancelled.
  *
@@ -132,7 +130,14 @@ export class IncompleteReadError extends Error {
     expected: number | null,
     options?: ErrorOptions,
   ) {
-    checkInstance(partial, Uint8Array, "create the error", "partial");
+    if (!(partial instanceof Uint8Array)) {
+      // Threads get this class as source: it sees nothing of another file.
+      throw new TypeError(
+        `Cannot create an IncompleteReadError: partial must be a Uint8Array, got ${
+          partial === null ? "null" : typeof partial
+        }`,
+      );
+    }
     super(
       `${partial.length} bytes read on a total of ${
         expected ?? "undefined"
