@@ -338,9 +338,13 @@ Deno.test("StreamWriter never throws from write() at whatever moment a child end
     stdin.write(data);
     await process.wait();
     stdin.write(data);
-    const error = await assertRejects(() => drained, Error);
-    assertInstanceOf(error, Deno.errors.BrokenPipe);
-    await assertRejects(() => stdin.drain(), Deno.errors.BrokenPipe);
+    for (const drain of [() => drained, () => stdin.drain()]) {
+      const error = await assertRejects(drain);
+      assert(
+        error instanceof Deno.errors.BrokenPipe ||
+          error instanceof Deno.errors.ConnectionReset,
+      );
+    }
     stdin.write(data);
   }
 });
