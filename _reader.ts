@@ -216,12 +216,12 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @throws {CancelledError} If the task is cancelled.
    */
   read(n = -1, options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#read(() => {
-      checkCount(n, -Infinity, Infinity);
-      return n < 0
-        ? new All(this, this.#stock)
-        : new Some(this, this.#stock, n);
-    }, options);
+    const wrong = wrongCount(n, -Infinity, Infinity);
+    if (wrong !== null) return Promise.reject(wrong);
+    const read = n < 0
+      ? new All(this, this.#stock)
+      : new Some(this, this.#stock, n);
+    return this.#read(read, options);
   }
 
   /**
@@ -244,7 +244,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#read(() => new Line(this, this.#stock), options);
+    return this.#read(new Line(this, this.#stock), options);
   }
 
   /**
@@ -266,10 +266,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     n: number,
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#read(() => {
-      checkCount(n, 0, Number.MAX_SAFE_INTEGER);
-      return new Exactly(this, this.#stock, n);
-    }, options);
+    const wrong = wrongCount(n, 0, Number.MAX_SAFE_INTEGER);
+    if (wrong !== null) return Promise.reject(wrong);
+    return this.#read(new Exactly(this, this.#stock, n), options);
   }
 
   /**
@@ -293,10 +292,12 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     separator: Bytes | readonly Bytes[] = "\n",
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#read(
-      () => new Until(this, this.#stock, toSeparators(separator)),
-      options,
-    );
+    try {
+      const separators = toSeparators(separator);
+      return this.#read(new Until(this, this.#stock, separators), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -366,9 +367,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return `<${this.#describe()}>`;
   }
 
-  #read(make: () => Read, options?: Cancellable): Promise<OwnBytes> {
+  #read(read: Read, options?: Cancellable): Promise<OwnBytes> {
     try {
-      const read = make();
       const signal = signalOf(options, "read");
       signal?.throwIfAborted();
       this.#stock.throwFailure();
@@ -405,13 +405,19 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   #enter(read: Read): void {
-    if (this.#waiting !== null) this.#refuse();
+    if (this.#occupant() !== null) this.#refuse();
     this.#waiting = read;
+  }
+
+  /** The read that waits, unless its loop is closed, so that nobody will resume. */
+  #occupant(): Read | null {
+    if (this.#waiting?.future?.getLoop().isClosed()) this.#waiting = null;
+    return this.#waiting;
   }
 
   /** Whether what is there belongs to a read that waits for all. */
   #isReserved(read: Read): boolean {
-    return this.#waiting instanceof All && read.goal() > 0;
+    return this.#occupant() instanceof All && read.goal() > 0;
   }
 
   #refuse(): never {
@@ -495,7 +501,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const { buffer } = this.#stock;
     const ready = new Ready(this, this.#stock, LARGEST_READ);
     do {
-      await pull.wait(this.#read(() => ready));
+      await pull.wait(this.#read(ready));
       if (pull.ended) return;
     } while (!ready.answered());
     this.#stock.throwFailure();
@@ -692,22 +698,24 @@ function checkLimit(limit: unknown): void {
   );
 }
 
-/** Checks a number of bytes to be read; an infinite one only if both bounds are. */
-function checkCount(count: unknown, least: number, most: number): void {
+/** What is wrong with a number of bytes to be read, `null` if nothing is. */
+function wrongCount(
+  count: unknown,
+  least: number,
+  most: number,
+): Error | null {
   if (typeof count !== "number") {
-    throw new TypeError(
+    return new TypeError(
       `Cannot read: the number of bytes must be a number, got ${
         describe(count)
       }`,
     );
   }
   const isWhole = Number.isInteger(count) || Math.abs(count) === Infinity;
-  if (isWhole && count >= least && count <= most) return;
-  throw new RangeError(
-    `Cannot read ${count} bytes: ${
-      isWhole
-        ? `it must be from ${least} to ${most}`
-        : "it is not a whole number"
+  if (isWhole && count >= least && count <= most) return null;
+  return new RangeError(
+    `Cannot read ${count} bytes: it ${
+      isWhole ? `must be from ${least} to ${most}` : "is not a whole number"
     }`,
   );
 }

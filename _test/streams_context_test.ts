@@ -271,6 +271,22 @@ for (const [name, read] of Object.entries(refusedReads)) {
   });
 }
 
+Deno.test("StreamReader is free again once the loop of a read that nobody awaited is closed", async () => {
+  for (const read of Object.values(refusedReads)) {
+    const reader = new StreamReader();
+    await run(async () => {
+      read(reader);
+      await sleep(0);
+      await assertRejects(() => reader.readline(), RuntimeError, "another");
+    });
+    const line = createTask(() => reader.readline());
+    await sleep(0);
+    reader.feedData(bytes("first\nsecond\n"));
+    assertEquals(text(await line), "first\n");
+    assertEquals(text(await reader.readline()), "second\n");
+  }
+});
+
 Deno.test("StreamReader gives another loop what is there", async () => {
   await opened(async (reader, _writer, other) => {
     await writeAll(other, "first\nsecond\n");
