@@ -123,21 +123,12 @@ export class IncompleteReadError extends Error {
    * @param partial The bytes that were read.
    * @param expected How many were wanted, `null` if unknown.
    * @param options The usual error options.
-   * @throws {TypeError} If `partial` is no `Uint8Array`.
    */
   constructor(
     partial: Uint8Array,
     expected: number | null,
     options?: ErrorOptions,
   ) {
-    if (!(partial instanceof Uint8Array)) {
-      // Threads get this class as source: it sees nothing of another file.
-      throw new TypeError(
-        `Cannot create an IncompleteReadError: partial must be a Uint8Array, got ${
-          partial === null ? "null" : typeof partial
-        }`,
-      );
-    }
     super(
       `${partial.length} bytes read on a total of ${
         expected ?? "undefined"
