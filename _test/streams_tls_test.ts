@@ -432,6 +432,23 @@ for (
   });
 }
 
+Deno.test("StreamWriter.startTls() refuses what has come in the clear before anything was read", async () => {
+  const sent = Promise.withResolvers<void>();
+  await using peer = new Peer(async (conn) => {
+    await writeAll(conn, "250 INJECTED\n");
+    sent.resolve();
+    while (await conn.read(new Uint8Array(1_000)).catch(() => null) !== null);
+  });
+  const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+  await sent.promise;
+  await assertRejects(
+    () => writer.startTls({ caCerts }),
+    Deno.errors.InvalidData,
+  );
+  assert(writer.isClosing());
+  await assertRejects(() => reader.readline(), Deno.errors.InvalidData);
+});
+
 Deno.test("StreamWriter.startTls() refuses the rest of a line over the limit that came in the clear", async () => {
   await using peer = new Peer(async (conn) => {
     await writeAll(conn, "0123456789abcdef");
