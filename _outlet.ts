@@ -117,12 +117,16 @@ export class Outlet {
   #sink: ByteSink;
   /** What was written since the last write of the sink began. */
   #unsent = new Outgoing();
+  /** What was written since `startTls()` was called: goes out encrypted only. */
+  #secret = new Outgoing();
   /** What the sink has not confirmed of the write under way, and the memory that it lies in. */
   #flying = NO_BYTES;
   #memory = NO_BYTES;
   /** A write of the sink is under way, or the connection is being encrypted. */
   #busy = false;
   #scheduled = false;
+  /** The connection is about to be encrypted, or being so. */
+  #upgrading = false;
   #high = HIGH;
   #low = HIGH / 4;
   /** More than `#high` was unsent, and it is not down to `#low` yet. */
@@ -175,7 +179,7 @@ export class Outlet {
 
   /** How many bytes wait to be sent. */
   get size(): number {
-    return this.#flying.length + this.#unsent.size;
+    return this.#flying.length + this.#unsent.size + this.#secret.size;
   }
 
   get limits(): [low: number, high: number] {
@@ -235,7 +239,8 @@ export class Outlet {
 
   #add(data: Bytes): void {
     if (this.closing || data.length === 0) return;
-    this.#unsent.add(data);
+    if (this.#upgrading) this.#secret.add(data);
+    else this.#unsent.add(data);
     if (this.size > this.#high) this.#paused = true;
     if (!this.#busy) this.#schedule();
   }
@@ -269,6 +274,7 @@ export class Outlet {
     this.#scheduled = false;
     if (this.#busy || this.#lost) return;
     if (this.#unsent.size > 0) this.#sendNext();
+    else if (this.#upgrading) this.#flushers.wakeAll();
     else if (this.#closing) this.lose(null);
     else if (this.#eof && !this.#eofSent) this.#sendEof();
     else this.#flushers.wakeAll();
@@ -297,6 +303,7 @@ export class Outlet {
     this.#failure = failure;
     this.#dropped = failure !== null || this.size > 0;
     this.#unsent = new Outgoing();
+    this.#secret = new Outgoing();
     this.#flying = this.#memory = NO_BYTES;
     this.#sink.close();
     if (this.parts.reader) readers.end(this.parts.reader, failure);
@@ -359,15 +366,33 @@ export class Outlet {
         "Cannot start TLS: Deno offers it for the client side of TCP connections only",
       );
     }
-    if (this.parts.extra("sslObject") !== undefined) {
+    if (this.#upgrading || this.parts.extra("sslObject") !== undefined) {
       throw new RuntimeError("Cannot start TLS: it was started already");
     }
     options.signal?.throwIfAborted();
     checkCaller(this.loop, "start TLS");
-    await this.#sent(options);
+    this.#throwFailure();
+    const inlet = reader && readers.inlet(reader);
     if (reader) this.#checkNothingUnread(reader);
-    this.#busy = true;
+    this.#upgrading = true;
+    inlet?.hold();
     try {
+      await this.#encrypt(upgrade, options);
+    } finally {
+      this.#upgrading = false;
+      inlet?.release();
+    }
+    this.#calls.writeNow(this);
+  }
+
+  async #encrypt(
+    upgrade: NonNullable<OutletParts["upgrade"]>,
+    options: StartTlsOptions,
+  ): Promise<void> {
+    try {
+      await this.#sent(options);
+      if (this.#lost) throw this.#lossError();
+      this.#busy = true;
       this.#sink = await upgrade(options);
     } catch (error) {
       const given = error instanceof CancelledError || options.signal?.aborted;
@@ -376,7 +401,9 @@ export class Outlet {
       throw error;
     }
     this.#busy = false;
-    if (!this.#lost) return this.flush();
+    this.#unsent = this.#secret;
+    this.#secret = new Outgoing();
+    if (!this.#lost) return;
     this.#sink.close();
     throw this.#lossError();
   }

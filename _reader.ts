@@ -545,7 +545,7 @@ export class Inlet {
   readonly loop: EventLoop;
   readonly #reader: StreamReader;
   readonly #calls: HostCalls;
-  #source: ByteSource;
+  readonly #source: ByteSource;
   readonly #hooks: InletHooks;
   /** How much the next read asks for, and the last one did. */
   #size = SMALLEST_READ;
@@ -556,6 +556,8 @@ export class Inlet {
   #reading = false;
   /** A read of the source is about to be. */
   #planned = false;
+  /** No read of the source may begin. */
+  #held = false;
   #stopped = false;
   /** Whether a read of the source keeps the program alive. */
   #referenced = true;
@@ -590,12 +592,12 @@ export class Inlet {
     this.#most = most;
     if (this.#reading) return;
     this.#reading = this.#planned = true;
-    this.#calls.addRead(this);
+    if (!this.#held) this.#calls.addRead(this);
   }
 
   /** Reads from the source now. */
   start(): void {
-    if (this.#stopped || !this.#planned) return;
+    if (this.#stopped || !this.#planned || this.#held) return;
     this.#planned = false;
     try {
       if (this.#source.readChunk !== undefined) {
@@ -617,10 +619,19 @@ export class Inlet {
     else if (this.#reading && this.#referenced) this.#refer(false);
   }
 
-  /** Reads from another source from now on. No read may be under way. */
-  replace(source: ByteSource): void {
-    this.#source = source;
+  /** Begins no read of the source until {@linkcode Inlet.release}. None may be under way. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** The source is another one now, which keeps the program alive as a new one does. */
+  release(): void {
+    if (this.#stopped || !this.#held) return;
+    this.#held = false;
+    const referenced = this.#referenced;
     this.#referenced = true;
+    if (!referenced) this.#refer(false);
+    if (this.#planned) this.#calls.addRead(this);
   }
 
   stop(): void {

@@ -6,6 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
+  CancelledError,
   createTask,
   getEventLoop,
   IncompleteReadError,
@@ -25,6 +26,7 @@ import {
   Peer,
   portOf,
   readLine,
+  settle,
   text,
   writeAll,
 } from "./_streams.ts";
@@ -217,6 +219,90 @@ Deno.test("StreamWriter.startTls() sends what was written in the clear first, an
     assertEquals(text(await reader.readline()), "early\n");
     writer.close();
   });
+});
+
+Deno.test("StreamWriter.startTls() sends nothing in the clear that is written after it, however slow the peer", async () => {
+  await using server = await echoServer();
+  const go = Promise.withResolvers<void>();
+  const size = 16 * 2 ** 20;
+  await using peer = new Peer(async (conn) => {
+    await go.promise;
+    const buffer = new Uint8Array(65_536);
+    for (let left = size; left > 0;) {
+      const part = buffer.subarray(0, Math.min(left, buffer.length));
+      left -= (await conn.read(part))!;
+    }
+    const inner = await connect(portOf(server));
+    const there = conn.readable.pipeTo(inner.writable).catch(() => {});
+    await inner.readable.pipeTo(conn.writable).catch(() => {});
+    await there;
+  });
+  const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+  writer.write(new Uint8Array(size));
+  const started = writer.startTls({ caCerts });
+  writer.write("secret\n");
+  await settle();
+  assert(writer.transport.getWriteBufferSize() > "secret\n".length);
+  go.resolve();
+  await started;
+  writer.write("more\n");
+  assertEquals(text(await reader.readline()), "secret\n");
+  assertEquals(text(await reader.readline()), "more\n");
+  writer.close();
+  await writer.waitClosed();
+});
+
+Deno.test("StreamWriter.startTls() lets reads wait for it, and refuses a second call", async () => {
+  await upgrading(async (port) => {
+    const [reader, writer] = await openConnection("127.0.0.1", port);
+    writer.write("STARTTLS\n");
+    assertEquals(text(await reader.readline()), "go ahead\n");
+    const started = writer.startTls({ caCerts });
+    const cancelled = createTask(() => reader.readline());
+    await sleep(0);
+    cancelled.cancel();
+    await assertRejects(() => cancelled, CancelledError);
+    const line = createTask(() => reader.readline());
+    await sleep(0);
+    await assertRejects(() => writer.startTls(), RuntimeError, "already");
+    writer.write("secret\n");
+    await started;
+    assertEquals(text(await line), "secret\n");
+    writer.close();
+    await writer.waitClosed();
+  });
+});
+
+Deno.test("StreamWriter.close() while TLS is started sends what was written, encrypted", async () => {
+  await upgrading(async (port) => {
+    const [reader, writer] = await openConnection("127.0.0.1", port);
+    writer.write("STARTTLS\n");
+    assertEquals(text(await reader.readline()), "go ahead\n");
+    const started = writer.startTls({ caCerts });
+    writer.write("secret\n");
+    writer.close();
+    assert(writer.transport.getWriteBufferSize() > 0);
+    await started;
+    await writer.waitClosed();
+    assertEquals(writer.transport.getWriteBufferSize(), 0);
+  });
+});
+
+Deno.test("StreamWriter.startTls() that is cancelled before all is sent closes the connection", async () => {
+  const over = Promise.withResolvers<void>();
+  await using peer = new Peer(() => over.promise);
+  const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+  writer.write(new Uint8Array(16 * 2 ** 20));
+  const started = createTask(() => writer.startTls({ caCerts }));
+  await sleep(0);
+  await sleep(0);
+  writer.write("secret\n");
+  started.cancel();
+  await assertRejects(() => started, CancelledError);
+  assert(writer.isClosing() && reader.atEof());
+  assertEquals(writer.transport.getWriteBufferSize(), 0);
+  await writer.waitClosed();
+  over.resolve();
 });
 
 Deno.test("StreamWriter.startTls() is refused while a read is under way, and changes nothing", async () => {
