@@ -209,6 +209,7 @@ export class StreamWriter implements AsyncDisposable {
    *
    * @param options A signal that ends the wait.
    * @throws {Deno.errors.ConnectionReset} If the connection is gone; likewise `BrokenPipe`, or whatever ended it.
+   * @throws {RuntimeError} If it has to wait, and the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   drain(options?: Cancellable): Promise<void> {
@@ -313,14 +314,17 @@ export class StreamWriter implements AsyncDisposable {
 
   /**
    * Encrypts the connection from here on, as its client. Everything written
-   * before is sent in the clear first. No read may be under way.
+   * before is sent in the clear first, what is written meanwhile is sent
+   * encrypted, and a read that begins meanwhile waits. Everything that came
+   * before has to be read, and no read may be under way.
    *
    * Cancelled, it closes the connection.
    *
    * @param options What `Deno.startTls` takes: `hostname`, `caCerts`, `alpnProtocols`.
    * @throws {Deno.errors.NotSupported} On the server's side and where there is no TCP.
    * @throws {Deno.errors.InvalidData} If the other side's certificate is not accepted, or it has sent more in the clear than was read. The connection is closed then.
-   * @throws {RuntimeError} If a read is under way, or TLS was started already.
+   * @throws {RuntimeError} If a read is under way, TLS was started already, or the connection belongs to another loop.
+   * @throws {TypeError} If an option is of the wrong type, or there is no such option.
    */
   startTls(options: StartTlsOptions = {}): Promise<void> {
     return this.#outlet.startTls(options);
