@@ -233,6 +233,53 @@ Deno.test("StreamReader loses no line to timeouts that strike at random", async 
   writer.close();
 });
 
+for (const left of [0, 1, 2]) {
+  Deno.test(`StreamWriter.drain() and waitClosed() of others go on when waiter ${left} of 3 is cancelled`, async () => {
+    const go = Promise.withResolvers<void>();
+    await using peer = new Peer(async (conn) => {
+      await go.promise;
+      await readAll(conn);
+    });
+    const [, writer] = await openConnection("127.0.0.1", peer.port);
+    writer.write(new Uint8Array(32 * 2 ** 20));
+    const drains = [0, 1, 2].map(() => createTask(() => writer.drain()));
+    const ends = [0, 1, 2].map(() => createTask(() => writer.waitClosed()));
+    await settle();
+    for (const tasks of [drains, ends]) {
+      tasks[left].cancel();
+      await assertRejects(() => tasks.splice(left, 1)[0], CancelledError);
+    }
+    go.resolve();
+    for (const drain of drains) await drain;
+    writer.close();
+    for (const end of ends) await end;
+  });
+}
+
+Deno.test("StreamReader.readable that is piped until a signal aborts leaves the rest to the reader", async () => {
+  const reader = new StreamReader();
+  const controller = new AbortController();
+  const begun = Promise.withResolvers<void>();
+  let got = "";
+  const pipe = reader.readable.pipeTo(
+    new WritableStream({
+      write: (chunk) => {
+        got += text(chunk);
+        begun.resolve();
+      },
+    }),
+    { signal: controller.signal },
+  );
+  reader.feedData(bytes("one "));
+  await begun.promise;
+  await settle();
+  controller.abort(new RangeError("enough"));
+  await assertRejects(() => pipe, RangeError, "enough");
+  reader.feedData(bytes("two\n"));
+  assertEquals(got, "one ");
+  assertEquals(text(await reader.readline()), "two\n");
+});
+
 /** The same numbers from 0 to 1 for the same seed. */
 function numbers(seed: number): () => number {
   return () => {
