@@ -365,8 +365,8 @@ export class IncompleteReadError extends Error {
     }
     if (expected !== null) checkNumber(expected, action, "expected");
     super(
-      `Stream ended after ${partial.length} of ${
-        expected ?? "an unknown number of"
+      `${partial.length} bytes read on a total of ${
+        expected ?? "undefined"
       } expected bytes`,
       options,
     );

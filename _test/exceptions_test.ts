@@ -80,14 +80,14 @@ Deno.test("IncompleteReadError has what was read, and what was wanted", () => {
   const cause = new RangeError("why");
   const error = new IncompleteReadError(partial, 10, { cause });
   assertEquals(error.name, "IncompleteReadError");
-  assertEquals(error.message, "Stream ended after 3 of 10 expected bytes");
+  assertEquals(error.message, "3 bytes read on a total of 10 expected bytes");
   assertStrictEquals(error.partial, partial);
   assertEquals([error.expected, error.cause], [10, cause]);
   const unknown = new IncompleteReadError(partial, null);
   assertEquals(unknown.expected, null);
   assertEquals(
     unknown.message,
-    "Stream ended after 3 of an unknown number of expected bytes",
+    "3 bytes read on a total of undefined expected bytes",
   );
 });
 
