@@ -17,6 +17,7 @@ import {
   reuse,
 } from "./_bytes.ts";
 import { AGAIN, type EventLoop, futures } from "./_future.ts";
+import { operation } from "./_operation.ts";
 import { checkCaller, HostCalls } from "./_io.ts";
 import type { Cancellable } from "./_options.ts";
 import { readers, type StreamReader } from "./_reader.ts";
@@ -262,7 +263,9 @@ export class Outlet {
       this.#throwFailure();
       if (!this.#closing && !this.#paused) return done;
       checkCaller(this.loop, "drain a stream");
-      if (this.#closing) return this.#drainClosing(options);
+      if (this.#closing) {
+        return operation(() => this.#drainClosing(options));
+      }
       return this.#drainers.wait(options);
     } catch (error) {
       return Promise.reject(error);

@@ -26,6 +26,7 @@ import {
   futures,
   getEventLoop,
 } from "./_future.ts";
+import { checkpoint, isOverdue, settledPromise } from "./_operation.ts";
 import type { Cancellable } from "./_options.ts";
 import { checkCaller, HostCalls, outsideTasks } from "./_io.ts";
 import { internals as loops } from "./_loop.ts";
@@ -239,8 +240,10 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    */
   readline(options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
     try {
-      const line = options === undefined ? this.#lineAtHand() : null;
-      if (line !== null) return Promise.resolve(line);
+      const line = options === undefined && !isOverdue()
+        ? this.#lineAtHand()
+        : null;
+      if (line !== null) return settledPromise(line);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -373,8 +376,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       signal?.throwIfAborted();
       this.#stock.throwFailure();
       if (this.#isReserved(read)) this.#refuse();
-      if (read.answered()) return Promise.resolve(read.answer());
-      return this.#wait(read, signal);
+      if (!read.answered()) return this.#wait(read, signal);
+      if (isOverdue()) return checkpoint(() => this.#read(read, options));
+      return settledPromise(read.answer());
     } catch (error) {
       return Promise.reject(error);
     }
