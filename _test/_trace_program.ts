@@ -387,17 +387,8 @@ class Interpreter {
         return await this.#queues[op[1]].join();
       case "lock":
       case "sem":
-      case "cond": {
-        const lock = this.#locks[op[0]];
-        await lock.acquire();
-        try {
-          this.#say(id, "in");
-          return void await this.#block(id, op[1]);
-        } finally {
-          // As Python's block: it fails if another has released the lock.
-          lock.release();
-        }
-      }
+      case "cond":
+        return await this.#locked(id, this.#locks[op[0]], op[1]);
       case "acq":
         return void await this.#locks[op[1]].acquire();
       case "ewait":
@@ -425,6 +416,21 @@ class Interpreter {
         return this.#say(id, await this.#futures[op[1]]);
       default:
         return await this.#scope(id, op);
+    }
+  }
+
+  async #locked(
+    id: string,
+    lock: Lock | Condition | Semaphore,
+    ops: Op[],
+  ): Promise<void> {
+    await lock.acquire();
+    try {
+      this.#say(id, "in");
+      await this.#block(id, ops);
+    } finally {
+      // As at the end of Python's block: it fails if another has released it.
+      lock.release();
     }
   }
 

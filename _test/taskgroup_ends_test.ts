@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   CancelledError,
+  createTask,
   currentTask,
   Event,
   ExceptionGroup,
@@ -234,5 +235,27 @@ Deno.test("timeout() around a TaskGroup throws a TimeoutError whose cause is the
       TimeoutError,
     );
     assert(error.cause instanceof CancelledError);
+  });
+});
+
+Deno.test("TaskGroup that was cancelled and waits for its children lets a cancellation from outside out, with its message [test_taskgroups.TestTaskGroup.test_taskgroup_cancel_keeps_outer_cancellation]", async () => {
+  await virtual(async () => {
+    const ready = new Event();
+    const task = createTask(() =>
+      TaskGroup.run((group) => {
+        group.createTask(async () => {
+          group.cancel();
+          try {
+            await sleep(9);
+          } finally {
+            ready.set();
+            await sleep(1);
+          }
+        });
+      })
+    );
+    await ready.wait();
+    task.cancel("message");
+    assertEquals(await outcome(task), "CancelledError(message)");
   });
 });

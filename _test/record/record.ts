@@ -5,8 +5,9 @@
  * deno run -A _test/record/record.ts --python PATH
  * ```
  *
- * `--seeds 1-33,35-60` makes the programs of the wide language anew. The plain
- * ones are older than the generator and stay as they are.
+ * `--seeds 1-33,35-60` makes the programs of the wide language anew, and
+ * `--eager 1-20` those that start tasks eagerly too. The plain ones are older
+ * than the generator and stay as they are.
  */
 
 import type { Program } from "../_trace_program.ts";
@@ -53,17 +54,27 @@ function same<P>(stored: Stored<P>[]): [string, P][] {
   return stored.map(([name, program]) => [name, program]);
 }
 
-const options = parseOptions(Deno.args, { python: "", seeds: "" });
-const seeds = seedsOf(options.seeds);
-await record<Program>("traces.json", "programs.py", (stored) => {
-  if (seeds.length === 0) return same(stored);
-  const wide = seeds.map((seed): [string, Program] => [
-    `wide ${seed}`,
-    generate(seed, "wide", ["eager"]),
-  ]);
+/** Replaces the programs of a kind by those of the seeds, if there are any. */
+function replaced(
+  stored: [string, Program][],
+  kind: string,
+  seeds: number[],
+  without: string[],
+): [string, Program][] {
+  if (seeds.length === 0) return stored;
   return [
-    ...same(stored.filter(([name]) => name.startsWith("plain"))),
-    ...wide,
+    ...stored.filter(([name]) => !name.startsWith(kind)),
+    ...seeds.map((seed): [string, Program] => [
+      `${kind} ${seed}`,
+      generate(seed, "wide", without),
+    ]),
   ];
+}
+
+const options = parseOptions(Deno.args, { python: "", seeds: "", eager: "" });
+await record<Program>("traces.json", "programs.py", (stored) => {
+  const wide = seedsOf(options.seeds);
+  const programs = replaced(same(stored), "wide", wide, ["eager"]);
+  return replaced(programs, "eager", seedsOf(options.eager), []);
 });
 await record<object>("streams_traces.json", "streams.py", same);
