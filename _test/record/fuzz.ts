@@ -7,7 +7,8 @@
  *
  * Options: `--language plain|wide` (`wide`), `--shrink N` (5): how many of the
  * differing programs are made smaller; `--without eager,tgcancel`: steps that
- * the programs shall not have.
+ * the programs shall not have (`"eager yield"`: no eager step that ends in
+ * `sleep(0)`).
  */
 
 import {

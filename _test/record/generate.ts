@@ -97,7 +97,8 @@ class Generator {
 
   /** First step, what it waits for, and what follows. */
   eager(depth: number): Op {
-    const wait = this.pick([null, 0, 0, 1, 2, "hang"]);
+    const choice = this.pick([null, 0, 0, 1, 2, "hang"]);
+    const wait = choice === 0 && this.#without.has("eager yield") ? 1 : choice;
     const ops = typeof wait === "number" ? this.block(depth + 1) : [];
     return ["eager", this.acts(), wait, ops];
   }

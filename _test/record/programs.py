@@ -238,11 +238,15 @@ class Interpreter:
 
     def act(self, id, block, op):
         """Does what needs no waiting; whether it did."""
+        return (
+            self.act_on_tasks(id, block, op)
+            or self.act_on_scopes(id, block, op)
+            or self.act_on_queues(id, op)
+            or self.act_on_objects(id, op)
+        )
+
+    def act_on_tasks(self, id, block, op):
         match op:
-            case ["eset"]:
-                self.event.set()
-            case ["eclear"]:
-                self.event.clear()
             case ["cancel", i, *message]:
                 task = self.tasks[i]
                 self.say(id, task.cancel(*message), task.cancelling())
@@ -275,6 +279,12 @@ class Interpreter:
             case ["ondone", i]:
                 self.tasks[i].add_done_callback(
                     lambda task: self.say(id, "called", outcome(task)))
+            case _:
+                return False
+        return True
+
+    def act_on_scopes(self, id, block, op):
+        match op:
             case ["soon", ops]:
                 self.loop.call_soon(self.callback(id, ops))
             case ["later", delay, ops]:
@@ -294,6 +304,12 @@ class Interpreter:
                 group = self.enclosing(self.groups, id)
                 if group is not None:
                     group.cancel()
+            case _:
+                return False
+        return True
+
+    def act_on_queues(self, id, op):
+        match op:
             case ["qputn", k, item]:
                 self.queues[k].put_nowait(item)
             case ["qgetn", k]:
@@ -305,6 +321,16 @@ class Interpreter:
             case ["qstat", k]:
                 queue = self.queues[k]
                 self.say(id, queue.qsize(), queue.empty(), queue.full())
+            case _:
+                return False
+        return True
+
+    def act_on_objects(self, id, op):
+        match op:
+            case ["eset"]:
+                self.event.set()
+            case ["eclear"]:
+                self.event.clear()
             case ["rel", which]:
                 self.locks[which].release()
                 self.say(id, self.locks[which].locked())
@@ -404,6 +430,25 @@ class Interpreter:
                         coro, options = self.child(f"{id}#{j}", child)
                         group.create_task(coro, **options)
                     await self.block(id, ops)
+            case ["shield", ops]:
+                await asyncio.shield(self.block(id, ops))
+            case ["shieldt", i]:
+                self.say(id, await asyncio.shield(self.tasks[i]))
+            case ["try", ops, final]:
+                try:
+                    await self.block(id, ops)
+                finally:
+                    await self.block(f"{id}f", final)
+            case ["swallow", ops]:
+                try:
+                    await self.block(id, ops)
+                except BaseException as error:
+                    self.say(id, "swallowed", short(error))
+            case _:
+                await self.several(id, op)
+
+    async def several(self, id, op):
+        match op:
             case ["gather", collect, blocks]:
                 coros = [self.block(f"{id}#{j}", ops) for j, ops in enumerate(blocks)]
                 results = await asyncio.gather(*coros, return_exceptions=collect)
@@ -412,10 +457,6 @@ class Interpreter:
                 tasks = [self.tasks[i] for i in indices]
                 results = await asyncio.gather(*tasks, return_exceptions=collect)
                 self.say(id, [short(it).split(":")[0] for it in results])
-            case ["shield", ops]:
-                await asyncio.shield(self.block(id, ops))
-            case ["shieldt", i]:
-                self.say(id, await asyncio.shield(self.tasks[i]))
             case ["wait", how, delay, blocks]:
                 await self.wait(id, how, delay, self.children(id, blocks))
             case ["waitt", how, delay, indices]:
@@ -427,16 +468,6 @@ class Interpreter:
                 else:
                     async for task in asyncio.as_completed(tasks, timeout=delay):
                         self.say(id, tasks.index(task), outcome(task))
-            case ["try", ops, final]:
-                try:
-                    await self.block(id, ops)
-                finally:
-                    await self.block(f"{id}f", final)
-            case ["swallow", ops]:
-                try:
-                    await self.block(id, ops)
-                except BaseException as error:
-                    self.say(id, "swallowed", short(error))
             case _:
                 raise TypeError(f"Unknown step: {op[0]}")
 
