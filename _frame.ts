@@ -189,6 +189,21 @@ export function isOverdue(): boolean {
   return frame instanceof CancelScope && (openScope(frame)?.isOverdue ?? false);
 }
 
+/** The tasks whose code is making an eager task, which runs its first step inside of theirs. */
+const makingEager: TaskFrame[] = [];
+
+/** Starts an eager task from the code that makes it. */
+export function startEager(start: () => void): void {
+  const frame = currentFrame();
+  if (!(frame instanceof CancelScope)) return start();
+  makingEager.push(frame.root);
+  try {
+    start();
+  } finally {
+    makingEager.pop();
+  }
+}
+
 /** A piece of code that can be cancelled: a task, or a scope inside of it. */
 export abstract class CancelScope extends SlotValue implements Frame {
   /**
@@ -278,10 +293,11 @@ export abstract class CancelScope extends SlotValue implements Frame {
     return this.controller.signal;
   }
 
-  /** Whether code of the task is what runs now. */
+  /** Whether code of the task is what runs now, be it that it is just making an eager task. */
   get isRunning(): boolean {
     const frame = currentFrame();
-    return frame instanceof CancelScope && frame.root === this.root;
+    return frame instanceof CancelScope && frame.root === this.root ||
+      makingEager.includes(this.root);
   }
 
   protected get controller(): AbortController {

@@ -46,6 +46,7 @@ import {
   label,
   openScope,
   type Reaction,
+  startEager,
   TaskFrame,
   taskName,
   tasksOf,
@@ -126,8 +127,10 @@ export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
 /** What the files above may do with a future. */
 export interface FutureInternals {
   make(loop: EventLoop, behind: Waitable | null): AnyFuture;
-  /** What gives its value on the next turn of the loop. */
+  /** What gives its value on the next turn of the loop, after all that is ready now. */
   makeYield(loop: EventLoop, value: unknown): AnyFuture;
+  /** Its turn has come. Returns whether user code was resumed. */
+  yielded(future: AnyFuture): boolean;
   /** Has the running task end as a future does. */
   follow(future: AnyFuture): void;
   /** A reaction has its turn. */
@@ -216,10 +219,21 @@ export class Future<T> implements Promise<T> {
         return future;
       },
       makeYield: (loop, value) => {
-        const future = new Future({ loop });
-        future.#state = YIELD;
-        future.#value = value;
+        const future = new Yield({ loop });
+        (future as AnyFuture).#state = YIELD;
+        (future as AnyFuture).#value = value;
+        loops.push(loop, future);
         return future;
+      },
+      yielded: (future) => {
+        const jobs = future.#jobs;
+        future.#state = RESULT;
+        if (!(jobs instanceof Then)) {
+          future.#notify();
+          return false;
+        }
+        future.#jobs = null;
+        return jobs.run();
       },
       follow: (future) => {
         if (future.#state > YIELD) {
@@ -481,8 +495,7 @@ export class Future<T> implements Promise<T> {
       );
       settled.then(() => reaction.rejected(error));
     } else if (this.#state <= YIELD) {
-      if (this.#state === YIELD) loops.push(this.#loop, reaction);
-      else this.#add(reaction);
+      this.#add(reaction);
       reaction.frame?.suspend(reaction);
     } else {
       late.push(reaction);
@@ -717,6 +730,13 @@ class LateError {
 
   constructor(message: unknown) {
     this.message = message;
+  }
+}
+
+/** A future that has its value, and gives it on the loop's next turn. */
+class Yield<T> extends Future<T> implements Job {
+  run(): boolean {
+    return futures.yielded(this);
   }
 }
 
@@ -1061,7 +1081,8 @@ export class Task<T> extends Future<T> {
     const from = context ?? captureSlot();
     if (!eagerStart) frame.startSoon(from, context !== null);
     else if (frame.mustCancel) frame.finish(undefined);
-    else hooks.start(frame, from, context !== null);
+    else startEager(() => hooks.start(frame, from, context !== null));
+    if (eagerStart && this.done()) doneAtOnce.add(this);
   }
 
   static {
@@ -1093,8 +1114,13 @@ export class Task<T> extends Future<T> {
     this.#name = toName(name, "name a task");
   }
 
-  /** The coroutine function. */
+  /**
+   * The coroutine function.
+   *
+   * @returns The function. As in CPython, it is `null` for a task that was done when it had been made, as an eager one may be; the type leaves that out.
+   */
   getCoro(): Coroutine<T> {
+    if (doneAtOnce.has(this)) return null as unknown as Coroutine<T>;
     return (original.get(this.#coro as Coroutine<unknown>) ??
       this.#coro) as Coroutine<T>;
   }
@@ -1220,6 +1246,9 @@ const NO_OPTIONS: TaskOptions = {};
 
 /** The coroutine functions of the user behind those that this module has put around them. */
 export const original = new WeakMap<Coroutine<unknown>, Coroutine<unknown>>();
+
+/** Eager tasks that were done when they had been made. */
+const doneAtOnce = new WeakSet<object>();
 
 /** The contexts of tasks that were given one, or asked for theirs. */
 const contexts = new WeakMap<object, Context>();

@@ -74,7 +74,7 @@ Deno.test("openConnection() tells what protocol TLS agreed on", async () => {
   await writer.waitClosed();
 });
 
-Deno.test("openConnection() can expect a certificate for another name than the host's", async () => {
+Deno.test("openConnection() can expect a certificate for another name than the host's [test_sslproto.SslProtoHandshakeTests.test_check_hostname_accepts_server_hostname]", async () => {
   await using server = await echoServer();
   const port = portOf(server);
   const open = (hostname: string) =>
@@ -576,6 +576,50 @@ Deno.test("StreamWriter.startTls() refuses options that are none, and changes no
     await writer.startTls({ caCerts });
     writer.write("secret\n");
     assertEquals(text(await reader.readline()), "secret\n");
+    writer.close();
+    await writer.waitClosed();
+  });
+});
+
+Deno.test("openConnection() checks the certificate against the host, be it a name or an address [test_sslproto.SslProtoHandshakeTests.test_check_hostname_requires_server_hostname]", async () => {
+  const other = await makeCertificate("elsewhere.test", [192, 0, 2, 1]);
+  await using server = await startServer(
+    (_reader, writer) => writer.close(),
+    "127.0.0.1",
+    0,
+    { tls: other },
+  );
+  for (const host of ["127.0.0.1", "localhost"]) {
+    await assertRejects(
+      () =>
+        openConnection(host, portOf(server), {
+          tls: { caCerts: [other.cert] },
+        }),
+      Deno.errors.InvalidData,
+      "certificate",
+    );
+  }
+});
+
+Deno.test("StreamWriter.startTls() goes on holding the peer back while nobody reads [test_streams.StreamTests.test_streamwriter_start_tls_updates_reader_transport]", async () => {
+  await upgrading(async (port) => {
+    const [reader, writer] = await openConnection("127.0.0.1", port, {
+      limit: 1000,
+    });
+    writer.write("STARTTLS\n");
+    assertEquals(text(await reader.readline()), "go ahead\n");
+    await writer.startTls({ caCerts });
+    const line = `${"x".repeat(99)}\n`;
+    const count = 200_000;
+    writer.write(line.repeat(count));
+    const drained = createTask(() => writer.drain());
+    for (let i = 0; i < 500; i++) await sleep(0);
+    assertEquals(drained.done(), false);
+    let length = 0;
+    while (length < count * line.length) {
+      length += (await reader.read(65536)).length;
+    }
+    await drained;
     writer.close();
     await writer.waitClosed();
   });

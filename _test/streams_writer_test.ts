@@ -204,7 +204,7 @@ Deno.test("StreamWriter.close() ends a read that waits", async () => {
   });
 });
 
-Deno.test("StreamWriter.close() sends what is unsent first, though the peer is slow", async () => {
+Deno.test("StreamWriter.close() sends what is unsent first, though the peer is slow [test_selector_events.SelectorSocketTransportTests.test_write_buffer_after_close]", async () => {
   await pair(async (_reader, writer, other) => {
     const data = new Uint8Array(8 * MIB).fill(97);
     writer.write(data);
@@ -284,7 +284,7 @@ Deno.test("StreamWriter.drain() throws sooner or later when the peer has closed 
   });
 });
 
-Deno.test("StreamWriter drops what is written after the peer has gone", async () => {
+Deno.test("StreamWriter drops what is written after the peer has gone [test_selector_events.SelectorSocketTransportTests.test_writelines_after_connection_lost]", async () => {
   await using peer = await ResettingPeer.start("");
   const [reader, writer] = await openConnection("127.0.0.1", peer.port);
   writer.write("now");

@@ -359,7 +359,7 @@ Deno.test("Waits and communications that are given up again and again leave noth
     );
   }));
 
-Deno.test("Hundreds of starts with kills and cancellations leave no process, zombie or descriptor", () =>
+Deno.test("Hundreds of starts with kills and cancellations leave no process, zombie or descriptor [test_subprocess.SubprocessMixin.test_subprocess_read_pipe_cancelled] [test_subprocess.SubprocessMixin.test_subprocess_write_pipe_cancelled] [test_subprocess.SubprocessMixin.test_subprocess_read_write_pipe_cancelled]", () =>
   run(async () => {
     const census = await createSubprocessExec(Deno.execPath(), [
       "run",

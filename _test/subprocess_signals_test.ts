@@ -88,7 +88,7 @@ Deno.test("sendSignal() refuses what is no signal, while the child runs", () =>
     assertEquals(process.returncode, null);
   }));
 
-Deno.test("sendSignal(), terminate() and kill() do nothing once the process has ended [test_subprocess.SubprocessTransportTests.test_proc_exited]", () =>
+Deno.test("sendSignal(), terminate() and kill() do nothing once the process has ended [test_subprocess.SubprocessTransportTests.test_proc_exited] [test_subprocess.SubprocessMixin.test_send_signal_never_targets_reaped_pid]", () =>
   run(async () => {
     const process = await createSubprocessShell("exit 6");
     assertEquals(await process.wait(), 6);
@@ -152,7 +152,7 @@ Deno.test("wait() gives the code to everyone who waits, and again", () =>
     await assertRejects(() => process.wait({ signal }), RangeError, "enough");
   }));
 
-Deno.test("wait() resolves when the process ends, though a grandchild holds its pipes [test_subprocess.SubprocessMixin.test_kill_issue43884]", () =>
+Deno.test("wait() resolves when the process ends, though a grandchild holds its pipes [test_subprocess.SubprocessMixin.test_kill_issue43884] [test_subprocess.SubprocessMixin.test_wait_even_if_pipe_is_open]", () =>
   run(async () => {
     const process = await createSubprocessShell("sleep 100; sleep 100", {
       stdin: PIPE,
@@ -396,3 +396,16 @@ Deno.test("A process may be waited for on another loop than its own", async () =
     assertEquals(await process.wait(), -9);
   });
 });
+
+Deno.test("A stopped child does not stop the loop [test_subprocess.SubprocessMixin.test_stopped_child_does_not_block_event_loop]", () =>
+  run(async () => {
+    await using process = await createSubprocessExec("sleep", ["100"]);
+    process.sendSignal("SIGSTOP");
+    while (stateOf(process.pid) !== "T") await sleep(0);
+    const waiting = createTask(() => process.wait());
+    for (let i = 0; i < 10; i++) await sleep(0.001);
+    assertEquals([waiting.done(), process.returncode], [false, null]);
+    process.sendSignal("SIGCONT");
+    process.kill();
+    assertEquals(await waiting, -9);
+  }));

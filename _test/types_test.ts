@@ -125,8 +125,8 @@ Deno.test("Awaitables of every kind give the type of their value", async () => {
 Deno.test("wait() and asCompleted() keep the type of their futures", async () => {
   const tasks = [createTask(number), createTask(number)];
   const [done, pending] = await wait(tasks);
-  typed<Set<Future<number>>>()(done);
-  typed<Set<Future<number>>>()(pending);
+  typed<Set<Task<number>>>()(done);
+  typed<Set<Task<number>>>()(pending);
   const seen: number[] = [];
   for await (const it of asCompleted([number])) {
     typed<DoneFuture<number>>()(it);
