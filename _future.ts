@@ -735,6 +735,10 @@ class LateError {
 
 /** A future that has its value, and gives it on the loop's next turn. */
 class Yield<T> extends Future<T> implements Job {
+  static {
+    looksLikeFuture(this);
+  }
+
   run(): boolean {
     return futures.yielded(this);
   }
@@ -755,6 +759,10 @@ type Handler = ((outcome: any) => unknown) | null | undefined;
  * where a task is cancelled or looked at, so it is found out there.
  */
 class Then<T> extends Future<T> implements Reaction, Waitable {
+  static {
+    looksLikeFuture(this);
+  }
+
   source: AnyFuture | null;
   frame: CancelScope | null;
   struck: CancelRequest | null = null;
@@ -1538,6 +1546,11 @@ function reject(future: AnyFuture, error: unknown): void {
   const cancellation = asCancellation(error);
   if (cancellation !== null) futures.cancel(future, cancellation);
   else futures.fail(future, error);
+}
+
+/** Has a kind of future that nobody outside of this module knows be called a future in messages. */
+export function looksLikeFuture(kind: typeof Future<unknown>): void {
+  Object.defineProperty(kind, "name", { value: "Future" });
 }
 
 function isTaskOf(frame: CancelScope, future: AnyFuture): boolean {

@@ -26,6 +26,7 @@ import {
   futures,
   getEventLoop,
   isThenable,
+  looksLikeFuture,
   type Waitable,
 } from "./_future.ts";
 import { currentFrame } from "./_loop.ts";
@@ -137,6 +138,10 @@ export function scopeHere(): CancelScope | null {
 
 /** A waiting call under way: cancelling it interrupts what the call waits for. */
 class OperationFuture<T> extends Future<T> implements Waitable {
+  static {
+    looksLikeFuture(this);
+  }
+
   readonly #scope: InnerScope;
 
   constructor(promise: PromiseLike<T>, scope: InnerScope) {

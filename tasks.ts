@@ -33,6 +33,7 @@ import {
   futures,
   getEventLoop,
   isThenable,
+  looksLikeFuture,
   type Waitable,
 } from "./_future.ts";
 import { CompletionQueue, type Completions } from "./_as_completed.ts";
@@ -204,6 +205,10 @@ const AS_COMPLETED_OPTIONS = ["timeout", "limit", "signal"] as const;
 
 /** A future that gets its value at a moment. */
 class Sleep<T> extends Future<T> implements Alarm, Waitable {
+  static {
+    looksLikeFuture(this);
+  }
+
   dead = false;
   readonly #due: number;
   readonly #result: T;
@@ -360,6 +365,10 @@ function futuresFor<T>(
 
 /** The future of a gather: done with its last child, or with the first error. */
 class GatheringFuture extends Future<unknown[]> {
+  static {
+    looksLikeFuture(this);
+  }
+
   readonly #children: readonly Future<unknown>[];
   /** The children, each once, and what hears of their ends. */
   readonly #distinct: readonly Future<unknown>[];
