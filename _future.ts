@@ -1549,7 +1549,7 @@ function reject(future: AnyFuture, error: unknown): void {
 }
 
 /** Has a kind of future that nobody outside of this module knows be called a future in messages. */
-export function looksLikeFuture(kind: typeof Future<unknown>): void {
+export function looksLikeFuture(kind: object): void {
   Object.defineProperty(kind, "name", { value: "Future" });
 }
 
