@@ -598,7 +598,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.#waiting = null;
     this.#inner = null;
     if (this.#cancellation === null) this.#controller = null;
-    else this.#become(this.#cancellation, NONE);
+    else {
+      this.#become(this.#cancellation, NONE);
+      this.#cancellation.probes = [];
+    }
   }
 }
 
