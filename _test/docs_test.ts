@@ -1,0 +1,97 @@
+// The guides as a reader follows them: each block that a page shows with its
+// output is a program that prints just that. The tests of documentation run
+// the others.
+
+import { assert, assertEquals, AssertionError } from "@std/assert";
+import { TaskGroup } from "@asyncio/asyncio";
+
+const ROOT = new URL("..", import.meta.url);
+const DOCS = new URL("docs/", ROOT);
+
+/** A block of TypeScript and the block of text that stands right below it. */
+const PROGRAM =
+  /^```ts\n(?<code>(?:(?!```).*\n)*)```\n\n```text\n(?<output>(?:(?!```).*\n)*)```$/gm;
+
+interface Program {
+  code: string;
+  /** What it prints, with `{…}` for what changes from run to run. */
+  output: string;
+}
+
+/** The pages with guides, and the front page. */
+const PAGES = [
+  new URL("README.md", ROOT),
+  ...[...Deno.readDirSync(DOCS)].filter(({ name }) => name.endsWith(".md"))
+    .map(({ name }) => new URL(name, DOCS)),
+];
+
+function programsOf(page: URL): Program[] {
+  const text = Deno.readTextFileSync(page);
+  return [...text.matchAll(PROGRAM)].map(({ groups }) => groups as never);
+}
+
+/** Runs a program in the folder of its page. */
+async function printed(code: string, cwd: URL): Promise<string> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", "--ext=ts", "-"],
+    cwd,
+    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(code));
+  await writer.close();
+  const { code: status, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  assertEquals([status, decoder.decode(stderr)], [0, ""], code);
+  return decoder.decode(stdout);
+}
+
+function check({ code, output }: Program, actual: string): void {
+  const pattern = output.replace(/[.*+?^$()|[\]\\]/g, "\\$&")
+    .replace(/\{\w+\}/g, ".+");
+  if (new RegExp(`^${pattern}$`).test(actual)) return;
+  throw new AssertionError(
+    `${code}\nprinted\n${actual}\ninstead of\n${output}`,
+  );
+}
+
+for (const page of PAGES) {
+  const programs = programsOf(page);
+  if (programs.length === 0) continue;
+  const path = page.href.slice(ROOT.href.length);
+  Deno.test(`Every program of ${path} prints what the page shows`, async () => {
+    await TaskGroup.run((group) => {
+      for (const program of programs) {
+        group.createTask(async () =>
+          check(program, await printed(program.code, new URL(".", page)))
+        );
+      }
+    }, { limit: 2 });
+  });
+}
+
+Deno.test("The index of the guides lists each of them once", async () => {
+  const index = await Deno.readTextFile(new URL("README.md", DOCS));
+  const listed = [...index.matchAll(/\]\((\w[\w-]*\.md)\)/g)]
+    .map(([, name]) => name);
+  const guides = [...Deno.readDirSync(DOCS)].map(({ name }) => name)
+    .filter((name) => name.endsWith(".md") && name !== "README.md");
+  assertEquals(
+    listed.filter((name) => guides.includes(name)).sort(),
+    guides.sort(),
+  );
+});
+
+Deno.test("The links between the pages lead somewhere", async () => {
+  for (const page of PAGES) {
+    const text = await Deno.readTextFile(page);
+    for (const [, path] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+      if (path === "stuck.md") continue;
+      const { isFile, isDirectory } = await Deno.stat(new URL(path, page));
+      assert(isFile || isDirectory, `${page.href}: ${path}`);
+    }
+  }
+});
