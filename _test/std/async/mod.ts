@@ -8,7 +8,11 @@ export interface DelayOptions {
 
 export function delay(ms: number, options: DelayOptions = {}): Promise<void> {
   const { signal, persistent = true } = options;
-  return setTimeout(ms, undefined, { signal, ref: persistent });
+  return setTimeout(ms, undefined, { signal, ref: persistent }).catch(
+    (error) => {
+      throw signal?.aborted ? signal.reason : error;
+    },
+  );
 }
 
 export function abortable<T>(p: Promise<T>, signal: AbortSignal): Promise<T> {
