@@ -7,7 +7,8 @@
 import { type Duration, toSeconds } from "./_duration.ts";
 import { describe, type EventLoop, getEventLoop } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
-import { hostTurn } from "./_host.ts";
+import { runInSlot } from "./_context.ts";
+import { hostTurn, node } from "./_host.ts";
 import { closersOf, internals as loops } from "./_loop.ts";
 import {
   type ByteSource,
@@ -136,7 +137,7 @@ export async function openConnection(
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.open_unix_connection}.
  *
- * @param path The path of the socket.
+ * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character.
  * @param options Limit, and a signal that ends the wait.
  * @returns The reader and the writer of the connection.
  * @throws {Deno.errors.NotFound} If there is no such file; other errors of the host likewise, with the path in their message.
@@ -160,17 +161,17 @@ export async function openConnection(
  * ```
  */
 export async function openUnixConnection(
-  path: string,
+  path: string | URL,
   options: OpenUnixConnectionOptions = {},
 ): Promise<Streams> {
-  checkText(path, "path");
+  const at = toPath(path);
   refuseOthers(options, ["limit", "signal"]);
   options.signal?.throwIfAborted();
   const { limit } = options;
   checkLimit(limit);
   const loop = getEventLoop();
-  const connecting = Deno.connect({ transport: "unix", path })
-    .catch(addressed("connect to", path));
+  const connecting = Deno.connect({ transport: "unix", path: at })
+    .catch(addressed("connect to", unixText(at)));
   const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
     dispose: closeQuietly,
   });
@@ -211,6 +212,83 @@ async function closeAll(open: Set<Open>): Promise<void> {
   await Promise.all([...open].map((it) => it.abandon()));
 }
 
+/**
+ * A connection as its loop and its server know it. They hold its socket, and
+ * not what its reader and writer are made of: once a program has dropped both
+ * with nothing under way, the collector tells, and the socket is closed.
+ */
+export class Connection implements Open {
+  readonly #loop: EventLoop;
+  readonly #socket: Socket;
+  readonly #onLost: ((connection: Connection) => void) | undefined;
+  /** Not held: it leads to the reader and the writer, as these do to it. */
+  #outlet: WeakRef<Outlet> | null = null;
+
+  constructor(
+    loop: EventLoop,
+    socket: Socket,
+    onLost: ((connection: Connection) => void) | undefined,
+  ) {
+    this.#loop = loop;
+    this.#socket = socket;
+    this.#onLost = onLost;
+  }
+
+  watch(outlet: Outlet): void {
+    this.#outlet = new WeakRef(outlet);
+    forgotten.register(outlet, this, this);
+    openOn(this.#loop).add(this);
+  }
+
+  /** Closes it, once what was written to it is sent. */
+  close(): void {
+    const outlet = this.#outlet?.deref();
+    if (outlet !== undefined) outlet.close(false);
+    else this.#drop();
+  }
+
+  /** Closes it at once. */
+  abort(): void {
+    const outlet = this.#outlet?.deref();
+    if (outlet !== undefined) outlet.abort(false);
+    else this.#drop();
+  }
+
+  abandon(): void {
+    this.abort();
+  }
+
+  /** The socket is closed. */
+  lost(): void {
+    forgotten.unregister(this);
+    openOn(this.#loop).delete(this);
+    this.#onLost?.(this);
+  }
+
+  /** Nobody can close it any more. */
+  forget(): void {
+    const peername = this.#socket.extra("peername");
+    const sockname = this.#socket.extra("sockname");
+    const message = `A connection to ${this.#socket.describe()} was never ` +
+      "closed, and nothing refers to its reader or writer any more";
+    this.#drop();
+    runInSlot(
+      loops.frame(this.#loop),
+      (context) => this.#loop.callExceptionHandler(context),
+      { message, peername, sockname },
+    );
+  }
+
+  #drop(): void {
+    this.#socket.close();
+    this.lost();
+  }
+}
+
+const forgotten = new FinalizationRegistry<Connection>((connection) =>
+  connection.forget()
+);
+
 /** A connection of the host as the two ends of streams; it may come to be encrypted. */
 class Socket implements ByteSink {
   link: Link;
@@ -243,7 +321,9 @@ class Socket implements ByteSink {
   describe(): string {
     const address = plainAddress(this.link.conn.remoteAddr);
     if ("hostname" in address) return addressText(address);
-    return "path" in address && address.path ? address.path : "a client";
+    return "path" in address && address.path
+      ? unixText(address.path)
+      : "a client";
   }
 
   extra(name: string): unknown {
@@ -263,20 +343,17 @@ export function openStreams(
     limit?: number;
     /** Of a client: whom TLS may be started with. */
     hostname?: string;
-    onLost?: () => void;
+    onLost?: (connection: Connection) => void;
   },
-): { streams: Streams; outlet: Outlet } {
-  const { limit, hostname, onLost } = options;
+): { streams: Streams; outlet: Outlet; connection: Connection } {
+  const { limit, hostname } = options;
   const reader = new StreamReader({ limit });
   const socket = new Socket(link);
-  const open = openOn(loop);
+  const connection = new Connection(loop, socket, options.onLost);
   const outlet = new Outlet(loop, socket, {
     reader,
     extra: (name) => socket.extra(name),
-    onLost: () => {
-      open.delete(entry);
-      onLost?.();
-    },
+    onLost: () => connection.lost(),
     upgrade: isTcp(link.conn) && hostname !== undefined
       ? async (asked) => {
         const conn = socket.link.conn as Deno.TcpConn;
@@ -287,14 +364,14 @@ export function openStreams(
       }
       : undefined,
   });
-  const entry = { abandon: () => outlet.abort() };
-  open.add(entry);
+  connection.watch(outlet);
   const inlet = new Inlet(loop, reader, socket.source, {
     onError: (error) => outlet.fail(error),
     onEnd: () => outlet.readerEnded(),
   });
   readers.attach(reader, inlet);
-  return { streams: [reader, new StreamWriter(outlet as never)], outlet };
+  const streams: Streams = [reader, new StreamWriter(outlet as never)];
+  return { streams, outlet, connection };
 }
 
 async function wrapConnection(
@@ -325,9 +402,14 @@ function connectTcp(
     ...eyeballs(options.happyEyeballsDelay),
     signal: attempt.signal,
   }).then((conn) => {
-    conn.setNoDelay(true);
+    try {
+      conn.setNoDelay(true);
+    } catch (error) {
+      closeQuietly(conn);
+      throw error;
+    }
     return conn;
-  }, addressed("connect to", addressText(to)));
+  }).catch(addressed("connect to", addressText(to)));
   return hostWait<Deno.TcpConn>(loop, connecting, options, {
     dispose: closeQuietly,
     abandon: () => attempt.abort(),
@@ -461,6 +543,28 @@ export function checkText(value: unknown, what: string): void {
   throw new TypeError(
     `Invalid ${what}: expected a string, got ${describe(value)}`,
   );
+}
+
+/** The path of a Unix socket, also from a `file:` URL. */
+export function toPath(path: unknown): string {
+  if (path instanceof URL) {
+    if (path.protocol === "file:") return node("url").fileURLToPath(path);
+    throw new TypeError(`Invalid path: expected a file URL, got ${path.href}`);
+  }
+  if (typeof path === "string") return path;
+  throw new TypeError(
+    `Invalid path: expected a string or a URL, got ${describe(path)}`,
+  );
+}
+
+/** Whether the path of a Unix socket is a name that has no file. */
+export function isAbstract(path: string): boolean {
+  return path.startsWith("\0");
+}
+
+/** The path of a Unix socket for people; abstract names as the system's tools show them. */
+export function unixText(path: string): string {
+  return isAbstract(path) ? path.replaceAll("\0", "@") : path;
 }
 
 export function checkPort(port: unknown): asserts port is number {

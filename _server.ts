@@ -11,6 +11,8 @@ import {
   checkPort,
   checkText,
   closeQuietly,
+  type Connection,
+  isAbstract,
   isTcp,
   isTls,
   type Link,
@@ -18,7 +20,10 @@ import {
   openStreams,
   refuseOthers,
   shakeHands,
+  toPath,
+  unixText,
 } from "./_connect.ts";
+import { captureContext, type Context, runInSlot } from "./_context.ts";
 import {
   describe,
   type EventLoop,
@@ -28,11 +33,11 @@ import {
   type Task,
 } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
-import type { TimerHandle } from "./_loop.ts";
+import { internals as loops, type TimerHandle } from "./_loop.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
 import { onceDone } from "./_task.ts";
 import { Home, WaitQueue } from "./_wait.ts";
-import type { Outlet, StreamWriter } from "./_writer.ts";
+import { hostWait, type Outlet, type StreamWriter } from "./_writer.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /**
@@ -46,7 +51,7 @@ export type ClientConnected = (
 ) => unknown;
 
 /** Options of {@linkcode startServer}. */
-export interface StartServerOptions extends StreamReaderOptions {
+export interface StartServerOptions extends StreamReaderOptions, Cancellable {
   /**
    * How many connections may wait to be accepted.
    *
@@ -71,7 +76,8 @@ export interface StartServerOptions extends StreamReaderOptions {
 }
 
 /** Options of {@linkcode startUnixServer}. */
-export interface StartUnixServerOptions extends StreamReaderOptions {
+export interface StartUnixServerOptions
+  extends StreamReaderOptions, Cancellable {
   /**
    * Refused: Deno has no such option for Unix sockets.
    *
@@ -95,14 +101,46 @@ export interface StartUnixServerOptions extends StreamReaderOptions {
   cleanupSocket?: boolean;
 }
 
-/** Seconds that accepting pauses after an error, at first and at most. */
+/** Seconds that accepting pauses after an error of the listener, at first and at most. */
 const SHORTEST_PAUSE = 0.05;
 const LONGEST_PAUSE = 1;
 /** Seconds that a TLS handshake may take. */
 const HANDSHAKE_TIMEOUT = 60;
 
-const SERVER_OPTIONS = ["limit", "backlog", "reusePort", "tls", "startServing"];
-const UNIX_OPTIONS = ["limit", "startServing", "cleanupSocket"];
+const SERVER_OPTIONS = [
+  "limit",
+  "backlog",
+  "reusePort",
+  "tls",
+  "startServing",
+  "signal",
+];
+const UNIX_OPTIONS = ["limit", "startServing", "cleanupSocket", "signal"];
+
+/**
+ * Errors of `accept` that concern the one connection that was to be accepted:
+ * accept(2) says to try again, and the last five come from asking a connection
+ * that is gone for its addresses and options.
+ */
+const CONNECTION_ERRORS: ReadonlySet<unknown> = new Set([
+  "ECONNABORTED",
+  "EPERM",
+  "EPROTO",
+  "ENOPROTOOPT",
+  "EOPNOTSUPP",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENONET",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "EAGAIN",
+  "EINTR",
+  "ETIMEDOUT",
+  "ECONNRESET",
+  "ENOTCONN",
+  "EINVAL",
+  "EPIPE",
+]);
 
 interface ServerParts {
   loop: EventLoop;
@@ -128,7 +166,7 @@ interface ServerParts {
  * }, "127.0.0.1", 0);
  * assert(server.isServing());
  *
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * assert((await reader.read()).length === 0);
  * writer.close();
@@ -137,7 +175,9 @@ interface ServerParts {
 export class Server implements AsyncDisposable {
   readonly #parts: ServerParts;
   readonly #acceptors: readonly Acceptor[];
-  readonly #clients = new Set<Outlet>();
+  readonly #clients = new Set<Connection>();
+  /** What the callbacks run in: the context that the server was made in. */
+  readonly #context: Context;
   #serving = false;
   #closed = false;
   /** What `serveForever` waits in. */
@@ -157,6 +197,7 @@ export class Server implements AsyncDisposable {
    */
   constructor(parts: never) {
     this.#parts = checkParts(parts);
+    this.#context = contextOf(this.#parts.loop);
     this.#acceptors = this.#parts.listeners.map((listener) =>
       new Acceptor(this.#parts, listener, {
         connected: (link) => this.#connected(link),
@@ -169,6 +210,14 @@ export class Server implements AsyncDisposable {
   /** The listening sockets; none once the server is closed. */
   get sockets(): readonly Deno.Listener[] {
     return this.#closed ? [] : [...this.#parts.listeners];
+  }
+
+  /** The port of the first TCP socket; `null` for Unix sockets and once the server is closed. */
+  get port(): number | null {
+    for (const { addr } of this.sockets) {
+      if (addr.transport === "tcp") return addr.port;
+    }
+    return null;
   }
 
   /** Whether connections are accepted. */
@@ -231,19 +280,22 @@ export class Server implements AsyncDisposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const acceptor of this.#acceptors) acceptor.stop();
-    this.#forever?.cancel();
-    this.#wakeLeavers();
+    try {
+      for (const acceptor of this.#acceptors) acceptor.stop();
+    } finally {
+      this.#forever?.cancel();
+      this.#wakeLeavers();
+    }
   }
 
   /** Closes every connection, once what was written to it is sent. */
   closeClients(): void {
-    for (const client of [...this.#clients]) client.close(false);
+    for (const client of [...this.#clients]) client.close();
   }
 
   /** Closes every connection at once; what is unsent is dropped. */
   abortClients(): void {
-    for (const client of [...this.#clients]) client.abort(false);
+    for (const client of [...this.#clients]) client.abort();
   }
 
   /**
@@ -288,17 +340,21 @@ export class Server implements AsyncDisposable {
   #connected(link: Link): void {
     if (this.#closed) return closeQuietly(link.conn);
     const { loop, limit, callback } = this.#parts;
-    const { streams, outlet } = openStreams(loop, link, {
+    const { streams, outlet, connection } = openStreams(loop, link, {
       limit,
-      onLost: () => {
-        this.#clients.delete(outlet);
-        this.#wakeLeavers();
-      },
+      onLost: this.#onLost,
     });
-    this.#clients.add(outlet);
-    const task = loop.createTask(() => callback(...streams));
+    this.#clients.add(connection);
+    const task = this.#context(() =>
+      loop.createTask(() => callback(...streams))
+    );
     onceDone(task, () => this.#handled(task, outlet));
   }
+
+  readonly #onLost = (connection: Connection): void => {
+    this.#clients.delete(connection);
+    this.#wakeLeavers();
+  };
 
   #handled(task: Task<unknown>, outlet: Outlet): void {
     if (task.cancelled()) return outlet.close(false);
@@ -378,25 +434,23 @@ class Acceptor {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    for (const conn of this.#shaking) closeQuietly(conn);
     if (this.#parts.file) this.#parts.file.close(this.#listener);
     else closeQuietly(this.#listener);
     if (!this.#accepting) this.#parts.file?.closed();
-    for (const conn of this.#shaking) closeQuietly(conn);
   }
 
   readonly #onConn = (conn: Deno.Conn): void => {
     this.#pause = SHORTEST_PAUSE;
     if (isTls(conn)) this.#shakeHands(conn);
-    else {
-      if (isTcp(conn)) conn.setNoDelay(true);
-      this.#calls.connected({ conn });
-    }
+    else if (sendsAtOnce(conn)) this.#calls.connected({ conn });
     if (this.#stopped) this.#end();
     else this.start();
   };
 
   readonly #onError = (error: unknown): void => {
     if (this.#stopped || isGone(error)) return this.#end();
+    if (concernsConnection(error)) return this.start();
     this.#accepting = false;
     const { loop } = this.#parts;
     loop.callExceptionHandler({
@@ -456,12 +510,15 @@ class SocketFile {
     const present = statOf(this.#path);
     const own = present?.ino === this.#own?.ino &&
       present?.dev === this.#own?.dev;
-    if (present !== null && !(own && this.#removed)) {
-      const aside = `${this.#path}.${crypto.randomUUID()}`;
-      Deno.renameSync(this.#path, aside);
-      this.#aside = aside;
+    try {
+      if (present !== null && !(own && this.#removed)) {
+        const aside = `${this.#path}.${crypto.randomUUID()}`;
+        Deno.renameSync(this.#path, aside);
+        this.#aside = aside;
+      }
+    } finally {
+      closeQuietly(listener);
     }
-    closeQuietly(listener);
   }
 
   /** The listener is closed. */
@@ -479,8 +536,8 @@ class SocketFile {
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
  * @param host A name, an address, or several; `null` for every address of this machine.
  * @param port The port; 0 for one that is free, another one for each host.
- * @param options Limit, TLS, and how to listen.
- * @returns The server.
+ * @param options Limit, TLS, how to listen, and a signal that ends the wait.
+ * @returns The server. Its callbacks run in the context of this call.
  * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of the host likewise, with the address in their message.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
  *
@@ -496,7 +553,7 @@ class SocketFile {
  *   }
  *   writer.close();
  * }, "127.0.0.1", 0);
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  *
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * writer.write("one\ntwo\n");
@@ -516,6 +573,8 @@ export async function startServer(
   checkPort(port);
   refuseOthers(options, SERVER_OPTIONS);
   checkLimit(options.limit);
+  options.signal?.throwIfAborted();
+  const loop = getEventLoop();
   const listeners: Deno.Listener[] = [];
   try {
     for (const hostname of hosts) {
@@ -525,19 +584,21 @@ export async function startServer(
     listeners.forEach(closeQuietly);
     throw error;
   }
-  return await begin({ listeners, callback, file: null }, options);
+  return await begin({ loop, listeners, callback, file: null }, options);
 }
 
 /**
  * Listens on a Unix socket and calls a function for each connection. A socket
  * that a dead program left at the path is replaced.
  *
+ * Cancelled, it leaves no socket behind.
+ *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_unix_server}.
  *
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
- * @param path The path of the socket. Permission to read and write is needed for it alone.
- * @param options Limit, and what becomes of the file.
- * @returns The server.
+ * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character and has no file. Permission to read and write is needed for the path alone.
+ * @param options Limit, what becomes of the file, and a signal that ends the wait.
+ * @returns The server. Its callbacks run in the context of this call.
  * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of the host likewise, with the path in their message.
  * @throws {TypeError} If the path is too long.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
@@ -556,26 +617,38 @@ export async function startServer(
  */
 export async function startUnixServer(
   callback: ClientConnected,
-  path: string,
+  path: string | URL,
   options: StartUnixServerOptions = {},
 ): Promise<Server> {
   checkCallback(callback);
-  checkText(path, "path");
+  const at = toPath(path);
   refuseOthers(options, UNIX_OPTIONS);
   checkLimit(options.limit);
-  const listener = await listenUnix(path);
-  const file = new SocketFile(path, options.cleanupSocket ?? true);
-  return await begin({ listeners: [listener], callback, file }, options);
+  options.signal?.throwIfAborted();
+  const loop = getEventLoop();
+  const listener = await listenUnix(loop, at, options);
+  try {
+    const file = isAbstract(at)
+      ? null
+      : new SocketFile(at, options.cleanupSocket ?? true);
+    return await begin(
+      { loop, listeners: [listener], callback, file },
+      options,
+    );
+  } catch (error) {
+    closeQuietly(listener);
+    throw error;
+  }
 }
 
-async function begin(
-  parts: Omit<ServerParts, "loop" | "limit">,
+/** Makes a server, with nothing to wait for: a cancellation finds either none or one that its caller has. */
+function begin(
+  parts: Omit<ServerParts, "limit">,
   options: StartUnixServerOptions,
-): Promise<Server> {
+): Server | Promise<Server> {
   const { limit, startServing = true } = options;
-  const server = new Server({ ...parts, loop: getEventLoop(), limit } as never);
-  if (startServing) await server.startServing();
-  return server;
+  const server = new Server({ ...parts, limit } as never);
+  return startServing ? server.startServing().then(() => server) : server;
 }
 
 function listen(
@@ -612,14 +685,20 @@ function listenEverywhere(
   }
 }
 
-async function listenUnix(path: string): Promise<Deno.Listener> {
-  const refuse = addressed("listen on", path);
+async function listenUnix(
+  loop: EventLoop,
+  path: string,
+  options: Cancellable,
+): Promise<Deno.Listener> {
+  const refuse = addressed("listen on", unixText(path));
   const listen = () => Deno.listen({ transport: "unix", path });
   try {
     return listen();
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) return refuse(error);
-    if (!await isAbandoned(path)) return refuse(error);
+    const asking = isAbandoned(path);
+    const abandoned = await hostWait(loop, asking, options, { dispose() {} });
+    if (!abandoned) return refuse(error);
   }
   try {
     Deno.removeSync(path);
@@ -631,7 +710,7 @@ async function listenUnix(path: string): Promise<Deno.Listener> {
 
 /** Whether a path is a socket that nobody listens on any more. */
 async function isAbandoned(path: string): Promise<boolean> {
-  if (!statOf(path)?.isSocket) return false;
+  if (isAbstract(path) || !statOf(path)?.isSocket) return false;
   try {
     closeQuietly(await Deno.connect({ transport: "unix", path }));
     return false;
@@ -680,8 +759,29 @@ function checkParts(parts: unknown): ServerParts {
   );
 }
 
+/** What the callbacks of a server see, and not the task that it was made in, which they would hold. */
+function contextOf(loop: EventLoop): Context {
+  return runInSlot(loops.frame(loop), captureContext, undefined);
+}
+
+/** Has small writes sent at once. Returns false, with the connection closed, if it is gone already. */
+function sendsAtOnce(conn: Deno.Conn): boolean {
+  try {
+    if (isTcp(conn)) conn.setNoDelay(true);
+    return true;
+  } catch {
+    closeQuietly(conn);
+    return false;
+  }
+}
+
+/** Whether an error of `accept` says nothing about the next connection. */
+function concernsConnection(error: unknown): boolean {
+  return CONNECTION_ERRORS.has((error as { code?: unknown } | null)?.code);
+}
+
 /** Whether an error of `accept` says that somebody closed the listener. */
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.BadResource ||
-    error instanceof Deno.errors.Interrupted;
+    error instanceof Deno.errors.Interrupted && !concernsConnection(error);
 }
