@@ -6,10 +6,10 @@
 
 import { type Duration, toSeconds } from "./_duration.ts";
 import { describe, type EventLoop, getEventLoop } from "./_future.ts";
-import type { Cancellable } from "./_options.ts";
+import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
 import { hostTurn, node } from "./_host.ts";
-import { closersOf, internals as loops } from "./_loop.ts";
+import { closersOf, internals as loops, type TimerHandle } from "./_loop.ts";
 import {
   type ByteSource,
   Inlet,
@@ -17,6 +17,7 @@ import {
   StreamReader,
   type StreamReaderOptions,
 } from "./_reader.ts";
+import { type ServerTls, Tls } from "./_tls.ts";
 import {
   type ByteSink,
   hostWait,
@@ -24,6 +25,7 @@ import {
   type StartTlsOptions,
   StreamWriter,
 } from "./_writer.ts";
+import { TimeoutError } from "./exceptions.ts";
 
 /** A reader and a writer of the same connection. */
 export type Streams = [reader: StreamReader, writer: StreamWriter];
@@ -35,7 +37,7 @@ export type ClientTlsOptions = Partial<
 
 /** Options of {@linkcode openConnection}. */
 export interface OpenConnectionOptions
-  extends StreamReaderOptions, Cancellable {
+  extends StreamReaderOptions, TlsTimeouts, Cancellable {
   /**
    * Whether to use TLS, or what `Deno.connectTls` takes. A `hostname` in it is
    * the name that the certificate must be for.
@@ -74,6 +76,8 @@ export interface OpenUnixConnectionOptions
  * @param options Limit, TLS, and a signal that ends the wait.
  * @returns The reader and the writer of the connection.
  * @throws {Deno.errors.ConnectionRefused} If nobody listens there; other errors of the host likewise, with the address in their message.
+ * @throws {Deno.errors.InvalidData} If the certificate of the other side is not accepted.
+ * @throws {Deno.errors.ConnectionAborted} If the TLS handshake takes too long.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
  * @throws {CancelledError} If the task is cancelled.
  *
@@ -121,13 +125,21 @@ export async function openConnection(
   checkPort(port);
   refuseOthers(options, CONNECT_OPTIONS);
   options.signal?.throwIfAborted();
-  const { limit, tls, ...rest } = options;
+  const { limit, tls } = options;
   checkLimit(limit);
+  const timeouts = tlsTimeouts(options, Boolean(tls));
+  if (typeof tls === "object") refuseOthers(tls, CLIENT_TLS_OPTIONS);
   const loop = getEventLoop();
-  const link = tls
-    ? await connectTls(loop, { hostname: host, port }, tls, rest)
-    : { conn: await connectTcp(loop, { hostname: host, port }, rest) };
-  return openStreams(loop, link, { limit, hostname: host }).streams;
+  const to = { hostname: host, port };
+  const conn = await connectTcp(loop, to, options);
+  const socket = new Socket(loop, conn);
+  if (tls) {
+    const wanted = { hostname: host, ...(tls === true ? {} : tls) };
+    const refuse = addressed("connect to", addressText(to));
+    const { signal } = options;
+    await socket.startTls({ ...wanted, signal }, timeouts, refuse);
+  }
+  return openStreams(socket, { limit, hostname: host }).streams;
 }
 
 /**
@@ -175,17 +187,37 @@ export async function openUnixConnection(
   const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
     dispose: closeQuietly,
   });
-  return openStreams(loop, { conn }, { limit }).streams;
+  return openStreams(new Socket(loop, conn), { limit }).streams;
 }
 
-const CONNECT_OPTIONS = ["limit", "tls", "happyEyeballsDelay", "signal"];
+const TLS_TIMEOUTS = ["sslHandshakeTimeout", "sslShutdownTimeout"];
+const CONNECT_OPTIONS = [
+  "limit",
+  "tls",
+  "happyEyeballsDelay",
+  "signal",
+  ...TLS_TIMEOUTS,
+];
+const CLIENT_TLS_OPTIONS = [
+  "hostname",
+  "port",
+  "cert",
+  "key",
+  "keyFormat",
+  "caCerts",
+  "alpnProtocols",
+  "unsafelyDisableHostnameVerification",
+];
+/** Seconds that a TLS handshake may take, and the end of a TLS connection. */
+const HANDSHAKE_TIMEOUT = 60;
+const SHUTDOWN_TIMEOUT = 30;
 /** What follows an IPv4 address that a socket of both kinds reports. */
 const MAPPED = "::ffff:";
 
-/** A connection of the host, with the facts of its handshake if it has TLS. */
-export interface Link {
-  conn: Deno.Conn;
-  handshake?: Deno.TlsHandshakeInfo;
+/** How long TLS may take, in seconds. */
+export interface TlsLimits {
+  handshake: number;
+  shutdown: number;
 }
 
 /** Something that is open, and is closed with its loop at the latest. */
@@ -223,13 +255,14 @@ export class Connection implements Open {
   readonly #onLost: ((connection: Connection) => void) | undefined;
   /** Not held: it leads to the reader and the writer, as these do to it. */
   #outlet: WeakRef<Outlet> | null = null;
+  /** Ends a closing that takes too long. */
+  #timer: TimerHandle | undefined;
 
   constructor(
-    loop: EventLoop,
     socket: Socket,
     onLost: ((connection: Connection) => void) | undefined,
   ) {
-    this.#loop = loop;
+    this.#loop = socket.loop;
     this.#socket = socket;
     this.#onLost = onLost;
   }
@@ -258,8 +291,20 @@ export class Connection implements Open {
     this.abort();
   }
 
+  /** It is being closed, and something is left to be sent. */
+  limitClosing(): void {
+    const seconds = this.#socket.shutdownTimeout;
+    this.#timer = later(this.#loop, seconds, () => {
+      const error = new TimeoutError(
+        `Closing the TLS connection took longer than ${seconds} s`,
+      );
+      this.#outlet?.deref()?.fail(error);
+    });
+  }
+
   /** The socket is closed. */
   lost(): void {
+    this.#timer?.cancel();
     forgotten.unregister(this);
     openOn(this.#loop).delete(this);
     this.#onLost?.(this);
@@ -289,37 +334,79 @@ const forgotten = new FinalizationRegistry<Connection>((connection) =>
   connection.forget()
 );
 
-/** A connection of the host as the two ends of streams; it may come to be encrypted. */
-class Socket implements ByteSink {
-  link: Link;
+/** A connection of Deno as the two ends of streams; it may come to be encrypted. */
+export class Socket implements ByteSink {
+  readonly loop: EventLoop;
+  readonly conn: Deno.Conn;
+  /** What the bytes go through: the connection itself, or TLS over it. */
+  #way: Pick<Deno.Conn, "read" | "write" | "closeWrite" | "close"> & Reference;
+  #handshake: Deno.TlsHandshakeInfo | undefined;
+  #limits: TlsLimits | null = null;
   /** The reading end. The writer closes the connection. */
   readonly source: ByteSource = {
-    read: (buffer) => this.link.conn.read(buffer),
-    ref: () => this.link.conn.ref(),
-    unref: () => this.link.conn.unref(),
+    read: (buffer) => this.#way.read(buffer),
+    ref: () => this.#way.ref(),
+    unref: () => this.#way.unref(),
     close: () => {},
     describe: () => this.describe(),
   };
 
-  constructor(link: Link) {
-    this.link = link;
+  constructor(
+    loop: EventLoop,
+    conn: Deno.Conn,
+    handshake?: Deno.TlsHandshakeInfo,
+  ) {
+    this.loop = loop;
+    this.conn = this.#way = conn;
+    this.#handshake = handshake;
+  }
+
+  get takesLeave(): boolean {
+    return this.#limits !== null;
+  }
+
+  /** How many seconds its closing may take; no limit without TLS. */
+  get shutdownTimeout(): number {
+    return this.#limits?.shutdown ?? Infinity;
+  }
+
+  /** Encrypts it as its client. Whatever goes wrong, it is closed. */
+  async startTls(
+    options: StartTlsOptions,
+    limits: TlsLimits,
+    refuse: (error: unknown) => never,
+  ): Promise<void> {
+    const { signal, hostname = "127.0.0.1", ...rest } = options;
+    const start = () =>
+      Tls.client(this.conn as Deno.TcpConn, { hostname, ...rest });
+    const shaking = this.#shakeHands(start, limits).catch(refuse);
+    await hostWait(this.loop, shaking, { signal }, {
+      dispose: () => this.close(),
+      abandon: () => this.close(),
+    });
+  }
+
+  /** Encrypts it as its server. Whatever goes wrong, it is closed. */
+  async serveTls(settings: ServerTls, limits: TlsLimits): Promise<void> {
+    const start = () => Tls.server(this.conn as Deno.TcpConn, settings);
+    await this.#shakeHands(start, limits);
   }
 
   write(data: Uint8Array): Promise<number> {
-    return this.link.conn.write(data);
+    return this.#way.write(data);
   }
 
   closeWrite(): Promise<void> {
-    return this.link.conn.closeWrite();
+    return this.#way.closeWrite();
   }
 
   close(): void {
-    closeQuietly(this.link.conn);
+    closeQuietly(this.#way);
   }
 
   /** Who is at the other end. */
   describe(): string {
-    const address = plainAddress(this.link.conn.remoteAddr);
+    const address = plainAddress(this.conn.remoteAddr);
     if ("hostname" in address) return addressText(address);
     return "path" in address && address.path
       ? unixText(address.path)
@@ -327,18 +414,45 @@ class Socket implements ByteSink {
   }
 
   extra(name: string): unknown {
-    const { conn, handshake } = this.link;
-    if (name === "peername") return plainAddress(conn.remoteAddr);
-    if (name === "sockname") return plainAddress(conn.localAddr);
-    if (name === "socket") return conn;
-    return name === "sslObject" ? handshake : undefined;
+    if (name === "peername") return plainAddress(this.conn.remoteAddr);
+    if (name === "sockname") return plainAddress(this.conn.localAddr);
+    if (name === "socket") return this.conn;
+    return name === "sslObject" ? this.#handshake : undefined;
   }
+
+  /** From its first moment on, `close` and the end of the loop reach the handshake. */
+  async #shakeHands(start: () => Tls, limits: TlsLimits): Promise<void> {
+    const entry = { abandon: () => this.close() };
+    const open = openOn(this.loop);
+    let timer: TimerHandle | undefined;
+    try {
+      const tls = start();
+      this.#way = tls;
+      open.add(entry);
+      timer = later(this.loop, limits.handshake, () => {
+        tls.close(tookTooLong(limits.handshake));
+      });
+      this.#handshake = await tls.handshake;
+      this.#limits = limits;
+    } catch (error) {
+      this.close();
+      throw error;
+    } finally {
+      timer?.cancel();
+      open.delete(entry);
+    }
+  }
+}
+
+/** What keeps a program alive, or does not. */
+interface Reference {
+  ref(): void;
+  unref(): void;
 }
 
 /** Makes the streams of a connection. */
 export function openStreams(
-  loop: EventLoop,
-  link: Link,
+  socket: Socket,
   options: {
     limit?: number;
     /** Of a client: whom TLS may be started with. */
@@ -347,19 +461,19 @@ export function openStreams(
   },
 ): { streams: Streams; outlet: Outlet; connection: Connection } {
   const { limit, hostname } = options;
+  const { loop } = socket;
   const reader = new StreamReader({ limit });
-  const socket = new Socket(link);
-  const connection = new Connection(loop, socket, options.onLost);
+  const connection = new Connection(socket, options.onLost);
   const outlet = new Outlet(loop, socket, {
     reader,
     extra: (name) => socket.extra(name),
+    onClosing: () => connection.limitClosing(),
     onLost: () => connection.lost(),
-    upgrade: isTcp(link.conn) && hostname !== undefined
+    upgrade: isTcp(socket.conn) && hostname !== undefined
       ? async (asked) => {
-        const conn = socket.link.conn as Deno.TcpConn;
         const wanted = { hostname, ...asked };
         const refuse = addressed("start TLS with", wanted.hostname);
-        socket.link = await encrypt(loop, conn, wanted, refuse);
+        await socket.startTls(wanted, tlsTimeouts(asked, true), refuse);
         return socket;
       }
       : undefined,
@@ -386,7 +500,8 @@ async function wrapConnection(
   }
   checkLimit(limit);
   const handshake = isTls(conn) ? await conn.handshake() : undefined;
-  return openStreams(getEventLoop(), { conn, handshake }, { limit }).streams;
+  const socket = new Socket(getEventLoop(), conn, handshake);
+  return openStreams(socket, { limit }).streams;
 }
 
 function connectTcp(
@@ -416,64 +531,46 @@ function connectTcp(
   });
 }
 
-/** Connects with TLS: with a certificate of one's own the host does it in one go. */
-async function connectTls(
-  loop: EventLoop,
-  to: { hostname: string; port: number },
-  tls: true | ClientTlsOptions,
-  options: OpenConnectionOptions,
-): Promise<Link> {
-  const given = { hostname: to.hostname, ...(tls === true ? {} : tls) };
-  const refuse = addressed("connect to", addressText(to));
-  if (!("cert" in given)) {
-    const conn = await connectTcp(loop, to, options);
-    const wanted = { ...given, signal: options.signal };
-    return await encrypt(loop, conn, wanted, refuse);
-  }
-  if (given.hostname !== to.hostname) {
-    throw new Deno.errors.NotSupported(
-      "Cannot connect: Deno takes no certificate of one's own together with another hostname for the other side's",
-    );
-  }
-  const connecting = Deno.connectTls({ ...given, ...to } as typeof to)
-    .then(shakeHands).catch(refuse);
-  return await hostWait(loop, connecting, options, { dispose: closeLink });
+/** How long TLS may take, of options that were given. */
+export function tlsTimeouts(options: TlsTimeouts, used: boolean): TlsLimits {
+  return {
+    handshake: timeoutOf(options, "sslHandshakeTimeout", used) ??
+      HANDSHAKE_TIMEOUT,
+    shutdown: timeoutOf(options, "sslShutdownTimeout", used) ??
+      SHUTDOWN_TIMEOUT,
+  };
 }
 
-/** Encrypts a connection as its client. Whatever goes wrong, it is closed. */
-function encrypt(
-  loop: EventLoop,
-  conn: Deno.TcpConn,
-  { signal, ...options }: StartTlsOptions,
-  refuse: (error: unknown) => never,
-): Promise<Link> {
-  let current: Deno.Conn = conn;
-  let abandoned = false;
-  const encrypted = Deno.startTls(conn, options).then((tls) => {
-    current = tls;
-    if (abandoned) closeQuietly(tls);
-    return shakeHands(tls);
-  }).catch((error) => {
-    closeQuietly(current);
-    return refuse(error);
-  });
-  return hostWait(loop, encrypted, { signal }, {
-    dispose: closeLink,
-    abandon: () => {
-      abandoned = true;
-      closeQuietly(current);
-    },
-  });
+function timeoutOf(
+  options: TlsTimeouts,
+  name: keyof TlsTimeouts,
+  used: boolean,
+): number | undefined {
+  const given = options[name];
+  if (given === undefined) return undefined;
+  if (!used) {
+    throw new RangeError(`Invalid ${name}: it needs the option "tls"`);
+  }
+  const seconds = toSeconds(given, name);
+  if (seconds > 0) return seconds;
+  throw new RangeError(
+    `Invalid ${name}: expected more than 0 seconds, got ${describe(given)}`,
+  );
 }
 
-/** Waits for the handshake; if it fails, the connection is closed. */
-export async function shakeHands(conn: Deno.TlsConn): Promise<Link> {
-  try {
-    return { conn, handshake: await conn.handshake() };
-  } catch (error) {
-    closeQuietly(conn);
-    throw error;
-  }
+/** Calls back after some seconds, never if they are endless. */
+function later(
+  loop: EventLoop,
+  seconds: number,
+  call: () => void,
+): TimerHandle | undefined {
+  return seconds === Infinity ? undefined : loop.callLater(seconds, call);
+}
+
+function tookTooLong(seconds: number): Error {
+  return new Deno.errors.ConnectionAborted(
+    `The TLS handshake took longer than ${seconds} s`,
+  );
 }
 
 export function isTcp(conn: Deno.Conn): conn is Deno.TcpConn {
@@ -490,10 +587,6 @@ export function closeQuietly(it: { close(): void }): void {
   } catch (error) {
     if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
-}
-
-function closeLink(link: Link): void {
-  closeQuietly(link.conn);
 }
 
 function eyeballs(delay: Duration | undefined): {

@@ -14,12 +14,12 @@ import {
   type Connection,
   isAbstract,
   isTcp,
-  isTls,
-  type Link,
   openOn,
   openStreams,
   refuseOthers,
-  shakeHands,
+  Socket,
+  type TlsLimits,
+  tlsTimeouts,
   toPath,
   unixText,
 } from "./_connect.ts";
@@ -32,10 +32,11 @@ import {
   getEventLoop,
   type Task,
 } from "./_future.ts";
-import type { Cancellable } from "./_options.ts";
+import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { internals as loops, type TimerHandle } from "./_loop.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
 import { onceDone } from "./_task.ts";
+import { type ServerTls, serverTls } from "./_tls.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import { hostWait, type Outlet, type StreamWriter } from "./_writer.ts";
 import { RuntimeError } from "./exceptions.ts";
@@ -51,7 +52,8 @@ export type ClientConnected = (
 ) => unknown;
 
 /** Options of {@linkcode startServer}. */
-export interface StartServerOptions extends StreamReaderOptions, Cancellable {
+export interface StartServerOptions
+  extends StreamReaderOptions, TlsTimeouts, Cancellable {
   /**
    * How many connections may wait to be accepted.
    *
@@ -65,7 +67,7 @@ export interface StartServerOptions extends StreamReaderOptions, Cancellable {
    * @default false
    */
   reusePort?: boolean;
-  /** The certificate and its key in PEM, and what else `Deno.listenTls` takes. */
+  /** The certificate and its key in PEM, and the protocols to choose from. */
   tls?: { cert: string; key: string; alpnProtocols?: string[] };
   /**
    * Whether to accept connections at once.
@@ -104,8 +106,6 @@ export interface StartUnixServerOptions
 /** Seconds that accepting pauses after an error of the listener, at first and at most. */
 const SHORTEST_PAUSE = 0.05;
 const LONGEST_PAUSE = 1;
-/** Seconds that a TLS handshake may take. */
-const HANDSHAKE_TIMEOUT = 60;
 
 const SERVER_OPTIONS = [
   "limit",
@@ -113,8 +113,11 @@ const SERVER_OPTIONS = [
   "reusePort",
   "tls",
   "startServing",
+  "sslHandshakeTimeout",
+  "sslShutdownTimeout",
   "signal",
 ];
+const TLS_OPTIONS = ["cert", "key", "keyFormat", "alpnProtocols"];
 const UNIX_OPTIONS = ["limit", "startServing", "cleanupSocket", "signal"];
 
 /**
@@ -147,6 +150,8 @@ interface ServerParts {
   listeners: Deno.Listener[];
   callback: ClientConnected;
   limit: number | undefined;
+  /** Settings of TLS, and how long it may take. */
+  tls: { settings: ServerTls; limits: TlsLimits } | null;
   /** Of a Unix socket: closes the listener as its file demands. */
   file: SocketFile | null;
 }
@@ -200,7 +205,7 @@ export class Server implements AsyncDisposable {
     this.#context = contextOf(this.#parts.loop);
     this.#acceptors = this.#parts.listeners.map((listener) =>
       new Acceptor(this.#parts, listener, {
-        connected: (link) => this.#connected(link),
+        connected: (socket) => this.#connected(socket),
         ended: () => this.#wakeLeavers(),
       })
     );
@@ -337,10 +342,10 @@ export class Server implements AsyncDisposable {
     for (const acceptor of this.#acceptors) acceptor.start();
   }
 
-  #connected(link: Link): void {
-    if (this.#closed) return closeQuietly(link.conn);
+  #connected(socket: Socket): void {
+    if (this.#closed) return socket.close();
     const { loop, limit, callback } = this.#parts;
-    const { streams, outlet, connection } = openStreams(loop, link, {
+    const { streams, outlet, connection } = openStreams(socket, {
       limit,
       onLost: this.#onLost,
     });
@@ -401,19 +406,19 @@ export class Server implements AsyncDisposable {
 class Acceptor {
   readonly #parts: ServerParts;
   readonly #listener: Deno.Listener;
-  readonly #calls: { connected: (link: Link) => void; ended: () => void };
+  readonly #calls: { connected: (socket: Socket) => void; ended: () => void };
   /** An `accept` is under way; only its end frees the port. */
   #accepting = false;
   #stopped = false;
   /** Connections in the middle of their handshake. */
-  readonly #shaking = new Set<Deno.TlsConn>();
+  readonly #shaking = new Set<Socket>();
   #pause = SHORTEST_PAUSE;
   #timer: TimerHandle | null = null;
 
   constructor(
     parts: ServerParts,
     listener: Deno.Listener,
-    calls: { connected: (link: Link) => void; ended: () => void },
+    calls: { connected: (socket: Socket) => void; ended: () => void },
   ) {
     this.#parts = parts;
     this.#listener = listener;
@@ -434,7 +439,7 @@ class Acceptor {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
-    for (const conn of this.#shaking) closeQuietly(conn);
+    for (const socket of this.#shaking) socket.close();
     if (this.#parts.file) this.#parts.file.close(this.#listener);
     else closeQuietly(this.#listener);
     if (!this.#accepting) this.#parts.file?.closed();
@@ -442,8 +447,7 @@ class Acceptor {
 
   readonly #onConn = (conn: Deno.Conn): void => {
     this.#pause = SHORTEST_PAUSE;
-    if (isTls(conn)) this.#shakeHands(conn);
-    else if (sendsAtOnce(conn)) this.#calls.connected({ conn });
+    if (sendsAtOnce(conn)) this.#take(new Socket(this.#parts.loop, conn));
     if (this.#stopped) this.#end();
     else this.start();
   };
@@ -469,26 +473,32 @@ class Acceptor {
     this.#calls.ended();
   }
 
+  #take(socket: Socket): void {
+    if (this.#parts.tls) this.#shakeHands(socket, this.#parts.tls);
+    else this.#calls.connected(socket);
+  }
+
   /** A client that fails in its handshake is none; it is reported in debug mode only. */
-  #shakeHands(conn: Deno.TlsConn): void {
+  async #shakeHands(
+    socket: Socket,
+    { settings, limits }: NonNullable<ServerParts["tls"]>,
+  ): Promise<void> {
     const { loop } = this.#parts;
-    const timer = loop.callLater(HANDSHAKE_TIMEOUT, closeQuietly, conn);
-    this.#shaking.add(conn);
-    const over = () => {
-      timer.cancel();
-      this.#shaking.delete(conn);
-    };
-    shakeHands(conn).then((link) => {
-      over();
-      this.#calls.connected(link);
-    }, (exception) => {
-      over();
+    this.#shaking.add(socket);
+    try {
+      await socket.serveTls(settings, limits);
+    } catch (exception) {
       if (loop.getDebug()) {
         const message = "The TLS handshake of a connection failed";
-        loop.callExceptionHandler({ message, exception });
+        const peername = socket.extra("peername");
+        loop.callExceptionHandler({ message, exception, peername });
       }
-      this.#calls.ended();
-    });
+      this.#shaking.delete(socket);
+      return this.#calls.ended();
+    }
+    this.#shaking.delete(socket);
+    this.#calls.connected(socket);
+    this.#calls.ended();
   }
 }
 
@@ -539,6 +549,7 @@ class SocketFile {
  * @param options Limit, TLS, how to listen, and a signal that ends the wait.
  * @returns The server. Its callbacks run in the context of this call.
  * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of the host likewise, with the address in their message.
+ * @throws {Deno.errors.InvalidData} If the certificate or its key is not valid.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
  *
  * @example
@@ -574,6 +585,7 @@ export async function startServer(
   refuseOthers(options, SERVER_OPTIONS);
   checkLimit(options.limit);
   options.signal?.throwIfAborted();
+  const tls = tlsOf(options);
   const loop = getEventLoop();
   const listeners: Deno.Listener[] = [];
   try {
@@ -584,7 +596,7 @@ export async function startServer(
     listeners.forEach(closeQuietly);
     throw error;
   }
-  return await begin({ loop, listeners, callback, file: null }, options);
+  return await begin({ loop, listeners, callback, tls, file: null }, options);
 }
 
 /**
@@ -632,7 +644,7 @@ export async function startUnixServer(
       ? null
       : new SocketFile(at, options.cleanupSocket ?? true);
     return await begin(
-      { loop, listeners: [listener], callback, file },
+      { loop, listeners: [listener], callback, tls: null, file },
       options,
     );
   } catch (error) {
@@ -657,7 +669,7 @@ function listen(
   options: StartServerOptions,
 ): Deno.Listener {
   if (hostname === null) return listenEverywhere(port, options);
-  const { backlog = 100, reusePort, tls } = options;
+  const { backlog = 100, reusePort } = options;
   // The host would end the program.
   if (reusePort && !("listenDatagram" in Deno)) {
     throw new Deno.errors.NotSupported(
@@ -666,10 +678,18 @@ function listen(
   }
   const all = { hostname, port, reusePort, tcpBacklog: backlog };
   try {
-    return tls ? Deno.listenTls({ ...tls, ...all }) : Deno.listen(all);
+    return Deno.listen(all);
   } catch (error) {
     return addressed("listen on", addressText({ hostname, port }))(error);
   }
+}
+
+function tlsOf(options: StartServerOptions): ServerParts["tls"] {
+  const { tls } = options;
+  const limits = tlsTimeouts(options, Boolean(tls));
+  if (!tls) return null;
+  refuseOthers(tls, TLS_OPTIONS);
+  return { settings: serverTls(tls), limits };
 }
 
 /** A socket of IPv6 serves IPv4 too; without it there is IPv4. */

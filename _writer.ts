@@ -17,7 +17,7 @@ import {
   reuse,
 } from "./_bytes.ts";
 import { AGAIN, type AnyFuture, type EventLoop, futures } from "./_future.ts";
-import type { Cancellable } from "./_options.ts";
+import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { HostCalls } from "./_io.ts";
 import { type Failure, readers, type StreamReader } from "./_reader.ts";
 import { Home, WaitQueue } from "./_wait.ts";
@@ -31,6 +31,8 @@ export interface ByteSink {
   closeWrite(): Promise<void>;
   /** Nothing more will be written; a write that is under way ends. */
   close(): void;
+  /** Whether closing it takes leave of the other side first, with `closeWrite`. */
+  readonly takesLeave?: boolean;
   /** Where the bytes go, in a few words. */
   describe?(): string;
 }
@@ -47,14 +49,19 @@ export interface OutletParts {
    * @default true
    */
   halfCloses?: boolean;
+  /** Told once, when the connection begins to be closed and something is left to be sent. */
+  onClosing?: () => void;
   /** Told once, when the connection is gone. */
   onLost?: () => void;
   /** Encrypts the connection from here on. Given up, it closes it. */
   upgrade?: (options: StartTlsOptions) => Promise<ByteSink>;
 }
 
-/** Options of {@linkcode StreamWriter.startTls}: those of `Deno.startTls`. */
-export type StartTlsOptions = Deno.StartTlsOptions & Cancellable;
+/** Options of {@linkcode StreamWriter.startTls}: those of `Deno.startTls`, and how long it may take. */
+export type StartTlsOptions =
+  & Deno.StartTlsOptions
+  & TlsTimeouts
+  & Cancellable;
 
 /** Options of {@linkcode WriteTransport.setWriteBufferLimits}, in bytes. */
 export interface WriteBufferLimits {
@@ -93,6 +100,8 @@ export class Outlet {
   #memory = NO_BYTES;
   /** A write of the sink is under way, or the connection is being encrypted. */
   #busy = false;
+  /** The connection is being encrypted. */
+  #upgrading = false;
   #scheduled = false;
   #high = HIGH;
   #low = HIGH / 4;
@@ -217,8 +226,8 @@ export class Outlet {
     this.#scheduled = false;
     if (this.#busy || this.#lost) return;
     if (this.#unsent.size > 0) this.#sendNext();
-    else if (this.#closing) this.lose(null);
     else if (this.#eof && !this.#eofSent) this.#sendEof();
+    else if (this.#closing) this.#takeLeave();
     else this.#flushers.wakeAll();
   }
 
@@ -228,8 +237,10 @@ export class Outlet {
     if (this.#closing) return;
     this.#closing = true;
     if (this.#lost) return;
+    if (this.#upgrading) return this.lose(null);
     if (this.parts.reader) readers.inlet(this.parts.reader)?.stop();
     this.flush();
+    if (!this.#lost) this.parts.onClosing?.();
   }
 
   abort(own = true): void {
@@ -313,7 +324,7 @@ export class Outlet {
     if (reader && readers.inlet(reader)?.reading) {
       throw new RuntimeError("Cannot start TLS: a read is under way");
     }
-    this.#busy = true;
+    this.#busy = this.#upgrading = true;
     try {
       this.#sink = await upgrade(options);
     } catch (error) {
@@ -322,7 +333,7 @@ export class Outlet {
       else this.lose({ error, told: true });
       throw error;
     }
-    this.#busy = false;
+    this.#busy = this.#upgrading = false;
     if (!this.#lost) return this.flush();
     this.#sink.close();
     throw this.#lossError();
@@ -377,6 +388,12 @@ export class Outlet {
     if (!this.#paused || this.size > this.#low) return;
     this.#paused = false;
     this.#drainers.wakeAll();
+  }
+
+  /** Nothing is left to be sent. */
+  #takeLeave(): void {
+    if (this.#sink.takesLeave && !this.#eofSent) this.#sendEof();
+    else this.lose(null);
   }
 
   #sendEof(): void {
@@ -665,9 +682,10 @@ export class StreamWriter implements AsyncDisposable {
    *
    * Cancelled, it closes the connection.
    *
-   * @param options What `Deno.startTls` takes: `hostname`, `caCerts`, `alpnProtocols`.
+   * @param options What `Deno.startTls` takes: `hostname`, `caCerts`, `alpnProtocols`; and how long it may take.
    * @throws {Deno.errors.NotSupported} On the server's side and where there is no TCP.
    * @throws {Deno.errors.InvalidData} If the other side's certificate is not accepted.
+   * @throws {Deno.errors.ConnectionAborted} If the handshake takes too long, or the connection is closed meanwhile.
    * @throws {RuntimeError} If a read is under way, or TLS was started already.
    */
   startTls(options: StartTlsOptions = {}): Promise<void> {

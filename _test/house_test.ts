@@ -17,7 +17,7 @@ const FLOORS = [
     "_place.ts",
     "_thread_values.ts",
   ],
-  ["_abort.ts", "_bytes.ts", "_context.ts", "_thread_calls.ts"],
+  ["_abort.ts", "_bytes.ts", "_context.ts", "_thread_calls.ts", "_tls.ts"],
   ["_loop.ts", "_options.ts"],
   ["_frame.ts", "_thread_worker.ts", "_unseen.ts"],
   ["_debug.ts"],
