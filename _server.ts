@@ -24,6 +24,7 @@ import {
   unixText,
 } from "./_connect.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
+import { waitInDisposer } from "./_dispose.ts";
 import {
   describe,
   type EventLoop,
@@ -321,11 +322,19 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** Closes the server and its connections, and waits for them. */
+  /**
+   * Closes the server and its connections, and waits for them.
+   *
+   * Cancelled, it drops what the connections have not sent yet.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     this.closeClients();
-    await this.waitClosed();
+    await waitInDisposer(
+      this.#parts.loop,
+      () => this.waitClosed(),
+      () => this.abortClients(),
+    );
   }
 
   /** One line for the console. */

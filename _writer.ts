@@ -16,6 +16,7 @@ import {
   type OwnBytes,
   reuse,
 } from "./_bytes.ts";
+import { waitInDisposer } from "./_dispose.ts";
 import { AGAIN, type AnyFuture, type EventLoop, futures } from "./_future.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { HostCalls } from "./_io.ts";
@@ -286,7 +287,12 @@ export class Outlet {
   /** Closes, and waits for it. An error that the program was told of is not told again. */
   async dispose(): Promise<void> {
     this.close();
-    if (!this.#failure?.told) await this.waitClosed();
+    if (this.#failure?.told) return;
+    await waitInDisposer(
+      this.loop,
+      () => this.waitClosed(),
+      () => this.abort(),
+    );
   }
 
   /**
@@ -708,7 +714,11 @@ export class StreamWriter implements AsyncDisposable {
     });
   }
 
-  /** Closes the connection and waits for it. */
+  /**
+   * Closes the connection and waits for it.
+   *
+   * Cancelled, it drops what is not sent yet.
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#outlet.dispose();
   }

@@ -24,7 +24,7 @@ const FLOORS = [
   ["_text.ts"],
   ["_future.ts"],
   ["_describe.ts", "_io.ts", "_task.ts", "_thread_pool.ts", "_wait.ts"],
-  ["_reader.ts", "_scopes.ts", "_thread_mail.ts"],
+  ["_dispose.ts", "_reader.ts", "_scopes.ts", "_thread_mail.ts"],
   ["_writer.ts"],
   ["_connect.ts", "_pipes.ts", "_streams.ts", "_threads.ts"],
   ["_command.ts", "_server.ts"],

@@ -325,3 +325,75 @@ Deno.test("Server closes a connection that was forgotten after a read that timed
   });
   assertEquals(reports.length, 1);
 });
+
+Deno.test("Leaving the block of a server or a writer that is cancelled again is a cancellation, and closes everything", async () => {
+  const before = sockets();
+  const stuck = () => {
+    const written = Promise.withResolvers<void>();
+    const flood = (writer: StreamWriter) => {
+      writer.write(new Uint8Array(20_000_000));
+      written.resolve();
+    };
+    return { written: written.promise, flood };
+  };
+  const directory = await Deno.makeTempDir();
+  let path = "";
+  const held: StreamReader[] = []; // lest the connections be forgotten
+  const serve = [
+    (callback: (...streams: [StreamReader, StreamWriter]) => unknown) =>
+      startServer(callback, "127.0.0.1", 0),
+    (callback: (...streams: [StreamReader, StreamWriter]) => unknown) =>
+      startUnixServer(callback, path = `${directory}/${crypto.randomUUID()}`),
+  ];
+  const blocks = serve.flatMap((start) => [
+    // The block of a server, whose client does not read.
+    async (entered: () => void) => {
+      const { written, flood } = stuck();
+      let conn: Deno.Conn | undefined;
+      try {
+        await using server = await start((_reader, writer) => flood(writer));
+        conn = await (server.port === null
+          ? Deno.connect({ transport: "unix", path })
+          : connect(server.port));
+        await written;
+        entered();
+        await sleep(60);
+      } finally {
+        conn?.close();
+      }
+    },
+    // The block of a writer, whose server does not read.
+    async (entered: () => void) => {
+      const server = await start((reader) => held.push(reader));
+      try {
+        const [, writer] = await (server.port === null
+          ? openUnixConnection(path)
+          : openConnection("127.0.0.1", server.port));
+        await using _ = writer;
+        await sleep(0);
+        stuck().flood(writer);
+        entered();
+        await sleep(60);
+      } finally {
+        server.close();
+        server.abortClients();
+      }
+    },
+  ]);
+  for (const block of blocks) {
+    for (const times of [1, 2, 3]) {
+      const entered = Promise.withResolvers<void>();
+      const task = createTask(() => block(entered.resolve));
+      await entered.promise;
+      for (let i = 0; i < times; i++) {
+        await sleep(0);
+        task.cancel(`cancelled ${i}`);
+        await settle();
+      }
+      if (times === 1) task.cancel("in the end");
+      await assertRejects(() => task, CancelledError);
+      assert(task.cancelled());
+    }
+  }
+  assertEquals(await openedSince(before), 0);
+});
