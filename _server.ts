@@ -21,7 +21,6 @@ import {
   type TlsLimits,
   tlsTimeouts,
   toPath,
-  unixText,
 } from "./_connect.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { waitInDisposer } from "./_dispose.ts";
@@ -38,8 +37,9 @@ import { internals as loops, type TimerHandle } from "./_loop.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
 import { onceDone } from "./_task.ts";
 import { type ServerTls, serverTls } from "./_tls.ts";
+import { listenUnix, SocketFile } from "./_unix_socket.ts";
 import { Home, WaitQueue } from "./_wait.ts";
-import { hostWait, type Outlet, type StreamWriter } from "./_writer.ts";
+import type { Outlet, StreamWriter } from "./_writer.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /**
@@ -478,7 +478,12 @@ class Acceptor {
 
   #end(): void {
     this.#accepting = false;
-    this.#parts.file?.closed();
+    try {
+      this.#parts.file?.closed();
+    } catch (exception) {
+      const message = "Putting back the file of another Unix socket failed";
+      this.#parts.loop.callExceptionHandler({ message, exception });
+    }
     this.#calls.ended();
   }
 
@@ -508,42 +513,6 @@ class Acceptor {
     this.#shaking.delete(socket);
     this.#calls.connected(socket);
     this.#calls.ended();
-  }
-}
-
-/** The file of a Unix socket, which the host removes with the listener, whosever it is by then. */
-class SocketFile {
-  readonly #path: string;
-  readonly #removed: boolean;
-  readonly #own: Deno.FileInfo | null;
-  /** Where the file waits while the listener is closed. */
-  #aside: string | null = null;
-
-  constructor(path: string, removed: boolean) {
-    this.#path = path;
-    this.#removed = removed;
-    this.#own = statOf(path);
-  }
-
-  close(listener: Deno.Listener): void {
-    const present = statOf(this.#path);
-    const own = present?.ino === this.#own?.ino &&
-      present?.dev === this.#own?.dev;
-    try {
-      if (present !== null && !(own && this.#removed)) {
-        const aside = `${this.#path}.${crypto.randomUUID()}`;
-        Deno.renameSync(this.#path, aside);
-        this.#aside = aside;
-      }
-    } finally {
-      closeQuietly(listener);
-    }
-  }
-
-  /** The listener is closed. */
-  closed(): void {
-    if (this.#aside !== null) Deno.renameSync(this.#aside, this.#path);
-    this.#aside = null;
   }
 }
 
@@ -711,49 +680,6 @@ function listenEverywhere(
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) throw error;
     return listen("0.0.0.0", port, options);
-  }
-}
-
-async function listenUnix(
-  loop: EventLoop,
-  path: string,
-  options: Cancellable,
-): Promise<Deno.Listener> {
-  const refuse = addressed("listen on", unixText(path));
-  const listen = () => Deno.listen({ transport: "unix", path });
-  try {
-    return listen();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) return refuse(error);
-    const asking = isAbandoned(path);
-    const abandoned = await hostWait(loop, asking, options, { dispose() {} });
-    if (!abandoned) return refuse(error);
-  }
-  try {
-    Deno.removeSync(path);
-    return listen();
-  } catch (error) {
-    return refuse(error);
-  }
-}
-
-/** Whether a path is a socket that nobody listens on any more. */
-async function isAbandoned(path: string): Promise<boolean> {
-  if (isAbstract(path) || !statOf(path)?.isSocket) return false;
-  try {
-    closeQuietly(await Deno.connect({ transport: "unix", path }));
-    return false;
-  } catch (error) {
-    return error instanceof Deno.errors.ConnectionRefused;
-  }
-}
-
-function statOf(path: string): Deno.FileInfo | null {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }
 

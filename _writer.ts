@@ -671,7 +671,7 @@ export class StreamWriter implements AsyncDisposable {
    *
    * - `"peername"`: the address of the other side, a `Deno.Addr`.
    * - `"sockname"`: the own address.
-   * - `"socket"`: the `Deno.Conn`.
+   * - `"socket"`: the `Deno.Conn`; that below TLS, if this module encrypts it.
    * - `"sslObject"`: for TLS, the facts of its handshake.
    *
    * @param name What is asked for.

@@ -27,6 +27,7 @@ const FLOORS = [
   ["_dispose.ts", "_reader.ts", "_scopes.ts", "_thread_mail.ts"],
   ["_writer.ts"],
   ["_connect.ts", "_pipes.ts", "_streams.ts", "_threads.ts"],
+  ["_unix_socket.ts"],
   ["_command.ts", "_server.ts"],
   [
     "introspection.ts",
