@@ -5,7 +5,7 @@
  * @module
  */
 
-import { node } from "./_host.ts";
+import { afterMicrotasks, dependentsOf, endsFetch } from "./_host.ts";
 
 /** Something that a signal can end. */
 export interface Abortable {
@@ -52,19 +52,63 @@ export class SignalTie implements Abortable {
   }
 }
 
-/**
- * Whether anybody is told when a signal aborts: a listener, or a call of the
- * host. Those leave a set of their own with the signal, which no public name
- * leads to; where there is none they count as deaf.
- */
-export function isHeard(signal: AbortSignal): boolean {
-  if (node("events").getEventListeners(signal, "abort").length > 0) return true;
-  return Object.getOwnPropertySymbols(signal).some((key) => {
-    const held = (signal as unknown as Record<symbol, unknown>)[key];
-    return typeof held === "object" && held !== null &&
-      (held as { size?: number }).size! > 0;
-  });
+/** Tells whether the reason of a signal has been handed to code that runs now. */
+export interface ReasonTap {
+  /** Whether code that comes out of a promise now has been given the reason. */
+  readonly wasTaken: boolean;
 }
+
+/**
+ * Watches who takes the reason of a signal that is about to abort.
+ *
+ * A promise that rejects with that reason has it from a listener or from
+ * `throwIfAborted()`, and code that awaits it goes on in the same run of the
+ * microtasks. A `fetch` that is under way rejects later. Code of a task that
+ * reads the reason itself has not been thrown it and does not count.
+ */
+export function tapReason(
+  signal: AbortSignal,
+  drain: () => number,
+  isOwnCode: () => boolean,
+): ReasonTap {
+  let takenIn: number | null = null;
+  let isPromised = false;
+  const take = () => {
+    takenIn = drain();
+    afterMicrotasks(() => takenIn = null);
+  };
+  for (const it of [signal, ...dependentsOf(signal)]) {
+    isPromised ||= endsFetch(it);
+    Object.defineProperties(it, {
+      reason: {
+        configurable: true,
+        get() {
+          if (!isOwnCode()) take();
+          return reasonOf.call(it);
+        },
+      },
+      throwIfAborted: {
+        configurable: true,
+        writable: true,
+        value: () => {
+          if (!it.aborted) return;
+          take();
+          throw reasonOf.call(it);
+        },
+      },
+    });
+  }
+  return {
+    get wasTaken() {
+      return isPromised || takenIn !== null && Object.is(takenIn, drain());
+    },
+  };
+}
+
+const reasonOf = Object.getOwnPropertyDescriptor(
+  AbortSignal.prototype,
+  "reason",
+)!.get!;
 
 const linked = new WeakMap<AbortSignal, Set<Abortable>>();
 

@@ -5,6 +5,7 @@
  */
 
 import { Deque } from "./_collections.ts";
+import { describe, isInstance } from "./_validate.ts";
 
 /** Where bytes go in, text is taken too and encoded as UTF-8. */
 export type Bytes = Uint8Array | string;
@@ -275,14 +276,17 @@ const pools = new Map([PAGE, BLOCK].map((length) => {
  * @throws {TypeError} If it is neither.
  */
 export function checkBytes(data: unknown, action: string): void {
-  if (typeof data === "string" || data instanceof Uint8Array) return;
+  if (isBytes(data)) return;
   throw new TypeError(
     `Cannot ${action}: expected a Uint8Array or a string, got ${
-      typeof data === "object" && data !== null
-        ? `an object of class ${data.constructor?.name ?? "null"}`
-        : String(data)
+      describe(data)
     }`,
   );
+}
+
+/** Whether a value is bytes or text. */
+export function isBytes(value: unknown): value is Bytes {
+  return typeof value === "string" || isInstance(value, Uint8Array);
 }
 
 /** Text as UTF-8, bytes as they are. */

@@ -5,10 +5,14 @@
  * @module
  */
 
-import { describe } from "./_future.ts";
-import type { Cancellable } from "./_options.ts";
 import { node } from "./_host.ts";
-import { StreamReader } from "./_streams.ts";
+import type { Cancellable } from "./_options.ts";
+import {
+  checkOptions,
+  checkSignal,
+  describe,
+  isInstance,
+} from "./_validate.ts";
 
 /** Where a child has its input from. `null` is `"inherit"`. */
 export type StdinSource =
@@ -172,37 +176,50 @@ const POSSIBLE = [
   "signal",
 ];
 
+/** Signals that Deno can send on Windows. */
+const WINDOWS_SIGNALS: readonly unknown[] = ["SIGTERM", "SIGKILL", 15, 9];
+
+/** What the errors say was not done. */
+const ACTION = "start a process";
+/** The system counts users and groups in 32 bits. */
+const MOST_ID = 2 ** 32 - 1;
 const SHELL = "/bin/sh";
 /**
- * Becomes a program whose errors go where its output goes. Before that it
- * looks for the program as the host would, and if there is none it says so on
+ * Looks for a program as the runtime would, and if there is none says so on
  * the standard error that it was given; the program has none of that, so this
  * comes to its end in any case.
  */
-const MERGE = `_p=$1
+const LOOK_UP = `_asyncio_program=$1
 shift
-case $_p in
+case $_asyncio_program in
 */*) ;;
 *)
-  _r=$PATH:
-  while [ "$_r" ]; do
-    _d=\${_r%%:*} _r=\${_r#*:}
-    if [ -f "\${_d:-.}/$_p" ] && [ -x "\${_d:-.}/$_p" ]; then
-      _p=\${_d:-.}/$_p
+  _asyncio_path=$PATH:
+  while [ "$_asyncio_path" ]; do
+    _asyncio_dir=\${_asyncio_path%%:*} _asyncio_path=\${_asyncio_path#*:}
+    if [ -f "\${_asyncio_dir:-.}/$_asyncio_program" ] && [ -x "\${_asyncio_dir:-.}/$_asyncio_program" ]; then
+      _asyncio_program=\${_asyncio_dir:-.}/$_asyncio_program
       break
     fi
   done
 esac
-case $_p in
-*/*) [ -e "$_p" ] ;;
+case $_asyncio_program in
+*/*) [ -e "$_asyncio_program" ] ;;
 *) false ;;
 esac || { echo NotFound >&2; exit 127; }
-[ ! -d "$_p" ] && [ -x "$_p" ] || { echo PermissionDenied >&2; exit 126; }
-set -- "$_p" "$@"
-unset _p _r _d
-exec "$@" 2>&1`;
-/** Variables that a shell sets though nobody has asked for them. */
-const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL"];
+[ ! -d "$_asyncio_program" ] && [ -x "$_asyncio_program" ] || { echo PermissionDenied >&2; exit 126; }
+set -- "$_asyncio_program" "$@"
+unset _asyncio_program _asyncio_path _asyncio_dir
+`;
+/** Variables that some shell sets though nobody has asked for them. */
+const SHELL_VARIABLES = ["PATH", "PWD", "OLDPWD"];
+/** Bash sets this one again when it becomes a program. What `env` must not take for a variable starts behind `nice`. */
+const UNSET_LEVEL = `case \${BASH_VERSION:+bash}$1 in
+bash*=*) set -- /usr/bin/env -u SHLVL /usr/bin/nice -n 0 "$@" ;;
+bash*) set -- /usr/bin/env -u SHLVL "$@" ;;
+*) unset SHLVL ;;
+esac
+`;
 
 const INHERIT: Plan<never> = { host: "inherit", pumped: null };
 const decoder = new TextDecoder();
@@ -270,11 +287,8 @@ function spawnMerged(
     );
   }
   checkRun(file);
-  const { env, clearEnv } = options;
-  const unasked = SHELL_VARIABLES.filter((it) => env?.[it] === undefined);
-  const prelude = clearEnv ? `unset ${unasked.join(" ")}\n` : "";
   const program = file.startsWith("-") ? `./${file}` : file;
-  const script = ["-c", prelude + MERGE, "sh", program, ...args];
+  const script = ["-c", mergeScript(options), "sh", program, ...args];
   try {
     return spawn(
       { file: SHELL, args: script, name: file },
@@ -284,6 +298,17 @@ function spawnMerged(
   } catch (error) {
     throw explain(error, file);
   }
+}
+
+/** What a shell runs to become a program whose errors go where its output goes. */
+export function mergeScript({ clearEnv, env }: SubprocessOptions): string {
+  const isUnasked = (name: string) => env?.[name] === undefined;
+  const names = SHELL_VARIABLES.filter(isUnasked);
+  const clear = !clearEnv
+    ? ""
+    : (names.length > 0 ? `unset ${names.join(" ")}\n` : "") +
+      (isUnasked("SHLVL") ? UNSET_LEVEL : "");
+  return `${LOOK_UP}${clear}exec "$@" 2>&1`;
 }
 
 /** Waits until the shell has become the program, or has said why it cannot. */
@@ -351,10 +376,11 @@ function toPlan<T>(
     throw new RangeError(`Cannot set up ${name}: STDOUT is for stderr only`);
   }
   const Stream = name === "stdin" ? ReadableStream : WritableStream;
-  if (given instanceof Stream && given.locked) {
+  const isStream = isInstance<ReadableStream | WritableStream>(given, Stream);
+  if (isStream && given.locked) {
     throw new TypeError(`Cannot set up ${name}: the stream is locked`);
   }
-  if (given instanceof Stream || given instanceof Deno.FsFile) {
+  if (isStream || isInstance(given, Deno.FsFile)) {
     return { host: "piped", pumped: given as Plan<T>["pumped"] };
   }
   throw new TypeError(
@@ -364,53 +390,67 @@ function toPlan<T>(
   );
 }
 
-/** Checks everything but the standard streams. */
-export function checkOptions(options: SubprocessOptions): SubprocessOptions {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `Cannot start a process: expected an object of options, got ${
-        describe(options)
-      }`,
-    );
+/** Checks and copies everything but the standard streams. */
+export function readOptions(options: unknown): SubprocessOptions {
+  const foreign = foreignIn(options);
+  checkOptions(options, [...POSSIBLE, ...foreign], ACTION);
+  const given = options as Record<string, unknown>;
+  for (const name of foreign) refuseOption(name, given[name]);
+  const copy = Object.fromEntries(
+    POSSIBLE.map((name) => [name, given[name] ?? undefined]),
+  ) as SubprocessOptions;
+  checkSignal(given.signal, ACTION);
+  checkLimit(copy.limit);
+  checkId("user", copy.user);
+  checkId("group", copy.group);
+  if (copy.cwd !== undefined) copy.cwd = toText(copy.cwd, "cwd");
+  if (copy.env !== undefined) copy.env = readEnvironment(copy.env);
+  return copy;
+}
+
+/** The options that Python has and this module has not. */
+function foreignIn(options: unknown): string[] {
+  if (typeof options !== "object" || options === null) return [];
+  const names = [...IMPOSSIBLE, ...Object.keys(REFUSED)];
+  try {
+    return names.filter((name) => name in options);
+  } catch {
+    return []; // said by whoever looks at them next
   }
-  for (const [name, value] of Object.entries(options)) {
-    if (!POSSIBLE.includes(name)) refuseOption(name, value);
-  }
-  const { cwd, env, user, group, limit } = options;
-  if (env !== undefined && env !== null) checkEnvironment(env);
-  checkId("user", user);
-  checkId("group", group);
-  if (limit !== undefined) new StreamReader({ limit });
-  if (cwd === undefined || cwd === null) return options;
-  return { ...options, cwd: toText(cwd, "cwd") };
 }
 
 function refuseOption(name: string, value: unknown): void {
   if (value === undefined || value === null) return;
-  if (name in REFUSED) {
-    if (!value) return;
-    throw new RangeError(
-      `Cannot start a process: ${name} must not be set, ${REFUSED[name]}`,
-    );
-  }
   if (IMPOSSIBLE.includes(name)) {
     throw new Deno.errors.NotSupported(
-      `Cannot start a process: Deno cannot do what ${name} asks for`,
+      `Cannot ${ACTION}: Deno cannot do what ${name} asks for`,
     );
   }
-  throw new TypeError(`Cannot start a process: there is no option ${name}`);
+  if (!value) return;
+  throw new RangeError(
+    `Cannot ${ACTION}: ${name} must not be set, ${REFUSED[name]}`,
+  );
 }
 
-function checkEnvironment(env: object): void {
-  const kind = Object.getPrototypeOf(env);
-  if (kind !== null && Object.getPrototypeOf(kind) !== null) {
+function checkLimit(limit: unknown): void {
+  if (limit === undefined) return;
+  const expected = `Cannot ${ACTION}: limit must be a number above 0, got ${
+    describe(limit)
+  }`;
+  if (typeof limit !== "number") throw new TypeError(expected);
+  if (!(limit > 0)) throw new RangeError(expected);
+}
+
+function readEnvironment(env: object): Record<string, string> {
+  if (!isDictionary(env)) {
     throw new TypeError(
       `Cannot set the environment: expected a plain object, got ${
         describe(env)
       }`,
     );
   }
-  for (const [name, value] of Object.entries(env)) {
+  const copy: [string, string][] = Object.entries(env);
+  for (const [name, value] of copy) {
     if (typeof value !== "string") {
       throw new TypeError(
         `Cannot set the environment: expected a string for ${name}, got ${
@@ -428,30 +468,96 @@ function checkEnvironment(env: object): void {
     refuseNul(name, "environment");
     refuseNul(value, "environment");
   }
+  return Object.fromEntries(copy);
+}
+
+/** Whether a value is an object of no class. */
+function isDictionary(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  try {
+    const kind = Object.getPrototypeOf(value);
+    return kind === null || Object.getPrototypeOf(kind) === null;
+  } catch {
+    return false;
+  }
+}
+
+/** Checks what kind of value a signal is; whether there is such a signal, the runtime knows. */
+export function checkSignalNumber(
+  signal: unknown,
+): asserts signal is Deno.Signal | number {
+  if (typeof signal === "string" || Number.isInteger(signal)) return;
+  throw new TypeError(
+    `Cannot send a signal: expected its name or number, got ${
+      describe(signal)
+    }`,
+  );
+}
+
+/** Why a signal was not sent, `null` if it came too late. */
+export function signalFailure(
+  signal: Deno.Signal | number,
+  cause: unknown,
+  isAlive: () => boolean,
+  os: string = Deno.build.os,
+): unknown {
+  if (os === "windows") {
+    if (WINDOWS_SIGNALS.includes(signal)) return null;
+    return new Deno.errors.NotSupported(
+      `Cannot send ${
+        describe(signal)
+      }: on Windows, Deno can send SIGTERM and SIGKILL only`,
+      { cause },
+    );
+  }
+  if (!isAlive()) return null;
+  if (!(cause instanceof TypeError)) return cause;
+  return new TypeError(
+    `Cannot send a signal: Deno does not know ${describe(signal)}`,
+    { cause },
+  );
 }
 
 function checkId(what: "user" | "group", id: unknown): void {
-  if (id === undefined || id === null) return;
-  if (Number.isInteger(id) && (id as number) >= 0) return;
+  if (id === undefined) return;
+  if (Number.isInteger(id) && id as number >= 0 && id as number <= MOST_ID) {
+    return;
+  }
   const Kind = typeof id === "number" ? RangeError : TypeError;
   throw new Kind(
     `Cannot set the ${what}: expected its number, got ${describe(id)}`,
   );
 }
 
+/** What the system takes as the arguments of a program. */
+export function toTexts(args: unknown): string[] {
+  if (!isArray(args)) {
+    throw new TypeError(
+      `Cannot ${ACTION}: expected an array of arguments, got ${describe(args)}`,
+    );
+  }
+  return Array.from(args, (it, i) => toText(it, `argument ${i + 1}`));
+}
+
+function isArray(value: unknown): value is unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false; // a proxy that was revoked
+  }
+}
+
 /** What the system takes as a text: a string, or the path of a URL. */
-export function toText(
-  value: unknown,
-  what: "program" | "argument" | "command" | "cwd",
-): string {
-  const text = value instanceof URL
-    ? value.protocol === "file:" || what !== "argument"
-      ? node("url").fileURLToPath(value)
-      : value.href
-    : value;
+export function toText(value: unknown, what: string): string {
+  const isArgument = what.startsWith("argument");
+  const text = !isInstance(value, URL)
+    ? value
+    : isArgument && value.protocol !== "file:"
+    ? value.href
+    : toPath(value, what);
   if (typeof text !== "string") {
     throw new TypeError(
-      `Cannot start a process: expected a string or URL as ${what}, got ${
+      `Cannot ${ACTION}: expected a string or URL as ${what}, got ${
         describe(value)
       }`,
     );
@@ -460,10 +566,30 @@ export function toText(
   return text;
 }
 
+function toPath(url: URL, what: string): string {
+  if (url.protocol !== "file:") {
+    throw new TypeError(
+      `Cannot ${ACTION}: expected a file: URL as ${what}, got ${
+        describe(url.href)
+      }`,
+    );
+  }
+  try {
+    return node("url").fileURLToPath(url);
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot ${ACTION}: the URL of ${what} is no path on this system, got ${
+        describe(url.href)
+      }`,
+      { cause },
+    );
+  }
+}
+
 /** The system takes a NUL for the end. */
 function refuseNul(text: string, where: string): void {
   if (!text.includes("\0")) return;
   throw new RangeError(
-    `Cannot start a process: there is a NUL in the ${where}, ${describe(text)}`,
+    `Cannot ${ACTION}: there is a NUL in the ${where}, ${describe(text)}`,
   );
 }

@@ -5,11 +5,12 @@
  */
 
 import { type Duration, toSeconds } from "./_duration.ts";
-import { describe, type EventLoop, getEventLoop } from "./_future.ts";
+import { type EventLoop, getEventLoop } from "./_future.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
 import { hostTurn, node } from "./_host.ts";
 import { closersOf, internals as loops, type TimerHandle } from "./_loop.ts";
+import { describe } from "./_validate.ts";
 import {
   type ByteSource,
   Inlet,
@@ -428,12 +429,12 @@ export class Socket implements ByteSink {
     try {
       const tls = start();
       this.#way = tls;
+      this.#limits = limits;
       open.add(entry);
       timer = later(this.loop, limits.handshake, () => {
         tls.close(tookTooLong(limits.handshake));
       });
       this.#handshake = await tls.handshake;
-      this.#limits = limits;
     } catch (error) {
       this.close();
       throw error;

@@ -17,6 +17,7 @@
 
 import { currentSlot } from "./_context.ts";
 import {
+  CancelScope,
   hooks,
   type NamedCancelable,
   type Reaction,
@@ -73,10 +74,18 @@ export class WatchedFrame extends TaskFrame {
   #delivery: Delivery | null = null;
   #stopTimer: (() => void) | null = null;
 
+  /** Its task, also when that is done. */
+  readonly #watched: NamedCancelable;
+
   constructor(loop: BaseEventLoop, task: NamedCancelable) {
     checkCaller(loop);
     super(loop, task);
+    this.#watched = task;
     rememberMaking(task);
+  }
+
+  get watched(): NamedCancelable {
+    return this.#watched;
   }
 
   /** Where the task is suspended, as far as known. */
@@ -100,7 +109,8 @@ export class WatchedFrame extends TaskFrame {
   placeOf(reaction: Reaction): Place | null {
     const { source: future } = reaction;
     const place = this.#places.get(reaction) ?? null;
-    if (place !== null || hooks.about(future).behind === null) return place;
+    if (place !== null || future === null) return place;
+    if (hooks.about(future).behind === null) return null;
     return makingOf(future);
   }
 
@@ -133,38 +143,36 @@ export class WatchedFrame extends TaskFrame {
     return super.run();
   }
 
-  override suspend(reaction: Reaction): void {
-    if (!this.counts(reaction)) return;
+  override began(reaction: Reaction): void {
+    super.began(reaction);
+    if (!reaction.isAwait) return;
     this.#stopTimer?.();
     const place = this.#beginning ?? this.placeOf(reaction);
     if (place !== null) this.#places.set(reaction, place);
     if (this.#delivery !== null) this.#goOn(this.#delivery, place);
-    const { undelivered } = this;
-    super.suspend(reaction);
-    if (undelivered && !this.undelivered) this.#told(this.#foreignPlace());
   }
 
-  override resume(reaction: Reaction): ReturnType<TaskFrame["resume"]> {
-    const { undelivered } = this;
-    const rejects = this.mustCancel || reaction.struck !== null ||
-      hooks.cancels(reaction.source);
+  override ended(reaction: Reaction): void {
     this.#last = this.placeOf(reaction);
     this.#places.delete(reaction);
     this.#foreign = [];
-    const error = super.resume(reaction);
-    if (rejects && undelivered && !this.undelivered) this.#told(this.#last);
-    return error;
   }
 
-  override cancel(message: unknown, cause?: unknown): void {
-    super.cancel(message, cause);
+  override rejected(): void {
+    this.#told(this.#last);
+  }
+
+  override toldBySignal(): void {
+    this.#told(this.#foreignPlace());
+  }
+
+  override requested(): void {
     if (this.standing === "foreign" && this.mustCancel) this.#startTimer();
   }
 
-  override uncancel(): number {
-    const left = super.uncancel();
-    if (this.#delivery && left < this.#delivery.requests) this.#delivery = null;
-    return left;
+  override tookBack(): void {
+    const delivery = this.#delivery;
+    if (delivery && this.total < delivery.requests) this.#delivery = null;
   }
 
   override finish(value: unknown): void {
@@ -198,7 +206,7 @@ export class WatchedFrame extends TaskFrame {
   /** The code of the task sees a cancellation. */
   #told(place: Place | null): void {
     if (this.#delivery !== null || place === null || !place.line) return;
-    this.#delivery = { place, requests: this.requests, wentOn: false };
+    this.#delivery = { place, requests: this.total, wentOn: false };
   }
 
   /** The task waits again: to clean up, or because it knows nothing of its end. */
@@ -248,7 +256,7 @@ export class WatchedFrame extends TaskFrame {
 
 /** Where a task is suspended, innermost first. Needs debug mode, unless the task itself asks. */
 export function stackOf(frame: TaskFrame): readonly string[] {
-  if (currentFrame() === frame) return new Place().frames;
+  if (frame.isRunning) return new Place().frames;
   return frame instanceof WatchedFrame ? frame.place?.frames ?? [] : [];
 }
 
@@ -282,8 +290,8 @@ switches.debug = (on) => {
 switches.slow = (loop, job, seconds) => {
   const frame = job instanceof TaskFrame
     ? job
-    : (job as Partial<Reaction>).frame;
-  const task = frame instanceof TaskFrame ? frame.task : null;
+    : (job as Partial<Reaction>).frame?.root;
+  const task = frame instanceof WatchedFrame ? frame.watched : null;
   const what = frame instanceof TaskFrame
     ? `A step of task ${frame.name}`
     : job.describe?.() ?? "A callback of this module";
@@ -363,12 +371,16 @@ function intercept<K extends PropertyKey, V>(
 }
 
 function watchedFrame(): WatchedFrame | null {
-  const frame = currentSlot();
-  return frame instanceof WatchedFrame ? frame : null;
+  const scope = currentSlot();
+  if (!(scope instanceof CancelScope)) return null;
+  return scope.root instanceof WatchedFrame ? scope.root : null;
 }
 
 function report(frame: TaskFrame, context: ExceptionContext): void {
-  frame.loop.callExceptionHandler({ ...context, task: frame.task });
+  frame.loop.callExceptionHandler({
+    ...context,
+    ...(frame.task && { task: frame.task }),
+  });
 }
 
 function textOf(place: Place): string {

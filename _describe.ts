@@ -8,7 +8,14 @@ import { WatchedFrame } from "./_debug.ts";
 import { type Cancelable, hooks, type TaskFrame, tasksOf } from "./_frame.ts";
 import type { EventLoop } from "./_future.ts";
 import { makingOf } from "./_place.ts";
-import { awaitedBy, isPending, progressOf, tasksBehind } from "./_text.ts";
+import {
+  awaitedBy,
+  futuresBehind,
+  isPending,
+  progressOf,
+  taskOfHolder,
+  tasksBehind,
+} from "./_text.ts";
 
 /** How deep a tree is drawn, and how long a stack is shown in it. */
 const DEPTH = 32;
@@ -60,7 +67,7 @@ export function describeTasks(loop: EventLoop): string {
 
 /** What a task is, and what it is doing. */
 export function headline(frame: TaskFrame): string {
-  const cancelled = frame.requests > 0 ? " (cancelled, but not ended)" : "";
+  const cancelled = frame.total > 0 ? " (cancelled, but not ended)" : "";
   return `Task ${JSON.stringify(frame.name)}${cancelled} ${progressOf(frame)}`;
 }
 
@@ -68,7 +75,7 @@ export function headline(frame: TaskFrame): string {
 export function placesOf(frame: TaskFrame): string[] {
   if (!(frame instanceof WatchedFrame)) return [];
   const stack = (frame.place?.frames ?? []).slice(0, LINES);
-  const made = makingOf(frame.task)?.line;
+  const made = frame.task && makingOf(frame.task)?.line;
   return [
     ...stack.map((line) => `at ${line}`),
     ...(made ? [`made at ${made}`] : []),
@@ -149,19 +156,14 @@ function describeCircle(circle: readonly TaskFrame[]): string[] {
 
 /** Everything that a future stands for: itself, what it waits for, and who holds that. */
 function targetsOf(future: Cancelable): Cancelable[] {
-  const awaits = hooks.frameOf(future) !== null
-    ? []
-    : hooks.about(future).behind?.awaits ?? [];
-  return [
-    future,
-    ...holders(future).map((frame) => frame.task),
-    ...awaits.flatMap(targetsOf),
-  ];
+  return [...futuresBehind(future)].flatMap((it) => [
+    it,
+    ...holders(it).flatMap((frame) => frame.task ?? []),
+  ]);
 }
 
 /** The task that has what a future waits for. */
 function holders(future: Cancelable): TaskFrame[] {
-  const task = hooks.about(future).behind?.holder?.task;
-  const frame = task ? hooks.frameOf(task as Cancelable) : null;
+  const frame = taskOfHolder(hooks.about(future).behind?.holder);
   return frame === null || frame.over ? [] : [frame];
 }

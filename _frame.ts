@@ -1,20 +1,29 @@
 /**
- * What follows the code of a task across its awaits.
+ * What follows the code of a task across its awaits: the task itself, and the
+ * scopes (timeouts, groups) that are open in it.
  *
- * A {@linkcode Reaction} is one `await` of a future. It remembers the task
- * that awaits, so that cancelling the task reaches the future, and it is the
- * job that resumes the task: on the loop's turn, never inside the setter. A
- * {@linkcode TaskFrame} is the other side: what its task is suspended in, and
- * the requests to cancel it.
+ * Each is a {@linkcode CancelScope} and the value of the context slot while
+ * its code runs, so an `await` belongs to the innermost scope that it was
+ * begun in. A request to cancel goes to one scope and on to all scopes inside
+ * of it; it interrupts what is awaited there and nothing else.
+ *
+ * JavaScript does not tell whether anybody awaits a promise: the loser of a
+ * `Promise.race` looks like any other wait. A request must not count as
+ * delivered because such a wait was rejected. Two things prove that the code
+ * of a scope was given the error. Either it shows up, with an await or at its
+ * end, in the same run of the microtasks as the rejection, which nothing else
+ * can have caused. Or the stack of the rejected promise, which the engine
+ * follows from promise to awaiting function, shows a function outside of this
+ * module; see {@linkcode Probe}. Without proof the request stays pending, and
+ * the next await in the scope delivers it.
  *
  * Futures stand above this file and put in what is needed of them.
  *
  * @module
  */
 
-import { isHeard } from "./_abort.ts";
-import { captureSlot, SlotValue } from "./_context.ts";
-import { hostTurn } from "./_host.ts";
+import { type ReasonTap, tapReason } from "./_abort.ts";
+import { captureSlot, runInSlot, SlotValue } from "./_context.ts";
 import {
   type BaseEventLoop,
   currentFrame,
@@ -22,6 +31,7 @@ import {
   internals as loops,
   type Job,
 } from "./_loop.ts";
+import { Probe } from "./_place.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What a frame knows of a future. */
@@ -47,16 +57,20 @@ export interface NamedCancelable extends Cancelable {
 /** What is done to futures from here; `_future.ts` fills it in. */
 export interface FutureHooks {
   /** Cancels what a task awaits, unless that was woken: the turn is passed on when the task resumes. */
-  interrupt(future: Cancelable, message: string): boolean;
+  interrupt(future: Cancelable, message: string, reaction: Reaction): boolean;
   /** Whether its outcome is a cancellation, which then stands for that of the task. */
   cancels(future: Cancelable): boolean;
   settle(future: Cancelable, value: unknown): void;
   fail(future: Cancelable, error: unknown): void;
   cancel(future: Cancelable, message: unknown): void;
+  /** The name of a task, a number for one that was given none. */
+  rawName(task: Cancelable): string | number;
   /** Calls the body of a task, in a captured context or in one that was given. */
   start(frame: TaskFrame, from: unknown, isGiven: boolean): void;
   /** Whether the body of a task can see the signal that it is called with. */
   takesSignal(task: Cancelable): boolean;
+  /** Remembers the context of a task that has ended. */
+  keepContext(task: Cancelable, frame: TaskFrame): void;
   /** What can be said of a future; looking at its error so is not looking at it. */
   about(future: Cancelable): {
     kind: string;
@@ -75,24 +89,592 @@ export const hooks: { -readonly [K in keyof FutureHooks]: FutureHooks[K] } =
 
 /** One `await` of a future, or what may be one; `_future.ts` has the class. */
 export interface Reaction extends Job {
-  /** What is awaited. */
-  readonly source: Cancelable;
-  /** The task that awaits, `null` for code outside of tasks and for what turned out to be no await. */
-  frame: TaskFrame | null;
+  /** What is awaited; `null` once it has ended. */
+  readonly source: Cancelable | null;
+  /** Where it is awaited, `null` for code outside of tasks and for what turned out to be no await. */
+  frame: CancelScope | null;
   /** Whether it resumes the code of a task, and does not just tell of the outcome. */
   readonly isAwait: boolean;
-  /** A cancellation that could not interrupt this await beside others: its message. */
-  struck: { message: unknown } | null;
+  /** A cancellation that could not interrupt this await beside others. */
+  struck: CancelRequest | null;
+  /** Ends the await with a cancellation, although what it awaits goes on. */
+  interrupt(): void;
 }
 
 /** Ends the running task with what its body returned, as a handler. */
 export function finishTask(value: unknown): void {
-  (currentFrame() as TaskFrame).finish(value);
+  (currentFrame() as CancelScope).root.finish(value);
 }
 
 /** Ends the running task with what its body threw, as a handler. */
 export function failTask(error: unknown): void {
-  (currentFrame() as TaskFrame).fail(error);
+  (currentFrame() as CancelScope).root.fail(error);
+}
+
+/** A request to cancel. Its error is made when somebody needs it. */
+export class CancelRequest {
+  message: unknown;
+  #error: CancelledError | null;
+  readonly #cause: unknown;
+
+  constructor(
+    message: unknown,
+    cause: unknown = undefined,
+    error: CancelledError | null = null,
+  ) {
+    this.message = message;
+    this.#cause = cause;
+    this.#error = error;
+    if (error !== null) label(error, message);
+  }
+
+  /** The error, if it was made. */
+  get told(): CancelledError | null {
+    return this.#error;
+  }
+
+  /** The error that the signals are aborted with, and the code is given. */
+  get error(): CancelledError {
+    if (this.#error === null) {
+      this.#error = cancelledError(this.message);
+      if (this.#cause !== undefined) this.#error.cause = this.#cause;
+    }
+    return this.#error;
+  }
+
+  /** Whether the error has to be the one of this request. */
+  get hasError(): boolean {
+    return this.#error !== null || this.#cause !== undefined;
+  }
+}
+
+/** No request, or it was delivered. */
+const NONE = 0;
+/** The next await delivers it. */
+const PENDING = 1;
+/** Awaits were interrupted and are about to reject. */
+const STRUCK = 2;
+/** Awaits have rejected; whether the code was given the error is not known yet. */
+const REJECTED = 3;
+
+/** The requests to cancel one scope. Made with the first. */
+class Cancellation {
+  /** How many requests this scope itself was given and nobody took back. */
+  requests = 0;
+  state = NONE;
+  /** The last request that came to the scope, its own or from further out. */
+  latest: CancelRequest | null = null;
+  /** The last one from further out, and the last of those that the code has met. */
+  outer: CancelRequest | null = null;
+  met: CancelRequest | null = null;
+  /** Who awaits what was rejected, and in which drain of the microtasks that was. */
+  probes: Probe[] = [];
+  drain = -1;
+  /** Tells whether the reason of the signal was taken in this drain. */
+  tap: ReasonTap | null = null;
+  /** The request came while the code was in a promise from outside of this module. */
+  isOverdue = false;
+}
+
+/** How many scopes have a request that came while their code was in a promise from outside of this module. */
+let overdue = 0;
+
+/**
+ * Whether the running code is to be cancelled since before it came back from
+ * such a promise. A call that would not have to wait must not take anything then.
+ */
+export function isOverdue(): boolean {
+  if (overdue === 0) return false;
+  const frame = currentFrame();
+  return frame instanceof CancelScope && (openScope(frame)?.isOverdue ?? false);
+}
+
+/** The tasks whose code is making an eager task, which runs its first step inside of theirs. */
+const makingEager: TaskFrame[] = [];
+
+/** Starts an eager task from the code that makes it. */
+export function startEager(start: () => void): void {
+  const frame = currentFrame();
+  if (!(frame instanceof CancelScope)) return start();
+  makingEager.push(frame.root);
+  try {
+    start();
+  } finally {
+    makingEager.pop();
+  }
+}
+
+/** A piece of code that can be cancelled: a task, or a scope inside of it. */
+export abstract class CancelScope extends SlotValue implements Frame {
+  /**
+   * The awaits it is suspended in, several under a `Promise.all`; and handlers
+   * that were taken for awaits, see {@linkcode CancelScope.awaits}.
+   */
+  #waiting: Reaction | Set<Reaction> | null = null;
+  /** The scopes that are open directly inside of this one, the newest first. */
+  #inner: InnerScope | null = null;
+  /** Whose signal the code has now; made early, as it costs less than to find out whether the body takes it. */
+  #controller: AbortController | null = null;
+  #cancellation: Cancellation | null = null;
+
+  abstract readonly loop: BaseEventLoop;
+  abstract readonly task: NamedCancelable | null;
+  /** The frame of the task. */
+  abstract readonly root: TaskFrame;
+  abstract readonly outer: CancelScope | null;
+  /** Code that still runs belongs to the scope outside, or to nobody. */
+  abstract readonly over: boolean;
+  /** Whether somebody may hold the signal. */
+  protected abstract readonly isSignalTaken: boolean;
+
+  get isScope(): boolean {
+    return true;
+  }
+
+  /** The awaits that were begun in this scope itself. */
+  get ownAwaits(): Reaction[] {
+    const waiting = this.#waiting;
+    if (waiting === null) return [];
+    const all = waiting instanceof Set ? [...waiting] : [waiting];
+    return all.filter((reaction) => this.counts(reaction));
+  }
+
+  /** The awaits in this scope and in those inside of it. */
+  get awaits(): Reaction[] {
+    if (this.#inner === null) return this.ownAwaits;
+    return this.#subtree().flatMap((scope) => scope.ownAwaits);
+  }
+
+  /** The scope that was opened last inside of this one, and in that, and so on. */
+  get innermost(): CancelScope {
+    let scope: CancelScope = this;
+    while (scope.#inner !== null) scope = scope.#inner;
+    return scope;
+  }
+
+  /** Requests to this scope that nobody took back. */
+  get ownRequests(): number {
+    return this.#cancellation === null ? 0 : this.#cancellation.requests;
+  }
+
+  /** Requests to this scope and to those around it that nobody took back. */
+  get pathRequests(): number {
+    if (this.root.total === 0) return 0;
+    let count = 0;
+    let scope: CancelScope | null = this;
+    for (; scope !== null; scope = scope.outer) count += scope.ownRequests;
+    return count;
+  }
+
+  /** A request has met no pending await: the next one delivers it. */
+  get mustCancel(): boolean {
+    return this.#cancellation !== null && this.#cancellation.state === PENDING;
+  }
+
+  /** Whether a request is on its way that the code of this scope has not seen. */
+  get undelivered(): boolean {
+    const cancellation = this.#cancellation;
+    return cancellation !== null &&
+      (cancellation.state === PENDING || cancellation.state === STRUCK);
+  }
+
+  /** Whether a reaction is an await; one that is not is no longer kept as one. */
+  counts(reaction: Reaction): boolean {
+    if (reaction.isAwait) return true;
+    reaction.frame = null;
+    this.#remove(reaction);
+    return false;
+  }
+
+  /** Aborts with the next cancellation; another one after each. */
+  get signal(): AbortSignal {
+    const cancellation = this.#cancellation;
+    if (cancellation !== null && this.isRunning) this.#weigh(cancellation);
+    return this.controller.signal;
+  }
+
+  /** Whether code of the task is what runs now, be it that it is just making an eager task. */
+  get isRunning(): boolean {
+    const frame = currentFrame();
+    return frame instanceof CancelScope && frame.root === this.root ||
+      makingEager.includes(this.root);
+  }
+
+  protected get controller(): AbortController {
+    let controller = this.#controller;
+    if (controller === null) {
+      controller = this.#controller = new AbortController();
+      const latest = this.#cancellation?.latest;
+      if (latest && (this.undelivered || this.over)) {
+        controller.abort(latest.error);
+      }
+    }
+    return controller;
+  }
+
+  /** The code of the scope has failed, which ends what it has begun elsewhere. */
+  abortSignal(reason: unknown): void {
+    this.#controller?.abort(reason);
+  }
+
+  /** A request to cancel this scope. */
+  request(message: unknown, cause?: unknown): void {
+    this.count();
+    const told = this.undelivered ? this.#cancellation!.latest!.told : null;
+    this.deliver(new CancelRequest(message, cause, told));
+    this.root.requested();
+  }
+
+  /** A request comes to this scope itself. */
+  protected count(): void {
+    const cancellation = this.#cancellation ??= new Cancellation();
+    cancellation.requests++;
+    this.root.total++;
+  }
+
+  /** Takes requests to this scope itself back, and drops what is pending when none is left at all. */
+  takeBack(count: number): void {
+    const cancellation = this.#cancellation;
+    if (cancellation === null) return;
+    count = Math.min(count, cancellation.requests);
+    cancellation.requests -= count;
+    this.root.total -= count;
+    this.root.tookBack();
+    if (this.root.total === 0 && this.root.busy > 0) this.root.dropPending();
+  }
+
+  /** Takes back the request that the scope has made itself, or another one where somebody else took that. */
+  settleRequest(): void {
+    if (this.ownRequests > 0) this.takeBack(1);
+    else if (this.root.total > 0) this.root.uncancel();
+  }
+
+  /** Has the next await deliver a request again that is still standing. */
+  rearm(message?: unknown): void {
+    const cancellation = this.#cancellation ??= new Cancellation();
+    cancellation.latest = new CancelRequest(message);
+    this.#become(cancellation, PENDING);
+  }
+
+  /** A request has come: interrupts what is awaited here and in the scopes inside of this one. */
+  deliver(request: CancelRequest): void {
+    for (const scope of this.#subtree()) scope.#strike(request, scope !== this);
+  }
+
+  #strike(request: CancelRequest, isOuter: boolean): void {
+    const cancellation = this.#cancellation ??= new Cancellation();
+    cancellation.latest = request;
+    if (isOuter) cancellation.outer = request;
+    cancellation.probes = [];
+    const awaits = this.ownAwaits;
+    let reached = false;
+    for (const reaction of awaits) {
+      if (this.#interrupt(reaction, request)) reached = true;
+      else if (awaits.length > 1) reaction.struck = request;
+    }
+    this.#become(cancellation, reached ? STRUCK : PENDING);
+    if (awaits.length === 0 && this.#inner === null && !this.isRunning) {
+      cancellation.isOverdue = true;
+      overdue++;
+    }
+    const controller = this.#controller;
+    if (controller === null) return;
+    // Nobody has it otherwise, and to abort it is expensive.
+    if (this.isSignalTaken) this.#abort(controller, cancellation);
+    else this.#controller = null;
+  }
+
+  #interrupt(reaction: Reaction, request: CancelRequest): boolean {
+    const message = request.message as string;
+    return hooks.interrupt(reaction.source!, message, reaction);
+  }
+
+  /** An await begins. A request that is still to be delivered strikes here. */
+  suspend(reaction: Reaction): void {
+    const cancellation = this.#cancellation;
+    if (cancellation !== null && cancellation.state !== NONE) {
+      if (!this.counts(reaction)) return;
+      this.#weigh(cancellation);
+    }
+    this.root.began(reaction);
+    const waiting = this.#waiting;
+    if (waiting === null) this.#waiting = reaction;
+    else if (waiting instanceof Set) waiting.add(reaction);
+    else if (waiting !== reaction) {
+      this.#waiting = this.counts(waiting)
+        ? new Set([waiting, reaction])
+        : reaction;
+    }
+    if (cancellation === null || cancellation.state !== PENDING) return;
+    if (this.#interrupt(reaction, cancellation.latest!)) {
+      this.#become(cancellation, STRUCK);
+    }
+  }
+
+  /** An await ends. Returns the request that it delivers, if any. */
+  resume(reaction: Reaction, rejects: boolean): CancelRequest | null {
+    const suspended = this.#remove(reaction);
+    this.root.ended(reaction);
+    const cancellation = this.#cancellation;
+    if (cancellation === null || cancellation.state === NONE) return null;
+    // An await of what is done already does not suspend: a request outlasts it.
+    if (!suspended || !reaction.isAwait) return null;
+    const { latest } = cancellation;
+    this.#reject(cancellation);
+    if (rejects) this.root.rejected();
+    return latest;
+  }
+
+  /** Notes who awaits what has just been rejected. */
+  noteProbe(probe: Probe): void {
+    const cancellation = this.#cancellation;
+    if (cancellation?.state !== REJECTED) return;
+    cancellation.drain = loops.drain(this.loop);
+    cancellation.probes.push(probe);
+  }
+
+  /** The code of the scope is being given an error. */
+  #reject(cancellation: Cancellation): void {
+    this.#become(cancellation, REJECTED);
+    cancellation.drain = loops.drain(this.loop);
+    this.#renewSignal();
+  }
+
+  /** Code of the scope shows up: settles whether it was given the error of the last request. */
+  #weigh(cancellation: Cancellation): void {
+    if (cancellation.state === REJECTED) {
+      const { drain, probes } = cancellation;
+      const isProven = drain === loops.drain(this.loop) ||
+        probes.some((probe) => probe.isAwaited);
+      cancellation.probes = [];
+      if (!isProven) return this.#become(cancellation, PENDING);
+    } else if (cancellation.state === PENDING && cancellation.tap?.wasTaken) {
+      this.root.toldBySignal();
+      this.#renewSignal();
+    } else return;
+    this.#become(cancellation, NONE);
+    cancellation.met = cancellation.outer;
+    cancellation.tap = null;
+  }
+
+  #become(cancellation: Cancellation, state: number): void {
+    if (cancellation.isOverdue) {
+      cancellation.isOverdue = false;
+      overdue--;
+    }
+    if (cancellation.state === NONE) this.root.busy++;
+    cancellation.state = state;
+    if (state === NONE) this.root.busy--;
+  }
+
+  /** Code of the scope comes to its end, or opens another scope. Returns whether a request is still to be delivered. */
+  owes(): boolean {
+    const cancellation = this.#cancellation;
+    if (cancellation === null || cancellation.state === NONE) return false;
+    this.#weigh(cancellation);
+    return cancellation.state !== NONE;
+  }
+
+  get isOverdue(): boolean {
+    return this.owes() && this.#cancellation!.isOverdue;
+  }
+
+  /** The error of the request that is still to be delivered. */
+  get pendingError(): CancelledError {
+    return this.#cancellation!.latest!.error;
+  }
+
+  get pendingRequest(): CancelRequest | null {
+    return this.#cancellation === null ? null : this.#cancellation.latest;
+  }
+
+  /** Drops what is pending in this scope and in those inside of it. */
+  dropPending(): void {
+    for (const scope of this.#subtree()) {
+      const cancellation = scope.#cancellation;
+      if (cancellation === null || cancellation.state === STRUCK) continue;
+      if (cancellation.state === NONE) continue;
+      for (const reaction of scope.ownAwaits) reaction.struck = null;
+      scope.#become(cancellation, NONE);
+      if (scope.#waiting === null) scope.#renewSignal();
+    }
+  }
+
+  /** Links a scope into the one that it is opened in. */
+  protected enter(this: InnerScope, outer: CancelScope): void {
+    const next = outer.#inner;
+    this.next = next;
+    if (next !== null) next.previous = this;
+    outer.#inner = this;
+    if (!outer.owes()) return;
+    const cancellation = this.#cancellation = new Cancellation();
+    cancellation.outer = cancellation.latest = outer.#cancellation!.latest;
+    this.#become(cancellation, PENDING);
+  }
+
+  /**
+   * Takes a scope out: what is still awaited in it goes on in the outer one.
+   * Returns whether the code that awaits the scope has to be found out, as it
+   * learns of a request through the end of the scope alone.
+   */
+  protected leave(this: InnerScope, outer: CancelScope): boolean {
+    if (this.next !== null) this.next.previous = this.previous;
+    if (this.previous === null) outer.#inner = this.next;
+    else this.previous.next = this.next;
+    if (this.#inner !== null) outer.#adoptScopes(this.#inner);
+    if (this.#waiting !== null) outer.#adoptAwaits(this);
+    this.#inner = null;
+    this.#waiting = null;
+    const inner = this.#cancellation;
+    if (inner === null) return false;
+    this.owes();
+    this.#become(inner, NONE);
+    const cancellation = outer.#cancellation;
+    if (cancellation === null || cancellation.state === NONE) return false;
+    if (inner.met === null || inner.met !== cancellation.latest) return false;
+    outer.#reject(cancellation);
+    return true;
+  }
+
+  #adoptScopes(first: InnerScope): void {
+    let last = first;
+    last.outer = this;
+    while (last.next !== null) {
+      last = last.next;
+      last.outer = this;
+    }
+    last.next = this.#inner;
+    if (last.next !== null) last.next.previous = last;
+    this.#inner = first;
+  }
+
+  #adoptAwaits(scope: CancelScope): void {
+    const reactions = scope.ownAwaits;
+    if (reactions.length === 0) return;
+    for (const reaction of reactions) reaction.frame = this;
+    this.#waiting = new Set([...this.ownAwaits, ...reactions]);
+  }
+
+  /** This scope and those inside of it. */
+  #subtree(): CancelScope[] {
+    const scopes: CancelScope[] = [this];
+    for (const scope of scopes) {
+      if (scope.#inner === null) continue;
+      for (const inner of inOrder(scope.#inner)) scopes.push(inner);
+    }
+    return scopes;
+  }
+
+  /** Returns whether it was there. */
+  #remove(reaction: Reaction): boolean {
+    if (this.#waiting === reaction) {
+      this.#waiting = null;
+      return true;
+    }
+    if (!(this.#waiting instanceof Set)) return false;
+    const removed = this.#waiting.delete(reaction);
+    if (this.#waiting.size === 0) this.#waiting = null;
+    return removed;
+  }
+
+  #renewSignal(): void {
+    if (this.#controller?.signal.aborted) this.#controller = null;
+  }
+
+  /** Tells whoever holds the signal, and watches who takes its reason: that code learns of the request so. */
+  #abort(controller: AbortController, cancellation: Cancellation): void {
+    const isForeign = this.#waiting === null && !this.isRunning;
+    if (isForeign) {
+      const drain = () => loops.drain(this.loop);
+      const isOwnCode = () => this.isRunning;
+      cancellation.tap = tapReason(controller.signal, drain, isOwnCode);
+    }
+    controller.abort(cancellation.latest!.error);
+  }
+
+  /** The task is done. */
+  protected release(): void {
+    this.#waiting = null;
+    this.#inner = null;
+    if (this.#cancellation === null) this.#controller = null;
+    else this.#become(this.#cancellation, NONE);
+  }
+}
+
+/** A scope inside of a task: its own signal, and what was awaited in it. */
+export class InnerScope extends CancelScope {
+  #outer: CancelScope;
+  /** Neighbours among the scopes that are open in the same one. */
+  #next: InnerScope | null = null;
+  #previous: InnerScope | null = null;
+  readonly #root: TaskFrame;
+  #closed = false;
+
+  /** Opens a scope in another one. */
+  constructor(outer: CancelScope) {
+    super();
+    this.#outer = outer;
+    this.#root = outer.root;
+    this.enter(outer);
+  }
+
+  get outer(): CancelScope {
+    return this.#outer;
+  }
+
+  set outer(outer: CancelScope) {
+    this.#outer = outer;
+  }
+
+  get next(): InnerScope | null {
+    return this.#next;
+  }
+
+  set next(scope: InnerScope | null) {
+    this.#next = scope;
+  }
+
+  get previous(): InnerScope | null {
+    return this.#previous;
+  }
+
+  set previous(scope: InnerScope | null) {
+    this.#previous = scope;
+  }
+
+  get root(): TaskFrame {
+    return this.#root;
+  }
+
+  get loop(): BaseEventLoop {
+    return this.#root.loop;
+  }
+
+  get task(): NamedCancelable | null {
+    return this.#root.task;
+  }
+
+  get over(): boolean {
+    return this.#closed;
+  }
+
+  protected get isSignalTaken(): boolean {
+    return true;
+  }
+
+  /** Calls `fn(arg)` so that it, and all it goes on to wait for, belongs to the scope. */
+  run<A, R>(fn: (arg: A) => R, arg: A): R {
+    return runInSlot(this, fn, arg);
+  }
+
+  /** Closes the scope. Returns what {@linkcode CancelScope.leave} does. */
+  close(): boolean {
+    if (this.#closed) return false;
+    this.#closed = true;
+    const isToBeFoundOut = this.leave(this.#outer);
+    if (this.ownRequests > 0) this.takeBack(this.ownRequests);
+    return isToBeFoundOut;
+  }
 }
 
 /** The body is to be called in the context of whoever made the task. */
@@ -107,44 +689,69 @@ const OVER = 3;
  * suspended in, and the requests to cancel it.
  *
  * There is one for each task, so it is kept small: what has to do with a
- * cancellation is made when there is one.
+ * cancellation is made when there is one. Callbacks and timers that the task
+ * has left behind hold it, so it lets go of the task once that is done.
  */
-export class TaskFrame extends SlotValue implements Frame, Job {
+export class TaskFrame extends CancelScope implements Job {
   readonly #loop: BaseEventLoop;
-  readonly #task: NamedCancelable;
+  /** `null` once the task is done. */
+  #task: NamedCancelable | null;
   /** Where the task is in its life; one that is not scheduled begins at once. */
   #stage = BEGUN;
   /** The context to call the body in, then the one that it was called in. */
   #from: unknown = undefined;
   /** Neighbours in the list of the loop's tasks that are not done. */
-  #next: TaskFrame | null;
+  #next: TaskFrame | null = null;
   #previous: TaskFrame | null = null;
   #since: number | null = null;
-  /**
-   * The awaits it is suspended in, several under a `Promise.all`; and handlers
-   * that were taken for awaits, see {@linkcode TaskFrame.awaits}.
-   */
-  #waiting: Reaction | Set<Reaction> | null = null;
-  /** Whose signal the task has now; made early, as it costs less than to find out whether the body takes it. */
-  #controller: AbortController | null = null;
-  #ending: Ending | null = null;
+  #isAsked = false;
+  #isBeingCancelled = false;
+  /** The name of a task that is done. */
+  #lastName: string | number = "";
+  #total = 0;
+  #busy = 0;
 
-  constructor(loop: BaseEventLoop, task: NamedCancelable) {
+  constructor(
+    loop: BaseEventLoop,
+    task: NamedCancelable | null,
+  ) {
     super();
     this.#loop = loop;
     this.#task = task;
-    const list = tasksOf(loop);
-    this.#next = list.first;
-    if (list.first !== null) list.first.#previous = this;
-    list.first = this;
   }
 
   get loop(): BaseEventLoop {
     return this.#loop;
   }
 
-  get task(): Cancelable {
+  get task(): NamedCancelable | null {
     return this.#task;
+  }
+
+  get root(): TaskFrame {
+    return this;
+  }
+
+  get outer(): null {
+    return null;
+  }
+
+  /** Requests to the task and to its scopes that nobody took back. */
+  get total(): number {
+    return this.#total;
+  }
+
+  set total(total: number) {
+    this.#total = total;
+  }
+
+  /** How many of its scopes have a request that may have to be delivered. */
+  get busy(): number {
+    return this.#busy;
+  }
+
+  set busy(busy: number) {
+    this.#busy = busy;
   }
 
   /** The task of the loop that was made before this one and is not done. */
@@ -162,14 +769,50 @@ export class TaskFrame extends SlotValue implements Frame, Job {
     return this.#since;
   }
 
-  /** Calls of `cancel()` that nobody took back. */
-  get requests(): number {
-    return this.#ending === null ? 0 : this.#ending.requests;
+  /** The name of the task. */
+  get name(): string {
+    return this.#task?.getName() ?? taskName(this.#lastName);
   }
 
-  /** A request has met no pending await: the next one delivers it. */
-  get mustCancel(): boolean {
-    return this.#ending !== null && this.#ending.mustCancel;
+  /** The context that the body was or will be called in. */
+  get from(): unknown {
+    return this.#from;
+  }
+
+  /** Where the code of the task is. `foreign`: in a promise from outside of this module. */
+  get standing(): "new" | "running" | "waiting" | "foreign" | "over" {
+    if (this.#stage === OVER) return "over";
+    if (this.#stage < BEGUN) return "new";
+    if (this.awaits.length > 0) return "waiting";
+    return this.isRunning ? "running" : "foreign";
+  }
+
+  /** The signal as an argument for the body, which most bodies do not take. */
+  get argument(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** The signal of whatever the task is in now. */
+  override get signal(): AbortSignal {
+    const frame = currentFrame();
+    const isOwn = frame instanceof CancelScope && frame.root === this;
+    const scope = isOwn ? openScope(frame) ?? this : this.innermost;
+    if (scope !== this) return scope.signal;
+    this.#isAsked = true;
+    return super.signal;
+  }
+
+  protected get isSignalTaken(): boolean {
+    return this.#isAsked ||
+      (this.#task !== null && hooks.takesSignal(this.#task));
+  }
+
+  /** The task belongs to its loop from now on. */
+  enroll(): void {
+    const list = tasksOf(this.#loop);
+    this.#next = list.first;
+    if (list.first !== null) list.first.#previous = this;
+    list.first = this;
   }
 
   /** Has the body called on the loop's turn, in a captured context or in one that was given. */
@@ -184,11 +827,6 @@ export class TaskFrame extends SlotValue implements Frame, Job {
     this.#from = captureSlot();
   }
 
-  /** The context that the body was or will be called in. */
-  get from(): unknown {
-    return this.#from;
-  }
-
   /** The first step. A task that was cancelled before it never runs its body. */
   run(): boolean {
     const stage = this.#stage;
@@ -196,225 +834,111 @@ export class TaskFrame extends SlotValue implements Frame, Job {
     if (stage > NEW_IN_GIVEN) return false;
     this.#stage = BEGUN;
     this.#from = undefined;
-    if (this.mustCancel) this.#leave(hooks.cancel, this.cancellation());
+    if (this.mustCancel) this.#leave(hooks.cancel, this.pendingError);
     else hooks.start(this, from, stage === NEW_IN_GIVEN);
     return true;
   }
 
   /** Ends the task as its body ended. */
   finish(value: unknown): void {
-    const unheard = this.mustCancel && this.#ending!.told === null;
-    if (unheard) this.#leave(hooks.cancel, this.cancellation());
+    if (this.owes()) this.#leave(hooks.cancel, this.pendingError);
     else this.#leave(hooks.settle, value);
   }
 
   /** Ends the task as its body failed. */
   fail(error: unknown): void {
-    this.#leave(
-      error instanceof CancelledError ? hooks.cancel : hooks.fail,
-      error,
-    );
+    const cancellation = asCancellation(error);
+    if (cancellation !== null) this.#leave(hooks.cancel, cancellation);
+    else this.#leave(hooks.fail, error);
   }
 
   #leave(
     end: (task: Cancelable, outcome: unknown) => void,
     outcome: unknown,
   ): void {
+    const task = this.#task!;
     this.#stage = OVER;
-    if (this.#ending === null) this.#controller = null;
+    this.release();
     if (this.#next !== null) this.#next.#previous = this.#previous;
-    if (this.#previous === null) tasksOf(this.#loop).first = this.#next;
-    else this.#previous.#next = this.#next;
-    end(this.#task, outcome);
-  }
-
-  /** The name of the task. */
-  get name(): string {
-    return this.#task.getName();
-  }
-
-  /** Where the code of the task is. `foreign`: in a promise from outside of this module. */
-  get standing(): "new" | "running" | "waiting" | "foreign" | "over" {
-    if (this.#stage === OVER) return "over";
-    if (this.#stage < BEGUN) return "new";
-    if (this.awaits.length > 0) return "waiting";
-    return currentFrame() === this ? "running" : "foreign";
-  }
-
-  /** The awaits it is suspended in. */
-  get awaits(): Reaction[] {
-    const waiting = this.#waiting;
-    if (waiting === null) return [];
-    const all = waiting instanceof Set ? [...waiting] : [waiting];
-    return all.filter((reaction) => this.counts(reaction));
-  }
-
-  /** Whether a reaction is an await of this task; one that is not is no longer kept as one. */
-  counts(reaction: Reaction): boolean {
-    if (reaction.isAwait) return true;
-    reaction.frame = null;
-    this.#remove(reaction);
-    return false;
-  }
-
-  /** Whether a request is on its way that the task's code has not seen. */
-  get undelivered(): boolean {
-    return this.#ending !== null && this.#ending.undelivered;
-  }
-
-  /** Aborts with the next cancellation; another one after each. */
-  get signal(): AbortSignal {
-    const ending = this.#ending ??= new Ending();
-    ending.isAsked = true;
-    if (ending.told !== null && currentFrame() === this) this.#delivered();
-    return this.argument;
-  }
-
-  /** The signal as an argument for the body, which most bodies do not take. */
-  get argument(): AbortSignal {
-    if (this.#controller === null) {
-      this.#controller = new AbortController();
-      if (this.undelivered) this.#controller.abort(this.cancellation());
+    if (this.#previous !== null) this.#previous.#next = this.#next;
+    else if (tasksOf(this.#loop).first === this) {
+      tasksOf(this.#loop).first = this.#next;
     }
-    return this.#controller.signal;
+    this.#next = this.#previous = null;
+    const from = this.#from;
+    if (from && !(from instanceof SlotValue)) hooks.keepContext(task, this);
+    this.#from = undefined;
+    this.#lastName = hooks.rawName(task);
+    this.#task = null;
+    end(task, outcome);
   }
 
   cancel(message: unknown, cause?: unknown): void {
-    const ending = this.#ending ??= new Ending();
-    ending.requests++;
-    ending.undelivered = true;
-    ending.message = message;
-    if (ending.error !== null) label(ending.error, message);
-    if (cause !== undefined) this.cancellation().cause = cause;
-    const { awaits } = this;
-    let reached = false;
-    for (const reaction of awaits) {
-      if (hooks.interrupt(reaction.source, message as string)) reached = true;
-      else if (awaits.length > 1) reaction.struck = { message };
+    if (this.#isBeingCancelled) return this.count();
+    this.#isBeingCancelled = true;
+    try {
+      this.request(message, cause);
+    } finally {
+      this.#isBeingCancelled = false;
     }
-    if (!reached) ending.mustCancel = true;
-    if (this.#controller === null) return;
-    if (ending.isAsked || hooks.takesSignal(this.#task)) {
-      this.#abortSignal(awaits.length === 0);
-    } else this.#controller = null; // nobody has it, and to abort it is dear
   }
 
+  /** Whether a cancellation of the task is on its way to what it awaits. */
+  get isBeingCancelled(): boolean {
+    return this.#isBeingCancelled;
+  }
+
+  /** Takes one request back: one to the task, else the innermost of one to its scopes. */
   uncancel(): number {
-    const ending = this.#ending;
-    if (ending === null) return 0;
-    if (ending.requests > 0) ending.requests--;
-    if (ending.requests === 0) {
-      const { awaits } = this;
-      if (ending.mustCancel && awaits.length > 1) {
-        for (const reaction of awaits) reaction.struck = null;
-      }
-      ending.mustCancel = false;
-      if (awaits.length === 0) this.#delivered();
+    let scope: CancelScope | null = this;
+    if (this.ownRequests === 0) {
+      scope = this.innermost;
+      while (scope !== null && scope.ownRequests === 0) scope = scope.outer;
     }
-    return ending.requests;
+    scope?.takeBack(1);
+    return this.total;
   }
 
-  /** The error for the present request. */
-  cancellation(): CancelledError {
-    const ending = this.#ending!;
-    return ending.error ??= cancelledError(ending.message);
-  }
-
-  /** An await begins. A request that is still to be delivered strikes here. */
-  suspend(reaction: Reaction): void {
-    const ending = this.#ending;
-    const strikes = ending !== null && ending.mustCancel;
-    if (strikes && !this.counts(reaction)) return;
+  /** An await begins somewhere in the task. */
+  began(_reaction: Reaction): void {
     this.#since = loops.stamp(this.#loop);
-    const waiting = this.#waiting;
-    if (waiting === null) this.#waiting = reaction;
-    else if (waiting instanceof Set) waiting.add(reaction);
-    else if (waiting !== reaction) {
-      this.#waiting = this.counts(waiting)
-        ? new Set([waiting, reaction])
-        : reaction;
-    }
-    if (!strikes) return;
-    if (ending.told !== null) this.#delivered();
-    else if (hooks.interrupt(reaction.source, ending.message as string)) {
-      ending.mustCancel = false;
-    }
   }
 
-  /** An await ends. Returns the error of the request that it delivers, if one was made. */
-  resume(reaction: Reaction): CancelledError | null {
-    const suspended = this.#remove(reaction);
-    const ending = this.#ending;
-    // An await of what is done already does not suspend: a request outlasts it.
-    if (
-      ending === null || !ending.undelivered ||
-      (ending.mustCancel && !suspended) || !reaction.isAwait
-    ) return null;
-    const { error } = ending;
-    this.#delivered();
-    return error;
-  }
+  /** An await ends. */
+  ended(_reaction: Reaction): void {}
 
-  /** Returns whether it was there. */
-  #remove(reaction: Reaction): boolean {
-    if (this.#waiting === reaction) {
-      this.#waiting = null;
-      return true;
-    }
-    if (!(this.#waiting instanceof Set)) return false;
-    const removed = this.#waiting.delete(reaction);
-    if (this.#waiting.size === 0) this.#waiting = null;
-    return removed;
-  }
+  /** A request to cancel has come, to the task or a scope in it. */
+  requested(): void {}
 
-  #delivered(): void {
-    const ending = this.#ending;
-    if (ending === null) return;
-    ending.mustCancel = false;
-    ending.undelivered = false;
-    ending.told = null;
-    ending.error = null;
-    if (this.#controller?.signal.aborted) this.#controller = null;
-  }
+  /** A request was taken back. */
+  tookBack(): void {}
 
-  /**
-   * Tells whoever holds the signal. If the task sits in a foreign promise and
-   * somebody listens, that promise is about to reject: at once, or in the next
-   * turn of the host, as those of `fetch` and its like do. Code that comes
-   * back until then has been told, and the awaits of its `finally` are not to
-   * be struck a second time.
-   */
-  #abortSignal(inForeign: boolean): void {
-    const ending = this.#ending!;
-    const controller = this.#controller!;
-    if (inForeign && currentFrame() !== this && isHeard(controller.signal)) {
-      queueMicrotask(() => {
-        if (ending.mustCancel) ending.told = controller;
-      });
-      const forget = () => {
-        if (ending.told === controller) ending.told = null;
-      };
-      hostTurn(() => hostTurn(forget));
-    }
-    controller.abort(this.cancellation());
-  }
+  /** The code of the task is given the error of a request. */
+  rejected(): void {}
+
+  /** The code of the task was given the error of a request by a promise that holds a signal. */
+  toldBySignal(): void {}
 }
 
-/** The requests to cancel a task, and who is told of them. */
-class Ending {
-  /** Calls of `cancel()` that nobody took back. */
-  requests = 0;
-  /** A request has met no pending await: the next one delivers it. */
-  mustCancel = false;
-  /** A request is on its way and has not been seen by the task's code. */
-  undelivered = false;
-  message: unknown = undefined;
-  /** The error of that request, made early if the signal needs it. */
-  error: CancelledError | null = null;
-  /** Somebody has asked for the signal of the task. */
-  isAsked = false;
-  /** Whose signal has just told of a request while no library await was there to reject. */
-  told: AbortController | null = null;
+/** Neighbouring scopes, the oldest first. */
+function inOrder(newest: InnerScope): InnerScope[] {
+  const scopes: InnerScope[] = [];
+  for (let it: InnerScope | null = newest; it !== null; it = it.next) {
+    scopes.push(it);
+  }
+  return scopes.reverse();
+}
+
+/** The innermost scope around code that is still open; `null` if its task is done. */
+export function openScope(scope: CancelScope): CancelScope | null {
+  let it: CancelScope | null = scope;
+  while (it !== null && it.over) it = it.outer;
+  return it;
+}
+
+/** The name of a task; a number stands for one that was given none. */
+export function taskName(name: string | number): string {
+  return typeof name === "number" ? `Task-${name}` : name;
 }
 
 /** A cancellation with the message that `cancel()` was given, whatever it is. */
@@ -427,6 +951,19 @@ export function cancelledError(message: unknown): CancelledError {
 
 export function label(error: CancelledError, message: unknown): void {
   error.message = (message ?? "") as string;
+}
+
+/**
+ * The cancellation that an error stands for, `null` if for none. One that
+ * comes while another error leaves an `await using` block wins, as in a
+ * `finally` of Python.
+ */
+export function asCancellation(error: unknown): CancelledError | null {
+  let it = error;
+  while (it instanceof Error && it.name === "SuppressedError") {
+    it = (it as SuppressedError).error;
+  }
+  return it instanceof CancelledError ? it : null;
 }
 
 /** The head of the list of a loop's tasks. */

@@ -35,14 +35,20 @@ import {
 import type { Duration } from "./_duration.ts";
 import { stackOf, WatchedFrame, watchFutures } from "./_debug.ts";
 import {
+  asCancellation,
   cancelledError,
+  type CancelRequest,
+  type CancelScope,
   type Described,
   failTask,
   finishTask,
   hooks,
   label,
+  openScope,
   type Reaction,
+  startEager,
   TaskFrame,
+  taskName,
   tasksOf,
 } from "./_frame.ts";
 import {
@@ -58,11 +64,20 @@ import type {
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
-import { framesOf, rememberMaking } from "./_place.ts";
+import { framesOf, Probe, rememberMaking } from "./_place.ts";
 import { lineOf } from "./_text.ts";
 import type { LoopHandle } from "./_thread_calls.ts";
 import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
 import { UnseenError } from "./_unseen.ts";
+import {
+  checkCallback,
+  checkContext,
+  checkCoroutine,
+  checkInstance,
+  checkOptions,
+  checkSignal,
+  toName,
+} from "./_validate.ts";
 import {
   CancelledError,
   InvalidStateError,
@@ -80,6 +95,13 @@ const ERROR = 4;
 const CANCELLED = 5;
 /** Where a future stands, for people. */
 const STATES = ["pending", "pending", "done", "done", "failed", "cancelled"];
+
+/** Callbacks of a future, in the order of their coming. */
+type Jobs = Job | Job[] | Set<Job> | null;
+/** More jobs than this are kept in a set, from which one is taken out at once. */
+const MANY_JOBS = 32;
+/** Stands for the report of an error that nobody is to hear of. */
+const MUTED = Symbol("muted");
 
 /** Answer of {@linkcode Turn.take}: there is nothing to take after all, wait again. */
 export const AGAIN: unique symbol = Symbol("again");
@@ -105,8 +127,10 @@ export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
 /** What the files above may do with a future. */
 export interface FutureInternals {
   make(loop: EventLoop, behind: Waitable | null): AnyFuture;
-  /** What gives its value on the next turn of the loop. */
+  /** What gives its value on the next turn of the loop, after all that is ready now. */
   makeYield(loop: EventLoop, value: unknown): AnyFuture;
+  /** Its turn has come. Returns whether user code was resumed. */
+  yielded(future: AnyFuture): boolean;
   /** Has the running task end as a future does. */
   follow(future: AnyFuture): void;
   /** A reaction has its turn. */
@@ -121,8 +145,14 @@ export interface FutureInternals {
   wake(future: AnyFuture, loop: EventLoop): boolean;
   subscribe(future: AnyFuture, job: Job): void;
   unsubscribe(future: AnyFuture, job: Job): void;
+  /** Nobody will ask for its error, which therefore is not reported. */
+  mute(future: AnyFuture): void;
+  /** A loop was closed before it came to a job of a woken future: saves the turn. */
+  rescue(future: AnyFuture, job: Job): void;
   /** Takes the turn of a woken future for `job`; `false` if it has to wait again. */
   claim(future: AnyFuture, job: Job): boolean;
+  /** Ends a pending future as another one has ended. */
+  settleAs(future: AnyFuture, other: AnyFuture): void;
   /** Nobody will look at the outcome: passes a turn on, silences an error. */
   discard(future: AnyFuture): void;
   link(future: AnyFuture, signal: AbortSignal): void;
@@ -166,11 +196,11 @@ export class Future<T> implements Promise<T> {
   /** By state: the value, the error, or the message or error of the cancellation. */
   #value: unknown = undefined;
   /** Who is to be told; several in the order of their coming. */
-  #jobs: Job | Job[] | null = null;
+  #jobs: Jobs = null;
   /** What the future waits for, if it is a thing of this module. */
   #behind: Waitable | null = null;
   /** The tie to a signal that can end it; or what is held while its error has been seen by nobody. */
-  #bond: SignalTie | UnseenError | null = null;
+  #bond: SignalTie | UnseenError | typeof MUTED | null = null;
 
   /**
    * Makes a pending future.
@@ -189,10 +219,21 @@ export class Future<T> implements Promise<T> {
         return future;
       },
       makeYield: (loop, value) => {
-        const future = new Future({ loop });
-        future.#state = YIELD;
-        future.#value = value;
+        const future = new Yield({ loop });
+        (future as AnyFuture).#state = YIELD;
+        (future as AnyFuture).#value = value;
+        loops.push(loop, future);
         return future;
+      },
+      yielded: (future) => {
+        const jobs = future.#jobs;
+        future.#state = RESULT;
+        if (!(jobs instanceof Then)) {
+          future.#notify();
+          return false;
+        }
+        future.#jobs = null;
+        return jobs.run();
       },
       follow: (future) => {
         if (future.#state > YIELD) {
@@ -206,8 +247,21 @@ export class Future<T> implements Promise<T> {
       cancel: (future, message) => future.#end(CANCELLED, message),
       wake: (future, loop) => future.#wake(loop),
       subscribe: (future, job) => future.#subscribe(job),
-      unsubscribe: (future, job) => void future.#remove((it) => it === job),
+      unsubscribe: (future, job) => future.#remove(job),
+      mute: (future) => {
+        future.#seen();
+        if (future.#state <= WOKEN) future.#bond ??= MUTED;
+      },
+      rescue: (future, job) => future.#rescue(job),
       claim: (future, job) => future.#claim(job),
+      settleAs: (future, other) => {
+        if (other.#state === ERROR) {
+          other.#seen();
+          future.#fail(other.#value);
+        } else if (other.#state === CANCELLED) {
+          future.#end(CANCELLED, other.#cancellation());
+        } else future.#end(RESULT, other.#value);
+      },
       discard: (future) => future.#discard(),
       link: (future, signal) => {
         const abort = (reason: unknown) => future.#abort(reason);
@@ -220,8 +274,10 @@ export class Future<T> implements Promise<T> {
       behind: (future) => future.#behind,
     };
     watchFutures(Future.prototype, futures);
-    hooks.interrupt = (future, message) =>
-      (future as AnyFuture).#state !== WOKEN && future.cancel(message);
+    hooks.interrupt = (future, message, reaction) =>
+      (future as AnyFuture).#state !== WOKEN &&
+      interrupt(future as AnyFuture, message, reaction);
+    hooks.rawName = (task) => rawName(task as Task<unknown>);
     hooks.cancels = (future) => (future as AnyFuture).#cancels();
     hooks.settle = (future, value) => (future as AnyFuture).#end(RESULT, value);
     hooks.fail = (future, error) => (future as AnyFuture).#fail(error);
@@ -329,15 +385,13 @@ export class Future<T> implements Promise<T> {
     fn: (future: this) => unknown,
     options: CallbackOptions = {},
   ): void {
-    if (typeof fn !== "function") {
-      throw new TypeError(
-        `Cannot add a done callback: expected a function, got ${String(fn)}`,
-      );
-    }
+    checkCallback(fn, ADD_CALLBACK);
+    checkOptions(options, CALLBACK_OPTIONS, ADD_CALLBACK);
+    checkContext(options.context, ADD_CALLBACK);
     const job = new DoneCallback(
       this,
       fn as (future: AnyFuture) => unknown,
-      options.context,
+      options.context ?? undefined,
     );
     this.#subscribe(job);
   }
@@ -349,7 +403,12 @@ export class Future<T> implements Promise<T> {
    * @returns How many there were.
    */
   removeDoneCallback(fn: (future: this) => unknown): number {
-    return this.#remove((job) => job instanceof DoneCallback && job.fn === fn);
+    const jobs = allJobs(this.#jobs);
+    const kept = jobs.filter((job) =>
+      !(job instanceof DoneCallback && job.fn === fn)
+    );
+    this.#jobs = someJobs(kept);
+    return jobs.length - kept.length;
   }
 
   /**
@@ -425,18 +484,18 @@ export class Future<T> implements Promise<T> {
     const reaction = this.#reaction(onFulfilled, onRejected);
     const { frame } = reaction;
     if (
-      frame !== null && (frame.loop !== this.#loop || frame.task === this) &&
+      frame !== null &&
+      (frame.loop !== this.#loop || isTaskOf(frame, this)) &&
       frame.counts(reaction)
     ) {
       const error = new RuntimeError(
-        frame.task === this
+        isTaskOf(frame, this)
           ? "A task cannot await itself"
           : "Cannot await a future that belongs to another event loop",
       );
       settled.then(() => reaction.rejected(error));
     } else if (this.#state <= YIELD) {
-      if (this.#state === YIELD) loops.push(this.#loop, reaction);
-      else this.#add(reaction);
+      this.#add(reaction);
       reaction.frame?.suspend(reaction);
     } else {
       late.push(reaction);
@@ -446,8 +505,11 @@ export class Future<T> implements Promise<T> {
   }
 
   #reaction(onFulfilled: Handler, onRejected: Handler): Then<unknown> {
-    let frame = (currentSlot() ?? null) as TaskFrame | null;
-    if (frame !== null && (frame.task === null || frame.over)) frame = null;
+    let frame = (currentSlot() ?? null) as CancelScope | null;
+    if (frame !== null) {
+      if (!frame.isScope) frame = null;
+      else if (frame.over) frame = openScope(frame);
+    }
     return new Then(this, this.#loop, frame, onFulfilled, onRejected);
   }
 
@@ -465,13 +527,17 @@ export class Future<T> implements Promise<T> {
 
   /** Gives a reaction the outcome. */
   #react(reaction: Then<unknown>): void {
-    const requested = reaction.frame?.resume(reaction);
+    const { frame } = reaction;
+    const request = frame === null
+      ? null
+      : frame.resume(reaction, this.#state !== RESULT);
+    const scope = request === null ? null : frame;
     if (this.#state === ERROR) {
       this.#seen();
-      reaction.rejected(this.#value);
+      reaction.rejected(this.#value, scope);
     } else if (this.#state === CANCELLED) {
-      reaction.rejected(this.#cancellation(requested));
-    } else reaction.fulfilled(this.#value);
+      reaction.rejected(this.#rejection(request), scope);
+    } else reaction.fulfilled(this.#value, scope);
   }
 
   #subscribe(job: Job): void {
@@ -482,16 +548,19 @@ export class Future<T> implements Promise<T> {
   #add(job: Job): void {
     const jobs = this.#jobs;
     if (jobs === null) this.#jobs = job;
-    else if (Array.isArray(jobs)) jobs.push(job);
-    else this.#jobs = [jobs, job];
+    else if (jobs instanceof Set) jobs.add(job);
+    else if (!Array.isArray(jobs)) this.#jobs = [jobs, job];
+    else if (jobs.length < MANY_JOBS) jobs.push(job);
+    else this.#jobs = new Set(jobs).add(job);
   }
 
-  #remove(matches: (job: Job) => boolean): number {
-    if (this.#jobs === null) return 0;
-    const jobs = [this.#jobs].flat();
-    const kept = jobs.filter((job) => !matches(job));
-    this.#jobs = kept.length > 0 ? kept : null;
-    return jobs.length - kept.length;
+  #remove(job: Job): void {
+    const jobs = this.#jobs;
+    if (jobs instanceof Set) jobs.delete(job);
+    else if (jobs === job) this.#jobs = null;
+    else if (Array.isArray(jobs)) {
+      this.#jobs = someJobs(jobs.filter((it) => it !== job));
+    }
   }
 
   #end(state: number, value: unknown): void {
@@ -512,7 +581,9 @@ export class Future<T> implements Promise<T> {
     if (jobs === null) return;
     this.#jobs = null;
     if (loop.isClosed()) return; // nobody resumes there any more
-    if (!Array.isArray(jobs)) return loops.push(loop, jobs);
+    if (!Array.isArray(jobs) && !(jobs instanceof Set)) {
+      return loops.push(loop, jobs);
+    }
     for (const job of jobs) loops.push(loop, job);
   }
 
@@ -523,15 +594,31 @@ export class Future<T> implements Promise<T> {
       return false;
     }
     this.#state = WOKEN;
-    if (this.#jobs !== null) this.#notify(loop);
-    else loops.push(loop, { run: () => this.#runFirst() });
+    const jobs = this.#jobs;
+    this.#jobs = null;
+    if (jobs instanceof Then) loops.push(loop, jobs);
+    else if (jobs === null) {
+      this.#pushWoken(loop, { run: () => this.#runFirst() });
+    } else for (const job of allJobs(jobs)) this.#pushWoken(loop, job);
     return true;
+  }
+
+  #pushWoken(loop: EventLoop, job: Job): void {
+    if (job instanceof Then) return loops.push(loop, job);
+    const lost = () => this.#rescue(job);
+    loops.push(loop, { run: () => job.run(), lost });
+  }
+
+  /** The loop that was to resume it is closed: its own one does, or the turn goes to the next. */
+  #rescue(job: Job): void {
+    if (!this.#loop.isClosed()) this.#pushWoken(this.#loop, job);
+    else this.#passOn();
   }
 
   /** It was woken when nobody awaited it: gives the turn to who does now, or takes it. */
   #runFirst(): boolean {
-    const [first, ...rest] = this.#jobs === null ? [] : [this.#jobs].flat();
-    this.#jobs = rest.length > 0 ? rest : null;
+    const [first, ...rest] = allJobs(this.#jobs);
+    this.#jobs = someJobs(rest);
     if (first !== undefined) return first.run();
     if (this.#state === WOKEN) this.#take();
     return false;
@@ -601,7 +688,8 @@ export class Future<T> implements Promise<T> {
   /** Has the error reported if nobody ever looks at it. */
   #watch(): void {
     const bond = this.#bond;
-    if (bond instanceof UnseenError || bond?.explains(this.#value)) return;
+    if (bond === MUTED || bond instanceof UnseenError) return;
+    if (bond?.explains(this.#value)) return;
     this.#bond = new UnseenError(this, this.#loop, this.#value);
   }
 
@@ -613,18 +701,46 @@ export class Future<T> implements Promise<T> {
 
   /**
    * The error of a cancelled future, a fresh one for each that asks: the one
-   * that ended it as a task first, then the one its awaiting task was told by
-   * signal, then a new one.
+   * that ended it as a task first, then the one of the request that its
+   * awaiting task was told by signal, then a new one. Where it is given to an
+   * `await` a new one is made as late as that, to show who awaits.
    */
-  #cancellation(requested: CancelledError | null = null): CancelledError {
+  #cancellation(request?: CancelRequest | null): CancelledError {
     const value = this.#value;
-    if (!(value instanceof CancelledError)) {
-      if (requested === null) return cancelledError(value);
-      label(requested, value);
-      return requested;
+    if (value instanceof CancelledError) {
+      this.#value = value.message;
+      return value;
     }
-    this.#value = value.message;
-    return value;
+    if (!request?.hasError) return cancelledError(value);
+    label(request.error, value);
+    return request.error;
+  }
+
+  #rejection(request: CancelRequest | null): unknown {
+    return request === null || request.hasError ||
+        this.#value instanceof CancelledError
+      ? this.#cancellation(request)
+      : new LateError(this.#value);
+  }
+}
+
+/** A cancellation whose error is made where it is given to an `await`. */
+class LateError {
+  readonly message: unknown;
+
+  constructor(message: unknown) {
+    this.message = message;
+  }
+}
+
+/** A future that has its value, and gives it on the loop's next turn. */
+class Yield<T> extends Future<T> implements Job {
+  static {
+    looksLikeFuture(this);
+  }
+
+  run(): boolean {
+    return futures.yielded(this);
   }
 }
 
@@ -643,17 +759,21 @@ type Handler = ((outcome: any) => unknown) | null | undefined;
  * where a task is cancelled or looked at, so it is found out there.
  */
 class Then<T> extends Future<T> implements Reaction, Waitable {
-  readonly source: AnyFuture;
-  frame: TaskFrame | null;
-  struck: { message: unknown } | null = null;
-  readonly #context = captureSlot();
-  readonly #onFulfilled: Handler;
-  readonly #onRejected: Handler;
+  static {
+    looksLikeFuture(this);
+  }
+
+  source: AnyFuture | null;
+  frame: CancelScope | null;
+  struck: CancelRequest | null = null;
+  #context = captureSlot();
+  #onFulfilled: Handler;
+  #onRejected: Handler;
 
   constructor(
     source: AnyFuture,
     loop: EventLoop,
-    frame: TaskFrame | null,
+    frame: CancelScope | null,
     onFulfilled: Handler,
     onRejected: Handler,
   ) {
@@ -671,52 +791,192 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
   }
 
   get awaits(): readonly AnyFuture[] {
-    return [this.source];
+    return this.source === null ? [] : [this.source];
   }
 
   take(): void {}
   pass(): void {}
   drop(): void {}
 
+  /** Cancels what it comes from, as far up the chain as that is not done. */
   override cancel(message?: string): boolean {
-    return this.source.cancel(message) || super.cancel(message);
+    const chain: AnyFuture[] = [this];
+    for (let it: AnyFuture = this; it instanceof Then && it.source !== null;) {
+      it = it.source;
+      chain.push(it);
+    }
+    for (const it of chain.reverse()) {
+      const isCancelled = it instanceof Then
+        ? it.#cancelItself(message)
+        : cancelNested(it, message);
+      if (isCancelled) return true;
+    }
+    return false;
+  }
+
+  #cancelItself(message?: string): boolean {
+    return super.cancel(message);
+  }
+
+  lost(): void {
+    if (this.source !== null) futures.rescue(this.source, this);
   }
 
   run(): boolean {
     const { source, frame, struck } = this;
+    if (source === null) return false;
     if (
       frame === null || !(frame.mustCancel || struck !== null) ||
       hooks.cancels(source) || !frame.counts(this)
     ) return futures.react(source, this);
-    const error = frame.mustCancel
-      ? frame.cancellation()
-      : cancelledError(struck!.message);
-    frame.resume(this);
+    const request = frame.mustCancel ? frame.pendingRequest! : struck!;
+    const scope = frame.resume(this, true) === null ? null : frame;
+    const reject = () =>
+      this.rejected(
+        request.hasError ? request.error : new LateError(request.message),
+        scope,
+      );
     const passed = futures.abandon(source);
-    if (passed instanceof Promise) passed.then(() => this.rejected(error));
-    else this.rejected(error);
+    if (passed instanceof Promise) passed.then(reject);
+    else reject();
     return true;
   }
 
-  /** The source has a value. */
-  fulfilled(value: unknown): void {
-    if (typeof this.#onFulfilled !== "function") resolve(this, value);
-    else this.#call(this.#onFulfilled, value);
+  interrupt(): void {
+    futures.unsubscribe(this.source!, this);
+    loops.push(this.getLoop(), this);
+  }
+
+  /** The source has a value. `scope` wants to know who awaits it. */
+  fulfilled(value: unknown, scope: CancelScope | null): void {
+    const handler = this.#onFulfilled;
+    if (scope !== null && handler !== finishTask) {
+      value = new Answer(scope, value, false);
+    }
+    if (typeof handler === "function") this.#call(handler, value);
+    else this.#end(resolve, value);
   }
 
   /** The source has failed. */
-  rejected(error: unknown): void {
-    if (typeof this.#onRejected !== "function") reject(this, error);
-    else this.#call(this.#onRejected, error);
+  rejected(error: unknown, scope: CancelScope | null = null): void {
+    const handler = this.#onRejected;
+    if (scope !== null && handler !== failTask) {
+      this.#call(this.#onFulfilled!, new Answer(scope, error, true));
+      return;
+    }
+    if (error instanceof LateError) error = cancelledError(error.message);
+    if (typeof handler === "function") this.#call(handler, error);
+    else this.#end(reject, error);
   }
 
   #call(handler: (outcome: unknown) => unknown, outcome: unknown): void {
+    const context = this.#context;
     try {
-      resolve(this, runIn(this.#context, handler, outcome));
+      this.#end(resolve, runIn(context, handler, outcome));
     } catch (error) {
-      reject(this, error);
+      this.#end(reject, error);
     }
   }
+
+  /** Lets go of all that was needed to get here. */
+  #end(
+    end: (future: AnyFuture, outcome: unknown) => void,
+    outcome: unknown,
+  ): void {
+    this.source = this.struck = null;
+    this.#context = undefined;
+    this.#onFulfilled = this.#onRejected = null;
+    end(this, outcome);
+  }
+}
+
+/** Resolves a promise of the host with an outcome, and finds out who awaits it. */
+class Answer {
+  readonly #scope: CancelScope;
+  readonly #outcome: unknown;
+  readonly #isError: boolean;
+
+  constructor(scope: CancelScope, outcome: unknown, isError: boolean) {
+    this.#scope = scope;
+    this.#outcome = outcome;
+    this.#isError = isError;
+  }
+
+  then(
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const outcome = this.#outcome;
+    const isLate = outcome instanceof LateError;
+    const error = isLate ? cancelledError(outcome.message) : undefined;
+    this.#scope.noteProbe(new Probe(Answer.prototype.then, error));
+    if (this.#isError) reject(error ?? outcome);
+    else resolve(outcome);
+  }
+}
+
+/** A value for a promise of the host; its scope finds out who awaits that. */
+export function answer(
+  scope: CancelScope,
+  outcome: unknown,
+  isError: boolean,
+): PromiseLike<unknown> {
+  const thenable: unknown = new Answer(scope, outcome, isError);
+  return thenable as PromiseLike<unknown>;
+}
+
+/** How many cancellations may be under way inside of one another. */
+const MAX_DEPTH = 100;
+let depth = 0;
+/** Those that are too deep for the stack, and come afterwards. */
+const deferred = new Map<AnyFuture, string | undefined>();
+
+/**
+ * Cancels a future from within the cancellation of another one: chains of
+ * tasks are of any length, and the stack is not.
+ */
+export function cancelNested(future: AnyFuture, message?: string): boolean {
+  if (depth >= MAX_DEPTH) {
+    if (future.done()) return false;
+    deferred.set(future, message);
+    return true;
+  }
+  depth++;
+  try {
+    return future.cancel(message);
+  } finally {
+    depth--;
+    if (depth === 0 && deferred.size > 0) cancelDeferred();
+  }
+}
+
+/** Each once, be it that tasks wait for one another in a circle. */
+function cancelDeferred(): void {
+  depth++;
+  const seen = new Set<AnyFuture>();
+  try {
+    for (const [future, message] of deferred) {
+      deferred.delete(future);
+      if (seen.has(future)) continue;
+      seen.add(future);
+      future.cancel(message);
+    }
+  } finally {
+    depth--;
+  }
+}
+
+/** Cancels what an await is suspended in. Returns whether the await ends by that. */
+function interrupt(
+  future: AnyFuture,
+  message: string,
+  reaction: Reaction,
+): boolean {
+  if (!(future instanceof Task) || !frameOf(future).isBeingCancelled) {
+    return cancelNested(future, message);
+  }
+  reaction.interrupt(); // tasks that wait for one another in a circle
+  return false;
 }
 
 /** A function to call once a future is done, in its own context. */
@@ -760,10 +1020,15 @@ class DoneCallback implements Job {
   }
 }
 
+const ADD_CALLBACK = "add a done callback";
+const CALLBACK_OPTIONS = ["context"] as const;
+
 let tasksMade = 0;
 
 /** The inside of a task, for the other files of this module. */
 export let frameOf: (task: Task<unknown>) => TaskFrame;
+let bodyOf: (task: Task<unknown>) => Coroutine<unknown>;
+let rawName: (task: Task<unknown>) => string | number;
 
 /**
  * A coroutine function that the loop runs, and the future of its outcome.
@@ -802,35 +1067,36 @@ export class Task<T> extends Future<T> {
    */
   constructor(
     coro: Coroutine<T>,
-    options: TaskOptions = {},
+    options?: TaskOptions,
     loop: EventLoop = getEventLoop(),
   ) {
-    if (typeof coro !== "function") {
-      throw new TypeError(
-        `Cannot create a task: expected a coroutine function, got ${
-          describe(coro)
-        }`,
-      );
+    checkCoroutine(coro, CREATE);
+    if (!(loop instanceof EventLoop)) {
+      checkInstance(loop, EventLoop, CREATE, "loop");
     }
+    const { name, signal, context = null, eagerStart } = checkedOptions(
+      options,
+    );
     super({ loop });
     this.#coro = coro;
-    this.#name = options.name === undefined
-      ? ++tasksMade
-      : String(options.name);
-    this.#frame = loop.getDebug()
+    this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
+    const frame = this.#frame = loop.getDebug()
       ? new WatchedFrame(loop, this)
       : new TaskFrame(loop, this);
-    if (options.signal) this.#follow(options.signal);
-    const { context } = options;
-    if (context !== undefined) contexts.set(this, context);
-    const isGiven = context !== undefined;
-    const from = isGiven ? context : captureSlot();
-    if (options.eagerStart) hooks.start(this.#frame, from, isGiven);
-    else this.#frame.startSoon(from, isGiven);
+    frame.enroll();
+    if (signal) this.#follow(signal);
+    if (context !== null) contexts.set(this, context);
+    const from = context ?? captureSlot();
+    if (!eagerStart) frame.startSoon(from, context !== null);
+    else if (frame.mustCancel) frame.finish(undefined);
+    else startEager(() => hooks.start(frame, from, context !== null));
+    if (eagerStart && this.done()) doneAtOnce.add(this);
   }
 
   static {
     frameOf = (task) => task.#frame;
+    bodyOf = (task) => task.#coro;
+    rawName = (task) => task.#name;
     hooks.frameOf = (future) => future instanceof Task ? future.#frame : null;
   }
 
@@ -844,7 +1110,7 @@ export class Task<T> extends Future<T> {
 
   /** The name. */
   getName(): string {
-    return typeof this.#name === "number" ? `Task-${this.#name}` : this.#name;
+    return taskName(this.#name);
   }
 
   /**
@@ -853,12 +1119,18 @@ export class Task<T> extends Future<T> {
    * @param name The name, made a string if it is none.
    */
   setName(name: string): void {
-    this.#name = String(name);
+    this.#name = toName(name, "name a task");
   }
 
-  /** The coroutine function. */
+  /**
+   * The coroutine function.
+   *
+   * @returns The function. As in CPython, it is `null` for a task that was done when it had been made, as an eager one may be; the type leaves that out.
+   */
   getCoro(): Coroutine<T> {
-    return this.#coro;
+    if (doneAtOnce.has(this)) return null as unknown as Coroutine<T>;
+    return (original.get(this.#coro as Coroutine<unknown>) ??
+      this.#coro) as Coroutine<T>;
   }
 
   /** The context that the body runs in. */
@@ -866,7 +1138,8 @@ export class Task<T> extends Future<T> {
     let context = contexts.get(this);
     if (context === undefined) {
       const frame = this.#frame;
-      context = runFrom(frame.from, frame, captureContext, null);
+      const from = frame.over ? leftContexts.get(this) : frame.from;
+      context = runFrom(from, frame, captureContext, null);
       contexts.set(this, context);
     }
     return context;
@@ -874,7 +1147,7 @@ export class Task<T> extends Future<T> {
 
   /** How many requests to cancel the task are standing. */
   cancelling(): number {
-    return this.#frame.requests;
+    return this.#frame.total;
   }
 
   /**
@@ -966,19 +1239,46 @@ export class Task<T> extends Future<T> {
   }
 }
 
+const CREATE = "create a task";
+const TASK_OPTIONS = ["name", "context", "eagerStart", "signal"] as const;
+
+function checkedOptions(options: TaskOptions | undefined): TaskOptions {
+  if (options === undefined) return NO_OPTIONS;
+  checkOptions(options, TASK_OPTIONS, CREATE);
+  checkSignal(options.signal, CREATE);
+  checkContext(options.context, CREATE);
+  return options;
+}
+
+const NO_OPTIONS: TaskOptions = {};
+
+/** The coroutine functions of the user behind those that this module has put around them. */
+export const original = new WeakMap<Coroutine<unknown>, Coroutine<unknown>>();
+
+/** Eager tasks that were done when they had been made. */
+const doneAtOnce = new WeakSet<object>();
+
 /** The contexts of tasks that were given one, or asked for theirs. */
 const contexts = new WeakMap<object, Context>();
+/** What tasks that are done have run in, where that was more than the task itself. */
+const leftContexts = new WeakMap<object, unknown>();
+
+hooks.keepContext = (task, frame) => leftContexts.set(task, frame.from);
 
 hooks.start = (frame, from, isGiven) => {
-  if (isGiven) (from as Context)(() => runInSlot(frame, drive, frame));
-  else runFrom(from, frame, drive, frame);
+  if (!isGiven) return runFrom(from, frame, drive, frame);
+  try {
+    (from as Context)(() => runInSlot(frame, drive, frame));
+  } catch (error) {
+    if (!frame.over) frame.fail(error); // the context did not call
+  }
 };
 
 /** Runs a body from its beginning; one that returns no promise is done at once. */
 function drive(frame: TaskFrame): void {
   frame.started();
   try {
-    const value = (frame.task as Task<unknown>).getCoro()(frame.argument);
+    const value = bodyOf(frame.task as Task<unknown>)(frame.argument);
     if (!isThenable(value)) frame.finish(value);
     else if (value instanceof Future) futures.follow(value);
     // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
@@ -990,7 +1290,7 @@ function drive(frame: TaskFrame): void {
 
 /** An arrow function without parameters cannot see what it is called with. */
 hooks.takesSignal = (task) => {
-  const coro = (task as Task<unknown>).getCoro();
+  const coro = bodyOf(task as Task<unknown>);
   return coro.length > 0 || !NO_PARAMETERS.test(sourceOf.call(coro));
 };
 
@@ -1060,12 +1360,8 @@ export class EventLoop extends BaseEventLoop {
    * @throws {TypeError} If it is neither.
    */
   setTaskFactory(factory: TaskFactory | null): void {
-    if (factory !== null && typeof factory !== "function") {
-      throw new TypeError(
-        `Cannot set the task factory: expected a function or null, got ${
-          describe(factory)
-        }`,
-      );
+    if (factory !== null) {
+      checkCallback(factory, "set the task factory", "the factory");
     }
     this.#taskFactory = factory;
   }
@@ -1209,6 +1505,11 @@ export function getEventLoop(): EventLoop {
   return loop ?? (defaultLoop ??= new EventLoop());
 }
 
+/** Whether a loop is the implicit one, which code outside of every runner shares. */
+export function isImplicit(loop: EventLoop): boolean {
+  return loop === defaultLoop;
+}
+
 /**
  * Ends a future as a promise does. A promise that comes late is heard and
  * forgotten, so it is never an `unhandledrejection`.
@@ -1224,14 +1525,45 @@ export function adopt<T>(future: Future<T>, promise: PromiseLike<T>): void {
 
 function resolve(future: AnyFuture, value: unknown): void {
   if (future.done()) return;
-  if (isThenable(value)) adopt(future, value);
-  else futures.settle(future, value);
+  if (value === future) {
+    return futures.fail(
+      future,
+      new TypeError(
+        "Chaining cycle: the handler of a then() returned its own promise",
+      ),
+    );
+  }
+  try {
+    if (isThenable(value)) return adopt(future, value);
+  } catch (error) { // of a getter, or of its `then`
+    return reject(future, error);
+  }
+  futures.settle(future, value);
 }
 
 function reject(future: AnyFuture, error: unknown): void {
   if (future.done()) return;
-  if (error instanceof CancelledError) futures.cancel(future, error);
+  const cancellation = asCancellation(error);
+  if (cancellation !== null) futures.cancel(future, cancellation);
   else futures.fail(future, error);
+}
+
+/** Has a kind of future that nobody outside of this module knows be called a future in messages. */
+export function looksLikeFuture(kind: object): void {
+  Object.defineProperty(kind, "name", { value: "Future" });
+}
+
+function isTaskOf(frame: CancelScope, future: AnyFuture): boolean {
+  return frame.task as object === future;
+}
+
+function allJobs(jobs: Jobs): Job[] {
+  if (jobs === null) return [];
+  return jobs instanceof Set || Array.isArray(jobs) ? [...jobs] : [jobs];
+}
+
+function someJobs(jobs: Job[]): Jobs {
+  return jobs.length > 0 ? jobs : null;
 }
 
 const settled = Promise.resolve();
@@ -1240,7 +1572,7 @@ const late = new Deque<Then<unknown>>();
 
 function reactLate(): void {
   const reaction = late.shift() as Then<unknown>;
-  futures.react(reaction.source, reaction);
+  futures.react(reaction.source!, reaction);
 }
 
 const sourceOf = Function.prototype.toString;
@@ -1262,15 +1594,7 @@ function isErrorClass(value: unknown): value is new () => Error {
 
 /** Whether `await` would wait for a value. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
+  return (typeof value === "object" && value !== null ||
+    typeof value === "function") &&
     typeof (value as { then?: unknown }).then === "function";
-}
-
-/** A value for an error message. */
-export function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "object" && value !== null) {
-    return `an object of class ${value.constructor?.name ?? "null"}`;
-  }
-  return String(value);
 }

@@ -78,3 +78,47 @@ export function afterMicrotasks(fn: () => void): void {
 export function cpuUsage(since?: NodeJS.CpuUsage): NodeJS.CpuUsage {
   return globals.process.cpuUsage(since);
 }
+
+/** The signals that `AbortSignal.any` and `Request` have made of one, as far as that can be seen. */
+export function dependentsOf(signal: AbortSignal): AbortSignal[] {
+  const found = [signal];
+  for (const it of found) {
+    for (const held of internalsOf(it, "dependentSignals")) {
+      const dependent = dereference(held);
+      if (dependent instanceof AbortSignal && !found.includes(dependent)) {
+        found.push(dependent);
+      }
+    }
+  }
+  return found.slice(1);
+}
+
+/**
+ * Whether a `fetch` is under way that a signal ends. It rejects with the
+ * reason, but not before its request has been taken back, some turns later.
+ */
+export function endsFetch(signal: AbortSignal): boolean {
+  for (const call of internalsOf(signal, "abortAlgos")) {
+    if ((call as { name?: unknown }).name === "onabort") return true;
+  }
+  return false;
+}
+
+function dereference(ref: unknown): unknown {
+  try {
+    return WeakRef.prototype.deref.call(ref as WeakRef<WeakKey>);
+  } catch {
+    return undefined; // no weak reference
+  }
+}
+
+/** What a signal keeps in a set under a symbol of the runtime, which no public name leads to. */
+function internalsOf(signal: AbortSignal, name: string): Iterable<unknown> {
+  const key = Object.getOwnPropertySymbols(signal)
+    .find((key) => key.description === `[[${name}]]`);
+  if (key === undefined) return [];
+  const held = (signal as unknown as Record<symbol, unknown>)[key];
+  const isIterable = typeof held === "object" && held !== null &&
+    Symbol.iterator in held;
+  return isIterable ? held as Iterable<unknown> : [];
+}

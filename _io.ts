@@ -6,12 +6,18 @@
  * close together, which wakes the other sides once and not once each; and
  * they leave before anything new is asked for.
  *
+ * The runtime calls back in the context of whichever task set the call off. A
+ * wait in there would end with that task, so all that is called here, and by
+ * {@linkcode outsideTasks}, runs in the context of the loop.
+ *
  * @module
  */
 
+import { runInSlot } from "./_context.ts";
 import type { EventLoop } from "./_future.ts";
 import { afterMicrotasks } from "./_host.ts";
-import { internals as loops } from "./_loop.ts";
+import { currentFrame, internals as loops } from "./_loop.ts";
+import { RuntimeError } from "./exceptions.ts";
 
 /** Calls of the host that a loop is about to make. */
 export class HostCalls {
@@ -38,6 +44,11 @@ export class HostCalls {
     else if (!this.#scheduled) this.#schedule();
   }
 
+  /** Makes a write at once. */
+  writeNow(write: { flush(): void }): void {
+    runInSlot(loops.frame(this.#loop), flush, write);
+  }
+
   addRead(read: { start(): void }): void {
     this.#reads.push(read);
     if (!this.#scheduled) this.#schedule();
@@ -55,13 +66,47 @@ export class HostCalls {
   };
 
   #run(): void {
-    const writes = this.#writes;
-    const reads = this.#reads;
-    this.#writes = [];
-    this.#reads = [];
+    runInSlot(loops.frame(this.#loop), HostCalls.#makeCalls, this);
+  }
+
+  static #makeCalls(this: void, calls: HostCalls): void {
+    const writes = calls.#writes;
+    const reads = calls.#reads;
+    calls.#writes = [];
+    calls.#reads = [];
     for (const write of writes) write.flush();
     for (const read of reads) read.start();
   }
+}
+
+/** Calls a function of a stream of the Web, with all it goes on to wait for, in no task's context. */
+export function outsideTasks<T>(
+  loop: EventLoop,
+  fn: () => T | PromiseLike<T>,
+): Promise<T> {
+  return runInSlot(loops.frame(loop), awaitCall, fn) as Promise<T>;
+}
+
+/**
+ * Refuses a wait of code that belongs to another loop, before anything of it
+ * begins: its await would be refused, and the wait left behind.
+ *
+ * @throws {RuntimeError} If it does.
+ */
+export function checkCaller(loop: EventLoop, action: string): void {
+  const frame = currentFrame();
+  if (frame === undefined || frame.loop === loop) return;
+  throw new RuntimeError(
+    `Cannot ${action}: the stream belongs to another event loop`,
+  );
+}
+
+function flush(write: { flush(): void }): void {
+  write.flush();
+}
+
+async function awaitCall(fn: () => unknown): Promise<unknown> {
+  return await fn();
 }
 
 /** So many writes wait for the end of a batch at most, lest a long one hold up the first answers. */

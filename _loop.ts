@@ -38,6 +38,8 @@ export interface Job {
   run(): boolean;
   /** What it is, for a report. */
   describe?(): string;
+  /** The loop was closed before its turn. */
+  lost?(): void;
 }
 
 /** A job for a moment of the loop's clock. */
@@ -98,6 +100,8 @@ export interface TimerHandle extends Handle {
 export interface Frame {
   readonly loop: BaseEventLoop;
   readonly task: object | null;
+  /** Whether it keeps what its code awaits. */
+  readonly isScope: boolean;
 }
 
 /** How many jobs a host turn may run before a further batch waits for the next one. */
@@ -148,6 +152,8 @@ export interface LoopInternals {
   tasks(loop: BaseEventLoop): { first: Frame | null };
   /** What higher floors keep for as long as the loop, each under its own key. */
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
+  /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
+  drain(loop: BaseEventLoop): number;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   stamp(loop: BaseEventLoop): number;
 }
@@ -179,6 +185,9 @@ export class BaseEventLoop {
   #allowance = 0;
   /** Whether this turn runs the microtasks itself. */
   #drains = false;
+  /** Rises before and after the microtasks of each job. */
+  #drain = 0;
+  #inTurn = false;
   /** Called, in this order, when the present batch has run. */
   #atBatchEnd: (() => void)[] = [];
   readonly #alarms = new TimerHeap<Alarm>();
@@ -218,6 +227,7 @@ export class BaseEventLoop {
       frame: (loop) => loop.#frame,
       tasks: (loop) => loop.#tasks,
       extras: (loop) => loop.#extras,
+      drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
       stamp: (loop) =>
         loop.#awake
           ? loop.#stamp ||= loop.#milliseconds()
@@ -255,10 +265,12 @@ export class BaseEventLoop {
     }
     if (this.#debug && !this.#closed) switches.debug(false);
     this.#closed = true;
+    const dropped = [...this.#ready];
     this.#ready.clear();
     this.#alarms.clear();
     this.#batch = 0;
     this.#host.forget();
+    for (const job of dropped) job.lost?.();
   }
 
   /** Whether debug mode is on. */
@@ -413,7 +425,11 @@ export class BaseEventLoop {
       lines.push(`\n${key}:`, value);
     }
     if (exception !== undefined) lines.push("\n", exception);
-    console.error(...lines);
+    try {
+      console.error(...lines);
+    } catch {
+      console.error(message, "\n", "(its details cannot be shown)");
+    }
   }
 
   #milliseconds(): number {
@@ -511,22 +527,40 @@ export class BaseEventLoop {
 
   /** Runs jobs, each up to the end of the microtasks that it has left. */
   readonly #work = (): void => {
+    this.#inTurn = true;
+    this.#drain++;
     if (this.#watched !== null) this.#endWatch();
     for (;;) {
       while (this.#batch > 0) {
         this.#batch--;
-        const job = this.#ready.shift() as Job;
-        const resumed = this.#debug ? this.#watch(job) : job.run();
-        if (resumed && !this.#ranDry()) return;
+        if (this.#runNext() && !this.#ranDry()) return;
       }
       if (this.#atBatchEnd.length > 0) {
         this.#endBatch();
         if (!this.#ranDry()) return;
-      } else if (this.#ready.length === 0) return this.#rest();
-      else if (this.#allowance <= 0) return this.#host.soon(this.#turn);
-      else this.#nextBatch();
+      } else if (this.#ready.length === 0) {
+        this.#inTurn = false;
+        return this.#rest();
+      } else if (this.#allowance <= 0) {
+        this.#inTurn = false;
+        return this.#host.soon(this.#turn);
+      } else this.#nextBatch();
     }
   };
+
+  /** Runs a job. Nothing that a user has passed in may keep the others from their turn. */
+  #runNext(): boolean {
+    const job = this.#ready.shift() as Job;
+    try {
+      return this.#debug ? this.#watch(job) : job.run();
+    } catch (exception) {
+      this.callExceptionHandler({
+        message: "Error in a job of the event loop",
+        exception,
+      });
+      return true;
+    }
+  }
 
   /** Lets the microtasks run dry. If `false`, that is still to come, and work goes on behind them. */
   #ranDry(): boolean {
@@ -535,6 +569,7 @@ export class BaseEventLoop {
       return false;
     }
     runMicrotasks!();
+    this.#drain++;
     if (this.#watched !== null) this.#endWatch();
     return true;
   }
@@ -559,7 +594,14 @@ export class BaseEventLoop {
   #endBatch(): void {
     const calls = this.#atBatchEnd;
     this.#atBatchEnd = [];
-    for (const call of calls) call();
+    for (const call of calls) {
+      try {
+        call();
+      } catch (exception) {
+        const message = "Error at the end of a batch of the event loop";
+        this.callExceptionHandler({ message, exception });
+      }
+    }
   }
 
   /** Nothing is ready: waits for the first alarm, or for nothing. */
@@ -591,6 +633,10 @@ class LoopFrame extends SlotValue implements Frame {
 
   get task(): null {
     return null;
+  }
+
+  get isScope(): boolean {
+    return false;
   }
 }
 

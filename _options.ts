@@ -33,6 +33,16 @@ export interface TlsTimeouts {
   sslShutdownTimeout?: Duration;
 }
 
+/** Options of everything that tasks wait for: locks, queues and their kin. */
+export interface Named {
+  /**
+   * The name, for people: consoles and reports show it.
+   *
+   * @default none
+   */
+  name?: string;
+}
+
 /**
  * A function that a task runs. It is called with the task's signal, to be
  * handed to whatever is not part of this module: `fetch(url, { signal })`.
@@ -52,7 +62,7 @@ export interface TaskOptions extends Cancellable {
    *
    * @default the context of the caller
    */
-  context?: Context;
+  context?: Context | null;
   /**
    * Runs the body up to its first wait at once, inside the call.
    *
@@ -78,5 +88,5 @@ export interface CallbackOptions {
    *
    * @default the context of the caller
    */
-  context?: Context;
+  context?: Context | null;
 }

@@ -35,6 +35,48 @@ interface Flow {
   readonly busy: boolean;
 }
 
+const passed = Promise.resolve();
+
+/** Something that happens once. A wait for it that is given up leaves nothing behind. */
+export class Gate {
+  #waiting: Set<() => void> | null = new Set();
+
+  /** Whether anybody waits. */
+  get awaited(): boolean {
+    return this.#waiting !== null && this.#waiting.size > 0;
+  }
+
+  /** It has happened. */
+  open(): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    waiting?.forEach((call) => call());
+  }
+
+  /** Has a function called when it happens, once however often it is added. */
+  add(call: () => void): void {
+    this.#waiting?.add(call);
+  }
+
+  delete(call: () => void): void {
+    this.#waiting?.delete(call);
+  }
+
+  /** Resolves when it has happened, or `signal` has aborted. */
+  wait(signal?: AbortSignal): Promise<void> {
+    if (this.#waiting === null || signal?.aborted) return passed;
+    return new Promise((resolve) => {
+      const leave = () => {
+        this.delete(leave);
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      };
+      this.add(leave);
+      signal?.addEventListener("abort", leave);
+    });
+  }
+}
+
 /** Bytes that come out of a child. */
 export class OutputPipe implements ByteSource, Output, Flow {
   readonly #reader: ReadableStreamBYOBReader;
@@ -45,9 +87,14 @@ export class OutputPipe implements ByteSource, Output, Flow {
   /** The memory for the next read; it belongs to the host while one is under way. */
   #spare: ArrayBuffer | null = null;
   #fetching: Promise<void> | null = null;
+  /** Whether everything is read ahead, and whether code is at it. */
+  #ahead = false;
+  #hurrying = false;
   #moved = 0;
   /** Nothing more will be read. */
   #ended = false;
+  /** Opens with that. */
+  readonly end: Gate = new Gate();
   #failure: { error: unknown } | null = null;
   /** Settles when the descriptor is free. */
   readonly closed: Promise<void>;
@@ -71,6 +118,11 @@ export class OutputPipe implements ByteSource, Output, Flow {
     return false;
   }
 
+  /** Whether bytes may come that nobody takes. */
+  get neglected(): boolean {
+    return !this.#ended && this.#fetching === null;
+  }
+
   async read(buffer: Uint8Array): Promise<number | null> {
     const chunk = await this.readChunk(buffer.length);
     if (chunk === null) return null;
@@ -90,9 +142,15 @@ export class OutputPipe implements ByteSource, Output, Flow {
     return this.#head === null ? head : head.slice(0, most);
   }
 
-  /** Reads everything ahead up to the end, unless `signal` aborts before. */
-  async readAhead(signal: AbortSignal): Promise<void> {
-    while (!this.#ended && !signal.aborted) await this.#fetch();
+  /** Reads everything ahead from here on, up to the end. */
+  readAhead(): void {
+    this.#ahead = true;
+    if (!this.#hurrying) void this.#hurry();
+  }
+
+  /** Reads no more than is asked for from here on, but for a read that is under way. */
+  readOnDemand(): void {
+    this.#ahead = false;
   }
 
   /** The child has ended: reads ahead what it has left. */
@@ -118,8 +176,19 @@ export class OutputPipe implements ByteSource, Output, Flow {
 
   close(): void {
     if (this.#ended) return;
-    this.#ended = true;
+    this.#finish();
     this.#reader.cancel().catch(nothing);
+  }
+
+  #finish(): void {
+    this.#ended = true;
+    this.end.open();
+  }
+
+  async #hurry(): Promise<void> {
+    this.#hurrying = true;
+    while (this.#ahead && !this.#ended) await this.#fetch();
+    this.#hurrying = false;
   }
 
   get #empty(): boolean {
@@ -135,11 +204,11 @@ export class OutputPipe implements ByteSource, Output, Flow {
     this.#spare = null;
     try {
       const { value, done } = await this.#reader.read(new Uint8Array(memory));
-      if (done) this.#ended = true;
+      if (done) this.#finish();
       else this.#keep(value);
     } catch (error) {
       if (!this.#ended) this.#failure = { error };
-      this.#ended = true;
+      this.#finish();
     } finally {
       this.#fetching = null;
     }
@@ -163,8 +232,8 @@ export class InputPipe implements ByteSink {
   #orphaned = false;
   /** What goes before anything that is written from now on. */
   #parcel: Parcel | null = null;
-  /** Settles when the descriptor is free. */
-  readonly #released = Promise.withResolvers<void>();
+  /** Opens when the descriptor is free. */
+  readonly released: Gate = new Gate();
   readonly #name: string;
 
   constructor(stream: WritableStream<Uint8Array>, name: string) {
@@ -192,7 +261,7 @@ export class InputPipe implements ByteSink {
     if (this.#closed) return;
     this.#closed = true;
     await this.#writer.close().catch(nothing);
-    this.#released.resolve();
+    this.released.open();
   }
 
   close(): void {
@@ -203,7 +272,9 @@ export class InputPipe implements ByteSink {
   abort(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#writer.abort().catch(nothing).then(this.#released.resolve);
+    // An error of the runtime's own would hold what is on the stack.
+    const aborted = this.#writer.abort("closed").catch(nothing);
+    aborted.then(() => this.released.open());
   }
 
   /** The child has ended: whatever it has left unread, nobody will read. */
@@ -211,7 +282,7 @@ export class InputPipe implements ByteSink {
     this.#orphaned = true;
     if (!this.#writing) this.abort();
     // One who has the other end may let the write under way wait for ever.
-    await whileMoving(this.#released.promise, { moved: 0, busy: false });
+    await whileMoving(this.released.wait(), { moved: 0, busy: false });
   }
 
   async #put(data: Uint8Array): Promise<number> {
@@ -238,11 +309,14 @@ export class Parcel {
   #owned: boolean;
   /** Resolves when all was written, or the child has stopped reading. */
   readonly done: Promise<void>;
+  /** Opens with that. */
+  readonly sent: Gate = new Gate();
 
   constructor(input: Bytes, put: (data: Uint8Array) => Promise<number>) {
     this.#bytes = toBytes(input);
     this.#owned = typeof input === "string";
     this.done = this.#send(put).catch(nothing);
+    this.done.then(() => this.sent.open());
   }
 
   /** The caller is free to change its bytes from here on. */
@@ -475,6 +549,13 @@ class StreamSpring implements Spring {
     this.#reader.cancel().catch(nothing);
     this.#reader.releaseLock();
   }
+}
+
+/** Waits for something, but not longer than so many milliseconds. */
+export function within(gate: Gate, milliseconds: number): Promise<void> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), milliseconds);
+  return gate.wait(controller.signal).finally(() => clearTimeout(timer));
 }
 
 /** Waits for the end of a flow, but no longer than something moves that was there already. */

@@ -71,6 +71,48 @@ export class Place {
   }
 }
 
+/**
+ * Who awaits a promise. The engine follows a promise to the functions that
+ * await it, through `Promise.all` and its kin, when a stack is taken inside of
+ * the `then` of a thenable that the promise was resolved with. The loser of a
+ * `Promise.race` leads nowhere, and what rejects a `Promise.any` may be
+ * ignored by it.
+ */
+export class Probe {
+  readonly #taken: { stack?: unknown };
+
+  /** Takes the stack, or takes over that of an error that was made just now. */
+  constructor(above: (...args: never[]) => unknown, error?: Error) {
+    const limit = Error.stackTraceLimit;
+    if (error !== undefined && limit >= ENOUGH) {
+      this.#taken = error;
+      return;
+    }
+    this.#taken = {};
+    Error.stackTraceLimit = 2 * ENOUGH;
+    Error.captureStackTrace(this.#taken, above);
+    Error.stackTraceLimit = limit;
+  }
+
+  /** Whether code outside of this module awaits the promise. */
+  get isAwaited(): boolean {
+    if (!followsPromises) return true;
+    const { stack } = this.#taken;
+    if (typeof stack !== "string") return true;
+    const lines = stack.split("\n").map((line) => line.trim())
+      .filter((line) => line.startsWith("at async "))
+      .map((line) => line.slice("at ".length));
+    return lines.some((line) => line.includes(":") && isForeign(line)) &&
+      !lines.some((line) => line.startsWith("async Promise.any"));
+  }
+}
+
+/** A stack of so many lines shows who awaits. */
+const ENOUGH = 10;
+/** Whether the engine is V8, and not one that only says so. */
+const followsPromises = typeof Error.captureStackTrace === "function" &&
+  !("Bun" in globalThis);
+
 /** The frames of an error outside of this module, innermost first. */
 export function framesOf(error: unknown): string[] {
   if (!(error instanceof Error)) return [];

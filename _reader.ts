@@ -13,9 +13,9 @@
  */
 
 import {
-  ByteBuffer,
   type Bytes,
   checkBytes,
+  isBytes,
   type OwnBytes,
   toBytes,
 } from "./_bytes.ts";
@@ -25,16 +25,26 @@ import {
   type EventLoop,
   futures,
   getEventLoop,
-  type Waitable,
 } from "./_future.ts";
+import { checkpoint, isOverdue, settledPromise } from "./_operation.ts";
 import type { Cancellable } from "./_options.ts";
-import { HostCalls } from "./_io.ts";
+import { checkCaller, HostCalls, outsideTasks } from "./_io.ts";
 import { internals as loops } from "./_loop.ts";
 import {
-  IncompleteReadError,
-  LimitOverrunError,
-  RuntimeError,
-} from "./exceptions.ts";
+  All,
+  Exactly,
+  type Failure,
+  Line,
+  NEWLINE,
+  owners,
+  type Read,
+  Ready,
+  Some,
+  Stock,
+  Until,
+} from "./_reads.ts";
+import { checkOptions, describe, isIterable, signalOf } from "./_validate.ts";
+import { RuntimeError } from "./exceptions.ts";
 
 /** Where the bytes of a reader come from. */
 export interface ByteSource {
@@ -79,6 +89,8 @@ export interface ReaderInternals {
   /** Somebody waits for the end, so it is to be noticed though nobody reads. */
   watch(reader: StreamReader): void;
   ended(reader: StreamReader): boolean;
+  /** Whether bytes have come that nobody has read. */
+  unread(reader: StreamReader): boolean;
 }
 
 /** Who hears of the end of a source. */
@@ -87,31 +99,22 @@ export interface InletHooks {
   onEnd?(): void;
 }
 
-/** An error, and whether some code has been told of it. */
-export interface Failure {
-  readonly error: unknown;
-  told: boolean;
-}
-
 /** The default limit, in bytes. */
 const LIMIT = 65_536;
+const OPTIONS = ["limit"];
 /** The first read of a connection takes so much; later ones follow the traffic. */
 const SMALLEST_READ = 2_048;
 const LARGEST_READ = 131072;
 
-const NEWLINE = 10;
-const newline = [new Uint8Array([NEWLINE])];
-
 export let readers: ReaderInternals;
-
-let takeNow: (reader: StreamReader, read: Read) => unknown;
-let giveUp: (reader: StreamReader, read: Read) => void;
 
 /**
  * Reads bytes as they come: some, all, an exact number, or up to a separator.
  *
  * One read can wait at a time. A read that is cancelled, timed out or aborted
- * has taken nothing: what had come stays for the next one.
+ * has taken nothing: what had come stays for the next one. A read that lost a
+ * `Promise.race()` still waits, and takes what comes; to give up on a read,
+ * use `timeout()`, `waitFor()` or a signal.
  *
  * What is read is a view of memory that other reads may share. Who wants to
  * transfer it to another thread, or to keep a few bytes of a lot, makes a copy
@@ -149,21 +152,19 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * Makes a reader that is fed by hand.
    *
    * @param options The limit.
-   * @throws {RangeError} If the limit is not above 0.
+   * @throws {RangeError} If the limit is not a whole number above 0.
+   * @throws {TypeError} If it is no number, or there is no such option.
    */
   constructor(options: StreamReaderOptions = {}) {
-    const limit = options.limit ?? LIMIT;
-    if (typeof limit !== "number" || !(limit > 0)) {
-      throw new RangeError(
-        `Cannot create a stream: limit must be above 0, got ${limit}`,
-      );
-    }
+    checkOptions(options, OPTIONS, "create a stream");
+    const { limit = LIMIT } = options;
+    checkLimit(limit);
     this.#stock = new Stock(limit);
   }
 
   static {
-    takeNow = (reader, read) => reader.#take(read);
-    giveUp = (reader, read) => reader.#drop(read);
+    owners.take = (reader, read) => (reader as StreamReader).#take(read);
+    owners.drop = (reader, read) => (reader as StreamReader).#drop(read);
     readers = {
       attach: (reader, inlet) => reader.#inlet = inlet,
       inlet: (reader) => reader.#inlet,
@@ -183,6 +184,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
         reader.#watch();
       },
       ended: (reader) => reader.#stock.eof || reader.#stock.failure !== null,
+      unread: (reader) =>
+        reader.#stock.buffer.size > 0 || reader.#stock.skipping,
     };
   }
 
@@ -208,12 +211,14 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @param options A signal that ends the wait.
    * @returns At least one byte, or none at the end.
    * @throws {RangeError} If `n` is not a whole number.
+   * @throws {TypeError} If it is no number.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits.
+   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   read(n = -1, options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
-    if (!Number.isInteger(n) && Math.abs(n) !== Infinity) return refused(n);
+    const wrong = wrongCount(n, -Infinity, Infinity);
+    if (wrong !== null) return Promise.reject(wrong);
     const read = n < 0
       ? new All(this, this.#stock)
       : new Some(this, this.#stock, n);
@@ -228,15 +233,17 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    *
    * @param options A signal that ends the wait.
    * @returns The line, empty at the end.
-   * @throws {RangeError} If the line is longer than the limit. It is dropped, or, if its end has not come yet, all that has come.
+   * @throws {RangeError} If the line is longer than the limit. It is dropped up to its newline, also what has not come yet.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits.
+   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   readline(options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
     try {
-      const line = options === undefined ? this.#lineAtHand() : null;
-      if (line !== null) return Promise.resolve(line);
+      const line = options === undefined && !isOverdue()
+        ? this.#lineAtHand()
+        : null;
+      if (line !== null) return settledPromise(line);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -253,15 +260,17 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @returns Exactly `n` bytes.
    * @throws {IncompleteReadError} If the end comes first; its `partial` has what was left.
    * @throws {RangeError} If `n` is negative or not a whole number.
+   * @throws {TypeError} If it is no number.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits.
+   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   readexactly(
     n: number,
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    if (!(Number.isInteger(n) && n >= 0)) return refused(n);
+    const wrong = wrongCount(n, 0, Number.MAX_SAFE_INTEGER);
+    if (wrong !== null) return Promise.reject(wrong);
     return this.#read(new Exactly(this, this.#stock, n), options);
   }
 
@@ -277,8 +286,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @throws {IncompleteReadError} If the end comes first; its `partial` has what was left.
    * @throws {LimitOverrunError} If there are more bytes than the limit before the separator. They stay.
    * @throws {RangeError} If there is no separator, or an empty one.
+   * @throws {TypeError} If it is neither bytes nor text.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits.
+   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    */
   readuntil(
@@ -307,6 +317,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     }
     if (data.length === 0) return;
     this.#stock.buffer.append(toBytes(data));
+    if (this.#stock.skipping) this.#stock.skip();
     this.#answer();
   }
 
@@ -347,7 +358,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /**
    * The same bytes as a stream of the Web. It takes them as they are asked
    * for; cancelling it ends its wait, and leaves the rest and the connection
-   * as they are.
+   * as they are. It belongs to no task: what ends the task that pipes it
+   * leaves the pipe alone. `pipeTo()` takes a signal.
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#readable ??= this.#toWeb();
@@ -360,11 +372,13 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
 
   #read(read: Read, options?: Cancellable): Promise<OwnBytes> {
     try {
-      options?.signal?.throwIfAborted();
+      const signal = signalOf(options, "read");
+      signal?.throwIfAborted();
       this.#stock.throwFailure();
       if (this.#isReserved(read)) this.#refuse();
-      if (read.answered()) return Promise.resolve(read.answer());
-      return this.#wait(read, options);
+      if (!read.answered()) return this.#wait(read, signal);
+      if (isOverdue()) return checkpoint(() => this.#read(read, options));
+      return settledPromise(read.answer());
     } catch (error) {
       return Promise.reject(error);
     }
@@ -378,27 +392,42 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return at >= 0 && at <= limit ? buffer.take(at + 1) : null;
   }
 
-  #wait(read: Read, options?: Cancellable): Promise<OwnBytes> {
+  #wait(read: Read, signal?: AbortSignal): Promise<OwnBytes> {
+    const loop = this.#loop;
+    checkCaller(loop, "read");
     this.#enter(read);
-    const future = futures.make(this.#inlet?.loop ?? getEventLoop(), read);
+    const future = futures.make(loop, read);
     read.future = future;
-    if (options?.signal) futures.link(future, options.signal);
+    if (signal) futures.link(future, signal);
     this.#demand(read);
     return future as Promise<OwnBytes>;
   }
 
+  /** The loop that reads wait on: the one of the connection, or else of the caller. */
+  get #loop(): EventLoop {
+    return this.#inlet?.loop ?? getEventLoop();
+  }
+
   #enter(read: Read): void {
-    if (this.#waiting !== null) this.#refuse();
+    if (this.#occupant() !== null) this.#refuse();
     this.#waiting = read;
+  }
+
+  /** The read that waits, unless its loop is closed, so that nobody will resume. */
+  #occupant(): Read | null {
+    if (this.#waiting?.future?.getLoop().isClosed()) this.#waiting = null;
+    return this.#waiting;
   }
 
   /** Whether what is there belongs to a read that waits for all. */
   #isReserved(read: Read): boolean {
-    return this.#waiting instanceof All && read.goal() > 0;
+    return this.#occupant() instanceof All && read.goal() > 0;
   }
 
   #refuse(): never {
-    throw new RuntimeError("Cannot read: another read waits already");
+    throw new RuntimeError(
+      "Cannot read: another read waits already; one that lost a Promise.race() still does",
+    );
   }
 
   /** The read that was woken resumes. Another one may have been first. */
@@ -434,6 +463,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /** The source has brought something. */
   #came(): void {
     if (this.#waiting !== null) loops.hurry(this.#inlet!.loop);
+    if (this.#stock.skipping) this.#stock.skip();
     this.#answer();
   }
 
@@ -462,20 +492,29 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   #toWeb(): ReadableStream<OwnBytes> {
-    let waiting: AnyFuture | null = null;
+    const pull = new Pull();
     return new ReadableStream({
       type: "bytes",
-      pull: async (controller) => {
-        const read = this.read(LARGEST_READ);
-        waiting = this.#waiting?.future ?? null;
-        const chunk = await read;
-        waiting = null;
-        if (chunk.length > 0) return controller.enqueue(unshared(chunk));
-        controller.close();
-        controller.byobRequest?.respond(0);
-      },
-      cancel: () => void waiting?.cancel(),
+      pull: (to) => outsideTasks(this.#loop, () => this.#pull(pull, to)),
+      cancel: () => pull.end(),
     }, { highWaterMark: 0 });
+  }
+
+  /** Waits for bytes without taking them, so that whoever cancels meanwhile loses none. */
+  async #pull(pull: Pull, to: ReadableByteStreamController): Promise<void> {
+    const { buffer } = this.#stock;
+    const ready = new Ready(this, this.#stock, LARGEST_READ);
+    do {
+      await pull.wait(this.#read(ready));
+      if (pull.ended) return;
+    } while (!ready.answered());
+    this.#stock.throwFailure();
+    if (buffer.size > 0) {
+      const count = Math.min(buffer.size, LARGEST_READ);
+      return to.enqueue(unshared(buffer.take(count)));
+    }
+    to.close();
+    to.byobRequest?.respond(0);
   }
 
   #describe(): string {
@@ -487,213 +526,21 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 }
 
-/** What a reader has, and how it stands. */
-class Stock {
-  readonly buffer = new ByteBuffer();
-  readonly limit: number;
-  /** Nothing more will come. */
-  eof = false;
-  failure: Failure | null = null;
+/** What a stream of the Web waits in. */
+class Pull {
+  /** Nobody wants any more. */
+  ended = false;
+  #waiting: AnyFuture | null = null;
 
-  constructor(limit: number) {
-    this.limit = limit;
+  async wait(read: Promise<unknown>): Promise<void> {
+    if (!(read instanceof Promise)) this.#waiting = read as AnyFuture;
+    await read;
+    this.#waiting = null;
   }
 
-  throwFailure(): void {
-    if (this.failure === null) return;
-    this.failure.told = true;
-    throw this.failure.error;
-  }
-}
-
-/** One read: what it is after, and its place in the reader while it waits. */
-abstract class Read implements Waitable {
-  readonly #reader: StreamReader;
-  protected readonly stock: Stock;
-  future: AnyFuture | null = null;
-
-  constructor(reader: StreamReader, stock: Stock) {
-    this.#reader = reader;
-    this.stock = stock;
-  }
-
-  /** Whether it need not wait: for bytes, or for an error. */
-  abstract answered(): boolean;
-
-  /** Takes the answer out of the buffer, or throws. */
-  abstract answer(): OwnBytes;
-
-  /** Up to how many bytes in the buffer it can do with. */
-  abstract goal(): number;
-
-  take(): unknown {
-    return takeNow(this.#reader, this);
-  }
-
-  /** Nothing was taken, and a read that comes now looks for itself. */
-  pass(): void {}
-
-  drop(): void {
-    giveUp(this.#reader, this);
-  }
-
-  describe(): string {
-    return `bytes of ${Deno.inspect(this.#reader)}`;
-  }
-}
-
-class Some extends Read {
-  readonly #most: number;
-
-  constructor(reader: StreamReader, stock: Stock, most: number) {
-    super(reader, stock);
-    this.#most = most;
-  }
-
-  answered(): boolean {
-    return this.stock.buffer.size > 0 || this.stock.eof || this.#most === 0;
-  }
-
-  answer(): OwnBytes {
-    const { buffer } = this.stock;
-    return buffer.take(Math.min(this.#most, buffer.size));
-  }
-
-  goal(): number {
-    return this.#most;
-  }
-}
-
-class All extends Read {
-  answered(): boolean {
-    return this.stock.eof;
-  }
-
-  answer(): OwnBytes {
-    return this.stock.buffer.takeAll();
-  }
-
-  goal(): number {
-    return Infinity;
-  }
-}
-
-class Exactly extends Read {
-  readonly #count: number;
-
-  constructor(reader: StreamReader, stock: Stock, count: number) {
-    super(reader, stock);
-    this.#count = count;
-  }
-
-  answered(): boolean {
-    return this.stock.buffer.size >= this.#count || this.stock.eof;
-  }
-
-  answer(): OwnBytes {
-    const { buffer } = this.stock;
-    if (buffer.size >= this.#count) return buffer.take(this.#count);
-    throw new IncompleteReadError(buffer.takeAll(), this.#count);
-  }
-
-  goal(): number {
-    return this.#count;
-  }
-}
-
-/** Up to the first of some separators. */
-class Until extends Read {
-  /** The shortest first, none empty. */
-  readonly #separators: readonly Uint8Array[];
-  readonly #longest: number;
-  /** No separator begins before here. */
-  #offset = 0;
-  /** The separator that was found, from where to where; -1 if none was. */
-  #start = -1;
-  #end = -1;
-  /** The positions hold as long as nobody takes bytes out. */
-  #taken: number;
-
-  constructor(
-    reader: StreamReader,
-    stock: Stock,
-    separators: readonly Uint8Array[],
-  ) {
-    super(reader, stock);
-    this.#separators = separators;
-    this.#longest = separators[separators.length - 1].length;
-    this.#taken = stock.buffer.taken;
-  }
-
-  answered(): boolean {
-    const { buffer, eof, limit } = this.stock;
-    if (this.#taken !== buffer.taken) this.#forget(buffer.taken);
-    if (this.#end < 0) this.#search(buffer);
-    return this.#end >= 0 || this.#offset > limit || eof;
-  }
-
-  answer(): OwnBytes {
-    const { buffer, limit } = this.stock;
-    if (this.#end >= 0) {
-      if (this.#start > limit) return this.overrun(this.#start, this.#end);
-      return buffer.take(this.#end);
-    }
-    if (this.#offset > limit) return this.overrun(this.#offset, -1);
-    return this.incomplete();
-  }
-
-  goal(): number {
-    return this.stock.limit + this.#longest + 1;
-  }
-
-  /** More than the limit before the separator, or before its end has come. */
-  protected overrun(consumed: number, end: number): OwnBytes {
-    throw new LimitOverrunError(overrunText(this.stock.limit, end), consumed);
-  }
-
-  /** The end came before a separator. */
-  protected incomplete(): OwnBytes {
-    throw new IncompleteReadError(this.stock.buffer.takeAll(), null);
-  }
-
-  #search(buffer: ByteBuffer): void {
-    let to = buffer.size;
-    for (const separator of this.#separators) {
-      const at = buffer.find(separator, this.#offset, to);
-      if (at < 0) continue;
-      this.#start = at;
-      this.#end = at + separator.length;
-      to = this.#end - 1;
-    }
-    if (this.#end < 0) {
-      this.#offset = Math.max(
-        this.#offset,
-        buffer.size + 1 - this.#longest,
-      );
-    }
-  }
-
-  #forget(taken: number): void {
-    this.#taken = taken;
-    this.#offset = 0;
-    this.#start = this.#end = -1;
-  }
-}
-
-/** Up to the end of a line, which may also be the end of all. */
-class Line extends Until {
-  constructor(reader: StreamReader, stock: Stock) {
-    super(reader, stock, newline);
-  }
-
-  protected override overrun(_consumed: number, end: number): OwnBytes {
-    const { buffer, limit } = this.stock;
-    buffer.take(end < 0 ? buffer.size : end);
-    throw new RangeError(overrunText(limit, end));
-  }
-
-  protected override incomplete(): OwnBytes {
-    return this.stock.buffer.takeAll();
+  end(): void {
+    this.ended = true;
+    this.#waiting?.cancel();
   }
 }
 
@@ -702,7 +549,7 @@ export class Inlet {
   readonly loop: EventLoop;
   readonly #reader: StreamReader;
   readonly #calls: HostCalls;
-  #source: ByteSource;
+  readonly #source: ByteSource;
   readonly #hooks: InletHooks;
   /** How much the next read asks for, and the last one did. */
   #size = SMALLEST_READ;
@@ -713,6 +560,8 @@ export class Inlet {
   #reading = false;
   /** A read of the source is about to be. */
   #planned = false;
+  /** No read of the source may begin. */
+  #held = false;
   #stopped = false;
   /** Whether a read of the source keeps the program, and this, alive. */
   #referenced = true;
@@ -748,12 +597,12 @@ export class Inlet {
     this.#most = most;
     if (this.#reading) return;
     this.#reading = this.#planned = true;
-    this.#calls.addRead(this);
+    if (!this.#held) this.#calls.addRead(this);
   }
 
   /** Reads from the source now. */
   start(): void {
-    if (this.#stopped || !this.#planned) return;
+    if (this.#stopped || !this.#planned || this.#held) return;
     this.#planned = false;
     try {
       if (this.#source.readChunk !== undefined) {
@@ -776,11 +625,20 @@ export class Inlet {
     else if (this.#reading && this.#referenced) this.#refer(false);
   }
 
-  /** Reads from another source from now on. No read may be under way. */
-  replace(source: ByteSource): void {
-    this.#source = source;
+  /** Begins no read of the source until {@linkcode Inlet.release}. None may be under way. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** The source is another one now, which keeps the program alive as a new one does. */
+  release(): void {
+    if (this.#stopped || !this.#held) return;
+    this.#held = false;
+    const referenced = this.#referenced;
     this.#referenced = true;
     this.#answers.hold(this);
+    if (!referenced) this.#refer(false);
+    if (this.#planned) this.#calls.addRead(this);
   }
 
   stop(): void {
@@ -822,6 +680,8 @@ export class Inlet {
 
   /** A read of the source has failed. */
   onFailure(error: unknown): void {
+    // A TLS peer that just closes the connection: what it sent has all come.
+    if (error instanceof Deno.errors.UnexpectedEof) return this.onRead(null);
     this.#reading = false;
     if (!this.#stopped) this.#hooks.onError(error);
   }
@@ -886,33 +746,53 @@ function unshared(chunk: OwnBytes): OwnBytes {
   return chunk.length === chunk.buffer.byteLength ? chunk : chunk.slice();
 }
 
-function refused(count: unknown): Promise<never> {
-  return Promise.reject(
-    new RangeError(
-      `Cannot read ${String(count)} bytes: it is not a number of bytes`,
-    ),
+function checkLimit(limit: unknown): void {
+  if (typeof limit !== "number") {
+    throw new TypeError(
+      `Cannot create a stream: limit must be a number, got ${describe(limit)}`,
+    );
+  }
+  if (limit > 0 && (Number.isInteger(limit) || limit === Infinity)) return;
+  throw new RangeError(
+    `Cannot create a stream: limit must be a whole number above 0, got ${limit}`,
   );
 }
 
-function overrunText(limit: number, end: number): string {
-  return end < 0
-    ? `Separator is not found, and the chunk exceeds the limit of ${limit} bytes`
-    : `Separator is found, but the chunk is longer than the limit of ${limit} bytes`;
+/** What is wrong with a number of bytes to be read, `null` if nothing is. */
+function wrongCount(
+  count: unknown,
+  least: number,
+  most: number,
+): Error | null {
+  if (typeof count !== "number") {
+    return new TypeError(
+      `Cannot read: the number of bytes must be a number, got ${
+        describe(count)
+      }`,
+    );
+  }
+  const isWhole = Number.isInteger(count) || Math.abs(count) === Infinity;
+  if (isWhole && count >= least && count <= most) return null;
+  return new RangeError(
+    `Cannot read ${count} bytes: it ${
+      isWhole ? `must be from ${least} to ${most}` : "is not a whole number"
+    }`,
+  );
 }
 
 /** Checks separators and sorts them, the shortest first. */
 function toSeparators(separator: Bytes | readonly Bytes[]): Uint8Array[] {
-  const given = typeof separator === "string" || separator instanceof Uint8Array
-    ? [separator]
-    : [...separator];
-  for (const it of given) checkBytes(it, "read up to a separator");
-  const separators = given.map(toBytes);
-  if (separators.length === 0) {
-    throw new RangeError("Cannot read up to a separator: there is none");
+  const action = "read up to a separator";
+  if (!isIterable(separator)) checkBytes(separator, action);
+  const given = isBytes(separator) ? [separator] : [...separator];
+  for (const it of given) checkBytes(it, action);
+  if (given.length === 0) {
+    throw new RangeError(`Cannot ${action}: there is none`);
   }
+  const separators = given.map((it) => toBytes(it).slice());
   separators.sort((a, b) => a.length - b.length);
   if (separators[0].length === 0) {
-    throw new RangeError("Cannot read up to a separator: it is empty");
+    throw new RangeError(`Cannot ${action}: it is empty`);
   }
   return separators;
 }

@@ -7,31 +7,52 @@
 
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { reportSwallowed } from "./_debug.ts";
-import { type Duration, toSeconds } from "./_duration.ts";
+import { type Duration, toSeconds, toTime } from "./_duration.ts";
+import { asCancellation, type CancelScope, InnerScope } from "./_frame.ts";
 import {
-  describe,
-  frameOf,
+  cancelNested,
+  type EventLoop,
   type Future,
   futures,
   getEventLoop,
   type Task,
 } from "./_future.ts";
-import type { Coroutine, TaskOptions } from "./_options.ts";
+import { Limiter } from "./_limiter.ts";
+import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_loop.ts";
-import { currentTask, Deadline, Several } from "./_task.ts";
+import { type Failure, runIn, scopeHere } from "./_operation.ts";
+import { createTask, Deadline, Several } from "./_task.ts";
 import { chainOf, span } from "./_text.ts";
+import {
+  checkCallback,
+  checkCoroutine,
+  checkCount,
+  checkOptions,
+  describe,
+  signalOf,
+  startedHint,
+} from "./_validate.ts";
 import {
   CancelledError,
   ExceptionGroup,
+  KeyboardInterrupt,
   RuntimeError,
   TimeoutError,
 } from "./exceptions.ts";
 
-let enterTimeout: (scope: Timeout) => void;
-let leaveTimeout: (
-  scope: Timeout,
-  failure: { error: unknown } | null,
-) => { error: unknown } | null;
+/** Options of {@linkcode TaskGroup.run}. */
+export interface TaskGroupOptions {
+  /**
+   * The largest number of children that run at once. The others start in
+   * order as places become free; one that is cancelled before is never called.
+   *
+   * @default no limit
+   */
+  limit?: number;
+}
+
+let enterTimeout: (scope: Timeout) => InnerScope;
+let leaveTimeout: (scope: Timeout, failure: Failure | null) => Failure | null;
 let abortTimeout: (scope: Timeout, reason: unknown) => void;
 
 /**
@@ -43,8 +64,8 @@ export class Timeout {
   #when: number | null;
   #state: "created" | "active" | "expiring" | "expired" | "finished" =
     "created";
-  #task: Task<unknown> | null = null;
-  /** Requests to cancel the task that stood when the scope was entered. */
+  #scope: InnerScope | null = null;
+  /** Requests to cancel that stood around the scope when it was entered. */
   #requests = 0;
   #deadline: Deadline | null = null;
   /** What the task waited for when the time was up. */
@@ -58,6 +79,7 @@ export class Timeout {
    * @param when When it is, on the loop's clock; `null` for never.
    */
   constructor(when: number | null) {
+    if (when !== null) toTime(when, "deadline");
     this.#when = when;
   }
 
@@ -65,6 +87,19 @@ export class Timeout {
     enterTimeout = (scope) => scope.#enter();
     leaveTimeout = (scope, failure) => scope.#leave(failure);
     abortTimeout = (scope, reason) => scope.#abort(reason);
+  }
+
+  /**
+   * The signal of the scope. It aborts when the time is up, when the body
+   * fails, and when the task or a scope around this one is cancelled.
+   *
+   * @throws {RuntimeError} If the scope was not entered.
+   */
+  get signal(): AbortSignal {
+    if (this.#scope === null) {
+      throw new RuntimeError("A timeout has a signal once it is entered");
+    }
+    return this.#scope.signal;
   }
 
   /** The deadline on the loop's clock, `null` for none. */
@@ -79,6 +114,7 @@ export class Timeout {
    * @throws {RuntimeError} If the scope is not active: not entered, expired or left.
    */
   reschedule(when: number | null): void {
+    if (when !== null) toTime(when, "deadline");
     if (this.#state !== "active") {
       throw new RuntimeError(
         this.#state === "created"
@@ -86,11 +122,10 @@ export class Timeout {
           : `Cannot reschedule a timeout that is ${this.#state}`,
       );
     }
-    if (when !== null) toSeconds(when, "deadline");
     this.#when = when;
     this.#deadline?.cancel();
     this.#deadline = when === null ? null : new Deadline(
-      this.#task!.getLoop(),
+      this.#scope!.loop as EventLoop,
       when,
       () => this.#strike(),
     );
@@ -103,55 +138,57 @@ export class Timeout {
 
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
-    const loop = this.#task?.getLoop();
     const due = this.#state !== "active" || this.#when === null
       ? ""
-      : `, due in ${span(Math.max(0, this.#when - loop!.time()))}`;
+      : `, due in ${span(Math.max(0, this.#when - this.#scope!.loop.time()))}`;
     return `<Timeout ${this.#state}${due}>`;
   }
 
-  #enter(): void {
+  #enter(): InnerScope {
     if (this.#state !== "created") {
       throw new RuntimeError("A timeout can be entered only once");
     }
-    this.#task = currentTask();
-    if (this.#task === null) {
-      throw new RuntimeError("A timeout can be used only inside a task");
-    }
+    const outer = scopeHere()!;
+    this.#requests = outer.pathRequests;
+    this.#scope = new InnerScope(outer);
     this.#state = "active";
-    this.#requests = this.#task.cancelling();
     this.reschedule(this.#when);
+    return this.#scope;
   }
 
   #strike(): void {
     this.#state = "expiring";
-    this.#waitedFor = chainOf(frameOf(this.#task!));
-    this.#task!.cancel();
+    this.#waitedFor = chainOf(this.#scope!.root);
+    this.#scope!.request(undefined);
   }
 
   #abort(reason: unknown): void {
     if (this.#state !== "active") return;
     this.#aborted = { reason };
     this.#deadline?.cancel();
-    this.#task!.cancel();
+    this.#scope!.request(undefined);
   }
 
   /** Ends the scope; returns what is to be thrown instead of the body's error. */
-  #leave(failure: { error: unknown } | null): { error: unknown } | null {
+  #leave(failure: Failure | null): Failure | null {
+    const scope = this.#scope!;
     this.#deadline?.cancel();
     const struck = this.#state === "expiring";
     this.#state = struck ? "expired" : "finished";
+    if (failure !== null) scope.abortSignal(failure.error);
     if (!struck && this.#aborted === null) return failure;
-    if (failure === null) reportSwallowed(frameOf(this.#task!), this.#requests);
-    const own = this.#task!.uncancel() <= this.#requests;
-    if (!own || !(failure?.error instanceof CancelledError)) return failure;
+    if (failure === null) reportSwallowed(scope.root, this.#requests);
+    scope.settleRequest();
+    const own = scope.outer.pathRequests <= this.#requests;
+    const cancellation = failure && asCancellation(failure.error);
+    if (!own || cancellation === null) return failure;
     if (this.#aborted !== null) return { error: this.#aborted.reason };
     const what = this.#waitedFor === null
       ? ""
       : ` while waiting for ${this.#waitedFor}`;
     return {
       error: new TimeoutError(`The time was up${what}`, {
-        cause: failure.error,
+        cause: cancellation,
       }),
     };
   }
@@ -171,7 +208,7 @@ export class Timeout {
  * @param body The code, called with the deadline.
  * @returns What the body returns.
  * @throws {TimeoutError} If the time is up.
- * @throws {RuntimeError} If it is called outside of a task.
+ * @throws {CancelledError} If the task is cancelled from elsewhere.
  *
  * @example
  * ```ts
@@ -187,13 +224,18 @@ export class Timeout {
  * });
  * ```
  */
-export async function timeout<T>(
+export function timeout<T>(
   delay: Duration | null,
   body: (timeout: Timeout) => T | PromiseLike<T>,
 ): Promise<T> {
-  const seconds = delay === null ? null : toSeconds(delay);
-  const when = seconds === null ? null : getEventLoop().time() + seconds;
-  return await runScope(new Timeout(when), body);
+  try {
+    const seconds = delay === null ? null : toSeconds(delay);
+    checkBody(body, "set a timeout");
+    const when = seconds === null ? null : getEventLoop().time() + seconds;
+    return runScope(new Timeout(when), body);
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /**
@@ -206,35 +248,55 @@ export async function timeout<T>(
  * @param body The code, called with the deadline.
  * @returns What the body returns.
  * @throws {TimeoutError} If the time is up.
- * @throws {RuntimeError} If it is called outside of a task.
+ * @throws {CancelledError} If the task is cancelled from elsewhere.
+ *
+ * @example
+ * ```ts
+ * import { getEventLoop, sleep, timeoutAt, TimeoutError } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const when = getEventLoop().time() + 0.001;
+ * const error = await timeoutAt(when, () => sleep(3600)).catch((error) => error);
+ * assert(error instanceof TimeoutError);
+ * ```
  */
-export async function timeoutAt<T>(
+export function timeoutAt<T>(
   when: number | null,
   body: (timeout: Timeout) => T | PromiseLike<T>,
 ): Promise<T> {
-  if (when !== null) toSeconds(when, "deadline");
-  return await runScope(new Timeout(when), body);
+  try {
+    checkBody(body, "set a timeout");
+    return runScope(new Timeout(when), body);
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /** Enters a deadline around a body; `signal` ends it likewise, with its own reason. */
-export async function runScope<T>(
-  scope: Timeout,
+export function runScope<T>(
+  timeout: Timeout,
   body: (timeout: Timeout) => T | PromiseLike<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  checkBody(body);
-  enterTimeout(scope);
-  const target = { abort: (reason: unknown) => abortTimeout(scope, reason) };
-  if (signal) linkSignal(signal, target);
-  try {
-    const value = await body(scope);
-    leaveTimeout(scope, null);
-    return value;
-  } catch (error) {
-    throw leaveTimeout(scope, { error })!.error;
-  } finally {
-    if (signal) unlinkSignal(signal, target);
+  if (scopeHere() === null) {
+    return inTask(() => runScope(timeout, body, signal));
   }
+  const scope = enterTimeout(timeout);
+  if (signal === undefined) {
+    const leave = (failure: Failure | null) => leaveTimeout(timeout, failure);
+    return runIn(scope, () => body(timeout), leave);
+  }
+  const target = { abort: (reason: unknown) => abortTimeout(timeout, reason) };
+  linkSignal(signal, target);
+  return runIn(scope, () => body(timeout), (failure) => {
+    unlinkSignal(signal, target);
+    return leaveTimeout(timeout, failure);
+  });
+}
+
+/** Runs a scope outside of tasks, in a task of its own. */
+async function inTask<T>(call: () => Promise<T>): Promise<T> {
+  return await createTask(call);
 }
 
 /**
@@ -266,32 +328,58 @@ export async function runScope<T>(
  * ```
  */
 export class TaskGroup implements AsyncDisposable {
-  readonly #parent: Task<unknown>;
-  /** Requests to cancel the parent that stood when the group was opened. */
+  /** What the group interrupts: its own scope, or the one it was made in; `null` outside of tasks. */
+  readonly #scope: CancelScope | null;
+  readonly #loop: EventLoop;
+  /** Requests to cancel that stood when the group was opened. */
   readonly #requests: number;
   /** Children that are not done. */
   readonly #children = new Children((child) => this.#childDone(child));
+  /** Children in their first step, which are not among the others yet. */
+  #starting = 0;
+  #limiter: Limiter | null = null;
   readonly #errors: unknown[] = [];
+  /** The interruption of the program, if a child or the body has met it. */
+  #interrupt: KeyboardInterrupt | null = null;
   #state: "open" | "leaving" | "left" = "open";
   /** Children are being cancelled, new ones are refused. */
   #aborting = false;
-  /** The group has cancelled its parent and owes it an `uncancel()`. */
-  #interrupted = false;
+  /** The group has cancelled its scope and owes it that request. */
+  #requested = false;
   /** Awaited at the end while there are children. */
   #empty: Future<void> | null = null;
+  /** Whose signal a group without a scope of its own has. */
+  #controller: AbortController | null = null;
 
   /**
-   * Opens a group in the calling task.
-   *
-   * @throws {RuntimeError} If it is called outside of a task.
+   * Opens a group in the calling task. Outside of tasks there is nothing that
+   * it can interrupt; failures then come out at `join` or at the end of the block.
    */
   constructor() {
-    const parent = currentTask();
-    if (parent === null) {
-      throw new RuntimeError("A TaskGroup can be used only inside a task");
+    const scope = nextScope ?? scopeHere();
+    nextScope = null;
+    this.#scope = scope;
+    this.#loop = (scope?.loop ?? getEventLoop()) as EventLoop;
+    this.#requests = scope === null ? 0 : scope.pathRequests;
+  }
+
+  /**
+   * The signal of the group. It aborts when a child or the body fails, when
+   * the group is cancelled, and when the task around it is.
+   */
+  get signal(): AbortSignal {
+    if (this.#scope instanceof InnerScope && ownGroups.has(this)) {
+      return this.#scope.signal;
     }
-    this.#parent = parent;
-    this.#requests = parent.cancelling();
+    if (this.#controller === null) {
+      const controller = this.#controller = new AbortController();
+      const abort = (reason: unknown) => controller.abort(reason);
+      const outer = this.#scope?.signal;
+      if (outer?.aborted) abort(outer.reason);
+      else if (outer) linkSignal(outer, { abort });
+      if (this.#aborting) abort(new CancelledError());
+    }
+    return this.#controller.signal;
   }
 
   /**
@@ -302,10 +390,10 @@ export class TaskGroup implements AsyncDisposable {
    *
    * @typeParam T What the body returns.
    * @param body The code, called with the group.
+   * @param options How many children may run at once.
    * @returns What the body returns, `undefined` if {@linkcode TaskGroup.cancel} has ended it.
    * @throws {ExceptionGroup} Of the errors of children and body, if any failed.
    * @throws {CancelledError} If the calling task is cancelled, and nothing failed.
-   * @throws {RuntimeError} If it is called outside of a task.
    *
    * @example
    * ```ts
@@ -321,20 +409,26 @@ export class TaskGroup implements AsyncDisposable {
    * ).catch((error) => assert(error instanceof ExceptionGroup));
    * ```
    */
-  static async run<T>(
+  static run<T>(
     body: (group: TaskGroup) => T | PromiseLike<T>,
+    options?: TaskGroupOptions,
   ): Promise<T> {
-    checkBody(body);
-    const group = new TaskGroup();
-    let value: T;
     try {
-      value = await body(group);
+      checkBody(body, RUN);
+      checkOptions(options, GROUP_OPTIONS, RUN);
+      const limit = options?.limit;
+      if (limit !== undefined) checkCount(limit, 1, RUN, "limit");
+      const outer = scopeHere();
+      if (outer === null) return inTask(() => TaskGroup.run(body, options));
+      const scope = nextScope = new InnerScope(outer);
+      const group = new TaskGroup();
+      ownGroups.add(group);
+      if (limit !== undefined) group.#limiter = new Limiter(limit);
+      const leave = (failure: Failure | null) => group.#leave(failure);
+      return runIn(scope, () => body(group), leave);
     } catch (error) {
-      await group.#leave({ error });
-      return undefined as T; // the group was cancelled, and the body with it
+      return Promise.reject(error);
     }
-    await group.#leave(null);
-    return value;
   }
 
   /**
@@ -347,9 +441,9 @@ export class TaskGroup implements AsyncDisposable {
    * @throws {RuntimeError} If the group is finished or shutting down; the function is then never called.
    */
   createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
+    const size = this.#children.size + this.#starting;
     if (
-      this.#state === "left" ||
-      (this.#state === "leaving" && this.#children.size === 0)
+      this.#state === "left" || (this.#state === "leaving" && size === 0)
     ) {
       throw new RuntimeError("Cannot add a task: the TaskGroup is finished");
     }
@@ -358,10 +452,18 @@ export class TaskGroup implements AsyncDisposable {
         "Cannot add a task: the TaskGroup is shutting down",
       );
     }
-    const task = this.#parent.getLoop().createTask(coro, options);
-    const child = task as Task<unknown>;
-    if (child.done()) this.#childDone(child);
-    else this.#children.add(child);
+    checkCoroutine(coro, "add a task");
+    const limited = this.#limiter === null ? coro : this.#limiter.wrap(coro);
+    this.#starting++;
+    let task: Task<T>;
+    try {
+      task = this.#loop.createTask(limited, options);
+    } finally {
+      this.#starting--;
+    }
+    // An eager child may be done, have failed or have cancelled the group by now.
+    this.#children.add(task as Task<unknown>);
+    if (this.#aborting) task.cancel();
     return task;
   }
 
@@ -376,25 +478,30 @@ export class TaskGroup implements AsyncDisposable {
   cancel(message?: string): void {
     if (this.#state === "left" || this.#aborting) return;
     this.#abort(message);
-    if (this.#state === "open") this.#interrupt(message);
+    this.#request(message);
   }
 
   /**
    * Waits for all children, as leaving Python's block does. New ones may be
    * added until the last is done.
    *
+   * @param options A signal that ends the wait alone: the group stays open.
    * @throws {ExceptionGroup} Of the errors of the children, if any failed.
    * @throws {CancelledError} If the calling task is cancelled, and the children with it.
    */
-  async join(): Promise<void> {
-    await this.#leave(null);
+  async join(options?: Cancellable): Promise<void> {
+    const signal = signalOf(options, "join a group");
+    signal?.throwIfAborted();
+    const failure = await this.#leave(null, signal);
+    if (failure !== null) throw failure.error;
   }
 
   /** Cancels and awaits the children, unless the group was joined. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "left") return;
     if (!this.#aborting) this.#abort();
-    await this.#leave(null);
+    const failure = await this.#leave(null);
+    if (failure !== null) throw failure.error;
   }
 
   /** One line for the console. */
@@ -405,58 +512,78 @@ export class TaskGroup implements AsyncDisposable {
     return `<TaskGroup ${state}, ${this.#children.size} tasks>`;
   }
 
-  async #leave(failure: { error: unknown } | null): Promise<void> {
-    if (this.#state === "left") {
-      if (failure === null) return;
-      throw failure.error;
-    }
+  /** Ends the group; returns what is to be thrown. */
+  #leave(
+    failure: Failure | null,
+    signal?: AbortSignal,
+  ): Failure | null | Promise<Failure | null> {
+    if (this.#state === "left") return failure;
     this.#state = "leaving";
-    if (failure === null && this.#interrupted) {
-      reportSwallowed(frameOf(this.#parent), this.#requests);
+    if (failure === null && this.#requested) {
+      reportSwallowed(this.#scope!.root, this.#requests);
     }
-    let cancelled = failure?.error instanceof CancelledError ? failure : null;
-    if (failure !== null && !this.#aborting) this.#abort();
-    cancelled = await this.#childrenDone(failure) ?? cancelled;
-    this.#state = "left";
-    const own = this.#interrupted && this.#parent.uncancel() <= this.#requests;
-    if (own) cancelled = null;
-    if (cancelled !== null && this.#errors.length === 0) throw cancelled.error;
-    if (failure !== null && !(failure.error instanceof CancelledError)) {
-      this.#errors.push(failure.error);
-    }
-    if (this.#errors.length > 0) this.#raise();
+    if (failure !== null && !this.#aborting) this.#abort(undefined, failure);
+    if (this.#children.size === 0) return this.#left(failure, null, null);
+    return this.#untilEmpty(failure, signal);
   }
 
-  /** Waits for the children; returns the cancellation that came meanwhile, if nothing else tells of it. */
-  async #childrenDone(
-    failure: { error: unknown } | null,
-  ): Promise<{ error: unknown } | null> {
-    let cancelled: { error: unknown } | null = null;
+  async #untilEmpty(
+    failure: Failure | null,
+    signal?: AbortSignal,
+  ): Promise<Failure | null> {
+    let cancelled: Failure | null = null;
+    let last: Failure | null = null;
     while (this.#children.size > 0) {
-      this.#empty = futures.make(
-        this.#parent.getLoop(),
-        new Several(this.#children),
-      );
+      this.#empty = futures.make(this.#loop, new Several(this.#children));
+      if (signal) futures.link(this.#empty, signal);
       try {
         await this.#empty;
       } catch (error) {
-        if (failure === null) cancelled ??= { error };
-        if (!this.#aborting) this.#abort();
+        if (signal?.aborted && error === signal.reason) {
+          this.#state = "open";
+          return { error };
+        }
+        last = { error };
+        if (this.#aborting) continue;
+        cancelled = last;
+        this.#abort();
       }
     }
-    return cancelled;
+    return this.#left(failure, cancelled, last);
   }
 
-  #raise(): never {
-    if (this.#parent.cancelling() > 0) {
-      // A request from outside stays, and is delivered at the next wait.
-      this.#parent.uncancel();
-      this.#parent.cancel();
+  /** All children are done. The cancellation that ended the wait for them, and the last that came, may have to go on. */
+  #left(
+    failure: Failure | null,
+    cancelled: Failure | null,
+    last: Failure | null,
+  ): Failure | null {
+    this.#state = "left";
+    const scope = this.#scope;
+    const isBodyCancelled = failure !== null &&
+      asCancellation(failure.error) !== null;
+    if (isBodyCancelled) cancelled ??= failure;
+    if (this.#requested) {
+      scope!.settleRequest();
+      const isOwn = scope!.pathRequests <= this.#requests;
+      cancelled = isOwn ? null : cancelled ?? last;
+    } else if (failure === null) cancelled ??= last;
+    if (failure !== null && failure.error instanceof KeyboardInterrupt) {
+      this.#interrupt ??= failure.error;
     }
-    throw new ExceptionGroup(
-      "unhandled errors in a TaskGroup",
-      this.#errors,
-    );
+    if (this.#interrupt !== null) return { error: this.#interrupt };
+    if (cancelled !== null && this.#errors.length === 0) return cancelled;
+    if (failure !== null && !isBodyCancelled) this.#errors.push(failure.error);
+    if (this.#errors.length === 0) return null;
+    const outer = ownGroups.has(this) ? scope!.outer : scope;
+    // A request from outside stays, and is delivered at the next wait.
+    if (outer !== null && outer.pathRequests > 0) outer.rearm();
+    return {
+      error: new ExceptionGroup(
+        "unhandled errors in a TaskGroup",
+        this.#errors,
+      ),
+    };
   }
 
   #childDone(task: Task<unknown>): void {
@@ -466,31 +593,45 @@ export class TaskGroup implements AsyncDisposable {
     if (task.cancelled()) return;
     const exception = task.exception();
     if (!futures.failed(task)) return;
-    if (this.#parent.done()) {
-      this.#parent.getLoop().callExceptionHandler({
+    if (this.#scope !== null && this.#scope.root.over) {
+      this.#loop.callExceptionHandler({
         message: "A task of a TaskGroup failed after its parent had ended",
         exception,
         task,
       });
       return;
     }
+    if (exception instanceof KeyboardInterrupt) this.#interrupt ??= exception;
     this.#errors.push(exception);
     if (this.#aborting) return;
-    this.#abort();
-    this.#interrupt();
+    this.#abort(undefined, { error: exception });
+    this.#request();
   }
 
-  #abort(message?: string): void {
+  #abort(message?: string, failure?: Failure): void {
     this.#aborting = true;
-    for (const child of this.#children) child.cancel(message);
+    for (const child of [...this.#children]) cancelNested(child, message);
+    const reason = failure === undefined
+      ? new CancelledError(message)
+      : failure.error;
+    if (this.#controller !== null) this.#controller.abort(reason);
+    else if (failure !== undefined && ownGroups.has(this)) {
+      this.#scope!.abortSignal(reason);
+    }
   }
 
   /** Makes the body end, wherever it waits. */
-  #interrupt(message?: string): void {
-    this.#interrupted = true;
-    this.#parent.cancel(message);
+  #request(message?: string): void {
+    if (this.#scope === null) return;
+    this.#requested = true;
+    this.#scope.request(message);
   }
 }
+
+/** Groups that have a scope of their own. */
+const ownGroups = new WeakSet<TaskGroup>();
+/** The scope for the group that is being made. */
+let nextScope: InnerScope | null = null;
 
 /** Tasks in the order of their making, each until it is done. A set would cost more than all the rest of a child. */
 class Children {
@@ -549,7 +690,14 @@ class Child implements Job {
   }
 }
 
-function checkBody(body: unknown): void {
-  if (typeof body === "function") return;
-  throw new TypeError(`Expected a function, got ${describe(body)}`);
+const RUN = "run a group";
+const GROUP_OPTIONS = ["limit"] as const;
+
+function checkBody(body: unknown, action: string): void {
+  if (typeof body === "function") return checkCallback(body, action);
+  throw new TypeError(
+    `Cannot ${action}: the body must be a function, got ${describe(body)}${
+      startedHint(body)
+    }`,
+  );
 }

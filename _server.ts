@@ -25,7 +25,6 @@ import {
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { waitInDisposer } from "./_dispose.ts";
 import {
-  describe,
   type EventLoop,
   type Future,
   futures,
@@ -34,6 +33,7 @@ import {
 } from "./_future.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { internals as loops, type TimerHandle } from "./_loop.ts";
+import { describe } from "./_validate.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
 import { onceDone } from "./_task.ts";
 import { type ServerTls, serverTls } from "./_tls.ts";

@@ -4,13 +4,12 @@
  * @module
  */
 
-import { type TaskFrame, tasksOf } from "./_frame.ts";
+import { tasksOf } from "./_frame.ts";
 import {
   adopt,
   type AnyFuture,
   type Awaitable,
-  describe,
-  type EventLoop,
+  EventLoop,
   Future,
   futures,
   getEventLoop,
@@ -19,7 +18,10 @@ import {
   type TaskFactory,
   type Waitable,
 } from "./_future.ts";
+import { checkInstance, describe } from "./_validate.ts";
+import { futureOfOwn } from "./_operation.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
+import { checkCallback } from "./_validate.ts";
 import {
   type Alarm,
   currentFrame,
@@ -63,12 +65,19 @@ export function createTask<T>(
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.current_task}.
  *
- * @returns The task, `null` outside of tasks and in callbacks of the loop.
+ * @param loop The loop that is asked about, by default the one of the caller.
+ * @returns The task, `null` outside of tasks, in callbacks of the loop, and for a loop that does not run the caller.
  */
-export function currentTask(): Task<unknown> | null {
-  const frame = currentFrame() as TaskFrame | undefined;
-  if (frame === undefined || frame.task === null || frame.over) return null;
+export function currentTask(loop?: EventLoop): Task<unknown> | null {
+  if (loop !== undefined) checkLoop(loop, "get the current task");
+  const frame = currentFrame();
+  if (frame === undefined || frame.task === null) return null;
+  if (loop !== undefined && frame.loop !== loop) return null;
   return frame.task as Task<unknown>;
+}
+
+function checkLoop(loop: unknown, action: string): void {
+  checkInstance(loop, EventLoop, action, "loop");
 }
 
 /**
@@ -82,6 +91,7 @@ export function currentTask(): Task<unknown> | null {
 export function allTasks(
   loop: EventLoop = getEventLoop(),
 ): Set<Task<unknown>> {
+  checkLoop(loop, "list the tasks");
   const tasks: Task<unknown>[] = [];
   for (let frame = tasksOf(loop).first; frame !== null; frame = frame.next) {
     tasks.push(frame.task as Task<unknown>);
@@ -101,12 +111,17 @@ export function allTasks(
  * @throws {TypeError} If `aw` is none of these.
  */
 export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
-  if (typeof aw === "function") return createTask(aw);
+  if (isCoroutine(aw)) return createTask(aw);
   if (aw instanceof Future) return aw;
   if (isThenable(aw)) return wrapFuture(aw);
   throw new TypeError(
     `Expected a future, a promise or a coroutine function, got ${describe(aw)}`,
   );
+}
+
+/** Whether a function is to be called: what can be awaited itself, as a proxy may be, is not. */
+export function isCoroutine<T>(aw: Awaitable<T>): aw is Coroutine<T> {
+  return typeof aw === "function" && !isThenable(aw);
 }
 
 /**
@@ -136,8 +151,14 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
       `Cannot wrap a promise: expected one, got ${describe(promise)}`,
     );
   }
+  const own = futureOfOwn(promise);
+  if (own !== null) return own;
   const future: Future<T> = futures.make(getEventLoop(), FOREIGN);
-  adopt(future, promise);
+  try {
+    adopt(future, promise);
+  } catch (error) {
+    if (!future.done()) futures.fail(future, error);
+  }
   return future;
 }
 
@@ -208,8 +229,10 @@ export type TaskConstructor = <T>(
  *
  * @param custom Makes a task of the coroutine function and the options.
  * @returns The factory, for `loop.setTaskFactory`.
+ * @throws {TypeError} If `custom` is not a function, or a class.
  */
 export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
+  checkCallback(custom, "create a task factory", "what makes the tasks");
   return (loop, coro, options) =>
     custom(coro, { eagerStart: true, ...options }, loop);
 }

@@ -5,13 +5,21 @@
  */
 
 import { WatchedFrame } from "./_debug.ts";
-import { type Cancelable, hooks, type TaskFrame } from "./_frame.ts";
+import {
+  type Cancelable,
+  CancelScope,
+  hooks,
+  type TaskFrame,
+} from "./_frame.ts";
+import type { Frame } from "./_loop.ts";
 import { makingOf } from "./_place.ts";
 
 /** How many things a line names before it counts the rest. */
 const NAMES = 3;
 /** How many links of a chain it follows. */
 const LINKS = 5;
+/** How many futures it looks at. */
+const FUTURES = 10_000;
 /** How much of a value a line shows. */
 const SHOWN = 60;
 
@@ -24,7 +32,7 @@ export function lineOf(future: Cancelable): string {
   const frame = hooks.frameOf(future);
   const words = [kind, state];
   if (frame !== null) {
-    if (!frame.over && frame.requests > 0) words[1] = "cancelling";
+    if (!frame.over && frame.total > 0) words[1] = "cancelling";
     words.push(`name=${JSON.stringify(frame.name)}`);
     if (!frame.over) words.push(progressOf(frame));
   } else if (waits && behind !== null) {
@@ -84,25 +92,60 @@ export function chainOf(
 
 /** The pending tasks that a future stands for: itself, or those it waits for. */
 export function tasksBehind(future: Cancelable): TaskFrame[] {
-  const frame = hooks.frameOf(future);
-  if (frame !== null) return frame.over ? [] : [frame];
-  return (hooks.about(future).behind?.awaits ?? []).flatMap(tasksBehind);
+  const frames: TaskFrame[] = [];
+  for (const it of futuresBehind(future)) {
+    const frame = hooks.frameOf(it);
+    if (frame !== null && !frame.over) frames.push(frame);
+  }
+  return frames;
+}
+
+/** A future, and all that it stands for down to tasks, each once: chains and graphs of any size. */
+export function futuresBehind(future: Cancelable): Set<Cancelable> {
+  const found = new Set([future]);
+  for (const it of found) {
+    if (hooks.frameOf(it) !== null) continue;
+    for (const next of hooks.about(it).behind?.awaits ?? []) {
+      if (found.size >= FUTURES) return found;
+      found.add(next);
+    }
+  }
+  return found;
 }
 
 /** The futures that a task is suspended in. */
 export function awaitedBy(frame: TaskFrame): Cancelable[] {
-  return frame.awaits.map((reaction) => reaction.source);
+  return frame.awaits.flatMap((reaction) => reaction.source ?? []);
 }
 
 /** A future as what is waited for: "the task a", "<Lock locked> held by the task b". */
 export function nameOf(future: Cancelable): string {
+  const chain = new Set([future]);
+  for (let it = future;;) {
+    const [only, ...others] = linksOf(it);
+    if (only === undefined || others.length > 0 || chain.has(only)) {
+      return nameOfLink(it);
+    }
+    chain.add(it = only);
+  }
+}
+
+/** What a future stands for and nothing more, so that it needs no name of its own. */
+function linksOf(future: Cancelable): Cancelable[] {
+  if (hooks.frameOf(future) !== null) return [];
+  const { behind } = hooks.about(future);
+  if (!behind?.awaits || behind.describe) return [];
+  return behind.awaits.filter(isPending);
+}
+
+function nameOfLink(future: Cancelable): string {
   const frame = hooks.frameOf(future);
   if (frame !== null) return `the task ${frame.name}`;
   const { behind } = hooks.about(future);
   if (behind?.describe) {
-    return behind.describe() + holderText(behind.holder?.task);
+    return behind.describe() + holderText(taskOfHolder(behind.holder));
   }
-  if (behind?.awaits) return namesOf(behind.awaits.filter(isPending));
+  if (behind?.awaits) return namesOf(linksOf(future));
   const line = makingOf(future)?.line;
   return line ? `a future made at ${line}` : "a future";
 }
@@ -116,14 +159,29 @@ export function isPending(future: Cancelable): boolean {
   return hooks.about(future).waits;
 }
 
+/** How deep names may stand within names: a gather of gathers. */
+const NESTED = 3;
+let nesting = 0;
+
 function namesOf(futures: readonly Cancelable[]): string {
+  if (nesting >= NESTED) {
+    return futures.length === 1 ? "a future" : `${futures.length} futures`;
+  }
+  nesting++;
   const names = futures.slice(0, NAMES).map(nameOf);
+  nesting--;
   const more = futures.length - names.length;
   return names.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
-function holderText(task: object | null | undefined): string {
-  const frame = task ? hooks.frameOf(task as Cancelable) : null;
+/** The task whose code has something, done or not; `null` for code outside of tasks. */
+export function taskOfHolder(
+  holder: Frame | null | undefined,
+): TaskFrame | null {
+  return holder instanceof CancelScope ? holder.root : null;
+}
+
+function holderText(frame: TaskFrame | null): string {
   if (frame === null) return "";
   return ` held by the task ${frame.name}${
     frame.over ? ", which has ended" : ""
@@ -132,13 +190,15 @@ function holderText(task: object | null | undefined): string {
 
 function valueOf(future: Cancelable): string {
   const { value } = hooks.about(future);
-  if (value instanceof Error) return String(value);
   if (showing.has(future)) return "...";
   showing.add(future);
   try {
+    if (value instanceof Error) return String(value);
     const text = Deno.inspect(value, { depth: 1, breakLength: Infinity })
       .replaceAll(/\s*\n\s*/g, " ");
     return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
+  } catch {
+    return "(cannot be shown)";
   } finally {
     showing.delete(future);
   }

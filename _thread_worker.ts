@@ -13,6 +13,7 @@ import {
   SECONDS_PER_UNIT,
   sumOfUnits,
   toSeconds,
+  unitsOf,
 } from "./_duration.ts";
 import { node } from "./_host.ts";
 import {
@@ -48,6 +49,7 @@ import {
   unpack,
   unpackError,
 } from "./_thread_values.ts";
+import { PORTABLE_CHECKS } from "./_validate.ts";
 import * as exceptions from "./exceptions.ts";
 
 /** What is to be called: a function by its source, `""` if it has no name, or one of a module. */
@@ -239,8 +241,9 @@ ErrorClasses.add(OWN_ERRORS);
 
 /** What the program of a worker consists of. */
 const PARTS = [
+  ...PORTABLE_CHECKS,
   ...OWN_ERRORS,
-  ...[toSeconds, sumOfUnits],
+  ...[toSeconds, sumOfUnits, unitsOf],
   ...[ErrorClasses, pack, packError, nameOfError, unpack, unpackError],
   ...[transfer, takeMoves, movesOfThread, collectMoves],
   ...[cloneError, findFlaw, isCloneable, isContainer],

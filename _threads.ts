@@ -11,7 +11,6 @@ import { type Duration, toSeconds } from "./_duration.ts";
 import {
   adopt,
   type AnyFuture,
-  describe,
   EventLoop,
   type Future,
   futures,
@@ -20,6 +19,7 @@ import {
   threads,
   type Waitable,
 } from "./_future.ts";
+import { describe } from "./_validate.ts";
 import type { Coroutine } from "./_options.ts";
 import { currentFrame, internals as loops } from "./_loop.ts";
 import { errorOf, onceDone } from "./_task.ts";

@@ -18,10 +18,12 @@ import {
   type Future,
   futures,
   getEventLoop,
+  isImplicit,
   type Waitable,
 } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
-import { currentFrame, type Frame } from "./_loop.ts";
+import type { Frame } from "./_loop.ts";
+import { checkSignal } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** What a primitive does when a turn of its queue comes to its end. */
@@ -80,16 +82,40 @@ export class WaitQueue<T> implements Waitable {
   }
 
   /**
+   * Joins the end of the queue, as {@linkcode WaitQueue.enter} does, with a
+   * signal that nobody has checked.
+   *
+   * @throws {TypeError} If the signal is none; then nobody has joined.
+   */
+  wait(options?: Cancellable): Future<T> {
+    const signal = options?.signal;
+    checkSignal(signal, "wait");
+    return this.enter(signal);
+  }
+
+  /**
    * Joins the end of the queue.
    *
    * @throws {RuntimeError} If the code belongs to another loop than the primitive.
    */
-  wait(options?: Cancellable): Future<T> {
+  enter(signal?: AbortSignal): Future<T> {
     const loop = this.#home.enter(this);
     const future: Future<T> = futures.make(loop, this);
+    if (signal !== undefined) futures.link(future, signal);
     this.#join(future);
-    if (options?.signal) futures.link(future, options.signal);
     return future;
+  }
+
+  /** Takes out those whose loop was closed: nobody will resume them. */
+  prune(): void {
+    if (!this.#home.leaveClosed()) return;
+    const gone = [...this.#waiters].filter((it) =>
+      futures.pending(it) && it.getLoop().isClosed()
+    );
+    if (gone.length === 0) return;
+    this.#waiters.filter((it) => !gone.includes(it));
+    this.#live -= gone.length;
+    for (const future of gone) this.#turn.drop?.(future);
   }
 
   /** Wakes the first waiter. Returns `false` if there is none. */
@@ -164,8 +190,8 @@ export class WaitQueue<T> implements Waitable {
  * The loop that a primitive belongs to, from the first time that a task or
  * callback of a loop waits on it.
  *
- * Code that runs in no loop, as request handlers and top-level code do, may
- * wait on any primitive and binds it to nothing.
+ * Request handlers and top-level code, which run on the implicit loop or in
+ * none, may wait on any primitive and bind it to nothing.
  */
 export class Home {
   #loop: EventLoop | null = null;
@@ -176,8 +202,8 @@ export class Home {
    * @throws {RuntimeError} If the primitive belongs to another one.
    */
   enter(waitable: Waitable): EventLoop {
-    const asking = currentFrame()?.loop as EventLoop | undefined;
-    if (asking === undefined) return getEventLoop();
+    const asking = getEventLoop();
+    if (isImplicit(asking)) return asking;
     if (this.#loop === null || this.#loop.isClosed()) this.#loop = asking;
     if (this.#loop === asking) return asking;
     throw new RuntimeError(
@@ -185,6 +211,13 @@ export class Home {
         waitable.describe!()
       }: it is in use by another event loop`,
     );
+  }
+
+  /** Forgets a loop that was closed. Returns whether it was. */
+  leaveClosed(): boolean {
+    if (this.#loop === null || !this.#loop.isClosed()) return false;
+    this.#loop = null;
+    return true;
   }
 
   /** The loop that a waiter resumes on, so that all do in the order in which they were woken. */

@@ -14,12 +14,27 @@
  * @module
  */
 
+import {
+  checkErrorArguments,
+  checkNumber,
+  checkString,
+  describe,
+  isAsync,
+  isClass,
+  isInstance,
+  isIterable,
+} from "./_validate.ts";
+
+export { ConnectionError, OSError } from "./_system_errors.ts";
+
 /**
  * An operation was cancelled.
  *
  * JavaScript has one `catch`, so code that catches everything also catches
  * this; throw it again unless the cancellation is really meant to end here.
  * The message is the one given to `cancel()`, or `""`.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.CancelledError}.
  *
  * @example
  * ```ts
@@ -39,33 +54,142 @@
  * ```
  */
 export class CancelledError extends Error {
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    checkErrorArguments("CancelledError", message, options);
+    super(message, options);
+  }
+
   static {
     this.prototype.name = "CancelledError";
   }
 }
 
-/** A deadline passed. The `cause` is the `CancelledError` that ended the wait, where there was one. */
+/**
+ * A deadline passed. The `cause` is the `CancelledError` that ended the wait,
+ * where there was one.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.TimeoutError}.
+ *
+ * @example
+ * ```ts
+ * import { sleep, TimeoutError, waitFor } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * try {
+ *   await waitFor(() => sleep(3600), 0.01);
+ * } catch (error) {
+ *   assert(error instanceof TimeoutError);
+ * }
+ * ```
+ */
 export class TimeoutError extends Error {
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    checkErrorArguments("TimeoutError", message, options);
+    super(message, options);
+  }
+
   static {
     this.prototype.name = "TimeoutError";
   }
 }
 
-/** A future was asked for a result it does not have yet, or was given a second one. */
+/**
+ * A future was asked for a result it does not have yet, or was given a second
+ * one.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.InvalidStateError}.
+ *
+ * @example
+ * ```ts
+ * import { Future, InvalidStateError } from "@asyncio/asyncio";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const future = new Future<number>();
+ * assertThrows(() => future.result(), InvalidStateError);
+ * ```
+ */
 export class InvalidStateError extends Error {
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    checkErrorArguments("InvalidStateError", message, options);
+    super(message, options);
+  }
+
   static {
     this.prototype.name = "InvalidStateError";
   }
 }
 
-/** An operation is not possible in the present state of an object or of the program. */
+/**
+ * An operation is not possible in the present state of an object or of the
+ * program.
+ *
+ * Stands for {@link https://docs.python.org/3/library/exceptions.html#RuntimeError}.
+ *
+ * @example
+ * ```ts
+ * import { Lock, RuntimeError } from "@asyncio/asyncio";
+ * import { assertThrows } from "@std/assert";
+ *
+ * assertThrows(() => new Lock().release(), RuntimeError);
+ * ```
+ */
 export class RuntimeError extends Error {
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    checkErrorArguments("RuntimeError", message, options);
+    super(message, options);
+  }
+
   static {
     this.prototype.name = "RuntimeError";
   }
 }
 
-/** The program was interrupted by a signal, usually Ctrl-C. */
+/**
+ * The program was interrupted by a signal, usually Ctrl-C.
+ *
+ * Stands for {@link https://docs.python.org/3/library/exceptions.html#KeyboardInterrupt}.
+ *
+ * @example
+ * ```ts
+ * import { KeyboardInterrupt, run, sleep } from "@asyncio/asyncio";
+ *
+ * try {
+ *   await run(() => sleep(0.01));
+ * } catch (error) {
+ *   if (!(error instanceof KeyboardInterrupt)) throw error;
+ *   console.log(`Stopped by ${error.signal}`);
+ *   Deno.exitCode = 130;
+ * }
+ * ```
+ */
 export class KeyboardInterrupt extends Error {
   /** The signal that arrived, `"SIGINT"` unless others were asked for. */
   readonly signal: Deno.Signal;
@@ -75,13 +199,18 @@ export class KeyboardInterrupt extends Error {
    *
    * @param message What happened.
    * @param options The usual error options, and the signal.
+   * @throws {TypeError} If the message or the signal is no string, or the options are none.
    */
   constructor(
     message?: string,
     options?: ErrorOptions & { signal?: Deno.Signal },
   ) {
+    const known = ["cause", "signal"];
+    checkErrorArguments("KeyboardInterrupt", message, options, known);
+    const { signal } = options ?? {};
+    checkString(signal, "create a KeyboardInterrupt", "signal");
     super(message, options);
-    this.signal = options?.signal ?? "SIGINT";
+    this.signal = signal ?? "SIGINT";
   }
 
   static {
@@ -89,28 +218,123 @@ export class KeyboardInterrupt extends Error {
   }
 }
 
-/** `getNowait()` on an empty queue. */
+/**
+ * `getNowait()` was called on an empty queue.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.QueueEmpty}.
+ *
+ * @example
+ * ```ts
+ * import { Queue, QueueEmpty } from "@asyncio/asyncio";
+ * import { assertThrows } from "@std/assert";
+ *
+ * assertThrows(() => new Queue().getNowait(), QueueEmpty);
+ * ```
+ */
 export class QueueEmpty extends Error {
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    checkErrorArguments("QueueEmpty", message, options);
+    super(message, options);
+  }
+
   static {
     this.prototype.name = "QueueEmpty";
   }
 }
 
-/** `putNowait()` on a full queue. */
+/**
+ * `putNowait()` was called on a full queue.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.QueueFull}.
+ *
+ * @example
+ * ```ts
+ * import { Queue, QueueFull } from "@asyncio/asyncio";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const queue = new Queue<string>(1);
+ * queue.putNowait("spam");
+ * assertThrows(() => queue.putNowait("eggs"), QueueFull);
+ * ```
+ */
 export class QueueFull extends Error {
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    checkErrorArguments("QueueFull", message, options);
+    super(message, options);
+  }
+
   static {
     this.prototype.name = "QueueFull";
   }
 }
 
-/** `put()` or `get()` on a queue that was shut down. */
+/**
+ * `put()` or `get()` was called on a queue that is shut down.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.QueueShutDown}.
+ *
+ * @example
+ * ```ts
+ * import { Queue, QueueShutDown } from "@asyncio/asyncio";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const queue = new Queue<string>();
+ * queue.shutdown();
+ * await assertRejects(() => queue.get(), QueueShutDown);
+ * ```
+ */
 export class QueueShutDown extends Error {
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    checkErrorArguments("QueueShutDown", message, options);
+    super(message, options);
+  }
+
   static {
     this.prototype.name = "QueueShutDown";
   }
 }
 
-/** The stream ended before the wanted bytes arrived. */
+/**
+ * The stream ended before the wanted bytes arrived.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.IncompleteReadError}.
+ *
+ * @example
+ * ```ts
+ * import { IncompleteReadError, StreamReader } from "@asyncio/asyncio";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const reader = new StreamReader();
+ * reader.feedData(new Uint8Array(3));
+ * reader.feedEof();
+ * const error = await assertRejects(
+ *   () => reader.readexactly(10),
+ *   IncompleteReadError,
+ * );
+ * assertEquals([error.partial.length, error.expected], [3, 10]);
+ * ```
+ */
 export class IncompleteReadError extends Error {
   /** The bytes that were read before the end. */
   readonly partial: Uint8Array;
@@ -123,15 +347,26 @@ export class IncompleteReadError extends Error {
    * @param partial The bytes that were read.
    * @param expected How many were wanted, `null` if unknown.
    * @param options The usual error options.
+   * @throws {TypeError} If an argument is of another kind.
    */
   constructor(
     partial: Uint8Array,
     expected: number | null,
     options?: ErrorOptions,
   ) {
+    checkErrorArguments("IncompleteReadError", undefined, options);
+    const action = "create an IncompleteReadError";
+    if (!isInstance(partial, Uint8Array)) {
+      throw new TypeError(
+        `Cannot ${action}: partial must be a Uint8Array, got ${
+          describe(partial)
+        }`,
+      );
+    }
+    if (expected !== null) checkNumber(expected, action, "expected");
     super(
-      `Stream ended after ${partial.length} of ${
-        expected ?? "an unknown number of"
+      `${partial.length} bytes read on a total of ${
+        expected ?? "undefined"
       } expected bytes`,
       options,
     );
@@ -144,7 +379,25 @@ export class IncompleteReadError extends Error {
   }
 }
 
-/** The limit of a stream's buffer was reached while looking for a separator. */
+/**
+ * The limit of a stream's buffer was reached while looking for a separator.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.LimitOverrunError}.
+ *
+ * @example
+ * ```ts
+ * import { LimitOverrunError, StreamReader } from "@asyncio/asyncio";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const reader = new StreamReader({ limit: 4 });
+ * reader.feedData(new TextEncoder().encode("a long line"));
+ * const error = await assertRejects(
+ *   () => reader.readuntil("\n"),
+ *   LimitOverrunError,
+ * );
+ * assertEquals(error.consumed, 11);
+ * ```
+ */
 export class LimitOverrunError extends Error {
   /** How many bytes of the buffer hold no separator and may be read away. */
   readonly consumed: number;
@@ -155,8 +408,11 @@ export class LimitOverrunError extends Error {
    * @param message What happened.
    * @param consumed Bytes known to hold no separator.
    * @param options The usual error options.
+   * @throws {TypeError} If an argument is of another kind.
    */
   constructor(message: string, consumed: number, options?: ErrorOptions) {
+    checkErrorArguments("LimitOverrunError", message, options);
+    checkNumber(consumed, "create a LimitOverrunError", "consumed");
     super(message, options);
     this.consumed = consumed;
   }
@@ -166,17 +422,106 @@ export class LimitOverrunError extends Error {
   }
 }
 
-/** The barrier was broken by `abort()`, or reset while somebody waited. */
+/**
+ * The barrier was broken by `abort()`, or reset while somebody waited.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-sync.html#asyncio.BrokenBarrierError}.
+ *
+ * @example
+ * ```ts
+ * import { Barrier, BrokenBarrierError } from "@asyncio/asyncio";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const barrier = new Barrier(2);
+ * await barrier.abort();
+ * await assertRejects(() => barrier.wait(), BrokenBarrierError);
+ * ```
+ */
 export class BrokenBarrierError extends RuntimeError {
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    checkErrorArguments("BrokenBarrierError", message, options);
+    super(message, options);
+  }
+
   static {
     this.prototype.name = "BrokenBarrierError";
   }
 }
 
-/** The system call that sends files is not there for this kind of transport. */
+/**
+ * The system call that sends files is not there for this kind of transport.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.SendfileNotAvailableError}.
+ *
+ * @example
+ * ```ts
+ * import { RuntimeError, SendfileNotAvailableError } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * assert(new SendfileNotAvailableError() instanceof RuntimeError);
+ * ```
+ */
 export class SendfileNotAvailableError extends RuntimeError {
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(message?: string, options?: ErrorOptions) {
+    checkErrorArguments("SendfileNotAvailableError", message, options);
+    super(message, options);
+  }
+
   static {
     this.prototype.name = "SendfileNotAvailableError";
+  }
+}
+
+/**
+ * Every task waits and nothing is left that could wake one.
+ *
+ * @example
+ * ```ts
+ * import { DeadlockError, RuntimeError } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const error = new DeadlockError("Two tasks wait for each other");
+ * assert(error instanceof RuntimeError && error.snapshot === null);
+ * ```
+ */
+export class DeadlockError extends RuntimeError {
+  /** What every task waited for, as `snapshot()` tells it; `null` where nobody took one. */
+  readonly snapshot: unknown;
+
+  /**
+   * Creates the error.
+   *
+   * @param message What happened.
+   * @param options The usual error options, and the snapshot.
+   * @throws {TypeError} If the message is no string, or the options are none.
+   */
+  constructor(
+    message?: string,
+    options?: ErrorOptions & { snapshot?: unknown },
+  ) {
+    const known = ["cause", "snapshot"];
+    checkErrorArguments("DeadlockError", message, options, known);
+    const { snapshot = null, ...others } = options ?? {};
+    super(message, others);
+    this.snapshot = snapshot;
+  }
+
+  static {
+    this.prototype.name = "DeadlockError";
   }
 }
 
@@ -186,8 +531,19 @@ export type ErrorFilter =
   // deno-lint-ignore no-explicit-any
   | (abstract new (...args: any[]) => Error);
 
+/** A group that is being divided. */
+interface Division {
+  readonly whole: ExceptionGroup;
+  /** Index of the next error to look at. */
+  next: number;
+  readonly hit: unknown[];
+  readonly miss: unknown[];
+}
+
 /**
  * Several errors that happened together, as a `TaskGroup` reports them.
+ *
+ * Stands for {@link https://docs.python.org/3/library/exceptions.html#ExceptionGroup}.
  *
  * @example
  * ```ts
@@ -210,12 +566,21 @@ export class ExceptionGroup extends AggregateError {
    * @param errors The errors; at least one.
    * @param options The usual error options.
    * @throws {RangeError} If there is no error in it.
+   * @throws {TypeError} If an argument is of another kind.
    */
   constructor(
     message: string,
     errors: Iterable<unknown>,
     options?: ErrorOptions,
   ) {
+    checkErrorArguments("ExceptionGroup", message, options);
+    if (!isIterable(errors)) {
+      throw new TypeError(
+        `Cannot create an ExceptionGroup: errors must be an iterable such as an array, got ${
+          describe(errors)
+        }`,
+      );
+    }
     super(errors, message, options);
     if (this.errors.length === 0) {
       throw new RangeError("Cannot create an ExceptionGroup of no errors");
@@ -232,6 +597,7 @@ export class ExceptionGroup extends AggregateError {
    *
    * @param filter A predicate or an error class.
    * @returns The matching part.
+   * @throws {TypeError} If the filter is neither.
    */
   subgroup(filter: ErrorFilter): ExceptionGroup | null {
     return this.split(filter)[0];
@@ -243,27 +609,34 @@ export class ExceptionGroup extends AggregateError {
    *
    * @param filter A predicate or an error class.
    * @returns The matching part and the rest, each `null` if empty.
+   * @throws {TypeError} If the filter is neither.
    */
   split(
     filter: ErrorFilter,
   ): [ExceptionGroup | null, ExceptionGroup | null] {
     const matches = ExceptionGroup.#asPredicate(filter);
     if (matches(this)) return [this, null];
-    const hit: unknown[] = [];
-    const miss: unknown[] = [];
-    for (const error of this.errors) {
-      if (error instanceof ExceptionGroup) {
-        const [inside, outside] = error.split(matches);
-        if (inside) hit.push(inside);
-        if (outside) miss.push(outside);
-      } else {
-        (matches(error) ? hit : miss).push(error);
+    // A stack of its own: groups may be nested deeper than calls can be.
+    const path: Division[] = [];
+    let part: Division = { whole: this, next: 0, hit: [], miss: [] };
+    for (;;) {
+      const { whole, hit, miss } = part;
+      if (part.next < whole.errors.length) {
+        const error: unknown = whole.errors[part.next++];
+        if (matches(error)) hit.push(error);
+        else if (error instanceof ExceptionGroup) {
+          path.push(part);
+          part = { whole: error, next: 0, hit: [], miss: [] };
+        } else miss.push(error);
+        continue;
       }
+      const parts = [hit, miss].map((it) => ExceptionGroup.#part(whole, it));
+      const above = path.pop();
+      if (above === undefined) return [parts[0], parts[1]];
+      if (parts[0]) above.hit.push(parts[0]);
+      if (parts[1]) above.miss.push(parts[1]);
+      part = above;
     }
-    return [
-      ExceptionGroup.#part(this, hit),
-      ExceptionGroup.#part(this, miss),
-    ];
   }
 
   // Static, as a group that comes from another thread was not constructed here.
@@ -279,14 +652,23 @@ export class ExceptionGroup extends AggregateError {
   }
 
   static #asPredicate(filter: ErrorFilter): (error: unknown) => boolean {
-    if (typeof filter !== "function") {
-      throw new TypeError(
-        `Cannot filter errors: expected a predicate or an error class, got ${filter}`,
-      );
-    }
-    if (filter === Error || filter.prototype instanceof Error) {
+    if (ExceptionGroup.#isErrorClass(filter)) {
       return (error) => error instanceof filter;
     }
-    return filter as (error: unknown) => boolean;
+    const isPredicate = typeof filter === "function" && !isClass(filter) &&
+      !isAsync(filter);
+    if (isPredicate) {
+      return filter as (error: unknown) => boolean;
+    }
+    throw new TypeError(
+      `Cannot filter errors: expected a predicate or an error class, got ${
+        describe(filter)
+      }`,
+    );
+  }
+
+  static #isErrorClass(filter: unknown): filter is new () => Error {
+    return filter === Error ||
+      typeof filter === "function" && isInstance(filter.prototype, Error);
   }
 }

@@ -27,8 +27,7 @@ import { stackOf } from "./_debug.ts";
 import { describeTasks, framesOfLoop, waitersIn } from "./_describe.ts";
 import {
   type AnyFuture,
-  describe,
-  type EventLoop,
+  EventLoop,
   Future,
   futures,
   getEventLoop,
@@ -45,6 +44,14 @@ import {
   tasksBehind,
   waitingTime,
 } from "./_text.ts";
+import {
+  checkInstance,
+  checkNumber,
+  checkOptions,
+  describe,
+  isInstance,
+  isIterable,
+} from "./_validate.ts";
 
 export { EventLoop, Future, Task } from "./_future.ts";
 
@@ -103,7 +110,7 @@ export interface CallGraph {
  * @param future The task or future, by default the task that asks.
  * @param options How much of the call stacks.
  * @returns The graph; `null` if no task is given and none is running.
- * @throws {TypeError} If it is not a future.
+ * @throws {TypeError} If it is not a future, or an option is unknown or of another kind.
  *
  * @example
  * ```ts
@@ -126,14 +133,14 @@ export function captureCallGraph(
   future: Future<unknown> | null = currentTask(),
   options: CallGraphOptions = {},
 ): CallGraph | null {
+  const limit = limitOf(options);
   if (future === null) return null;
-  if (!(future instanceof Future)) {
+  if (!isInstance(future, Future)) {
     throw new TypeError(
       `Cannot capture a call graph: expected a future, got ${describe(future)}`,
     );
   }
   const waiters = waitersIn(framesOfLoop(future.getLoop()));
-  const { limit = Infinity } = options;
   const capture = (
     future: Future<unknown>,
     path: readonly Future<unknown>[],
@@ -156,7 +163,7 @@ export function captureCallGraph(
  * @param future The task or future, by default the task that asks; or a graph that was captured before.
  * @param options How much of the call stacks.
  * @returns Some lines, `""` if no task is given and none is running.
- * @throws {TypeError} If it is neither.
+ * @throws {TypeError} If it is neither, or an option is unknown or of another kind.
  *
  * @example
  * ```ts
@@ -179,6 +186,7 @@ export function formatCallGraph(
   future?: Future<unknown> | CallGraph | null,
   options: CallGraphOptions = {},
 ): string {
+  limitOf(options);
   const graph = isCallGraph(future)
     ? future
     : captureCallGraph(future ?? undefined, options);
@@ -192,7 +200,7 @@ export function formatCallGraph(
  *
  * @param future The task or future, by default the task that asks; or a graph that was captured before.
  * @param options How much of the call stacks.
- * @throws {TypeError} If it is neither.
+ * @throws {TypeError} If it is neither, or an option is unknown or of another kind.
  *
  * @example
  * ```ts
@@ -218,6 +226,7 @@ export function printCallGraph(
  * gets that signal.
  *
  * @param loop The loop, by default the one of the caller.
+ * @throws {TypeError} If it is none.
  *
  * @example
  * ```ts
@@ -234,6 +243,7 @@ export function printCallGraph(
  * ```
  */
 export function dumpTasks(loop: EventLoop = getEventLoop()): void {
+  checkInstance(loop, EventLoop, "dump the tasks", "the loop");
   console.error(describeTasks(loop));
 }
 
@@ -271,9 +281,25 @@ function waitsOf(frame: TaskFrame): CallGraphWait[] {
   });
 }
 
+function limitOf(options: CallGraphOptions): number {
+  const action = "capture a call graph";
+  checkOptions(options, ["limit"], action);
+  const { limit = Infinity } = options;
+  checkNumber(limit, action, "limit");
+  return limit;
+}
+
 function isCallGraph(value: unknown): value is CallGraph {
-  return typeof value === "object" && value !== null &&
-    !(value instanceof Future) && "awaitedBy" in value;
+  if (typeof value !== "object" || value === null) return false;
+  if (isInstance(value, Future)) return false;
+  try {
+    const { name, doing, callStack, awaitedBy } = value as CallGraph;
+    return (name === null || typeof name === "string") &&
+      typeof doing === "string" && isIterable(callStack) &&
+      isIterable(awaitedBy) && [...awaitedBy].every(isCallGraph);
+  } catch {
+    return false;
+  }
 }
 
 function linesOf(graph: CallGraph): string[] {

@@ -25,17 +25,39 @@
 
 import { BinaryHeap, Deque, Stack } from "./_collections.ts";
 import { AGAIN } from "./_future.ts";
-import type { Cancellable } from "./_options.ts";
+import {
+  checkpoint,
+  isOverdue,
+  settledPromise,
+  settledVoid,
+} from "./_operation.ts";
+import type { Cancellable, Named } from "./_options.ts";
+import {
+  checkCallback,
+  checkNumber,
+  checkOptions,
+  classNameOf,
+  describe,
+  isInstance,
+  labelOf,
+  openSignalOf,
+} from "./_validate.ts";
 import { Home, WaitQueue } from "./_wait.ts";
-import { QueueEmpty, QueueFull, QueueShutDown } from "./exceptions.ts";
+import {
+  QueueEmpty,
+  QueueFull,
+  QueueShutDown,
+  RuntimeError,
+} from "./exceptions.ts";
 
-export type { Cancellable } from "./_options.ts";
+export type { Cancellable, Named } from "./_options.ts";
 
 /** Options of a {@linkcode PriorityQueue}. */
-export interface PriorityQueueOptions<T> {
+export interface PriorityQueueOptions<T> extends Named {
   /**
    * Negative if `a` comes before `b`, positive if after, 0 if either may. Any
-   * other answer, `NaN` too, is a `TypeError` for whoever puts or gets.
+   * other answer, `NaN` too, is a `TypeError` for whoever puts or gets. It
+   * must leave the queue alone: changing it meanwhile is a `RuntimeError`.
    *
    * @default numbers, bigints, strings, booleans and dates by value, arrays of those element by element
    */
@@ -45,6 +67,8 @@ export interface PriorityQueueOptions<T> {
 /** Where the items of a queue are kept. */
 interface Store<T> {
   readonly length: number;
+  /** Throws for an item that cannot be kept here. */
+  check?(item: T): void;
   push(item: T): void;
   take(): T | undefined;
   clear(): void;
@@ -77,6 +101,7 @@ let useStore: <T>(queue: Queue<T>, store: Store<T>) => void;
  */
 export class Queue<T> implements AsyncIterable<T> {
   readonly #maxsize: number;
+  readonly #label: string;
   #items: Store<T> = new FifoStore<T>();
   /** Puts that `taskDone` has not answered. */
   #unfinished = 0;
@@ -112,16 +137,12 @@ export class Queue<T> implements AsyncIterable<T> {
    * Makes an empty queue.
    *
    * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @throws {TypeError} If it is not a number.
+   * @param options A name for people.
+   * @throws {TypeError} If it is not a number, or an option is unknown.
    */
-  constructor(maxsize = 0) {
-    if (typeof maxsize !== "number" || Number.isNaN(maxsize)) {
-      throw new TypeError(
-        `Cannot create a queue: maxsize must be a number, got ${
-          String(maxsize)
-        }`,
-      );
-    }
+  constructor(maxsize = 0, options?: Named) {
+    checkNumber(maxsize, "create a queue", "maxsize");
+    this.#label = labelOf(options, "create a queue");
     this.#maxsize = maxsize;
   }
 
@@ -158,18 +179,35 @@ export class Queue<T> implements AsyncIterable<T> {
    * @param item The item.
    * @param options A signal that ends the wait.
    * @throws {QueueShutDown} If the queue is shut down.
-   * @throws {TypeError} If a priority queue cannot compare the item.
+   * @throws {TypeError} If a priority queue cannot compare the item, or an option is unknown or of another kind.
    * @throws {CancelledError} If the task is cancelled.
    * @throws {RuntimeError} If it is in use by another event loop.
+   *
+   * @example
+   * ```ts
+   * import { createTask, Queue } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new Queue<string>(1);
+   * const producer = createTask(async () => {
+   *   for (const item of ["spam", "eggs"]) await queue.put(item);
+   * });
+   * assertEquals([await queue.get(), await queue.get()], ["spam", "eggs"]);
+   * await producer;
+   * ```
    */
   put(item: T, options?: Cancellable): Promise<void> {
     try {
-      options?.signal?.throwIfAborted();
+      const signal = options === undefined
+        ? undefined
+        : openSignalOf(options, "put an item");
       if (!this.full() || this.#isShutDown) {
+        if (isOverdue()) return checkpoint(() => this.put(item, options));
         this.putNowait(item);
-        return finished;
+        return settledVoid;
       }
-      const future = this.#putters.wait(options);
+      this.#items.check?.(item);
+      const future = this.#putters.enter(signal);
       this.#offers.set(future, item);
       return future;
     } catch (error) {
@@ -203,19 +241,35 @@ export class Queue<T> implements AsyncIterable<T> {
    * Takes an item out, and waits for one first if need be.
    *
    * Cancelled while it waits, it has taken nothing, also if an item was on
-   * its way: that goes to the next.
+   * its way: that goes to the next. One that merely loses a `Promise.race`
+   * goes on waiting and takes an item; end it with a signal, or use `waitFor`.
    *
    * @param options A signal that ends the wait.
    * @returns The item.
    * @throws {QueueShutDown} If the queue is shut down and empty.
    * @throws {CancelledError} If the task is cancelled.
    * @throws {RuntimeError} If it is in use by another event loop.
+   * @throws {TypeError} If an option is unknown or of another kind.
+   *
+   * @example
+   * ```ts
+   * import { Queue, TimeoutError, waitFor } from "@asyncio/asyncio";
+   * import { assert, assertRejects } from "@std/assert";
+   *
+   * const queue = new Queue<string>();
+   * await assertRejects(() => waitFor(queue.get(), 0.01), TimeoutError);
+   * await queue.put("spam"); // the get() that timed out does not take it
+   * assert(await queue.get() === "spam");
+   * ```
    */
   get(options?: Cancellable): Promise<T> {
     try {
-      options?.signal?.throwIfAborted();
-      if (this.empty() && !this.#isShutDown) return this.#getters.wait(options);
-      return Promise.resolve(this.getNowait());
+      const signal = options === undefined
+        ? undefined
+        : openSignalOf(options, "get an item");
+      if (this.empty() && !this.#isShutDown) return this.#getters.enter(signal);
+      if (isOverdue()) return checkpoint(() => this.get(options));
+      return settledPromise(this.getNowait());
     } catch (error) {
       return Promise.reject(error);
     }
@@ -258,15 +312,40 @@ export class Queue<T> implements AsyncIterable<T> {
   /**
    * Waits until every item that was put in has been dealt with.
    *
+   * Cancelled while it waits, it leaves the queue, its items and all others
+   * that wait as they are.
+   *
    * @param options A signal that ends the wait.
-   * @throws {CancelledError} If the task is cancelled; nothing else changes.
+   * @throws {CancelledError} If the task is cancelled.
    * @throws {RuntimeError} If it is in use by another event loop.
+   * @throws {TypeError} If an option is unknown or of another kind.
+   *
+   * @example
+   * ```ts
+   * import { createTask, Queue } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const queue = new Queue<number>();
+   * let sum = 0;
+   * const worker = createTask(async () => {
+   *   for (;;) {
+   *     sum += await queue.get();
+   *     queue.taskDone();
+   *   }
+   * });
+   * for (const n of [1, 2, 3]) queue.putNowait(n);
+   * await queue.join();
+   * worker.cancel();
+   * assert(sum === 6);
+   * ```
    */
   join(options?: Cancellable): Promise<void> {
     try {
-      options?.signal?.throwIfAborted();
-      if (this.#unfinished === 0) return finished;
-      return this.#joiners.wait(options);
+      const signal = options === undefined
+        ? undefined
+        : openSignalOf(options, "join a queue");
+      if (this.#unfinished === 0) return settledVoid;
+      return this.#joiners.enter(signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -277,12 +356,21 @@ export class Queue<T> implements AsyncIterable<T> {
    * queue is empty. Whoever waits in either is told.
    *
    * @param immediate Whether to drop the items that are still in it. They count as dealt with.
+   * @throws {TypeError} If it is neither `true` nor `false`.
    */
   shutdown(immediate = false): void {
+    if (typeof immediate !== "boolean") {
+      throw new TypeError(
+        `Cannot shut a queue down: immediate must be true or false, got ${
+          describe(immediate)
+        }`,
+      );
+    }
+    const dropped = immediate ? this.#items.length : 0;
+    if (immediate) this.#items.clear();
     this.#isShutDown = true;
     if (immediate) {
-      this.#unfinished -= Math.min(this.#unfinished, this.#items.length);
-      this.#items.clear();
+      this.#unfinished -= Math.min(this.#unfinished, dropped);
       if (this.#unfinished === 0) this.#joiners.wakeAll();
     }
     this.#getters.wakeAll();
@@ -291,9 +379,24 @@ export class Queue<T> implements AsyncIterable<T> {
 
   /**
    * Takes items out one by one, until the queue is shut down. Several
-   * consumers may do so at once; leaving the loop early loses no item.
+   * consumers may do so at once; leaving the loop early, by a cancellation
+   * too, loses no item.
    *
    * @returns The iterator.
+   * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { Queue } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new Queue<string>();
+   * for (const item of ["spam", "eggs"]) queue.putNowait(item);
+   * queue.shutdown();
+   * const items: string[] = [];
+   * for await (const item of queue) items.push(item);
+   * assertEquals(items, ["spam", "eggs"]);
+   * ```
    */
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
     return {
@@ -328,7 +431,8 @@ export class Queue<T> implements AsyncIterable<T> {
     const putting = this.#putters.waiting;
     if (getting > 0) parts.push(`${getting} waiting to get`);
     if (putting > 0) parts.push(`${putting} waiting to put`);
-    return `<${this.constructor.name} ${parts.join(", ")}>`;
+    const name = classNameOf(this, "Queue");
+    return `<${name}${this.#label} ${parts.join(", ")}>`;
   }
 }
 
@@ -359,12 +463,16 @@ export class PriorityQueue<T> extends Queue<T> {
    * Makes an empty queue.
    *
    * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options How to compare items.
-   * @throws {TypeError} If `compare` is not a function.
+   * @param options How to compare items, and a name for people.
+   * @throws {TypeError} If `maxsize` is not a number, `compare` not a function, or an option is unknown.
    */
   constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
-    super(maxsize);
-    useStore(this, new PriorityStore(options.compare));
+    const action = "create a queue";
+    checkOptions(options, ["compare", "name"], action);
+    const { compare, name } = options;
+    if (compare !== undefined) checkCallback(compare, action, "compare");
+    super(maxsize, name === undefined ? undefined : { name });
+    useStore(this, new PriorityStore(compare));
   }
 }
 
@@ -391,14 +499,14 @@ export class LifoQueue<T> extends Queue<T> {
    * Makes an empty queue.
    *
    * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
+   * @param options A name for people.
+   * @throws {TypeError} If it is not a number, or an option is unknown.
    */
-  constructor(maxsize = 0) {
-    super(maxsize);
+  constructor(maxsize = 0, options?: Named) {
+    super(maxsize, options);
     useStore(this, new LifoStore<T>());
   }
 }
-
-const finished = Promise.resolve();
 
 class FifoStore<T> extends Deque<T> implements Store<T> {
   take(): T | undefined {
@@ -414,46 +522,69 @@ class LifoStore<T> extends Stack<T> implements Store<T> {
 
 class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
   readonly #anything: boolean;
+  /** Whether items are being compared: a change would lose one of them. */
+  #comparing = false;
 
   constructor(compare?: (a: T, b: T) => number) {
     super(compare === undefined ? isLess : isLessBy(compare));
     this.#anything = compare !== undefined;
   }
 
+  check(item: T): void {
+    if (this.#anything || kindOf(item) !== null) return;
+    throw new TypeError(
+      `Cannot order ${show(item)} without a compare function`,
+    );
+  }
+
   override push(item: T): void {
-    if (!this.#anything && kindOf(item) === null) {
-      throw new TypeError(
-        `Cannot order ${show(item)} without a compare function`,
-      );
+    this.check(item);
+    this.#begin();
+    try {
+      super.push(item);
+    } finally {
+      this.#comparing = false;
     }
-    super.push(item);
   }
 
   take(): T | undefined {
-    return this.pop();
+    this.#begin();
+    try {
+      return this.pop();
+    } finally {
+      this.#comparing = false;
+    }
+  }
+
+  override clear(): void {
+    this.#begin();
+    super.clear();
+    this.#comparing = false;
+  }
+
+  #begin(): void {
+    if (this.#comparing) {
+      throw new RuntimeError(
+        "Cannot change a queue while its items are being compared",
+      );
+    }
+    this.#comparing = true;
   }
 }
 
 /** Whether `a` comes before `b` in the order of somebody else. */
 function isLessBy<T>(compare: (a: T, b: T) => number): (a: T, b: T) => boolean {
-  if (typeof compare !== "function") {
-    throw new TypeError(
-      `Cannot create a queue: compare must be a function, got ${
-        String(compare)
-      }`,
-    );
-  }
   return (a, b) => {
     const order = compare(a, b);
     if (typeof order === "number" && !Number.isNaN(order)) return order < 0;
-    throw unordered(a, b, `, compare() returned ${String(order)}`);
+    throw unordered(a, b, `, compare() returned ${describe(order)}`);
   };
 }
 
 /** Whether `a` comes before `b` in the order of Python's values and tuples. */
 function isLess(a: unknown, b: unknown): boolean {
   if (typeof a === "number" && typeof b === "number") return a < b;
-  if (Array.isArray(a) && Array.isArray(b)) return isLessTuple(a, b);
+  if (isInstance(a, Array) && isInstance(b, Array)) return isLessTuple(a, b);
   const kind = kindOf(a);
   if (kind === null || kind !== kindOf(b)) throw unordered(a, b, "");
   return (a as number) < (b as number);
@@ -475,20 +606,23 @@ function isEqual(a: unknown, b: unknown): boolean {
   if (typeof a === "bigint" || typeof b === "bigint") {
     return kindOf(a) === kindOf(b) && a == b;
   }
-  if (a instanceof Date && b instanceof Date) return +a === +b;
-  return Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
+  if (isInstance(a, Date) && isInstance(b, Date)) return +a === +b;
+  return isInstance(a, Array) && isInstance(b, Array) &&
+    a.length === b.length &&
     a.every((item, i) => isEqual(item, b[i]));
 }
 
 /** What an item can be compared with, `null` if with nothing. */
 function kindOf(item: unknown): string | null {
-  if (Array.isArray(item)) return "array";
-  if (item instanceof Date) return "date";
   const type = typeof item;
   if (type === "bigint") return "number";
-  return type === "number" || type === "string" || type === "boolean"
-    ? type
-    : null;
+  if (type !== "object") {
+    return type === "number" || type === "string" || type === "boolean"
+      ? type
+      : null;
+  }
+  if (isInstance(item, Array)) return "array";
+  return isInstance(item, Date) ? "date" : null;
 }
 
 function unordered(a: unknown, b: unknown, why: string): TypeError {
@@ -496,5 +630,12 @@ function unordered(a: unknown, b: unknown, why: string): TypeError {
 }
 
 function show(item: unknown): string {
-  return Deno.inspect(item, { depth: 1 });
+  const text = describe(item);
+  if (kindOf(item) === null && text !== "a plain object") return text;
+  try {
+    const shown = Deno.inspect(item, { depth: 1, breakLength: Infinity });
+    return shown.length > 60 ? `${shown.slice(0, 60)}...` : shown;
+  } catch {
+    return text;
+  }
 }

@@ -21,7 +21,8 @@
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { describeTasks } from "./_describe.ts";
-import { describe, EventLoop, frameOf, futures, Task } from "./_future.ts";
+import { EventLoop, frameOf, futures, Task } from "./_future.ts";
+import { describe } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
 import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
 import { allTasks, onceDone } from "./_task.ts";

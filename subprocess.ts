@@ -24,46 +24,40 @@
 
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
+import { Child, type ChildParts } from "./_child.ts";
 import {
-  checkOptions,
+  checkSignalNumber,
   type Command,
-  type Launch,
   launchChild,
-  type Plan,
+  readOptions,
   shellCommand,
-  type StdoutTarget,
   type SubprocessOptions,
   toText,
+  toTexts,
 } from "./_command.ts";
 import { runInSlot } from "./_context.ts";
 import {
   AGAIN,
   type AnyFuture,
-  describe,
   type EventLoop,
   Future,
   futures,
   getEventLoop,
   type Waitable,
 } from "./_future.ts";
+import { afterMicrotasks } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
-import { closersOf, internals as loops } from "./_loop.ts";
-import {
-  InputPipe,
-  InputPump,
-  type Output,
-  OutputPipe,
-  OutputPump,
-  type Parcel,
-} from "./_pipes.ts";
+import { internals as loops } from "./_loop.ts";
+import type { OutputPipe, Parcel } from "./_pipes.ts";
+import { readers } from "./_reader.ts";
 import {
   endReader,
   makeReader,
   type StreamReader,
   StreamWriter,
 } from "./_streams.ts";
+import { describe, signalOf } from "./_validate.ts";
 import { Home, WaitQueue } from "./_wait.ts";
-import { Outlet } from "./_writer.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 export type { Bytes, OwnBytes } from "./_bytes.ts";
@@ -83,38 +77,21 @@ export {
   WriteTransport,
 } from "./_streams.ts";
 
-/** What a {@linkcode Process} is made of. */
-class Parts {
-  readonly loop: EventLoop;
-  readonly command: Command;
-  readonly options: SubprocessOptions;
-  readonly launch: Launch;
+/** What is collected from the two outputs, `null` for one that is no pipe. */
+type Outputs = [stdout: OwnBytes | null, stderr: OwnBytes | null];
 
-  constructor(
-    loop: EventLoop,
-    command: Command,
-    options: SubprocessOptions,
-    launch: Launch,
-  ) {
-    this.loop = loop;
-    this.command = command;
-    this.options = options;
-    this.launch = launch;
-  }
-}
-
-/** The return code of a process that the host has lost, as Python has it. */
-const UNKNOWN = 255;
-
-let abandon: (process: Process) => void;
+/** Whoever has a stream of a process has the process, too. */
+const owners = new WeakMap<object, Process>();
 
 /**
  * A child process.
  *
  * `createSubprocessExec` and `createSubprocessShell` make one. With
  * `await using` it is ended when its block is left; otherwise it runs as long
- * as it likes, and is reported to the loop's exception handler if its runner
- * closes before.
+ * as it likes. If it still runs when its runner closes, it is killed if
+ * nobody has its `Process` any more. Otherwise it is reported to the loop's
+ * exception handler, and killed once nobody has its `Process`, at the latest
+ * when the program ends.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.subprocess.Process}.
  *
@@ -135,38 +112,23 @@ let abandon: (process: Process) => void;
  * ```
  */
 export class Process implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #loop: EventLoop;
-  readonly #name: string;
-  readonly #grouped: boolean;
-  readonly #stdin: StreamWriter | null = null;
-  /** What `#stdin` writes through. */
-  readonly #outlet: Outlet | null = null;
-  readonly #stdout: StreamReader | null = null;
-  readonly #stderr: StreamReader | null = null;
-  readonly #input: InputPipe | null = null;
-  readonly #inputPump: InputPump | null = null;
-  /** The pipes behind `#stdout` and `#stderr`. */
-  readonly #pipes: [OutputPipe | null, OutputPipe | null] = [null, null];
-  /** Everything that comes out of the child, pumped or not. */
-  readonly #outputs: Output[] = [];
-  /** The child has ended; its output may still be on its way. */
-  #gone = false;
-  /** Its runner has closed before: the child does not keep the program alive, unless somebody waits. */
-  #abandoned = false;
-  #returncode: number | null = null;
-  /** Resolves when the return code is there. */
-  readonly #exit: Promise<void>;
+  readonly #child: Child;
+  readonly #stdin: StreamWriter | null;
+  readonly #stdout: StreamReader | null;
+  readonly #stderr: StreamReader | null;
   readonly #waiters: WaitQueue<number> = new WaitQueue<number>({
-    take: () => this.#returncode!,
+    take: () => this.returncode!,
     pass: () => {},
-    describe: () => `the end of ${this.#describe()}`,
+    drop: () => this.#leave(),
+    describe: () => this.#child.describeEnd(),
   }, new Home());
+  /** What the end of the child calls, as long as somebody waits: it holds this object. */
+  readonly #wake = () => this.#waiters.wakeAll();
   #communicating = false;
   /** The input of `communicate` to which nobody has seen the answer. */
   #parcel: Parcel | null = null;
-  /** What `communicate` has collected and nobody has got. */
-  #collected: [OwnBytes | null, OwnBytes | null] = [null, null];
+  /** What `communicate` has collected for who is about to get it. */
+  #collected: Outputs = [null, null];
 
   /**
    * Not for programs: `createSubprocessExec` and `createSubprocessShell` make
@@ -175,27 +137,18 @@ export class Process implements AsyncDisposable {
    * @param parts What it is made of.
    */
   constructor(parts: never) {
-    const { loop, command, options, launch } = checkParts(parts);
-    const { child, stdin } = launch;
-    this.#child = child;
-    this.#loop = loop;
-    this.#name = command.name;
-    this.#grouped = Boolean(options.startNewSession);
-    if (stdin.host === "piped") {
-      this.#input = new InputPipe(child.stdin, `stdin of ${this.#describe()}`);
-      if (stdin.pumped === null) {
-        this.#outlet = this.#makeOutlet(this.#input);
-        this.#stdin = new StreamWriter(this.#outlet as never);
-      } else this.#inputPump = this.#pumpIn(stdin.pumped, this.#input);
+    const { loop, options } = checkParts(parts);
+    const child = this.#child = new Child(parts);
+    child.ownedBy(this);
+    const [stdout, stderr] = child.outputs;
+    const open = (pipe: OutputPipe | null) =>
+      pipe && makeReader(loop, pipe, { limit: options.limit });
+    this.#stdin = child.outlet && new StreamWriter(child.outlet as never);
+    this.#stdout = open(stdout);
+    this.#stderr = open(stderr);
+    for (const stream of [this.#stdin, this.#stdout, this.#stderr]) {
+      if (stream !== null) owners.set(stream, this);
     }
-    this.#stdout = this.#open(0, launch.stdout, parts);
-    this.#stderr = this.#open(1, launch.stderr, parts);
-    childrenOf(loop).add(this);
-    this.#exit = this.#watch();
-  }
-
-  static {
-    abandon = (process) => process.#abandon();
   }
 
   /** The number of the process. */
@@ -208,7 +161,7 @@ export class Process implements AsyncDisposable {
    * `null` as long as it is running.
    */
   get returncode(): number | null {
-    return this.#returncode;
+    return this.#child.returncode;
   }
 
   /** What writes to the process, `null` unless `stdin` is `PIPE`. */
@@ -242,10 +195,13 @@ export class Process implements AsyncDisposable {
    */
   wait(options?: Cancellable): Promise<number> {
     try {
-      options?.signal?.throwIfAborted();
-      if (this.#returncode !== null) return Promise.resolve(this.#returncode);
-      this.#hold();
-      return this.#waiters.wait(options);
+      signalOf(options, "wait for a process")?.throwIfAborted();
+      const code = this.returncode;
+      if (code !== null) return Promise.resolve(code);
+      const waiter = this.#waiters.wait(options);
+      this.#child.exited.add(this.#wake);
+      this.#child.hold();
+      return waiter;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -254,7 +210,7 @@ export class Process implements AsyncDisposable {
   /**
    * Sends input to the process, closes its stdin, reads its output to the
    * end, and waits until it has ended. A process that stops reading early is
-   * no error.
+   * no error: input is dropped once it reads no more.
    *
    * Cancelled, it leaves the process running and what was read in place: the
    * next call returns all output. Input that was given is on its way and is
@@ -266,7 +222,7 @@ export class Process implements AsyncDisposable {
    * @param input Bytes or text to send; none closes the stdin at once.
    * @param options A signal that ends the wait.
    * @returns What was read from `stdout` and `stderr`, `null` for one that is no `PIPE`.
-   * @throws {RuntimeError} If another call waits, or if there is input and `stdin` is no open `PIPE`.
+   * @throws {RuntimeError} If another call waits, or if there is input and `stdin` is no `PIPE` or was closed by `stdin.close()` or `writeEof()`.
    * @throws {CancelledError} If the task is cancelled.
    *
    * @example
@@ -293,7 +249,7 @@ export class Process implements AsyncDisposable {
     ]
   > {
     try {
-      options?.signal?.throwIfAborted();
+      signalOf(options, "communicate")?.throwIfAborted();
       if (this.#communicating) {
         throw new RuntimeError(
           "Cannot communicate: another call waits already",
@@ -313,26 +269,11 @@ export class Process implements AsyncDisposable {
    *
    * @param signal The name or the number of the signal.
    * @throws {TypeError} If there is no such signal, or Deno does not know it.
+   * @throws {Deno.errors.NotSupported} On Windows, for all but `SIGTERM` and `SIGKILL`.
    */
   sendSignal(signal: Deno.Signal | number): void {
-    if (typeof signal !== "string" && !Number.isInteger(signal)) {
-      throw new TypeError(
-        `Cannot send a signal: expected its name or number, got ${
-          describe(signal)
-        }`,
-      );
-    }
-    if (this.#gone) return;
-    try {
-      this.#child.kill(signal as Deno.Signal);
-    } catch (error) {
-      if (!this.#alive()) return;
-      if (!(error instanceof TypeError)) throw error;
-      throw new TypeError(
-        `Cannot send a signal: Deno does not know ${describe(signal)}`,
-        { cause: error },
-      );
-    }
+    checkSignalNumber(signal);
+    this.#child.signal(signal);
   }
 
   /**
@@ -361,183 +302,74 @@ export class Process implements AsyncDisposable {
    *
    * A cancellation does not interrupt it.
    */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#hold();
-    this.kill();
-    if (this.#grouped) this.#killGroup();
-    await this.#exit;
-    this.#closePipes();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#child.end();
   }
 
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
-    const code = this.#returncode;
+    const code = this.returncode;
     const state = code === null ? "running" : `ended with ${code}`;
-    return `<Process ${this.#describe()}, ${state}>`;
+    return `<Process ${this.#child.describe()}, ${state}>`;
   }
 
-  #describe(): string {
-    return `${this.#name} (pid ${this.pid})`;
+  /** Somebody waits for the end no more. */
+  #leave(): void {
+    if (this.#waiters.waiting === 0) this.#child.exited.delete(this.#wake);
+    this.#child.letGo();
   }
 
-  /** Sets one of the two outputs up, and makes its reader if it has one. */
-  #open(
-    index: 0 | 1,
-    { host, pumped }: Plan<StdoutTarget>,
-    { launch: { child }, options: { limit }, loop }: Parts,
-  ): StreamReader | null {
-    if (host !== "piped") return null;
-    const name = index === 0 ? "stdout" : "stderr";
-    const pipe = new OutputPipe(child[name], `${name} of ${this.#describe()}`);
-    if (pumped !== null) {
-      const onError = this.#reporter("write the output of");
-      this.#outputs.push(new OutputPump(pipe, pumped, onError));
-      return null;
-    }
-    this.#pipes[index] = pipe;
-    this.#outputs.push(pipe);
-    return makeReader(loop, pipe, { limit });
-  }
-
-  #makeOutlet(pipe: InputPipe): Outlet {
-    const extra = (name: string) => name === "subprocess" ? this : undefined;
-    return new Outlet(this.#loop, pipe, { reader: null, extra });
-  }
-
-  #pumpIn(
-    source: Deno.FsFile | ReadableStream<Uint8Array>,
-    pipe: InputPipe,
-  ): InputPump {
-    return new InputPump(source, pipe, this.#reporter("read the input of"));
-  }
-
-  #reporter(action: string): (exception: unknown) => void {
-    return (exception) =>
-      this.#loop.callExceptionHandler({
-        message: `Failed to ${action} ${this.#describe()}`,
-        exception,
-        process: this,
-      });
-  }
-
-  /** Follows the child to its end. */
-  async #watch(): Promise<void> {
-    const code = await exitCode(this.#child);
-    this.#gone = true;
-    this.#inputPump?.stop();
-    await Promise.all([
-      this.#input?.settle(),
-      ...this.#outputs.map((output) => output.settle()),
-    ]);
-    // Bytes that are still on their way find out for themselves.
-    if (this.#outlet?.size === 0) this.#outlet.lose(null);
-    this.#returncode = code;
-    this.#waiters.wakeAll();
-    void this.#forgetWhenClosed();
-  }
-
-  async #forgetWhenClosed(): Promise<void> {
-    await Promise.all(this.#outputs.map((output) => output.closed));
-    childrenOf(this.#loop).delete(this);
-  }
-
-  /** Whether the child could take a signal. */
-  #alive(): boolean {
-    try {
-      this.#child.kill(0 as unknown as Deno.Signal);
-      return true;
-    } catch {
-      return false;
-    }
-  }
-
-  #killGroup(): void {
-    const { state } = Deno.permissions.querySync({ name: "run" });
-    if (state !== "granted" || Deno.build.os === "windows") return;
-    try {
-      Deno.kill(-this.pid, "SIGKILL");
-    } catch (error) {
-      // Some systems refuse a signal to a group that has zombies only.
-      if (error instanceof Deno.errors.NotFound) return;
-      if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
-    }
-  }
-
-  #closePipes(): void {
-    this.#outlet?.abort();
-    this.#input?.abort();
-    this.#inputPump?.stop();
-    for (const output of this.#outputs) output.close();
-  }
-
-  /** Somebody waits for the end of the child. */
-  #hold(): void {
-    if (this.#abandoned) this.#child.ref();
-    this.#abandoned = false;
-  }
-
-  /** The runner closes: lets go of the child, and says so if it is still running. */
-  #abandon(): void {
-    if (this.#returncode === null && !this.#gone) {
-      this.#abandoned = true;
-      this.#child.unref();
-      this.#loop.callExceptionHandler({
-        message: `The child process ${this.#describe()} was left running`,
-        process: this,
-        pid: this.pid,
-      });
-    }
-    this.#closePipes();
-  }
-
-  /** Puts input on its way. */
+  /** Puts input on its way. It is dropped, as all that is written, once the child reads no more. */
   #send(input: Bytes): void {
     checkBytes(input, "communicate");
     if (this.#parcel?.holds(input)) return;
-    const stdin = this.#stdin;
-    if (stdin === null) {
+    const { input: pipe, outlet } = this.#child;
+    if (this.#stdin === null) {
       throw new RuntimeError("Cannot send input: stdin is not PIPE");
     }
-    if (this.#parcel !== null || stdin.isClosing() || this.#outlet!.size > 0) {
-      stdin.write(input);
+    this.#stdin.write(""); // is refused if the program has ended its writing
+    if (this.#parcel !== null || outlet!.closing || outlet!.size > 0) {
+      this.#stdin.write(input);
     } else if (input.length > 0) {
-      this.#parcel = this.#input!.send(input);
+      this.#parcel = pipe!.send(input);
     }
   }
 
-  #communicate(
-    options?: Cancellable,
-  ): Promise<[OwnBytes | null, OwnBytes | null]> {
+  #communicate(options?: Cancellable): Promise<Outputs> {
     this.#communicating = true;
-    this.#hold();
+    this.#child.hold();
     const controller = new AbortController();
     const future = futures.make(getEventLoop(), {
       take: () => this.#handOver(),
-      pass: () => {},
+      pass: () => this.#putBack(this.#collected),
       drop: () => {
         this.#communicating = false;
         this.#parcel?.own();
         controller.abort();
+        for (const pipe of this.#child.outputs) pipe?.readOnDemand();
+        this.#leave();
       },
-      describe: () => `the output of ${this.#describe()}`,
+      describe: () => `the output of ${this.#child.describe()}`,
     });
     if (options?.signal) futures.link(future, options.signal);
     const start = () => this.#converse(future, controller.signal);
-    runInSlot(loops.frame(this.#loop), start, undefined);
+    runInSlot(loops.frame(this.#child.loop), start, undefined);
     return future;
   }
 
   /** Does what `communicate` is for, until its future ends. */
   async #converse(future: AnyFuture, signal: AbortSignal): Promise<void> {
+    const { outputs, exited } = this.#child;
     try {
-      await Promise.all([
-        this.#feed(signal),
-        ...this.#pipes.map((pipe) => pipe?.readAhead(signal)),
-        this.#exit,
-      ]);
+      for (const pipe of outputs) pipe?.readAhead();
+      await this.#feed(signal);
+      for (const pipe of outputs) await pipe?.end.wait(signal);
+      await exited.wait(signal);
+      // What is on its way to a reader arrives before.
+      await new Promise<void>(afterMicrotasks);
       if (signal.aborted) return;
-      this.#collected[0] ??= await this.#collect(0, this.#stdout);
-      this.#collected[1] ??= await this.#collect(1, this.#stderr);
+      this.#collected = await this.#collect();
+      if (signal.aborted) return this.#putBack(this.#collected);
       this.#communicating = false;
       futures.wake(future, future.getLoop());
     } catch (error) {
@@ -547,28 +379,38 @@ export class Process implements AsyncDisposable {
 
   /** Waits until the input is written, as far as the child wants it, and closes the stdin. */
   async #feed(signal: AbortSignal): Promise<void> {
-    const stdin = this.#stdin;
-    if (stdin === null) return;
-    await this.#parcel?.done;
+    if (this.#stdin === null) return;
+    await this.#parcel?.sent.wait(signal);
+    if (signal.aborted) return;
     try {
-      await stdin.drain({ signal });
+      await this.#stdin.drain({ signal });
     } catch (error) {
       if (!isBrokenPipe(error) && !signal.aborted) throw error;
     }
-    if (!signal.aborted) stdin.close();
+    // Not as the program does, which must not write afterwards.
+    if (!signal.aborted) this.#child.outlet!.close(false);
   }
 
-  /** Takes what came from an output that is at its end. */
-  async #collect(
-    index: 0 | 1,
-    reader: StreamReader | null,
-  ): Promise<OwnBytes | null> {
-    if (reader === null) return null;
-    endReader(reader);
-    return this.#pipes[index]!.takeAll(await reader.read());
+  /** Takes what came from the outputs, which are at their ends. */
+  async #collect(): Promise<Outputs> {
+    const all: Outputs = [null, null];
+    for (const [index, reader] of [this.#stdout, this.#stderr].entries()) {
+      if (reader === null) continue;
+      endReader(reader);
+      const pipe = this.#child.outputs[index]!;
+      all[index] = pipe.takeAll(await reader.read());
+    }
+    return all;
   }
 
-  #handOver(): [OwnBytes | null, OwnBytes | null] {
+  /** Leaves to the readers what nobody has got. */
+  #putBack(outputs: Outputs): void {
+    this.#collected = [null, null];
+    if (outputs[0]?.length) readers.adopt(this.#stdout!, outputs[0]);
+    if (outputs[1]?.length) readers.adopt(this.#stderr!, outputs[1]);
+  }
+
+  #handOver(): Outputs {
     const collected = this.#collected;
     this.#collected = [null, null];
     this.#parcel = null;
@@ -685,20 +527,14 @@ export function createSubprocessExec(
 ): Promise<Process> {
   try {
     const file = toText(program, "program");
-    if (!Array.isArray(args)) {
-      throw new TypeError(
-        `Cannot start ${file}: expected an array of arguments, got ${
-          describe(args)
-        }`,
-      );
-    }
-    const rest = args.map((it) => toText(it, "argument"));
+    const rest = toTexts(args);
+    const given = readOptions(options);
     if (file === "") {
       throw new Deno.errors.NotFound(
         "Cannot start a program: its name is empty",
       );
     }
-    return start({ file, args: rest, name: file }, checkOptions(options));
+    return start({ file, args: rest, name: file }, given);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -742,7 +578,7 @@ export function createSubprocessShell(
         `Cannot run a command line: expected a string, got ${describe(cmd)}`,
       );
     }
-    return start(shellCommand(toText(cmd, "command")), checkOptions(options));
+    return start(shellCommand(toText(cmd, "command")), readOptions(options));
   } catch (error) {
     return Promise.reject(error);
   }
@@ -756,9 +592,12 @@ function start(
   signal?.throwIfAborted();
   const loop = getEventLoop();
   if (loop.isClosed()) throw new RuntimeError("The event loop is closed");
-  const launch = launchChild(command, options);
-  const parts = new Parts(loop, command, options, launch);
-  const process = runInSlot(loops.frame(loop), makeProcess, parts);
+  const begin = () => {
+    const launch = launchChild(command, options);
+    return { launch, process: makeProcess({ loop, command, options, launch }) };
+  };
+  // In no task's context, as the process outlives the task.
+  const { launch, process } = runInSlot(loops.frame(loop), begin, undefined);
   const starting = new Starting(loop, process, signal);
   if (launch.ready === null) {
     loops.push(loop, { run: () => (starting.succeed(), false) });
@@ -771,40 +610,18 @@ function start(
   return starting;
 }
 
-/** To be called in no task's context, as the process outlives the task. */
-function makeProcess(parts: Parts): Process {
+function makeProcess(parts: ChildParts): Process {
+  made.add(parts);
   return new Process(parts as never);
 }
 
-function checkParts(parts: unknown): Parts {
-  if (parts instanceof Parts) return parts;
+const made = new WeakSet<object>();
+
+function checkParts(parts: unknown): ChildParts {
+  if (made.has(parts as object)) return parts as ChildParts;
   throw new TypeError(
     "Cannot create a process: createSubprocessExec() and createSubprocessShell() do",
   );
-}
-
-/** How a child ended, as Python counts it. */
-async function exitCode(child: Deno.ChildProcess): Promise<number> {
-  try {
-    const { code, signal } = await child.status;
-    return signal === null ? code : 128 - code;
-  } catch (error) {
-    // The host does not know the real-time signals by name.
-    const number = /^Invalid signal: (\d+)$/.exec((error as Error).message);
-    return number === null ? UNKNOWN : -Number(number[1]);
-  }
-}
-
-/** The children of a loop that are running or have open pipes. */
-function childrenOf(loop: EventLoop): Set<Process> {
-  const extras = loops.extras(loop);
-  let children = extras.get(Process) as Set<Process> | undefined;
-  if (children === undefined) {
-    const born = children = new Set<Process>();
-    extras.set(Process, born);
-    closersOf(loop).add(() => born.forEach(abandon));
-  }
-  return children;
 }
 
 /** Whether an error says that the other side has stopped reading. */

@@ -22,16 +22,31 @@
  * @module
  */
 
-import type { Cancellable } from "./_options.ts";
+import type { Cancellable, Named } from "./_options.ts";
 import { currentFrame, type Frame } from "./_loop.ts";
-import { Home, WaitQueue } from "./_wait.ts";
 import {
-  BrokenBarrierError,
-  CancelledError,
-  RuntimeError,
-} from "./exceptions.ts";
+  checkpoint,
+  isOverdue,
+  operation,
+  settledPromise,
+} from "./_operation.ts";
+import {
+  checkCallback,
+  checkCount,
+  checkInstance,
+  checkNumber,
+  classNameOf,
+  describe,
+  isAsync,
+  labelOf,
+  openSignalOf,
+  signalOf,
+} from "./_validate.ts";
+import { Home, WaitQueue } from "./_wait.ts";
+import { CancelledError, RuntimeError } from "./exceptions.ts";
 
-export type { Cancellable } from "./_options.ts";
+export { Barrier } from "./_barrier.ts";
+export type { Cancellable, Named } from "./_options.ts";
 
 /**
  * What `acquire()` gives: releases at the end of a `using` or `await using`
@@ -112,6 +127,7 @@ export class Lock {
   readonly #dispose = (guard: Guard): void => {
     if (this.#guard === guard) this.release();
   };
+  readonly #label: string;
   readonly #home = new Home();
   /** At most one is woken at a time, and only while the lock is free. */
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
@@ -120,6 +136,16 @@ export class Lock {
     describe: () => this.#describe(),
     holder: () => this.#holder,
   }, this.#home);
+
+  /**
+   * Makes a free lock.
+   *
+   * @param options A name for people.
+   * @throws {TypeError} If an option is unknown.
+   */
+  constructor(options?: Named) {
+    this.#label = labelOf(options, "create a lock");
+  }
 
   static {
     locks = {
@@ -144,13 +170,38 @@ export class Lock {
    * @returns A guard for `using`.
    * @throws {CancelledError} If the task is cancelled.
    * @throws {RuntimeError} If it is in use by another event loop.
+   * @throws {TypeError} If an option is unknown or of another kind.
+   *
+   * @example
+   * ```ts
+   * import { createTask, Lock, sleep } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new Lock();
+   * {
+   *   using _ = await lock.acquire();
+   *   const waiter = createTask(() => lock.acquire());
+   *   await sleep(0);
+   *   waiter.cancel();
+   *   await sleep(0);
+   *   assert(waiter.cancelled());
+   * }
+   * assert(!lock.locked()); // the cancelled waiter has not got it
+   * ```
    */
   acquire(options?: Cancellable): Promise<Guard> {
-    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    if (this.#locked || this.#waiters.busy) {
-      return waitOn(this.#waiters, options);
+    try {
+      const signal = options === undefined
+        ? undefined
+        : openSignalOf(options, "acquire a lock");
+      if (this.#locked || this.#waiters.busy) {
+        return this.#waiters.enter(signal);
+      }
+      if (isOverdue()) return checkpoint(() => this.acquire(options));
+      return settledPromise(this.#lock(currentFrame() ?? null));
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return Promise.resolve(this.#lock(currentFrame() ?? null));
   }
 
   /**
@@ -185,7 +236,7 @@ export class Lock {
 
   #describe(): string {
     const state = this.#locked ? "locked" : "unlocked";
-    return line(`Lock ${state}`, this.#waiters);
+    return line(`Lock${this.#label} ${state}`, this.#waiters);
   }
 }
 
@@ -207,11 +258,22 @@ export class Lock {
  */
 export class Event {
   #set = false;
+  readonly #label: string;
   readonly #waiters: WaitQueue<true> = new WaitQueue<true>({
     take: () => true,
     pass: () => {},
     describe: () => this.#describe(),
   }, new Home());
+
+  /**
+   * Makes an event that is not set.
+   *
+   * @param options A name for people.
+   * @throws {TypeError} If an option is unknown.
+   */
+  constructor(options?: Named) {
+    this.#label = labelOf(options, "create an event");
+  }
 
   /** Whether it is set. */
   isSet(): boolean {
@@ -233,14 +295,36 @@ export class Event {
   /**
    * Waits until it is set.
    *
+   * Cancelled while it waits, it leaves the event and all others that wait
+   * for it as they are.
+   *
    * @param options A signal that ends the wait.
    * @returns `true`.
-   * @throws {CancelledError} If the task is cancelled; nothing else changes.
+   * @throws {CancelledError} If the task is cancelled.
    * @throws {RuntimeError} If it is in use by another event loop.
+   * @throws {TypeError} If an option is unknown or of another kind.
+   *
+   * @example
+   * ```ts
+   * import { Event } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const ready = new Event({ name: "ready" });
+   * setTimeout(() => ready.set(), 1);
+   * assert(await ready.wait());
+   * ```
    */
   wait(options?: Cancellable): Promise<true> {
-    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    return this.#set ? Promise.resolve(true) : waitOn(this.#waiters, options);
+    try {
+      const signal = options === undefined
+        ? undefined
+        : openSignalOf(options, "wait for an event");
+      if (!this.#set) return this.#waiters.enter(signal);
+      if (isOverdue()) return checkpoint(() => this.wait(options));
+      return settledPromise(true);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** One line for the console. */
@@ -249,7 +333,10 @@ export class Event {
   }
 
   #describe(): string {
-    return line(`Event ${this.#set ? "set" : "unset"}`, this.#waiters);
+    return line(
+      `Event${this.#label} ${this.#set ? "set" : "unset"}`,
+      this.#waiters,
+    );
   }
 }
 
@@ -283,6 +370,7 @@ export class Event {
 export class Condition {
   readonly #lock: Lock;
   readonly #waiters: WaitQueue<void>;
+  readonly #label: string;
   /** Notifications of cancelled waiters that do not hold the lock again yet. */
   readonly #unheeded = new Set<unknown>();
 
@@ -290,14 +378,12 @@ export class Condition {
    * Makes a condition.
    *
    * @param lock The lock to use, a new one by default.
-   * @throws {TypeError} If it is not a `Lock`.
+   * @param options A name for people.
+   * @throws {TypeError} If it is not a `Lock`, or an option is unknown.
    */
-  constructor(lock: Lock = new Lock()) {
-    if (!(lock instanceof Lock)) {
-      throw new TypeError(
-        `Cannot create a condition: expected a Lock, got ${String(lock)}`,
-      );
-    }
+  constructor(lock: Lock = new Lock(), options?: Named) {
+    checkInstance(lock, Lock, "create a condition", "lock");
+    this.#label = labelOf(options, "create a condition");
     this.#lock = lock;
     this.#waiters = new WaitQueue<void>({
       take: () => {},
@@ -312,11 +398,28 @@ export class Condition {
   }
 
   /**
-   * Takes the lock, as {@linkcode Lock.acquire} does.
+   * Takes the lock, as {@linkcode Lock.acquire} does: cancelled while it
+   * waits, it does not hold the lock.
    *
    * @param options A signal that ends the wait.
    * @returns A guard for `using`.
+   * @throws {CancelledError} If the task is cancelled.
    * @throws {RuntimeError} If it is in use by another event loop.
+   * @throws {TypeError} If an option is unknown or of another kind.
+   *
+   * @example
+   * ```ts
+   * import { Condition } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const changed = new Condition();
+   * {
+   *   using _ = await changed.acquire();
+   *   assert(changed.locked());
+   *   changed.notifyAll();
+   * }
+   * assert(!changed.locked());
+   * ```
    */
   acquire(options?: Cancellable): Promise<Guard> {
     return this.#lock.acquire(options);
@@ -338,11 +441,36 @@ export class Condition {
    * @returns `true`.
    * @throws {RuntimeError} If the lock is not held, or in use by another event loop.
    * @throws {CancelledError} If the task is cancelled.
+   * @throws {TypeError} If an option is unknown or of another kind.
+   *
+   * @example
+   * ```ts
+   * import { Condition, createTask, sleep } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const changed = new Condition();
+   * const waiter = createTask(async () => {
+   *   using _ = await changed.acquire();
+   *   return await changed.wait();
+   * });
+   * await sleep(0);
+   * {
+   *   using _ = await changed.acquire();
+   *   changed.notify();
+   * }
+   * assert(await waiter);
+   * ```
    */
-  async wait(options?: Cancellable): Promise<true> {
+  wait(options?: Cancellable): Promise<true> {
+    return operation(() =>
+      this.#wait(signalOf(options, "wait for a condition"))
+    );
+  }
+
+  async #wait(signal: AbortSignal | undefined): Promise<true> {
     this.#mustBeLocked("wait");
-    options?.signal?.throwIfAborted();
-    const notification = this.#waiters.wait(options);
+    signal?.throwIfAborted();
+    const notification = this.#waiters.enter(signal);
     const guard = locks.guard(this.#lock);
     this.#lock.release();
     let failure: { error: unknown } | null = null;
@@ -363,18 +491,52 @@ export class Condition {
   /**
    * Waits until a predicate is true, asking after each notification.
    *
+   * However it ends, also by an error of the predicate, the lock is held
+   * afterwards. A notification that a cancelled waiter had already got goes
+   * to the next one.
+   *
    * @typeParam T What the predicate returns.
    * @param predicate The predicate, called with the lock held.
    * @param options A signal that ends the wait.
    * @returns The first value of the predicate that counts as true.
    * @throws {RuntimeError} If the lock is not held and the predicate is not true at once.
    * @throws {CancelledError} If the task is cancelled; the lock is then held.
+   * @throws {TypeError} If the predicate is no function or `async`, or an option is unknown or of another kind.
+   *
+   * @example
+   * ```ts
+   * import { Condition, createTask } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const stock: string[] = [];
+   * const changed = new Condition();
+   * const buyer = createTask(async () => {
+   *   using _ = await changed.acquire();
+   *   await changed.waitFor(() => stock.length >= 2);
+   *   return stock.splice(0, 2);
+   * });
+   * for (const item of ["spam", "eggs"]) {
+   *   using _ = await changed.acquire();
+   *   stock.push(item);
+   *   changed.notify();
+   * }
+   * assertEquals(await buyer, ["spam", "eggs"]);
+   * ```
    */
-  async waitFor<T>(predicate: () => T, options?: Cancellable): Promise<T> {
+  waitFor<T>(predicate: () => T, options?: Cancellable): Promise<T> {
+    return operation(() => this.#waitFor(predicate, options));
+  }
+
+  async #waitFor<T>(
+    predicate: () => T,
+    options: Cancellable | undefined,
+  ): Promise<T> {
+    checkPredicate(predicate);
+    const signal = signalOf(options, "wait for a condition");
     for (;;) {
       const value = predicate();
       if (value) return value;
-      await this.wait(options);
+      await this.#wait(signal);
     }
   }
 
@@ -383,8 +545,10 @@ export class Condition {
    *
    * @param n How many, the first first.
    * @throws {RuntimeError} If the lock is not held.
+   * @throws {TypeError} If `n` is not a number.
    */
   notify(n = 1): void {
+    checkNumber(n, "notify", "n");
     this.#mustBeLocked("notify");
     for (let i = 0; i < n && this.#waiters.wakeNext(); i++);
   }
@@ -424,7 +588,7 @@ export class Condition {
 
   #describe(): string {
     const state = this.locked() ? "locked" : "unlocked";
-    return line(`Condition ${state}`, this.#waiters);
+    return line(`Condition${this.#label} ${state}`, this.#waiters);
   }
 }
 
@@ -454,6 +618,7 @@ let permitsOf: (semaphore: Semaphore) => number;
 export class Semaphore {
   /** Permits that are free; those of woken waiters are not. */
   #value: number;
+  readonly #label: string;
   readonly #dispose = (): void => this.release();
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
     take: () => {
@@ -471,11 +636,13 @@ export class Semaphore {
    * Makes a semaphore.
    *
    * @param value How many permits there are.
+   * @param options A name for people.
    * @throws {RangeError} If it is negative or no whole number.
-   * @throws {TypeError} If it is not a number.
+   * @throws {TypeError} If it is not a number, or an option is unknown.
    */
-  constructor(value = 1) {
-    checkCount(value, 0, "Semaphore", "value");
+  constructor(value = 1, options?: Named) {
+    checkCount(value, 0, "create a semaphore", "value");
+    this.#label = labelOf(options, "create a semaphore");
     this.#value = value;
   }
 
@@ -498,12 +665,34 @@ export class Semaphore {
    * @returns A guard for `using`.
    * @throws {CancelledError} If the task is cancelled.
    * @throws {RuntimeError} If it is in use by another event loop.
+   * @throws {TypeError} If an option is unknown or of another kind.
+   *
+   * @example
+   * ```ts
+   * import { Semaphore } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const two = new Semaphore(2, { name: "connections" });
+   * {
+   *   using first = await two.acquire();
+   *   using second = await two.acquire();
+   *   assert(two.locked());
+   * }
+   * assert(!two.locked());
+   * ```
    */
   acquire(options?: Cancellable): Promise<Guard> {
-    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    if (this.locked()) return waitOn(this.#waiters, options);
-    this.#value--;
-    return Promise.resolve(new ReleaseGuard(this.#dispose));
+    try {
+      const signal = options === undefined
+        ? undefined
+        : openSignalOf(options, "acquire a semaphore");
+      if (this.locked()) return this.#waiters.enter(signal);
+      if (isOverdue()) return checkpoint(() => this.acquire(options));
+      this.#value--;
+      return settledPromise(new ReleaseGuard(this.#dispose));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Gives a permit back, to the first who waits. */
@@ -529,7 +718,8 @@ export class Semaphore {
 
   #describe(): string {
     const state = this.locked() ? "locked" : `with ${this.#value} free`;
-    return line(`${this.constructor.name} ${state}`, this.#waiters);
+    const name = classNameOf(this, "Semaphore");
+    return line(`${name}${this.#label} ${state}`, this.#waiters);
   }
 }
 
@@ -558,10 +748,12 @@ export class BoundedSemaphore extends Semaphore {
    * Makes a semaphore.
    *
    * @param value How many permits there are.
-   * @throws {RangeError} If it is negative.
+   * @param options A name for people.
+   * @throws {RangeError} If it is negative or no whole number.
+   * @throws {TypeError} If it is not a number, or an option is unknown.
    */
-  constructor(value = 1) {
-    super(value);
+  constructor(value = 1, options?: Named) {
+    super(value, options);
     this.#bound = value;
   }
 
@@ -581,171 +773,16 @@ export class BoundedSemaphore extends Semaphore {
   }
 }
 
-/**
- * A meeting point: nobody goes on before a fixed number of tasks wait there.
- *
- * It can be used again and again. A party that is cancelled leaves without
- * breaking it. Newcomers wait until the last round has left.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-sync.html#asyncio.Barrier}.
- *
- * @example
- * ```ts
- * import { Barrier, gather } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * const barrier = new Barrier(3);
- * const places = await gather([1, 2, 3].map(() => () => barrier.wait()));
- * assert(places.toSorted().join() === "0,1,2");
- * ```
- */
-export class Barrier {
-  readonly #parties: number;
-  #state: "filling" | "draining" | "resetting" | "broken" = "filling";
-  /** Parties of the present round that are inside `wait`. */
-  #count = 0;
-  /** Those who wait for the state to change: the present round, and newcomers while it leaves. */
-  readonly #waiters: WaitQueue<void> = new WaitQueue<void>({
-    take: () => {},
-    pass: () => {},
-    describe: () => this.#describe(),
-  }, new Home());
-
-  /**
-   * Makes a barrier.
-   *
-   * @param parties How many tasks meet.
-   * @throws {RangeError} If it is less than one or no whole number.
-   * @throws {TypeError} If it is not a number.
-   */
-  constructor(parties: number) {
-    checkCount(parties, 1, "Barrier", "parties");
-    this.#parties = parties;
-  }
-
-  /** How many tasks meet. */
-  get parties(): number {
-    return this.#parties;
-  }
-
-  /** How many wait now for the others. */
-  get nWaiting(): number {
-    return this.#state === "filling" ? this.#count : 0;
-  }
-
-  /** Whether it was aborted. */
-  get broken(): boolean {
-    return this.#state === "broken";
-  }
-
-  /**
-   * Waits for the others.
-   *
-   * Cancelled while it waits, the caller leaves and the others go on waiting.
-   *
-   * @param options A signal that ends the wait.
-   * @returns How many of this round were there before, from 0 to `parties - 1`; each once, unless a party left.
-   * @throws {BrokenBarrierError} If the barrier is broken, or reset meanwhile.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   */
-  async wait(options?: Cancellable): Promise<number> {
-    options?.signal?.throwIfAborted();
-    let position: number | null = null;
-    try {
-      for (;;) {
-        position ??= this.#join();
-        if (position !== null && this.#state !== "filling") break;
-        options?.signal?.throwIfAborted();
-        try {
-          await this.#waiters.wait(options);
-        } catch (error) {
-          // As in CPython, where the next in line then looks again and lines up anew.
-          this.#waiters.wakeNext();
-          throw error;
-        }
-      }
-      if (this.#state === "draining") return position;
-      throw new BrokenBarrierError("The barrier was aborted or reset");
-    } finally {
-      if (position !== null) this.#leave();
-    }
-  }
-
-  /**
-   * Sends everyone who waits away with a `BrokenBarrierError`, and starts
-   * anew, also after {@linkcode Barrier.abort}.
-   */
-  reset(): Promise<void> {
-    this.#enter(this.#count > 0 ? "resetting" : "filling");
-    return Promise.resolve();
-  }
-
-  /** Breaks the barrier: whoever waits now or later gets a `BrokenBarrierError`, until it is reset. */
-  abort(): Promise<void> {
-    this.#enter("broken");
-    return Promise.resolve();
-  }
-
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return this.#describe();
-  }
-
-  #enter(state: "filling" | "draining" | "resetting" | "broken"): void {
-    this.#state = state;
-    this.#waiters.wakeAll();
-  }
-
-  /** Makes the caller a party of the round, the last one opens the barrier. `null` while the round before leaves. */
-  #join(): number | null {
-    if (this.#state === "draining" || this.#state === "resetting") return null;
-    if (this.broken) throw new BrokenBarrierError("The barrier was aborted");
-    const position = this.#count++;
-    if (this.#count === this.#parties) this.#enter("draining");
-    return position;
-  }
-
-  /** The last one of a round opens the barrier for the next. */
-  #leave(): void {
-    this.#count--;
-    if (this.#count > 0) return;
-    if (this.#state === "draining" || this.#state === "resetting") {
-      this.#enter("filling");
-    }
-  }
-
-  #describe(): string {
-    if (this.broken) return "<Barrier broken>";
-    return `<Barrier ${this.#state}, ${this.nWaiting} of ${this.#parties} waiting>`;
-  }
-}
-
-/** Joins a queue; an error comes as a rejection. */
-function waitOn<T>(waiters: WaitQueue<T>, options?: Cancellable): Promise<T> {
-  try {
-    return waiters.wait(options);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
-function checkCount(
-  count: unknown,
-  least: number,
-  what: string,
-  name: string,
-): void {
-  if (typeof count !== "number" || Number.isNaN(count)) {
-    throw new TypeError(
-      `Cannot create a ${what}: ${name} must be a number, got ${String(count)}`,
-    );
-  }
-  if (count < least || !(Number.isInteger(count) || count === Infinity)) {
-    throw new RangeError(
-      `Cannot create a ${what}: ${name} must be a whole number of at least ${least}, got ${count}`,
-    );
-  }
+/** A predicate that returns a promise would always count as true. */
+function checkPredicate(predicate: unknown): void {
+  const action = "wait for a condition";
+  checkCallback(predicate, action, "the predicate");
+  if (!isAsync(predicate)) return;
+  throw new TypeError(
+    `Cannot ${action}: the predicate must not be async, got ${
+      describe(predicate)
+    }`,
+  );
 }
 
 /** A primitive in one line. */

@@ -23,40 +23,56 @@
  * @module
  */
 
-import { Deque } from "./_collections.ts";
+import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
   type Awaitable,
-  describe,
+  cancelNested,
   type EventLoop,
   Future,
   futures,
   getEventLoop,
   isThenable,
+  looksLikeFuture,
   type Waitable,
 } from "./_future.ts";
-import type { Cancellable } from "./_options.ts";
+import { CompletionQueue, type Completions } from "./_as_completed.ts";
+import { Limiter } from "./_limiter.ts";
 import {
-  type Alarm,
-  internals as loops,
-  type Job,
-  type TimerHandle,
-} from "./_loop.ts";
+  checkCount,
+  checkOptions,
+  checkSignal,
+  describe,
+  isClass,
+  isIterable,
+  signalOf,
+} from "./_validate.ts";
+import type { Cancellable, Coroutine } from "./_options.ts";
+import { type Alarm, internals as loops, type Job } from "./_loop.ts";
 import { rememberMaking } from "./_place.ts";
+import { operation } from "./_operation.ts";
 import { runScope, Timeout } from "./_scopes.ts";
 import {
   createTask,
   currentTask,
   ensureFuture,
   errorOf,
+  isCoroutine,
   onceDone,
   Several,
+  wrapFuture,
 } from "./_task.ts";
 import { nameOf } from "./_text.ts";
-import { Home, type Turn, WaitQueue } from "./_wait.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
 
-export { TaskGroup, Timeout, timeout, timeoutAt } from "./_scopes.ts";
+export type { Completions, DoneFuture } from "./_as_completed.ts";
+export {
+  TaskGroup,
+  type TaskGroupOptions,
+  Timeout,
+  timeout,
+  timeoutAt,
+} from "./_scopes.ts";
 export type { Context } from "./_context.ts";
 export type { Duration, DurationLike } from "./_duration.ts";
 export { type Awaitable, Future, Task, type TaskFactory } from "./_future.ts";
@@ -104,7 +120,7 @@ export interface SleepOptions<T> extends Cancellable {
 }
 
 /** Options of {@linkcode gather}. */
-export interface GatherOptions {
+export interface GatherOptions extends Cancellable, LimitOptions {
   /**
    * Whether errors take their places among the results instead of ending the
    * whole.
@@ -114,9 +130,26 @@ export interface GatherOptions {
   returnExceptions?: boolean;
 }
 
+/** How many coroutine functions may run at once. */
+export interface LimitOptions {
+  /**
+   * The largest number of the coroutine functions that run at once. The
+   * others start in order as places become free; one that is cancelled before
+   * is never called.
+   *
+   * @default no limit
+   */
+  limit?: number;
+}
+
 /** What {@linkcode gather} gives for a tuple of awaitables. */
 export type Gathered<A extends readonly unknown[]> = {
   -readonly [K in keyof A]: AwaitedResult<A[K]>;
+};
+
+/** What {@linkcode gather} gives where errors take their places among the results. */
+export type GatheredOrErrors<A extends readonly unknown[]> = {
+  -readonly [K in keyof A]: AwaitedResult<A[K]> | Error;
 };
 
 /** What awaiting one {@linkcode Awaitable} gives. */
@@ -126,7 +159,7 @@ export type AwaitedResult<A> = A extends Future<infer T> ? Awaited<T>
   : never;
 
 /** Options of {@linkcode wait}. */
-export interface WaitOptions {
+export interface WaitOptions extends Cancellable {
   /**
    * How long to wait at most, `null` for as long as it takes.
    *
@@ -145,24 +178,13 @@ export interface WaitOptions {
 }
 
 /** Options of {@linkcode asCompleted}. */
-export interface AsCompletedOptions {
+export interface AsCompletedOptions extends Cancellable, LimitOptions {
   /**
    * How long all of it may take, `null` for as long as it takes.
    *
    * @default null
    */
   timeout?: Duration | null;
-}
-
-/** A finished future, as `for await` yields it: its methods, but nothing to await. */
-export type DoneFuture<T> = Pick<
-  Future<T>,
-  "done" | "cancelled" | "result" | "exception"
->;
-
-/** What {@linkcode asCompleted} gives: one iteration, in either style. */
-export interface Completions<T>
-  extends AsyncIterable<DoneFuture<T>>, Iterable<PromiseLike<T>> {
 }
 
 /** `wait` returns when any future is done. */
@@ -172,8 +194,21 @@ export const FIRST_EXCEPTION = "FIRST_EXCEPTION";
 /** `wait` returns when all futures are done. */
 export const ALL_COMPLETED = "ALL_COMPLETED";
 
+const GATHER = "gather";
+const WAIT_FOR = "wait for";
+const AS_COMPLETED = "iterate";
+const NO_OPTIONS = {};
+const SLEEP_OPTIONS = ["result", "signal"] as const;
+const GATHER_OPTIONS = ["returnExceptions", "limit", "signal"] as const;
+const WAIT_OPTIONS = ["timeout", "returnWhen", "signal"] as const;
+const AS_COMPLETED_OPTIONS = ["timeout", "limit", "signal"] as const;
+
 /** A future that gets its value at a moment. */
 class Sleep<T> extends Future<T> implements Alarm, Waitable {
+  static {
+    looksLikeFuture(this);
+  }
+
   dead = false;
   readonly #due: number;
   readonly #result: T;
@@ -234,10 +269,14 @@ class Sleep<T> extends Future<T> implements Alarm, Waitable {
  */
 export function sleep<T = void>(
   delay: Duration,
-  options: SleepOptions<T> = {},
+  options: SleepOptions<T> = NO_OPTIONS,
 ): Promise<T> {
   try {
     const seconds = toSeconds(delay);
+    if (options !== NO_OPTIONS) {
+      checkOptions(options, SLEEP_OPTIONS, "sleep");
+      checkSignal(options.signal, "sleep");
+    }
     const { result, signal } = options;
     signal?.throwIfAborted();
     const loop = getEventLoop();
@@ -280,54 +319,104 @@ export function sleep<T = void>(
  */
 export function gather<const A extends readonly Awaitable<unknown>[]>(
   aws: A,
-  options: GatherOptions = {},
-): Future<Gathered<A>> {
-  const list = listOf(aws, "gather");
-  const children = list.map(ensureFuture);
-  const loop = children[0]?.getLoop() ?? getEventLoop();
-  const outer = new GatheringFuture(
-    loop,
-    children,
-    options.returnExceptions ?? false,
-    list.every((aw) => typeof aw === "function"),
+  options: GatherOptions & { returnExceptions: true },
+): Future<GatheredOrErrors<A>>;
+/**
+ * Waits for all of several things at once.
+ *
+ * @typeParam A The types of the awaitables.
+ * @param aws Futures, promises and coroutine functions.
+ * @param options Whether errors are results, how many run at once, and a signal that cancels them.
+ * @returns A future of the results, in the order of the arguments.
+ */
+export function gather<const A extends readonly Awaitable<unknown>[]>(
+  aws: A,
+  options?: GatherOptions,
+): Future<Gathered<A>>;
+export function gather(
+  aws: readonly Awaitable<unknown>[],
+  options: GatherOptions = NO_OPTIONS,
+): Future<unknown[]> {
+  const list = listOf(aws, GATHER);
+  if (options !== NO_OPTIONS) {
+    checkOptions(options, GATHER_OPTIONS, GATHER);
+    checkSignal(options.signal, GATHER);
+    options.signal?.throwIfAborted();
+  }
+  const { returnExceptions = false, limit, signal } = options;
+  const children = futuresFor(list, limit, GATHER);
+  const areNew = list.every(isCoroutine);
+  return new GatheringFuture(children, returnExceptions, areNew, signal);
+}
+
+/** The futures of awaitables, of which no more than `limit` coroutine functions run at once. */
+function futuresFor<T>(
+  list: readonly Awaitable<T>[],
+  limit: number | undefined,
+  action: string,
+): Future<T>[] {
+  if (limit === undefined) return list.map(ensureFuture);
+  checkCount(limit, 1, action, "limit");
+  const limiter = new Limiter(limit);
+  return list.map((aw) =>
+    isCoroutine(aw) ? createTask(limiter.wrap(aw)) : ensureFuture(aw)
   );
-  return outer as Future<unknown> as Future<Gathered<A>>;
 }
 
 /** The future of a gather: done with its last child, or with the first error. */
 class GatheringFuture extends Future<unknown[]> {
+  static {
+    looksLikeFuture(this);
+  }
+
   readonly #children: readonly Future<unknown>[];
+  /** The children, each once, and what hears of their ends. */
+  readonly #distinct: readonly Future<unknown>[];
+  readonly #jobs: (Job | null)[] = [];
   readonly #returnExceptions: boolean;
   #unfinished: number;
   #cancelRequested = false;
+  /** Whether its children are being cancelled: it may be reached on several ways. */
+  #isBeingCancelled = false;
+  #aborted: { reason: unknown } | null = null;
 
   constructor(
-    loop: EventLoop,
     children: readonly Future<unknown>[],
     returnExceptions: boolean,
     areNew: boolean,
+    signal: AbortSignal | undefined,
   ) {
-    super({ loop });
+    super({ loop: children[0]?.getLoop() ?? getEventLoop() });
     futures.attach(this, new Several(children));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
-    // Tasks that were just made for it are all different, and a set is dear.
+    // Tasks that were just made for it are all different, and a set is expensive.
     const distinct = areNew ? children : [...new Set(children)];
+    this.#distinct = distinct;
     this.#unfinished = distinct.length;
     if (distinct.length === 0) this.setResult([]);
     const done: Future<unknown>[] = [];
     const onDone = (child: Future<unknown>) => this.childDone(child);
     for (const child of distinct) {
       if (child.done()) done.push(child);
-      else onceDone(child, onDone);
+      this.#jobs.push(child.done() ? null : onceDone(child, onDone));
     }
     for (const child of done) this.childDone(child);
+    if (signal && !this.done()) this.#follow(signal);
   }
 
   override cancel(message?: string): boolean {
     if (this.done()) return super.cancel(message);
+    if (this.#isBeingCancelled) return true;
+    this.#isBeingCancelled = true;
     let any = false;
-    for (const child of this.#children) any = child.cancel(message) || any;
+    try {
+      for (const child of this.#children) {
+        any = cancelNested(child, message) || any;
+      }
+    } finally {
+      this.#isBeingCancelled = false;
+    }
     if (any) this.#cancelRequested = true;
     return any;
   }
@@ -335,10 +424,33 @@ class GatheringFuture extends Future<unknown[]> {
   childDone(child: Future<unknown>): void {
     this.#unfinished--;
     if (this.done()) return futures.discard(child);
-    if (
-      !this.#returnExceptions && (child.cancelled() || futures.failed(child))
-    ) return this.setException(errorOf(child)!.thrown);
-    if (this.#unfinished === 0) this.#finish();
+    const isBad = child.cancelled() || futures.failed(child);
+    if (isBad && !this.#returnExceptions && this.#aborted === null) {
+      futures.fail(this, errorOf(child)!.thrown);
+      this.#letGo();
+    } else if (this.#unfinished === 0) this.#finish();
+  }
+
+  /** A signal ends it as a cancellation would, with the signal's reason. */
+  #follow(signal: AbortSignal): void {
+    const target = {
+      abort: (reason: unknown) => {
+        this.#aborted = { reason };
+        this.cancel();
+      },
+    };
+    linkSignal(signal, target);
+    onceDone(this, () => unlinkSignal(signal, target));
+  }
+
+  /** What the other children do is not heard of any more, and they do not hold on to this. */
+  #letGo(): void {
+    this.#distinct.forEach((child, i) => {
+      const job = this.#jobs[i];
+      if (job === null || child.done()) return;
+      futures.unsubscribe(child, job);
+      futures.mute(child);
+    });
   }
 
   #finish(): void {
@@ -347,13 +459,141 @@ class GatheringFuture extends Future<unknown[]> {
         ? errorOf(child)!.thrown
         : child.result()
     );
-    if (this.#cancelRequested) {
+    if (this.#aborted !== null) futures.fail(this, this.#aborted.reason);
+    else if (this.#cancelRequested) {
       const last = this.#children.at(-1)!;
-      this.setException(
+      futures.fail(
+        this,
         last.cancelled() ? errorOf(last)!.thrown : new CancelledError(),
       );
     } else this.setResult(results);
   }
+}
+
+/**
+ * Lets a task be cancelled while it awaits a promise from outside of this
+ * module: the wait ends at once. What the promise stands for runs on; its
+ * result is dropped, and its error is no unhandled rejection.
+ *
+ * Handing the task's signal to the call is better where that is possible, as
+ * it ends the work too.
+ *
+ * @typeParam T The type of the value.
+ * @param promise The promise.
+ * @returns A future of the same outcome.
+ * @throws {TypeError} If it is neither a promise nor an async iterable.
+ *
+ * @example
+ * ```ts
+ * import { cancellable, timeout, TimeoutError } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const never = new Promise<string>(() => {});
+ * const error = await timeout(0.001, () => cancellable(never))
+ *   .catch((error) => error);
+ * assert(error instanceof TimeoutError);
+ * ```
+ */
+export function cancellable<T>(promise: PromiseLike<T>): Future<T>;
+/**
+ * Lets a task be cancelled while it waits for the next item of a stream or of
+ * another async iterable. The iterable is closed when the loop is left or the
+ * task is cancelled; a stream is then cancelled.
+ *
+ * @typeParam T The type of the items.
+ * @param iterable The iterable.
+ * @returns An iterable of the same items.
+ *
+ * @example
+ * ```ts
+ * import { cancellable } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const chunks: string[] = [];
+ * for await (const chunk of cancellable(ReadableStream.from(["a", "b"]))) {
+ *   chunks.push(chunk);
+ * }
+ * assertEquals(chunks, ["a", "b"]);
+ * ```
+ */
+export function cancellable<T>(iterable: AsyncIterable<T>): AsyncIterable<T>;
+export function cancellable<T>(
+  source: PromiseLike<T> | AsyncIterable<T>,
+): Future<T> | AsyncIterable<T> {
+  if (isThenable(source)) return wrapFuture(source as PromiseLike<T>);
+  if (isAsyncIterable(source)) {
+    return { [Symbol.asyncIterator]: () => new CancellableIterator(source) };
+  }
+  throw new TypeError(
+    `Cannot make it cancellable: expected a promise or an async iterable, got ${
+      describe(source)
+    }`,
+  );
+}
+
+/** Goes over an async iterable, each step of which can be given up. */
+class CancellableIterator<T> implements AsyncIterator<T> {
+  readonly #source: AsyncIterator<T>;
+  /** Whether a step is under way, behind which a generator would queue its end. */
+  #isBusy = false;
+
+  constructor(source: AsyncIterable<T>) {
+    this.#source = source instanceof ReadableStream
+      ? new StreamIterator(source)
+      : source[Symbol.asyncIterator]();
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    this.#isBusy = true;
+    const idle = () => {
+      this.#isBusy = false;
+    };
+    const step = Promise.resolve(this.#source.next());
+    step.then(idle, idle);
+    const future = cancellable(step);
+    onceDone(future, () => {
+      if (future.cancelled()) this.#giveUp();
+    });
+    return future;
+  }
+
+  async return(): Promise<IteratorResult<T>> {
+    if (this.#isBusy) this.#giveUp();
+    else await this.#source.return?.();
+    return { done: true, value: undefined };
+  }
+
+  #giveUp(): void {
+    Promise.resolve(this.#source.return?.()).catch(() => {});
+  }
+}
+
+/** Goes over a stream. Its end does not wait for the read under way. */
+class StreamIterator<T> implements AsyncIterator<T> {
+  readonly #reader: ReadableStreamDefaultReader<T>;
+
+  constructor(stream: ReadableStream<T>) {
+    this.#reader = stream.getReader();
+  }
+
+  async next(): Promise<IteratorResult<T>> {
+    const { done, value } = await this.#reader.read();
+    if (!done) return { done, value };
+    this.#reader.releaseLock();
+    return { done, value: undefined };
+  }
+
+  async return(): Promise<IteratorResult<T>> {
+    const cancelled = this.#reader.cancel();
+    this.#reader.releaseLock();
+    await cancelled;
+    return { done: true, value: undefined };
+  }
+}
+
+function isAsyncIterable<T>(value: unknown): value is AsyncIterable<T> {
+  return typeof value === "object" && value !== null &&
+    Symbol.asyncIterator in value;
 }
 
 /**
@@ -386,27 +626,59 @@ class GatheringFuture extends Future<unknown[]> {
  * }
  * ```
  */
-export async function waitFor<T>(
+export function waitFor<T>(
   aw: Awaitable<T>,
   timeout: Duration | null,
-  options: Cancellable = {},
+  options: Cancellable = NO_OPTIONS,
 ): Promise<T> {
-  checkAwaitable(aw, "wait for");
-  const limit = timeout === null ? null : toSeconds(timeout, "timeout");
-  options.signal?.throwIfAborted();
-  if (currentTask() === null) {
-    return await createTask(() => waitFor(aw, limit, options));
+  try {
+    checkAwaitable(aw, WAIT_FOR);
+    const limit = timeout === null ? null : toSeconds(timeout, "timeout");
+    const signal = options === NO_OPTIONS
+      ? undefined
+      : signalOf(options, WAIT_FOR);
+    signal?.throwIfAborted();
+    if (currentTask() === null) return inTask(aw, limit, options);
+    if (isForeign(aw)) return waitForForeign(aw, limit, signal);
+    return waitForOwn(aw, limit, signal);
+  } catch (error) {
+    return Promise.reject(error);
   }
+}
+
+async function inTask<T>(
+  aw: Awaitable<T>,
+  limit: number | null,
+  options: Cancellable,
+): Promise<T> {
+  return await createTask(() => waitFor(aw, limit, options));
+}
+
+/** What has its outcome already is never interrupted: an item that a queue has given would be lost. */
+async function waitForForeign<T>(
+  promise: PromiseLike<T>,
+  limit: number | null,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const future = ensureFuture(promise);
+  const outcome = await outcomeOf(promise);
+  if (outcome !== null) return valueOf(outcome);
+  return await waitForOwn(future, limit, signal);
+}
+
+function waitForOwn<T>(
+  aw: Future<T> | Coroutine<T>,
+  limit: number | null,
+  signal: AbortSignal | undefined,
+): Promise<T> {
   if (limit !== null && limit <= 0) {
-    return await waitNoTime(ensureFuture(aw), options.signal);
+    return waitNoTime(ensureFuture(aw), signal);
   }
   const due = limit === null ? null : getEventLoop().time() + limit;
-  return await runScope(new Timeout(due), () => {
-    if (aw instanceof Future || typeof aw !== "function") {
-      return ensureFuture(aw);
-    }
-    return aw(currentTask()!.signal);
-  }, options.signal);
+  const body = aw instanceof Future
+    ? () => aw
+    : (scope: Timeout) => aw(scope.signal);
+  return runScope(new Timeout(due), body, signal);
 }
 
 async function waitNoTime<T>(
@@ -464,11 +736,20 @@ async function waitNoTime<T>(
  * slow.cancel();
  * ```
  */
-export async function wait<T>(
-  aws: Iterable<Future<T>>,
-  options: WaitOptions = {},
-): Promise<[done: Set<Future<T>>, pending: Set<Future<T>>]> {
-  const { timeout = null, returnWhen = ALL_COMPLETED } = options;
+export function wait<F extends Future<unknown>>(
+  aws: Iterable<F>,
+  options: WaitOptions = NO_OPTIONS,
+): Promise<[done: Set<F>, pending: Set<F>]> {
+  return operation(() => waitUntil(aws, options));
+}
+
+async function waitUntil<F extends Future<unknown>>(
+  aws: Iterable<F>,
+  options: WaitOptions,
+): Promise<[done: Set<F>, pending: Set<F>]> {
+  checkOptions(options, WAIT_OPTIONS, "wait");
+  checkSignal(options.signal, "wait");
+  const { timeout = null, returnWhen = ALL_COMPLETED, signal } = options;
   const all = futuresOf(aws);
   if (
     returnWhen !== FIRST_COMPLETED && returnWhen !== FIRST_EXCEPTION &&
@@ -477,27 +758,30 @@ export async function wait<T>(
     throw new RangeError(`Unknown returnWhen: ${describe(returnWhen)}`);
   }
   const limit = timeout === null ? null : toSeconds(timeout, "timeout");
-  await untilDone(all, limit, returnWhen);
-  const done = new Set<Future<T>>();
-  const pending = new Set<Future<T>>();
+  signal?.throwIfAborted();
+  await untilDone(all, limit, returnWhen, signal);
+  const done = new Set<F>();
+  const pending = new Set<F>();
   for (const future of all) (future.done() ? done : pending).add(future);
   return [done, pending];
 }
 
-function futuresOf<T>(aws: Iterable<Future<T>>): Set<Future<T>> {
+function futuresOf<F extends Future<unknown>>(aws: Iterable<F>): Set<F> {
   const all = new Set(listOf(aws, "wait", checkFuture));
   if (all.size === 0) throw new RangeError("There is nothing to wait for");
   return all;
 }
 
 async function untilDone(
-  all: Set<Future<unknown>>,
+  all: ReadonlySet<Future<unknown>>,
   limit: number | null,
   returnWhen: string,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const loop = getEventLoop();
   const waiting = [...all].filter((future) => !future.done());
   const waiter = futures.make(loop, new Several(waiting));
+  if (signal) futures.link(waiter, signal);
   const release = () => {
     if (!waiter.done()) waiter.setResult(undefined);
   };
@@ -560,10 +844,7 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
   );
   const job = onceDone(inner, () => {
     if (outer.done()) return futures.discard(inner);
-    if (inner.cancelled()) return void outer.cancel();
-    const error = errorOf(inner);
-    if (error === null) outer.setResult(inner.result());
-    else outer.setException(error.thrown);
+    futures.settleAs(outer, inner);
   });
   onceDone(outer, () => {
     if (!inner.done()) futures.unsubscribe(inner, job);
@@ -601,170 +882,48 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
  */
 export function asCompleted<T>(
   aws: Iterable<Awaitable<T>>,
-  options: AsCompletedOptions = {},
+  options: AsCompletedOptions = NO_OPTIONS,
 ): Completions<T> {
-  const { timeout = null } = options;
-  const limit = timeout === null ? null : toSeconds(timeout, "timeout");
-  const list = listOf(aws, "iterate");
-  return new CompletionQueue(list.map(ensureFuture), limit);
+  checkOptions(options, AS_COMPLETED_OPTIONS, AS_COMPLETED);
+  checkSignal(options.signal, AS_COMPLETED);
+  const { timeout = null, limit, signal } = options;
+  const seconds = timeout === null ? null : toSeconds(timeout, "timeout");
+  const list = listOf(aws, AS_COMPLETED);
+  signal?.throwIfAborted();
+  const all = futuresFor(list, limit, AS_COMPLETED);
+  return new CompletionQueue(all, seconds, signal);
 }
 
-/** Futures in the order of their completion, each handed out once. */
-class CompletionQueue<T> implements Completions<T>, Turn<Completion<T> | null> {
-  /** The finished ones, `null` for each that the deadline overtook. */
-  readonly #finished = new Deque<Future<T> | null>();
-  readonly #consumers: WaitQueue<Completion<T> | null> = new WaitQueue(
-    this,
-    new Home(),
-  );
-  readonly #all: ReadonlySet<Future<T>>;
-  /** How many have not been asked for. */
-  #left: number;
-  #running: number;
-  #deadline: TimerHandle | null = null;
+/** What an outcome was: a value, or what was thrown. */
+type Outcome<T> = { value: T } | { thrown: unknown };
 
-  constructor(all: readonly Future<T>[], limit: number | null) {
-    const distinct = this.#all = new Set(all);
-    this.#left = this.#running = distinct.size;
-    const onDone = (future: Future<T>) => this.#onDone(future);
-    for (const future of distinct) onceDone(future, onDone);
-    if (limit === null || this.#left === 0) return;
-    const loop = all[0].getLoop();
-    this.#deadline = loop.callLater(limit, () => this.#onDeadline());
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<DoneFuture<T>> {
-    return { next: () => this.#next() };
-  }
-
-  [Symbol.iterator](): Iterator<PromiseLike<T>> {
-    return {
-      next: () => {
-        if (this.#left === 0) return NO_MORE;
-        this.#left--;
-        const draw = async () => {
-          this.#left++;
-          return inTime(await this.#draw()).value.result();
-        };
-        return { done: false, value: new CompletionTurn(draw) };
-      },
-    };
-  }
-
-  [Symbol.for("Deno.customInspect")](): string {
-    return `<asCompleted ${this.#left} of ${this.#all.size} left>`;
-  }
-
-  take(): Completion<T> | null {
-    const future = this.#finished.shift();
-    return future ? { done: false, value: future } : null;
-  }
-
-  /** The consumer is gone: what it asked for can be asked for again. */
-  pass(): void {
-    this.#left++;
-    this.#consumers.wakeNext();
-  }
-
-  drop(): void {
-    this.#left++;
-  }
-
-  describe(): string {
-    return `the first of ${this.#running} futures`;
-  }
-
-  awaits(): readonly Future<T>[] {
-    return [...this.#all].filter((future) => !future.done());
-  }
-
-  /** The next completion; one that is there already without a wait. */
-  #next(): Promise<IteratorResult<DoneFuture<T>, undefined>> {
-    try {
-      if (this.#left === 0) return Promise.resolve(NO_MORE);
-      const next = this.#draw();
-      return next instanceof Future
-        ? this.#later(next)
-        : Promise.resolve(inTime(next));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /** A handler would take the completion a step before the code that asked goes on, and lose it if that is cancelled. */
-  async #later(
-    next: Future<Completion<T> | null>,
-  ): Promise<Completion<T>> {
-    return inTime(await next);
-  }
-
-  /** Gives the next completion, or what waits for it; `null` if the deadline was there first. */
-  #draw(): Completion<T> | null | Future<Completion<T> | null> {
-    const { waiting, woken } = this.#consumers;
-    const next = this.#finished.length > waiting + woken
-      ? this.take()
-      : this.#consumers.wait();
-    this.#left--;
-    return next;
-  }
-
-  #onDone(future: Future<T>): void {
-    if (this.#running === 0) return;
-    this.#finish(future);
-    if (this.#running === 0) this.#deadline?.cancel();
-  }
-
-  #onDeadline(): void {
-    while (this.#running > 0) this.#finish(null);
-  }
-
-  #finish(future: Future<T> | null): void {
-    this.#running--;
-    this.#finished.push(future);
-    this.#consumers.wakeNext();
-  }
+/** Whether something is a promise from outside of this module. */
+function isForeign<T>(aw: Awaitable<T>): aw is PromiseLike<T> {
+  return !(aw instanceof Future) && isThenable(aw);
 }
 
-/** One completion, wrapped: a bare future would be awaited on its way. */
-interface Completion<T> {
-  done: false;
-  value: Future<T>;
+/** The outcome of a promise that has one already, otherwise `null`. */
+function outcomeOf<T>(promise: PromiseLike<T>): Promise<Outcome<T> | null> {
+  return new Promise((resolve) => {
+    promise.then(
+      (value) => resolve({ value }),
+      (thrown) => resolve({ thrown }),
+    );
+    Promise.resolve().then(() => resolve(null)); // behind what has settled
+  });
 }
 
-function inTime<T>(completion: Completion<T> | null): Completion<T> {
-  if (completion !== null) return completion;
-  throw new TimeoutError("Not everything was done in time");
-}
-
-const NO_MORE: IteratorReturnResult<undefined> = {
-  done: true,
-  value: undefined,
-};
-
-/** One turn of {@linkcode asCompleted}: draws the next completion when it is awaited. */
-class CompletionTurn<T> implements PromiseLike<T> {
-  readonly #draw: () => Promise<T>;
-  #drawn: Promise<T> | null = null;
-
-  constructor(draw: () => Promise<T>) {
-    this.#draw = draw;
-  }
-
-  then<R = T, S = never>(
-    onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
-    // deno-lint-ignore no-explicit-any
-    onRejected?: ((reason: any) => S | PromiseLike<S>) | null,
-  ): Promise<R | S> {
-    return (this.#drawn ??= this.#draw()).then(onFulfilled, onRejected);
-  }
+function valueOf<T>(outcome: Outcome<T>): T {
+  if ("thrown" in outcome) throw outcome.thrown;
+  return outcome.value;
 }
 
 function checkAwaitable(aw: unknown, action: string): void {
-  if (typeof aw === "function" || isThenable(aw)) return;
+  if (typeof aw === "function" ? !isClass(aw) : isThenable(aw)) return;
   throw new TypeError(
-    `Cannot ${action} ${
+    `Cannot ${action}: expected a future, a promise or a coroutine function, got ${
       describe(aw)
-    }: expected a future, a promise or a coroutine function`,
+    }`,
   );
 }
 
@@ -783,14 +942,14 @@ function listOf<A>(
   action: string,
   check: (aw: unknown, action: string) => void = checkAwaitable,
 ): A[] {
-  if (
-    typeof aws !== "object" || aws === null || aws instanceof Future ||
-    !(Symbol.iterator in aws)
-  ) {
+  if (aws instanceof Future || !isIterable(aws)) {
+    const hint = typeof aws === "function" || isThenable(aws)
+      ? "; pass them in one array"
+      : "";
     throw new TypeError(
       `Cannot ${action}: expected an iterable of awaitables, got ${
         describe(aws)
-      }`,
+      }${hint}`,
     );
   }
   const list = [...aws];

@@ -15,10 +15,11 @@
  * @module
  */
 
-import { type Duration, toSeconds } from "./_duration.ts";
+import { type Duration, toSeconds, toTime } from "./_duration.ts";
 import { EventLoop } from "./_future.ts";
 import { hostTurn } from "./_host.ts";
 import type { LoopHost } from "./_loop.ts";
+import { checkOptions } from "./_validate.ts";
 
 export type { Duration, DurationLike } from "./_duration.ts";
 export { EventLoop } from "./_future.ts";
@@ -68,12 +69,17 @@ export class VirtualTimeLoop extends EventLoop {
    * Makes a loop.
    *
    * @param options Where the clock starts, and how patient it is.
-   * @throws {RangeError} If the start is not a finite number.
+   * @throws {RangeError} If the start is infinite, or one of both is `NaN`.
+   * @throws {TypeError} If an option is unknown, the start is no number, or the patience no duration.
    */
   constructor(options: VirtualTimeOptions = {}) {
+    checkOptions(options, ["patience", "start"], "create a VirtualTimeLoop");
     const { patience = 0, start = 0 } = options;
+    toTime(start, "start");
     if (!Number.isFinite(start)) {
-      throw new RangeError(`The clock cannot start at ${start}`);
+      throw new RangeError(
+        `Invalid start: expected a finite number, got ${start}`,
+      );
     }
     super(new VirtualHost(start, toSeconds(patience, "patience")));
   }

@@ -246,7 +246,7 @@ Deno.test("asCompleted() refuses what is no collection, and what cannot be await
   refused(task, "expected an iterable");
   refused(nap("a", 0), "expected an iterable");
   refused(null, "expected an iterable");
-  refused([task, 1], "Cannot iterate 1");
+  refused([task, 1], "a coroutine function, got 1");
   assertThrows(() => asCompleted([task], { timeout: NaN }), RangeError);
   assertEquals(await task, "a");
 });
@@ -325,7 +325,7 @@ Deno.test("asCompleted() gives the very error of a turn", async () => {
   assertStrictEquals(await assertRejects(() => turn, RangeError), error);
 });
 
-Deno.test("asCompleted() loses nothing when its consumer is cancelled, at whatever step", async () => {
+Deno.test("asCompleted() loses nothing when its consumer is cancelled, at whatever step [test_tasks.BaseTaskTests.test_as_completed_async_iterator_cancelled_anext]", async () => {
   for (let steps = 0; steps < 5; steps++) {
     await virtual(async () => {
       const ready = new Event();
@@ -365,4 +365,21 @@ Deno.test("asCompleted() gives each sleep of those that take no time", async () 
     count += it.done() ? 1 : 0;
   }
   assertEquals(count, 3);
+});
+
+Deno.test("Task.cancel() in a plain turn of asCompleted() takes no completion with it [test_tasks.BaseTaskTests.test_as_completed_plain_iterator_cancelled_wait]", async () => {
+  await virtual(async () => {
+    const tasks = ["a", "b"].map((result, i) =>
+      createTask(() => sleep(i + 2, { result }))
+    );
+    const [first, second] = asCompleted(tasks);
+    const waiter = createTask(async () => await first);
+    await sleep(1);
+    waiter.cancel();
+    assertEquals(await outcome(waiter), "CancelledError");
+    assertEquals(await second, "a");
+    const [third] = asCompleted([tasks[1]]);
+    assertEquals(await third, "b");
+    assertEquals(tasks.map((it) => it.result()), ["a", "b"]);
+  });
 });

@@ -225,11 +225,52 @@ Deno.test("Condition shares the state of the lock it was given, both ways [test_
   assertFalse(lock.locked() || condition.locked());
 });
 
+Deno.test("Condition.waitFor() refuses an async predicate, whose promise would count as true", () =>
+  virtual(async () => {
+    const condition = new Condition();
+    using _ = await condition.acquire();
+    const ready = async () => await Promise.resolve(false);
+    await assertRejects(
+      () => condition.waitFor(ready),
+      TypeError,
+      "Cannot wait for a condition: the predicate must not be async, got function ready",
+    );
+    assert(condition.locked());
+  }));
+
+Deno.test("Condition.waitFor() holds the lock when its predicate throws, at once or later", () =>
+  virtual(async () => {
+    for (const good of [0, 1]) {
+      const condition = new Condition();
+      let calls = 0;
+      const predicate = () => {
+        if (calls++ < good) return false;
+        throw new RangeError("broken");
+      };
+      const waiter = createTask(async () => {
+        using _ = await condition.acquire();
+        await assertRejects(
+          () => condition.waitFor(predicate),
+          RangeError,
+          "broken",
+        );
+        assert(condition.locked());
+      });
+      await sleep(0);
+      if (good > 0) {
+        using _ = await condition.acquire();
+        condition.notify();
+      }
+      await waiter;
+      assertFalse(condition.locked());
+    }
+  }));
+
 Deno.test("Condition refuses a lock that is none", () => {
   assertThrows(
     () => new Condition({} as unknown as Lock),
     TypeError,
-    "expected a Lock",
+    "lock must be a Lock",
   );
 });
 

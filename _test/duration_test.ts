@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Duration, toSeconds } from "../_duration.ts";
+import { type Duration, toSeconds, toTime } from "../_duration.ts";
+import { describe } from "../_validate.ts";
 import { run, sleep, VirtualTimeLoop } from "@asyncio/asyncio";
 
 const accepted: [duration: Duration, seconds: number][] = [
@@ -30,25 +31,53 @@ for (const [duration, seconds] of accepted) {
   });
 }
 
+const throwing = {
+  get seconds() {
+    throw new Error("user code threw");
+  },
+};
+const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+revoke();
+
 const refused: [
   value: unknown,
   kind: typeof TypeError | typeof RangeError,
   message: string,
 ][] = [
   [NaN, RangeError, "Invalid delay: expected a number, got NaN"],
-  ["1", TypeError, "expected seconds or a duration object, got 1"],
+  ["1", TypeError, 'expected seconds or a duration object, got "1"'],
   [null, TypeError, "expected seconds or a duration object, got null"],
   [undefined, TypeError, "got undefined"],
   [true, TypeError, "got true"],
   [10n, TypeError, "got 10n"],
   [() => 1, TypeError, "expected seconds or a duration object"],
-  [{}, TypeError, "Invalid delay: it names no unit"],
-  [[], TypeError, "Invalid delay: it names no unit"],
+  [{}, TypeError, "got a plain object that names no unit"],
+  [[], TypeError, "got an array that names no unit"],
+  [[5], TypeError, "got an array that names no unit"],
+  [new Date(0), TypeError, "got a Date that names no unit"],
+  [Promise.resolve(1), TypeError, "got a promise that names no unit"],
+  [Symbol("s"), TypeError, "got Symbol(s)"],
+  [throwing, TypeError, "Invalid delay: the duration cannot be read"],
+  [revoked, TypeError, "Invalid delay: the duration cannot be read"],
   [{ second: 1 }, TypeError, 'Invalid delay: unknown unit "second"'],
-  [{ seconds: 1, ms: 5 }, TypeError, 'Invalid delay: unknown unit "ms"'],
-  [{ seconds: NaN }, RangeError, "Invalid delay: seconds is NaN"],
-  [{ seconds: "1" }, RangeError, "Invalid delay: seconds is 1"],
-  [{ hours: 1, minutes: null }, RangeError, "minutes is null"],
+  [
+    { seconds: 1, ms: 5 },
+    TypeError,
+    'Invalid delay: unknown unit "ms", did you mean "milliseconds"?',
+  ],
+  [Object.create({ secnods: 1 }), TypeError, 'did you mean "seconds"?'],
+  [{ seconds: NaN }, RangeError, "Invalid delay: its units add up to NaN"],
+  [
+    { seconds: Infinity, minutes: -Infinity },
+    RangeError,
+    "Invalid delay: its units add up to NaN",
+  ],
+  [{ seconds: "1" }, TypeError, 'seconds must be a number, got "1"'],
+  [
+    { hours: 1, minutes: null },
+    TypeError,
+    "minutes must be a number, got null",
+  ],
   [{ months: 1 }, RangeError, "Invalid delay: months have no fixed length"],
   [
     Temporal.Duration.from({ years: 1 }),
@@ -62,8 +91,8 @@ const refused: [
   ],
 ];
 
-for (const [value, kind, message] of refused) {
-  Deno.test(`toSeconds() refuses ${Deno.inspect(value)}`, () => {
+for (const [i, [value, kind, message]] of refused.entries()) {
+  Deno.test(`toSeconds() refuses ${i}: ${describe(value)}`, () => {
     assertThrows(() => toSeconds(value as Duration), kind, message);
   });
 }
@@ -86,4 +115,18 @@ Deno.test("sleep() takes every form of a duration", async () => {
     await sleep({ hours: -1 });
   }, { loopFactory: () => loop });
   assertEquals(loop.time(), 62.5);
+});
+
+Deno.test("toTime() takes numbers only: a duration is no time", () => {
+  for (const time of [0, -5, Infinity]) assertEquals(toTime(time), time);
+  assertThrows(() => toTime(NaN, "deadline"), RangeError, "Invalid deadline");
+  for (const bad of [{ seconds: 1 }, "1", null, undefined, 1n, new Date(0)]) {
+    assertThrows(
+      () => toTime(bad as never, "deadline"),
+      TypeError,
+      `Invalid deadline: expected seconds on the clock of loop.time(), got ${
+        describe(bad)
+      }`,
+    );
+  }
 });

@@ -43,7 +43,7 @@ Deno.test("eagerTaskFactory() makes ordinary tasks [test_eager_task_factory.Eage
   });
 });
 
-Deno.test("createTask() with eagerStart runs to the first wait within the call", async () => {
+Deno.test("createTask() with eagerStart runs to the first wait within the call [test_eager_task_factory.DefaultTaskFactoryEagerStart.test_eager_start_true_with_default_factory]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const task = createTask(async () => {
@@ -57,7 +57,7 @@ Deno.test("createTask() with eagerStart runs to the first wait within the call",
   });
 });
 
-Deno.test("createTask() with eagerStart: false is not eager under an eager factory", async () => {
+Deno.test("createTask() with eagerStart: false is not eager under an eager factory [test_eager_task_factory.EagerTaskFactoryLoopTests.test_eager_start_false] [test_tasks.BaseTaskTests.test_eager_start_false]", async () => {
   await eager(async () => {
     const log: string[] = [];
     const task = createTask(() => log.push("body"), { eagerStart: false });
@@ -247,4 +247,23 @@ Deno.test("TaskGroup.createTask() of children that never wait makes no leaf wait
 Deno.test("gather() of children that never wait makes no task wait when eager, and one each when not [test_eager_task_factory.BaseTaskCountingTests.test_recursive_gather]", async () => {
   assertEquals(await countTasks(false, gathers), 780);
   assertEquals(await countTasks(true, gathers), 0);
+});
+
+Deno.test("createTask() with eagerStart is done when a body that never waits has returned [test_tasks.BaseTaskTests.test_eager_start_true] [test_tasks.BaseTaskTests.test_eager_start_true_no_loop]", async () => {
+  await virtual(async () => {
+    const task = createTask(() => 42, { eagerStart: true });
+    assert(task.done());
+    assertEquals(await task, 42);
+  });
+});
+
+Deno.test("Task that starts at once has its name in its first step [test_eager_task_factory.EagerTaskFactoryLoopTests.test_name]", async () => {
+  await eager(async () => {
+    const names: string[] = [];
+    const task = createTask(() => {
+      names.push(currentTask()!.getName());
+    }, { name: "test name" });
+    assertEquals(names, ["test name"]);
+    await task;
+  });
 });

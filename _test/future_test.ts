@@ -274,7 +274,7 @@ Deno.test("Future.addDoneCallback() refuses what is no function", () => {
   const future = pending();
   // @ts-expect-error: not a function
   const add = () => future.addDoneCallback("later");
-  assertThrows(add, TypeError, "expected a function, got later");
+  assertThrows(add, TypeError, "the callback must be a function, got");
 });
 
 /** Registers three callbacks, lets `change` take some out, and says who was called. */

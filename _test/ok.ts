@@ -13,11 +13,16 @@ const OWN_FILES = `^${ROOT.href.replace(/[^\w/:]/g, "\\$&")}[^/]+\\.ts$`;
 /** Per cent of lines, branches and functions that the tests must reach. */
 const COVERAGE_FLOOR = 95;
 
+/** The files of the module. */
+const OWN = [...Deno.readDirSync(ROOT)].map(({ name }) => name)
+  .filter((name) => name.endsWith(".ts"));
+
 const entryPoints = Object.values(config.exports);
 
 const STEPS: [name: string, args: string[]][] = [
   ["format", ["fmt", "--check"]],
   ["lint", ["lint"]],
+  ["lint plugin", ["lint", "--config=_test/lint.json", "examples", ...OWN]],
   ["doc lint", ["doc", "--lint", ...entryPoints]],
   ["types", ["check", "--doc", "."]],
   ["tests", [

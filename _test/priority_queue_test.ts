@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { createTask, PriorityQueue, sleep } from "@asyncio/asyncio";
+import {
+  createTask,
+  PriorityQueue,
+  RuntimeError,
+  sleep,
+} from "@asyncio/asyncio";
+import { describe } from "../_validate.ts";
 import { outcome, virtual } from "./_virtual.ts";
 
 Deno.test("PriorityQueue gives the lowest item first [test_queues.PriorityQueueTests.test_order]", async () => {
@@ -62,7 +68,7 @@ Deno.test("PriorityQueue compares what stands behind a priority only when it has
 
 Deno.test("PriorityQueue refuses items that cannot be compared, and is unchanged", () => {
   const queue = new PriorityQueue<unknown>();
-  for (const item of [{ a: 1 }, null, undefined, Symbol("s"), () => {}]) {
+  for (const item of [{ a: 1 }, null, undefined, Symbol("s")]) {
     assertThrows(
       () => queue.putNowait(item),
       TypeError,
@@ -132,7 +138,7 @@ Deno.test("PriorityQueue orders anything by its compare option", () => {
 });
 
 Deno.test("PriorityQueue refuses a compare option that is no function", () => {
-  for (const compare of ["asc", null, {}, 1]) {
+  for (const compare of ["asc", null, {}, 1, class Foo {}]) {
     assertThrows(
       // @ts-expect-error not a function
       () => new PriorityQueue(0, { compare }),
@@ -140,6 +146,83 @@ Deno.test("PriorityQueue refuses a compare option that is no function", () => {
       "compare must be a function",
     );
   }
+});
+
+Deno.test("PriorityQueue refuses a change while it compares, and loses nothing", () => {
+  const changes: Record<string, (queue: PriorityQueue<number>) => unknown> = {
+    put: (queue) => queue.putNowait(-1),
+    get: (queue) => queue.getNowait(),
+    shutdown: (queue) => queue.shutdown(true),
+  };
+  for (const [name, change] of Object.entries(changes)) {
+    for (const heeds of [true, false]) {
+      let armed = false;
+      const errors: unknown[] = [];
+      const queue: PriorityQueue<number> = new PriorityQueue<number>(0, {
+        compare: (a, b) => {
+          if (armed) {
+            armed = false;
+            try {
+              change(queue);
+            } catch (error) {
+              if (heeds) throw error;
+              errors.push(error);
+            }
+          }
+          return a - b;
+        },
+      });
+      for (const item of [5, 3, 8, 1]) queue.putNowait(item);
+      armed = true;
+      if (heeds) {
+        assertThrows(() => queue.putNowait(9), RuntimeError, "being compared");
+        armed = true;
+        assertThrows(() => queue.getNowait(), RuntimeError, "being compared");
+        assertEquals(drain(queue), [1, 3, 5, 8], name);
+      } else {
+        queue.putNowait(9);
+        assertEquals(errors.length, 1);
+        armed = true;
+        assertEquals(queue.getNowait(), 1);
+        assertEquals(errors.length, 2);
+        assertEquals(drain(queue), [3, 5, 8, 9], name);
+      }
+    }
+  }
+});
+
+Deno.test("PriorityQueue.get() and put() that wait keep the queue as it was when compare throws", () =>
+  virtual(async () => {
+    let broken = false;
+    const queue = new PriorityQueue<number>(3, {
+      compare: (a, b) => {
+        if (broken) throw new RangeError("broken");
+        return a - b;
+      },
+    });
+    for (const item of [5, 3, 8]) queue.putNowait(item);
+    const putter = createTask(() => queue.put(1));
+    await sleep(0);
+    broken = true;
+    await assertRejects(() => queue.get(), RangeError, "broken");
+    assertEquals(queue.qsize(), 3);
+    broken = false;
+    assertEquals(await queue.get(), 3);
+    broken = true;
+    await assertRejects(() => putter, RangeError, "broken");
+    broken = false;
+    assertEquals(drain(queue), [5, 8]);
+  }));
+
+Deno.test("PriorityQueue.put() refuses what cannot be compared before it waits", async () => {
+  const queue = new PriorityQueue<unknown>(1);
+  queue.putNowait(1);
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  for (const item of [{}, null, proxy, Object.create(null)]) {
+    await assertRejects(() => queue.put(item), TypeError, "Cannot order ");
+  }
+  assertEquals(Deno.inspect(queue), "<PriorityQueue 1 of 1 items>");
 });
 
 Deno.test("PriorityQueue refuses what compare answers if it is no number", () => {
@@ -151,7 +234,9 @@ Deno.test("PriorityQueue refuses what compare answers if it is no number", () =>
     assertThrows(
       () => queue.putNowait({ b: 2 }),
       TypeError,
-      `Cannot compare { b: 2 } with { a: 1 }, compare() returned ${answer}`,
+      `Cannot compare { b: 2 } with { a: 1 }, compare() returned ${
+        describe(answer)
+      }`,
     );
     assertEquals(queue.qsize(), 1);
   }

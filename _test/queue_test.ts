@@ -22,6 +22,7 @@ import {
   TimeoutError,
   waitFor,
 } from "@asyncio/asyncio";
+import { describe } from "../_validate.ts";
 import { outcome, virtual } from "./_virtual.ts";
 
 const classes = [Queue, LifoQueue, PriorityQueue];
@@ -104,15 +105,84 @@ Deno.test("Queue compares its size with a maxsize that is no whole number [test_
   assert(other.full());
 });
 
+Deno.test("Queue.get() of a thenable that throws rejects, and the queue goes on", () =>
+  virtual(async () => {
+    const thenables = [
+      {
+        get then() {
+          throw new RangeError("bad getter");
+        },
+      },
+      {
+        then() {
+          throw new RangeError("bad then");
+        },
+      },
+    ];
+    for (const thenable of thenables) {
+      const queue = new Queue<unknown>();
+      const waiting = [
+        queue.get().catch(() => {}),
+        queue.get().finally(() => {}),
+        (async () => await queue.get())(),
+      ].map((it) => assertRejects(() => it, RangeError, "bad "));
+      await sleep(0);
+      for (const _ of waiting) queue.putNowait(thenable);
+      await Promise.all(waiting);
+      queue.putNowait(thenable);
+      await assertRejects(() => queue.get(), RangeError, "bad ");
+      queue.putNowait(1);
+      assertEquals(await queue.get(), 1);
+    }
+  }));
+
 Deno.test("Queue refuses a maxsize that is no number", () => {
   for (const maxsize of ["2", NaN, null, {}]) {
     assertThrows(
       () => new Queue(maxsize as unknown as number),
       TypeError,
-      String(maxsize),
+      `Cannot create a queue: maxsize must be a number, got ${
+        describe(maxsize)
+      }`,
     );
   }
 });
+
+for (const make of [Queue, LifoQueue, PriorityQueue]) {
+  Deno.test(`${make.name} shows its name to consoles and in what a task waits for`, () =>
+    virtual(async () => {
+      const queue = new make<number>(1, { name: "jobs" });
+      const task = createTask(() => queue.get(), { name: "worker" });
+      await sleep(0);
+      const shown = `<${make.name} "jobs" 0 of 1 items, 1 waiting to get>`;
+      assertEquals(Deno.inspect(queue), shown);
+      assert(Deno.inspect(task).includes(`an item of ${shown}`));
+      queue.putNowait(1);
+      await task;
+    }));
+
+  Deno.test(`${make.name} refuses unknown options, and shutdown() what is no boolean`, () => {
+    assertThrows(
+      () => new make(0, { maxsize: 1 } as never),
+      TypeError,
+      'Cannot create a queue: unknown option "maxsize"',
+    );
+    assertThrows(
+      () => new make(0, null as never),
+      TypeError,
+      "Cannot create a queue: options must be an object, got null",
+    );
+    const queue = new make<number>();
+    queue.putNowait(1);
+    assertThrows(
+      () => queue.shutdown({ immediate: true } as never),
+      TypeError,
+      "Cannot shut a queue down: immediate must be true or false, got a plain object",
+    );
+    assertEquals(queue.getNowait(), 1);
+    queue.putNowait(2);
+  });
+}
 
 Deno.test("Queue.get() gives an item that is there at once [test_queues.QueueGetTests.test_blocking_get]", () =>
   virtual(async () => {

@@ -25,7 +25,7 @@ import {
   type Task,
   VirtualTimeLoop,
 } from "@asyncio/asyncio";
-import { outcome, shape } from "./_virtual.ts";
+import { outcome, shape, virtual } from "./_virtual.ts";
 
 const far = () => new RangeError("far");
 const onVirtualTime = { loopFactory: () => new VirtualTimeLoop() };
@@ -525,4 +525,20 @@ Deno.test("Runner shows its state on the console", async () => {
   );
   await runner.close();
   assertEquals(Deno.inspect(runner), "<Runner closed>");
+});
+
+Deno.test("run() that is refused inside a loop leaves the running loop as it was [test_events.EventLoopTestsMixin.test_get_running_loop_already_running]", async () => {
+  await virtual(async () => {
+    const loop = getRunningLoop();
+    const task = currentTask();
+    await assertRejects(() => run(() => {}), RuntimeError);
+    const runner = new Runner();
+    await assertRejects(() => runner.run(() => {}), RuntimeError);
+    await runner.close();
+    assertStrictEquals(getRunningLoop(), loop);
+    assertStrictEquals(currentTask(), task);
+    assert(loop.isRunning());
+    await sleep(1);
+    assertEquals(loop.time(), 1);
+  });
 });

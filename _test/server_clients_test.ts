@@ -48,7 +48,7 @@ async function reported(
   return reports;
 }
 
-Deno.test("Server reports an error of a callback with the peer's address and closes that connection [test_streams.StreamTests.test_unhandled_exception]", async () => {
+Deno.test("Server reports an error of a callback with the peer's address and closes that connection [test_streams.StreamTests.test_unhandled_exception] [test_streams.StreamTests.test_unhandled_exception_sync_callback]", async () => {
   const failure = new RangeError("of the callback");
   const callbacks: Callback[] = [
     async (reader) => {

@@ -368,3 +368,26 @@ Deno.test("Server.sockets are the listeners of the host", async () => {
   assertEquals(socket.addr.transport, "tcp");
   assertNotEquals(portOf(server), 0);
 });
+
+Deno.test("Server.serveForever() that is cancelled ends at once though a client hangs, and closes that client [test_server.TestServer2.test_close_with_hanging_client]", async () => {
+  await run(async () => {
+    const called = Promise.withResolvers<void>();
+    const server = await startServer(
+      async (reader) => {
+        called.resolve();
+        await reader.read();
+      },
+      "127.0.0.1",
+      0,
+    );
+    const serving = createTask(() => server.serveForever());
+    const [reader, writer] = await openConnection("127.0.0.1", portOf(server));
+    await called.promise;
+    serving.cancel();
+    await assertRejects(() => serving, CancelledError);
+    await server.waitClosed();
+    assertEquals((await reader.read()).length, 0);
+    writer.close();
+    await writer.waitClosed();
+  });
+});

@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import {
   CancelledError,
+  captureCallGraph,
   createTask,
   currentTask,
   type Future,
@@ -193,7 +194,7 @@ Deno.test("shield() hears the error of what it protects when nobody awaits it an
   assertEquals(reports, []);
 });
 
-Deno.test("shield() that was cancelled before leaves the error to whoever looks at the inner future", async () => {
+Deno.test("shield() that was cancelled before leaves the error to whoever looks at the inner future [test_tasks.BaseTaskTests.test_shield_cancel_outer_exception_never_retrieved]", async () => {
   const reports: unknown[] = [];
   await virtual(async () => {
     getRunningLoop().setExceptionHandler((_, it) => reports.push(it.message));
@@ -219,4 +220,64 @@ Deno.test("shield() in waitFor() and in timeout(): the time is up, the work goes
     assertEquals(await work, "work");
     assertEquals(loop.time(), 5);
   });
+});
+
+/** What the exception handler is told while a shield is cancelled before its inner future fails. */
+async function reportsOfShields(
+  body: (inner: Future<unknown>) => unknown,
+): Promise<string[]> {
+  const reports: string[] = [];
+  await virtual(async () => {
+    getRunningLoop().setExceptionHandler((_, it) => reports.push(it.message));
+    await body(pending());
+    await settle();
+  });
+  return reports;
+}
+
+Deno.test("shield() that was cancelled does not mind a result of what it protects [test_tasks.BaseTaskTests.test_shield_cancel_outer_result]", async () => {
+  const reports = await reportsOfShields(async (inner) => {
+    const outer = shield(inner);
+    outer.cancel();
+    inner.setResult(1);
+    await settle();
+    assert(outer.cancelled());
+  });
+  assertEquals(reports, []);
+});
+
+Deno.test("shield() that was cancelled reports no error that is retrieved from what it protects [test_tasks.BaseTaskTests.test_shield_cancel_outer_exception]", async () => {
+  const failure = new RangeError("late");
+  const reports = await reportsOfShields(async (inner) => {
+    shield(inner).cancel();
+    inner.setException(failure);
+    await settle();
+    assertStrictEquals(inner.exception(), failure);
+  });
+  assertEquals(reports, []);
+});
+
+Deno.test("shield() twice over one future, both cancelled, reports no error that is retrieved [test_tasks.BaseTaskTests.test_shield_cancel_outer_twice_exception]", async () => {
+  const failure = new RangeError("late");
+  const reports = await reportsOfShields(async (inner) => {
+    for (const outer of [shield(inner), shield(inner)]) outer.cancel();
+    inner.setException(failure);
+    await settle();
+    assertStrictEquals(inner.exception(), failure);
+  });
+  assertEquals(reports, []);
+});
+
+Deno.test("shield() in a task that is cancelled leaves nothing on what it protects [test_tasks.BaseTaskTests.test_shield_cancel_outer_in_task]", async () => {
+  const reports = await reportsOfShields(async (inner) => {
+    const task = createTask(() => shield(inner));
+    await settle();
+    assertEquals(captureCallGraph(inner)!.awaitedBy.length, 1);
+    task.cancel();
+    await assertRejects(() => task, CancelledError);
+    assertEquals(captureCallGraph(inner)!.awaitedBy, []);
+    inner.setResult(1);
+    assertEquals(await inner, 1);
+  });
+  assertEquals(reports, []);
 });

@@ -9,6 +9,7 @@ import {
   type Cancellable,
   CancelledError,
   createTask,
+  IncompleteReadError,
   openConnection,
   openUnixConnection,
   run,
@@ -230,6 +231,142 @@ Deno.test("StreamReader loses no line to timeouts that strike at random", async 
   assertEquals(lines, 100);
   assert(timeouts > 0);
   writer.close();
+});
+
+for (const left of [0, 1, 2]) {
+  Deno.test(`StreamWriter.drain() and waitClosed() of others go on when waiter ${left} of 3 is cancelled`, async () => {
+    const go = Promise.withResolvers<void>();
+    await using peer = new Peer(async (conn) => {
+      await go.promise;
+      await readAll(conn);
+    });
+    const [, writer] = await openConnection("127.0.0.1", peer.port);
+    writer.write(new Uint8Array(32 * 2 ** 20));
+    const drains = [0, 1, 2].map(() => createTask(() => writer.drain()));
+    const ends = [0, 1, 2].map(() => createTask(() => writer.waitClosed()));
+    await settle();
+    for (const tasks of [drains, ends]) {
+      tasks[left].cancel();
+      await assertRejects(() => tasks.splice(left, 1)[0], CancelledError);
+    }
+    go.resolve();
+    for (const drain of drains) await drain;
+    writer.close();
+    for (const end of ends) await end;
+  });
+}
+
+Deno.test("StreamReader.readable that is piped until a signal aborts leaves the rest to the reader", async () => {
+  const reader = new StreamReader();
+  const controller = new AbortController();
+  const begun = Promise.withResolvers<void>();
+  let got = "";
+  const pipe = reader.readable.pipeTo(
+    new WritableStream({
+      write: (chunk) => {
+        got += text(chunk);
+        begun.resolve();
+      },
+    }),
+    { signal: controller.signal },
+  );
+  reader.feedData(bytes("one "));
+  await begun.promise;
+  await settle();
+  controller.abort(new RangeError("enough"));
+  await assertRejects(() => pipe, RangeError, "enough");
+  reader.feedData(bytes("two\n"));
+  assertEquals(got, "one ");
+  assertEquals(text(await reader.readline()), "two\n");
+});
+
+/** The same numbers from 0 to 1 for the same seed. */
+function numbers(seed: number): () => number {
+  return () => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    return seed / 2 ** 32;
+  };
+}
+
+/** Reads of all kinds, each cancelled after some turns; gives what they took until the end. */
+async function nibble(
+  reader: StreamReader,
+  random: () => number,
+  more: () => void,
+): Promise<string> {
+  const kinds: ((options: Cancellable) => Promise<Uint8Array>)[] = [
+    (options) => reader.readline(options),
+    (options) => reader.read(1 + Math.floor(20 * random()), options),
+    (options) => reader.readexactly(1 + Math.floor(20 * random()), options),
+    (options) => reader.readuntil([";", "\n"], options),
+    async (options) => {
+      options.signal?.throwIfAborted();
+      for await (const line of reader) return line;
+      return new Uint8Array();
+    },
+  ];
+  let taken = "";
+  while (!reader.atEof()) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const read = kinds[Math.floor(kinds.length * random())];
+    const task = createTask(() => read({ signal }));
+    const turns = Math.floor(4 * random());
+    for (let i = 0; i < turns; i++) await sleep(0);
+    more();
+    const fate = random();
+    if (fate < 0.3) task.cancel();
+    else if (fate < 0.5) controller.abort(new CancelledError());
+    while (!task.done()) {
+      await sleep(0);
+      more();
+    }
+    const bytes = await task.catch((error) => {
+      if (error instanceof IncompleteReadError) return error.partial;
+      if (error instanceof CancelledError) return new Uint8Array();
+      throw error;
+    });
+    taken += text(bytes);
+  }
+  return taken;
+}
+
+const input = Array.from(
+  { length: 300 },
+  (_, i) => `${i};${"x".repeat(i % 7)}\n`,
+)
+  .join("");
+
+Deno.test("StreamReader loses no byte to reads of all kinds that are cancelled at random", async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const random = numbers(seed);
+    const reader = new StreamReader();
+    let at = 0;
+    const more = () => {
+      const end = at + Math.floor(30 * random());
+      if (at < input.length) reader.feedData(bytes(input.slice(at, end)));
+      else reader.feedEof();
+      at = end;
+    };
+    assertEquals(await nibble(reader, random, more), input, `seed ${seed}`);
+  }
+});
+
+Deno.test("StreamReader on a socket loses no byte to reads of all kinds that are cancelled at random", async () => {
+  for (let seed = 0; seed < 5; seed++) {
+    const random = numbers(seed);
+    await using peer = new Peer(async (conn) => {
+      for (let at = 0; at < input.length;) {
+        const end = at + 1 + Math.floor(30 * random());
+        await writeAll(conn, input.slice(at, end));
+        at = end;
+      }
+    });
+    const [reader, writer] = await openConnection("127.0.0.1", peer.port);
+    const taken = await nibble(reader, random, () => {});
+    assertEquals(taken, input, `seed ${seed}`);
+    writer.close();
+  }
 });
 
 Deno.test("openConnection() gives up a connection that is there in the step of a cancellation", async () => {

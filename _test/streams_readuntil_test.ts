@@ -1,12 +1,15 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import {
+  createSubprocessExec,
   createTask,
   IncompleteReadError,
   LimitOverrunError,
+  openConnection,
+  PIPE,
   sleep,
   StreamReader,
 } from "@asyncio/asyncio";
-import { bytes, readerOf, text } from "./_streams.ts";
+import { bytes, Peer, readerOf, text, writeAll } from "./_streams.ts";
 
 Deno.test("StreamReader.readline() drops a line over the limit alone, or all that has come of it [test_streams.StreamTests.test_readline_limit_with_existing_data]", async () => {
   const reader = readerOf(["li", "ne1\nline2\n"], { limit: 3 });
@@ -18,7 +21,7 @@ Deno.test("StreamReader.readline() drops a line over the limit alone, or all tha
   assertEquals(Deno.inspect(endless), "<StreamReader 0 bytes>");
 });
 
-Deno.test("StreamReader.readline() drops what has come of an endless line while it waits", async () => {
+Deno.test("StreamReader.readline() drops a line over the limit up to its newline, though it comes later", async () => {
   const reader = new StreamReader({ limit: 7 });
   const read = createTask(() => reader.readline());
   await sleep(0);
@@ -27,9 +30,98 @@ Deno.test("StreamReader.readline() drops what has come of an endless line while 
   assertFalse(read.done());
   reader.feedData(bytes("chunk2"));
   await assertRejects(() => read, RangeError, "not found");
-  reader.feedData(bytes("chunk3\nend\n"));
-  assertEquals(text(await reader.readline()), "chunk3\n");
-  assertEquals(text(await reader.readline()), "end\n");
+  const next = createTask(() => reader.readline());
+  await sleep(0);
+  reader.feedData(bytes("chunk3"));
+  await sleep(0);
+  assertFalse(next.done());
+  reader.feedData(bytes("chunk4\nend\n"));
+  assertEquals(text(await next), "end\n");
+});
+
+/** What `readline()` gives until the end, `"error"` for a line over the limit. */
+async function linesOf(reader: StreamReader): Promise<string[]> {
+  const lines: string[] = [];
+  for (;;) {
+    try {
+      const line = text(await reader.readline());
+      if (line === "") return lines;
+      lines.push(line);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      lines.push("error");
+    }
+  }
+}
+
+Deno.test("StreamReader.readline() drops the same of a line over the limit, however its bytes come", async () => {
+  const whole = "short\n0123456789abcdef\n\n12345678\n123456789\nend";
+  const expected = ["short\n", "error", "\n", "12345678\n", "error", "end"];
+  for (let size = 1; size <= whole.length; size++) {
+    const reader = new StreamReader({ limit: 8 });
+    const lines = createTask(() => linesOf(reader));
+    for (let at = 0; at < whole.length; at += size) {
+      await sleep(0);
+      await sleep(0);
+      reader.feedData(bytes(whole.slice(at, at + size)));
+    }
+    reader.feedEof();
+    assertEquals(await lines, expected, `chunks of ${size}`);
+  }
+});
+
+Deno.test("StreamReader.readline() drops a line over the limit of a socket up to its newline", async () => {
+  await using peer = new Peer((conn) =>
+    writeAll(conn, `short\n0123456789abcdef\n${"x".repeat(100_000)}\nend`)
+  );
+  const [reader, writer] = await openConnection("127.0.0.1", peer.port, {
+    limit: 8,
+  });
+  assertEquals(await linesOf(reader), ["short\n", "error", "error", "end"]);
+  writer.close();
+});
+
+Deno.test("StreamReader.readline() drops a line over the limit of a pipe up to its newline", async () => {
+  await using process = await createSubprocessExec(
+    "printf",
+    ["short\\n0123456789abcdef\\nend"],
+    { stdout: PIPE, limit: 8 },
+  );
+  const lines = await linesOf(process.stdout!);
+  assertEquals(lines, ["short\n", "error", "end"]);
+});
+
+Deno.test("StreamReader drops the rest of a line over the limit for every kind of read, and at the end", async () => {
+  const reads: ((reader: StreamReader) => Promise<Uint8Array>)[] = [
+    (reader) => reader.read(3),
+    (reader) => reader.readexactly(3),
+    (reader) => reader.readuntil("d"),
+    (reader) => reader.read(),
+  ];
+  for (const read of reads) {
+    const reader = readerOf(["0123456789"], { limit: 8 });
+    await assertRejects(() => reader.readline(), RangeError);
+    const rest = createTask(() => read(reader));
+    await sleep(0);
+    reader.feedData(bytes("abc"));
+    reader.feedData(bytes("def\nend"));
+    reader.feedEof();
+    assertEquals(text(await rest), "end");
+  }
+  const reader = readerOf(["0123456789"], { limit: 8 });
+  await assertRejects(() => reader.readline(), RangeError);
+  reader.feedData(bytes("abcdef"));
+  reader.feedEof();
+  assertEquals((await reader.read()).length, 0);
+  assert(reader.atEof());
+});
+
+Deno.test("StreamReader.readuntil() drops nothing of what is over the limit", async () => {
+  const reader = readerOf(["0123456789"], { limit: 8 });
+  await assertRejects(() => reader.readuntil(), LimitOverrunError);
+  reader.feedData(bytes("abc\nend"));
+  await assertRejects(() => reader.readuntil(), LimitOverrunError);
+  assertEquals(text(await reader.read(100)), "0123456789abc\nend");
 });
 
 Deno.test("StreamReader.readline() measures a line without its end [test_streams.StreamTests.test_readline_limit]", async () => {
@@ -91,7 +183,7 @@ Deno.test("StreamReader.readuntil() throws all bytes when the end comes first, a
   const error = await assertRejects(
     () => reader.readuntil("AAA"),
     IncompleteReadError,
-    "unknown number",
+    "11 bytes read on a total of undefined expected bytes",
   );
   assertEquals(text(error.partial), "some dataAA");
   assertEquals(error.expected, null);

@@ -1,8 +1,11 @@
-// Random sequences of feeding and reading, and what CPython 3.13 answered to
+// Random sequences of feeding and reading, and what CPython 3.15 answered to
 // each read. Reads that are still waiting are answered under the number of the
-// step that began them.
+// step that began them. `record/record.ts` writes the file.
+//
+// A line over the limit whose newline has not come is a parting of the ways:
+// CPython gives the rest of it as another line, this module drops all of it.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   CancelledError,
   createTask,
@@ -26,9 +29,12 @@ interface Program {
   ops: Step[];
 }
 
-const traces: [Program, string[]][] = JSON.parse(
+const stored: [string, Program, string[]][] = JSON.parse(
   await Deno.readTextFile(new URL("streams_traces.json", import.meta.url)),
 );
+
+/** A line was dropped whose newline had not come. */
+const PARTED = "parted";
 
 /** Carries a program out; what its reads gave, in the order of their answers. */
 async function replay({ limit, ops }: Program): Promise<string[]> {
@@ -106,6 +112,9 @@ function outcome(task: Task<unknown>): string {
       const found = error.message.includes("not found") ? "not" : "is";
       return `LimitOverrunError ${error.consumed} ${found} found`;
     }
+    if (error instanceof RangeError && error.message.includes("not found")) {
+      return PARTED;
+    }
     const known = [CancelledError, RuntimeError, RangeError];
     return known.find((it) => error instanceof it)?.name ?? "set";
   }
@@ -115,8 +124,14 @@ function quoted(data: Uint8Array): string {
   return `'${text(data).replaceAll("\n", "\\n")}'`;
 }
 
-Deno.test("StreamReader answers random reads as CPython does", async () => {
-  for (const [program, expected] of traces) {
-    assertEquals(await replay(program), expected, JSON.stringify(program));
-  }
-});
+for (const [name, program, expected] of stored) {
+  Deno.test(`StreamReader answers random ${name} as CPython does`, async () => {
+    const answers = await replay(program);
+    const parted = answers.findIndex((line) => line.endsWith(PARTED));
+    const shared = parted < 0 ? expected.length : parted;
+    const line = expected.findIndex((it, i) => i < shared && it !== answers[i]);
+    const differs = `after ${answers.slice(0, line).join(", ")}`;
+    assertEquals(answers[line], expected[line], differs);
+    if (parted < 0) assertEquals(answers.length, expected.length);
+  });
+}

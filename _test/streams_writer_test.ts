@@ -8,9 +8,12 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
+  createSubprocessExec,
+  createSubprocessShell,
   createTask,
   getRunningLoop,
   openConnection,
+  PIPE,
   run,
   RuntimeError,
   sleep,
@@ -25,6 +28,7 @@ import {
   readAll,
   readLine,
   ResettingPeer,
+  settle,
   text,
   writeAll,
 } from "./_streams.ts";
@@ -200,7 +204,7 @@ Deno.test("StreamWriter.close() ends a read that waits", async () => {
   });
 });
 
-Deno.test("StreamWriter.close() sends what is unsent first, though the peer is slow", async () => {
+Deno.test("StreamWriter.close() sends what is unsent first, though the peer is slow [test_selector_events.SelectorSocketTransportTests.test_write_buffer_after_close]", async () => {
   await pair(async (_reader, writer, other) => {
     const data = new Uint8Array(8 * MIB).fill(97);
     writer.write(data);
@@ -280,7 +284,7 @@ Deno.test("StreamWriter.drain() throws sooner or later when the peer has closed 
   });
 });
 
-Deno.test("StreamWriter drops what is written after the peer has gone", async () => {
+Deno.test("StreamWriter drops what is written after the peer has gone [test_selector_events.SelectorSocketTransportTests.test_writelines_after_connection_lost]", async () => {
   await using peer = await ResettingPeer.start("");
   const [reader, writer] = await openConnection("127.0.0.1", peer.port);
   writer.write("now");
@@ -293,6 +297,70 @@ Deno.test("StreamWriter drops what is written after the peer has gone", async ()
   writer.close();
   assertThrows(() => writer.write("late"), RuntimeError, "closed");
   await assertRejects(() => writer.waitClosed(), Deno.errors.ConnectionReset);
+});
+
+Deno.test("StreamWriter drops what is written to a child that has closed its stdin, and drain() says so", async () => {
+  const script = "exec 0<&-; echo closed; exec sleep 1000";
+  await using process = await createSubprocessShell(script, {
+    stdin: PIPE,
+    stdout: PIPE,
+  });
+  const { stdin, stdout } = process as { stdin: StreamWriter } & typeof process;
+  assertEquals(text(await stdout!.readline()), "closed\n");
+  const drained = async () => {
+    for (;;) {
+      stdin.write("lost");
+      await stdin.drain();
+      await sleep(0);
+    }
+  };
+  await assertRejects(drained, Deno.errors.BrokenPipe);
+  for (let i = 0; i < 2; i++) {
+    stdin.write("dropped");
+    stdin.writelines(["dropped", "too"]);
+    assertEquals(stdin.transport.getWriteBufferSize(), 0);
+    await assertRejects(() => stdin.drain(), Deno.errors.BrokenPipe);
+  }
+  stdin.writeEof();
+  stdin.write("dropped");
+  stdin.close();
+  assertThrows(() => stdin.write("late"), RuntimeError, "closed");
+});
+
+Deno.test("StreamWriter never throws from write() at whatever moment a child ends", async () => {
+  for (let turns = 0; turns < 10; turns++) {
+    const process = await createSubprocessExec("true", [], { stdin: PIPE });
+    const stdin = process.stdin!;
+    const data = new Uint8Array(100_000);
+    stdin.write(data);
+    const drained = createTask(() => stdin.drain());
+    for (let i = 0; i < turns; i++) await settle();
+    stdin.write(data);
+    await process.wait();
+    stdin.write(data);
+    for (const drain of [() => drained, () => stdin.drain()]) {
+      const error = await assertRejects(drain);
+      assert(
+        error instanceof Deno.errors.BrokenPipe ||
+          error instanceof Deno.errors.ConnectionReset,
+      );
+    }
+    stdin.write(data);
+  }
+});
+
+Deno.test("StreamWriter.getExtraInfo() of a child says why there is no pipe", async () => {
+  const process = await createSubprocessExec("true", [], { stdin: PIPE });
+  const stdin = process.stdin!;
+  assertStrictEquals(stdin.getExtraInfo("subprocess"), process);
+  assertThrows(
+    () => stdin.getExtraInfo("pipe"),
+    Deno.errors.NotSupported,
+    'Cannot tell "pipe": Deno does not give',
+  );
+  assertEquals(stdin.getExtraInfo("peercert"), null);
+  assertEquals(stdin.getExtraInfo("anything", 1), 1);
+  await process.wait();
 });
 
 Deno.test("StreamWriter throws an error of the connection from waitClosed() once", async () => {
@@ -372,8 +440,14 @@ Deno.test("StreamWriter.getExtraInfo() gives the addresses and the socket", asyn
   await pair((_reader, writer, other) => {
     assertEquals(writer.getExtraInfo("peername"), other.localAddr);
     assertEquals(writer.getExtraInfo("sockname"), other.remoteAddr);
-    const socket = writer.getExtraInfo("socket") as Deno.Conn;
+    const socket = writer.getExtraInfo("socket");
     assertEquals(socket.remoteAddr, other.localAddr);
+    assert("setKeepAlive" in socket);
+    socket.setKeepAlive(true);
+    for (const name of ["peercert", "cipher", "compression", "sslcontext"]) {
+      assertEquals(writer.getExtraInfo(name), null);
+      assertEquals(writer.getExtraInfo(name, 1), 1);
+    }
     assertEquals(writer.getExtraInfo("sslObject"), null);
     assertEquals(writer.getExtraInfo("anything"), null);
     assertEquals(writer.getExtraInfo("anything", 1), 1);

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
   type Cancellable,
   createSubprocessExec,
@@ -19,6 +19,7 @@ import {
   waitFor,
 } from "@asyncio/asyncio";
 import {
+  type Call,
   childrenOf,
   GIVEN_UP,
   heard,
@@ -27,7 +28,7 @@ import {
   until,
   waysToGiveUp,
 } from "./_children.ts";
-import { outcome } from "./_virtual.ts";
+import { outcome, shape } from "./_virtual.ts";
 
 const CENSUS = new URL("children/census.ts", import.meta.url);
 
@@ -69,6 +70,35 @@ function afterTurns(turns: number, fn: () => void): void {
   if (turns === 0) fn();
   else getRunningLoop().callSoon(() => afterTurns(turns - 1, fn));
 }
+
+/** Ways to end a call after so many turns of the loop. They tell whether it came to its own end before. */
+const waysToEnd: Record<
+  string,
+  (call: Call, turns: number) => Promise<boolean>
+> = {
+  "a cancelled task": async (call, turns) => {
+    const task = createTask(() => call());
+    afterTurns(turns, () => task.cancel());
+    await outcome(task);
+    return !task.cancelled();
+  },
+  "a signal": (call, turns) => {
+    const controller = new AbortController();
+    afterTurns(turns, () => controller.abort(new Error("given up")));
+    return call({ signal: controller.signal }).then(() => true, () => false);
+  },
+  "a timeout": (call, turns) => {
+    let isOver = false;
+    return timeout(null, async (limit) => {
+      afterTurns(turns, () => {
+        if (!isOver) limit.reschedule(0);
+      });
+      await call();
+      isOver = true;
+      return !limit.expired();
+    }).catch(() => false);
+  },
+};
 
 Deno.test("A wait() that is cancelled leaves the process alone, and can be repeated [test_subprocess.SubprocessMixin.test_cancel_process_wait]", () =>
   run(async () => {
@@ -188,8 +218,9 @@ for (const stderr of [null, STDOUT] as const) {
 
 Deno.test("A start that nobody awaits is reported when the runner closes", async () => {
   const program = new Unique();
+  let starting!: Promise<Process>;
   const messages = await heard(async () => {
-    void program.start();
+    starting = program.start();
     await sleep(0);
   });
   const [pid] = program.running();
@@ -199,6 +230,7 @@ Deno.test("A start that nobody awaits is reported when the runner closes", async
   Deno.kill(pid, "SIGKILL");
   await until(pid, "gone");
   while (program.running().length > 0) await sleep(0.002);
+  assertEquals((await starting).pid, pid);
 });
 
 Deno.test("A group that fails ends the children of its tasks, running and starting", () =>
@@ -224,7 +256,110 @@ Deno.test("A group that fails ends the children of its tasks, running and starti
     assertEquals(program.running(), []);
   }));
 
-Deno.test("Hundreds of starts with kills and cancellations leave no process, zombie or descriptor", () =>
+Deno.test("A block that is cancelled twice while it is left ends as cancelled, whenever that is", () =>
+  run(async () => {
+    const before = childrenOf(Deno.pid);
+    let finished = 0;
+    for (let first = 0; finished < 3; first = Math.ceil(first * 1.3) + 1) {
+      for (const gap of [0, 1, 6, 31]) {
+        const task = createTask(async () => {
+          await using process = await createSubprocessExec("cat", [], {
+            stdin: PIPE,
+            stdout: PIPE,
+          });
+          if (gap % 2 === 0) await process.communicate("spam");
+          else {
+            process.stdin!.close();
+            await process.wait();
+          }
+        });
+        afterTurns(first, () => task.cancel("first"));
+        afterTurns(first + gap, () => task.cancel("second"));
+        const result = await outcome(task);
+        assertMatch(result, /^(value undefined|CancelledError\(\w+\))$/);
+        assertEquals(task.cancelled(), result !== "value undefined");
+        if (!task.cancelled()) finished++;
+      }
+      assertEquals(childrenOf(Deno.pid), before);
+    }
+  }));
+
+Deno.test("A cancellation while a block is left is delivered by the next await, and counted", () =>
+  run(async () => {
+    const log: string[] = [];
+    const program = new Unique();
+    let isWaiting = false;
+    const task = createTask(async () => {
+      try {
+        await using process = await program.start();
+        try {
+          isWaiting = true;
+          await process.wait();
+        } finally {
+          getRunningLoop().callSoon(() => task.cancel("second"));
+        }
+      } catch (error) {
+        log.push(shape(error));
+      }
+      log.push(`${program.running().length} left`);
+      log.push(await outcome(sleep(0)));
+      log.push(await outcome(sleep(0)));
+    });
+    while (!isWaiting) await sleep(0);
+    task.cancel("first");
+    await task;
+    assertEquals(log, [
+      "CancelledError(first)",
+      "0 left",
+      "CancelledError(second)",
+      "value undefined",
+    ]);
+    assertEquals(task.cancelling(), 2);
+  }));
+
+Object.entries(waysToEnd).forEach(([way, end]) => {
+  Deno.test(`communicate() ended by ${way} at whatever moment loses nothing for the next one, or for the readers`, () =>
+    run(async () => {
+      let delivered = 0;
+      for (let turns = 0; delivered < 3; turns = Math.ceil(turns * 1.2) + 1) {
+        const process = await createSubprocessShell(
+          "cat; echo end; echo err >&2",
+          { stdin: PIPE, stdout: PIPE, stderr: PIPE },
+        );
+        const call = (options?: Cancellable) =>
+          process.communicate("spam", options);
+        if (await end(call, turns)) delivered++;
+        else if (turns % 2 === 0) {
+          const answers = await process.communicate("spam");
+          assertEquals(answers.map(text), ["spamend\n", "err\n"]);
+        } else {
+          process.stdin!.close();
+          assertEquals(text(await process.stdout!.readline()), "spamend\n");
+          assertEquals((await process.communicate()).map(text), ["", "err\n"]);
+        }
+        assertEquals(await process.wait(), 0);
+      }
+    }));
+});
+
+Deno.test("Waits and communications that are given up again and again leave nothing behind", () =>
+  run(async () => {
+    const process = await waiting();
+    for (let i = 0; i < 500; i++) {
+      const task = createTask<unknown>(() =>
+        i % 2 === 0 ? process.wait() : process.communicate("\nsp")
+      );
+      await sleep(0);
+      task.cancel();
+      assertEquals(await outcome(task), "CancelledError");
+    }
+    assertEquals(
+      (await process.communicate("am")).map(text),
+      ["spam", null],
+    );
+  }));
+
+Deno.test("Hundreds of starts with kills and cancellations leave no process, zombie or descriptor [test_subprocess.SubprocessMixin.test_subprocess_read_pipe_cancelled] [test_subprocess.SubprocessMixin.test_subprocess_write_pipe_cancelled] [test_subprocess.SubprocessMixin.test_subprocess_read_write_pipe_cancelled]", () =>
   run(async () => {
     const census = await createSubprocessExec(Deno.execPath(), [
       "run",

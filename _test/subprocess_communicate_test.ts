@@ -11,6 +11,8 @@ import {
   run,
   RuntimeError,
   sleep,
+  timeout,
+  TimeoutError,
   waitFor,
 } from "@asyncio/asyncio";
 import {
@@ -63,7 +65,7 @@ Deno.test("communicate() forgives a child that does not read its input [test_sub
     assertEquals(await process.communicate(large), [null, null]);
     assertEquals(await process.wait(), 0);
     assertEquals(await process.communicate(), [null, null]);
-    await assertRejects(() => process.communicate("more"), RuntimeError);
+    assertEquals(await process.communicate("more"), [null, null]);
     const head = await createSubprocessExec("head", ["-c", "1"], {
       stdin: PIPE,
       stdout: PIPE,
@@ -302,4 +304,97 @@ Deno.test("communicate() that is cancelled when it is done keeps the output for 
       }
     }
     assertEquals(process.returncode, 0);
+  }));
+
+Deno.test("communicate() with input can be repeated after one that was given up on a process that has ended", () =>
+  run(async () => {
+    const process = await createSubprocessExec("sh", ["-c", "echo out"], {
+      stdin: PIPE,
+      stdout: PIPE,
+    });
+    assertEquals(await process.wait(), 0);
+    for (let i = 0; i < 3; i++) {
+      await timeout(0, () => process.communicate("in")).catch(() => {});
+    }
+    assertEquals((await process.communicate("in")).map(text), ["out\n", null]);
+    assertEquals((await process.communicate("in")).map(text), ["", null]);
+    process.stdin!.write("late");
+    await assertRejects(
+      () => process.stdin!.drain(),
+      Deno.errors.ConnectionReset,
+    );
+  }));
+
+Deno.test("communicate() with input gives the output of a child that has closed its stdin, and again", () =>
+  run(async () => {
+    const process = await createSubprocessShell(
+      inTwoParts("exec <&-; echo out", "echo end"),
+      { stdin: PIPE, stdout: PIPE },
+    );
+    assertEquals(text(await process.stdout!.readline()), "out\n");
+    const input = "x".repeat(MIB);
+    for (const again of ["", "y", input]) {
+      await timeout(0.002, () => process.communicate(input + again))
+        .catch(() => {});
+    }
+    await proceed(process);
+    assertEquals((await process.communicate(input)).map(text), ["end\n", null]);
+    assertEquals((await process.communicate("more")).map(text), ["", null]);
+  }));
+
+Deno.test("communicate() with input is refused after stdin.close() and writeEof(), and takes the output without", () =>
+  run(async () => {
+    for (const end of ["close", "writeEof"] as const) {
+      const cat = await catWithPipes();
+      cat.stdin!.write("spam");
+      cat.stdin![end]();
+      await assertRejects(() => cat.communicate("more"), RuntimeError);
+      assertEquals((await cat.communicate()).map(text), ["spam", ""]);
+      await assertRejects(() => cat.communicate("more"), RuntimeError);
+    }
+  }));
+
+Deno.test("communicate() and writes race with children that stop reading, and none is lost", () =>
+  run(async () => {
+    const scripts = ["exit 0", "exec <&-; exit 0", "head -c 3 >/dev/null"];
+    const input = "spam".repeat(50_000);
+    const live = async (i: number) => {
+      const process = await createSubprocessShell(
+        `${scripts[i % 3]}; echo out`,
+        { stdin: PIPE, stdout: PIPE },
+      );
+      if (i % 2 === 0) {
+        process.stdin!.write(input);
+        await process.stdin!.drain().catch((error) => {
+          assert(
+            error instanceof Deno.errors.BrokenPipe ||
+              error instanceof Deno.errors.ConnectionReset,
+            String(error),
+          );
+        });
+        process.stdin!.write("more");
+      }
+      await timeout(i % 5 / 1000, () => process.communicate(input))
+        .catch((error) => assert(error instanceof TimeoutError, String(error)));
+      process.stdin!.write("dropped");
+      await process.communicate(input);
+      assertEquals(process.returncode, 0);
+      assert(process.stdout!.atEof());
+    };
+    for (let i = 0; i < 60; i += 12) {
+      await gather(Array.from({ length: 12 }, (_, j) => () => live(i + j)));
+    }
+  }));
+
+Deno.test("communicate() on two processes at once, one of which is given up, is none of the other's business", () =>
+  run(async () => {
+    const [one, other] = [await catWithPipes(), await catWithPipes()];
+    const controller = new AbortController();
+    const { signal } = controller;
+    const given = one.communicate("one".repeat(MIB), { signal });
+    const kept = createTask(() => other.communicate("other"));
+    controller.abort(new RangeError("enough"));
+    await assertRejects(() => given, RangeError);
+    assertEquals((await kept).map(text), ["other", ""]);
+    assertEquals((await one.communicate())[0]!.length, 3 * MIB);
   }));

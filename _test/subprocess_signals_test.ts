@@ -88,7 +88,7 @@ Deno.test("sendSignal() refuses what is no signal, while the child runs", () =>
     assertEquals(process.returncode, null);
   }));
 
-Deno.test("sendSignal(), terminate() and kill() do nothing once the process has ended [test_subprocess.SubprocessTransportTests.test_proc_exited]", () =>
+Deno.test("sendSignal(), terminate() and kill() do nothing once the process has ended [test_subprocess.SubprocessTransportTests.test_proc_exited] [test_subprocess.SubprocessMixin.test_send_signal_never_targets_reaped_pid]", () =>
   run(async () => {
     const process = await createSubprocessShell("exit 6");
     assertEquals(await process.wait(), 6);
@@ -152,7 +152,7 @@ Deno.test("wait() gives the code to everyone who waits, and again", () =>
     await assertRejects(() => process.wait({ signal }), RangeError, "enough");
   }));
 
-Deno.test("wait() resolves when the process ends, though a grandchild holds its pipes [test_subprocess.SubprocessMixin.test_kill_issue43884]", () =>
+Deno.test("wait() resolves when the process ends, though a grandchild holds its pipes [test_subprocess.SubprocessMixin.test_kill_issue43884] [test_subprocess.SubprocessMixin.test_wait_even_if_pipe_is_open]", () =>
   run(async () => {
     const process = await createSubprocessShell("sleep 100; sleep 100", {
       stdin: PIPE,
@@ -303,6 +303,28 @@ Deno.test("A group that may not be signalled does not keep the process alive", {
     assertEquals(stateOf(pid), null);
   }));
 
+Deno.test("A task that waits for a process says what output nobody reads", () =>
+  run(async () => {
+    await using process = await createSubprocessExec("sleep", ["100"], {
+      stdout: PIPE,
+      stderr: PIPE,
+    });
+    const waiter = createTask(() => process.wait());
+    const reading = createTask(() => process.stderr!.read());
+    await sleep(0.001);
+    const end = `the end of sleep \\(pid ${process.pid}\\)`;
+    const hint =
+      ", whose stdout nobody reads \\(a full pipe stops it; communicate\\(\\) reads it\\)";
+    assertMatch(Deno.inspect(waiter), new RegExp(`${end}${hint}`));
+    const talking = createTask(() => process.communicate());
+    await sleep(0.001);
+    assertMatch(Deno.inspect(waiter), new RegExp(`${end}(?!,)`));
+    for (const task of [talking, reading, waiter]) {
+      task.cancel();
+      await assertRejects(() => task);
+    }
+  }));
+
 Deno.test("A process shows its name, number and state", () =>
   run(async () => {
     const process = await createSubprocessExec("cat", [], { stdin: PIPE });
@@ -335,15 +357,15 @@ Deno.test("A child that is left running is reported when its runner closes, not 
 });
 
 Deno.test("A child of a task that is cancelled with its runner is reported once", async () => {
-  let pid = 0;
+  let process: Process | null = null;
   const messages = await heard(async () => {
     createTask(async () => {
-      const process = await blocked();
-      pid = process.pid;
+      process = await blocked();
       await process.wait();
     });
-    while (pid === 0) await sleep(0.001);
+    while (process === null) await sleep(0.001);
   });
+  const { pid } = process!;
   assertEquals(messages.length, 1);
   assertMatch(messages[0], new RegExp(`\\(pid ${pid}\\) was left running$`));
   Deno.kill(pid, "SIGKILL");
@@ -374,3 +396,16 @@ Deno.test("A process may be waited for on another loop than its own", async () =
     assertEquals(await process.wait(), -9);
   });
 });
+
+Deno.test("A stopped child does not stop the loop [test_subprocess.SubprocessMixin.test_stopped_child_does_not_block_event_loop]", () =>
+  run(async () => {
+    await using process = await createSubprocessExec("sleep", ["100"]);
+    process.sendSignal("SIGSTOP");
+    while (stateOf(process.pid) !== "T") await sleep(0);
+    const waiting = createTask(() => process.wait());
+    for (let i = 0; i < 10; i++) await sleep(0.001);
+    assertEquals([waiting.done(), process.returncode], [false, null]);
+    process.sendSignal("SIGCONT");
+    process.kill();
+    assertEquals(await waiting, -9);
+  }));

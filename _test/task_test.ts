@@ -354,7 +354,7 @@ Deno.test("Plain nested awaits make no tasks [test_eager_task_factory.BaseTaskCo
 Deno.test("EventLoop.setTaskFactory() refuses what is no function", () => {
   // @ts-expect-error: not a function
   const set = () => new EventLoop().setTaskFactory("eager");
-  assertThrows(set, TypeError, 'expected a function or null, got "eager"');
+  assertThrows(set, TypeError, 'the factory must be a function, got "eager"');
 });
 
 Deno.test("isCoroutineFunction() knows async functions", () => {
@@ -400,10 +400,10 @@ Deno.test("sleep() refuses NaN, and what is no duration [test_tasks.BaseTaskTest
   await assertRejects(() => sleep(NaN), RangeError, "got NaN");
   await assertRejects(() => sleep({ seconds: NaN }), RangeError);
   const wrong: [unknown, string][] = [
-    ["1", "expected seconds or a duration object, got 1"],
+    ["1", 'expected seconds or a duration object, got "1"'],
     [null, "got null"],
     [1n, "got 1n"],
-    [{}, "it names no unit"],
+    [{}, "names no unit"],
     [{ second: 1 }, 'unknown unit "second"'],
   ];
   for (const [delay, message] of wrong) {

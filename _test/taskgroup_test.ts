@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import {
   allTasks,
   CancelledError,
@@ -605,26 +611,33 @@ Deno.test("TaskGroup that is finished cannot be used again [test_taskgroups.Test
   });
 });
 
-Deno.test("TaskGroup can be made inside a task only, so that none is ever unentered [test_taskgroups.TestTaskGroup.test_taskgroup_not_entered] [test_taskgroups.TestTaskGroup.test_taskgroup_without_parent_task]", async () => {
-  let called = false;
-  assertThrows(
-    () => new TaskGroup(),
-    RuntimeError,
-    "can be used only inside a task",
-  );
-  await assertRejects(
-    () => TaskGroup.run(() => called = true),
-    RuntimeError,
-    "can be used only inside a task",
-  );
-  await virtual(async () => {
-    const { promise, resolve } = Promise.withResolvers<unknown>();
-    getRunningLoop().callSoon(() => {
-      resolve(assertThrows(() => new TaskGroup(), RuntimeError));
-    });
-    await promise;
+Deno.test("TaskGroup works outside of tasks: its body runs in a task of its own [test_taskgroups.TestTaskGroup.test_taskgroup_not_entered] [test_taskgroups.TestTaskGroup.test_taskgroup_without_parent_task]", async () => {
+  assertEquals(currentTask(), null);
+  const name = await TaskGroup.run((group) => {
+    group.createTask(() => sleep(0));
+    return currentTask()!.getName();
   });
-  assert(!called);
+  assertStringIncludes(name, "Task-");
+  const error = await assertRejects(() =>
+    TaskGroup.run(async (group) => {
+      group.createTask(() => {
+        throw far();
+      });
+      await sleep(3600);
+    })
+  );
+  assertEquals(shape(error), "ExceptionGroup[RangeError(far)]");
+});
+
+Deno.test("TaskGroup in an `await using` block outside of tasks tells of failures at join()", async () => {
+  await using group = new TaskGroup();
+  const sibling = group.createTask(() => sleep(3600));
+  group.createTask(() => {
+    throw far();
+  });
+  const error = await assertRejects(() => group.join());
+  assertEquals(shape(error), "ExceptionGroup[RangeError(far)]");
+  assert(sibling.cancelled());
 });
 
 Deno.test("TaskGroup.run() and its methods refuse what is not a function", async () => {
@@ -632,7 +645,7 @@ Deno.test("TaskGroup.run() and its methods refuse what is not a function", async
     await assertRejects(
       () => TaskGroup.run(42 as never),
       TypeError,
-      "Expected a function, got 42",
+      "the body must be a function, got 42",
     );
     await TaskGroup.run((group) => {
       assertThrows(() => group.createTask(sleep(0) as never), TypeError);

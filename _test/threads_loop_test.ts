@@ -575,7 +575,7 @@ Deno.test("ThreadFuture.result() refuses to block the thread that runs the loop"
   });
 });
 
-Deno.test("ThreadFuture.cancel() on the loop's own thread cancels the task, and so does cancelling who awaits it", async () => {
+Deno.test("ThreadFuture.cancel() on the loop's own thread cancels the task, and so does cancelling who awaits it [test_tasks.RunCoroutineThreadsafeTests.test_run_coroutine_threadsafe_and_cancel]", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     const ends: string[] = [];

@@ -140,19 +140,3 @@ for (
     assertEquals(second, "timed-out 1");
   });
 }
-
-Deno.test("The example of a blocking function beside a sleeping coroutine prints what it should", async () => {
-  const example = import.meta.resolve("../examples/blocking_function.ts");
-  const output = await printed(
-    `import { main } from ${JSON.stringify(example)};
-    await run(() => main(0.02));`,
-    "run",
-    [CONFIG],
-  );
-  assertEquals(output.replace(/ at .*/g, "").split("\n"), [
-    "started main",
-    "start blockingIo",
-    "blockingIo complete",
-    "finished main",
-  ]);
-});

@@ -18,6 +18,7 @@ import {
   getEventLoop,
   isFuture,
   Lock,
+  openConnection,
   PriorityQueue,
   Queue,
   run,
@@ -25,6 +26,8 @@ import {
   Semaphore,
   shield,
   sleep,
+  startServer,
+  type StreamWriter,
   Task,
   TaskGroup,
   timeout,
@@ -122,8 +125,8 @@ Deno.test("Awaitables of every kind give the type of their value", async () => {
 Deno.test("wait() and asCompleted() keep the type of their futures", async () => {
   const tasks = [createTask(number), createTask(number)];
   const [done, pending] = await wait(tasks);
-  typed<Set<Future<number>>>()(done);
-  typed<Set<Future<number>>>()(pending);
+  typed<Set<Task<number>>>()(done);
+  typed<Set<Task<number>>>()(pending);
   const seen: number[] = [];
   for await (const it of asCompleted([number])) {
     typed<DoneFuture<number>>()(it);
@@ -219,4 +222,40 @@ export async function misuse(queue: Queue<number>, task: Task<number>) {
 Deno.test("Task constructor infers as createTask() does", async () => {
   const task = typed<Task<number>>()(new Task(number));
   assertEquals(await task, 1);
+});
+
+/** What the compiler makes of the facts of a connection; never called. */
+function _facts({ writer }: { writer: StreamWriter }): void {
+  type Address = Deno.NetAddr | Deno.UnixAddr;
+  type Connection = Deno.TcpConn | Deno.TlsConn | Deno.UnixConn;
+  for (const it of [writer, writer.transport]) {
+    const peer = typed<Address>()(it.getExtraInfo("peername"));
+    typed<Address>()(it.getExtraInfo("sockname"));
+    typed<Connection>()(it.getExtraInfo("socket"));
+    typed<Deno.TlsHandshakeInfo | null>()(it.getExtraInfo("sslObject"));
+    typed<unknown>()(it.getExtraInfo("subprocess"));
+    typed<unknown>()(it.getExtraInfo("anything", 1));
+    typed<unknown>()(it.getExtraInfo("name" as string));
+    if (peer.transport === "tcp") typed<number>()(peer.port);
+    // @ts-expect-error: a Unix socket has no port
+    peer.port;
+    // @ts-expect-error: the name is a string
+    it.getExtraInfo(1);
+  }
+}
+
+Deno.test("StreamWriter.getExtraInfo() has the types of what it gives", async () => {
+  await using server = await startServer(
+    (_reader, writer) => writer.close(),
+    "127.0.0.1",
+    0,
+  );
+  const { port } = server.sockets[0].addr as Deno.NetAddr;
+  const [, writer] = await openConnection("127.0.0.1", port);
+  const peer = writer.getExtraInfo("peername");
+  assert(peer.transport === "tcp");
+  assertEquals(typed<number>()(peer.port), port);
+  typed<string>()(peer.hostname);
+  writer.close();
+  await writer.waitClosed();
 });

@@ -180,14 +180,37 @@ Deno.test("VirtualTimeLoop refuses a start or a patience that is no time", () =>
     assertThrows(
       () => new VirtualTimeLoop({ start }),
       RangeError,
-      `The clock cannot start at ${start}`,
+      "Invalid start: expected a ",
     );
   }
+  assertThrows(
+    () => new VirtualTimeLoop({ start: "1" as never }),
+    TypeError,
+    'Invalid start: expected seconds on the clock of loop.time(), got "1"',
+  );
   assertThrows(() => new VirtualTimeLoop({ patience: NaN }), RangeError);
   assertThrows(
     () => new VirtualTimeLoop({ patience: "1" as never }),
     TypeError,
   );
+});
+
+Deno.test("VirtualTimeLoop refuses options that it does not know, and what is none", () => {
+  const bad: [unknown, string][] = [
+    [null, "options must be an object, got null"],
+    [5, "options must be an object, got 5"],
+    [
+      { patience: 1, starts: 1 },
+      'unknown option "starts", did you mean "start"?',
+    ],
+  ];
+  for (const [options, text] of bad) {
+    assertThrows(
+      () => new VirtualTimeLoop(options as never),
+      TypeError,
+      `Cannot create a VirtualTimeLoop: ${text}`,
+    );
+  }
 });
 
 Deno.test("VirtualTimeLoop tells the time after it was closed", async () => {

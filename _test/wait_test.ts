@@ -237,7 +237,7 @@ Deno.test("wait() gives back the futures that it was given", async () => {
       future.setResult("set");
       return "ran";
     });
-    const [done] = await wait<string>([future, task]);
+    const [done] = await wait<Future<string>>([future, task]);
     assertStrictEquals([...done][0], future);
     assertStrictEquals([...done][1], task);
   });

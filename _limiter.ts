@@ -1,0 +1,59 @@
+/**
+ * Bounds how many coroutine functions run at once: the `limit` of `gather`,
+ * `asCompleted` and `TaskGroup.run`.
+ *
+ * @module
+ */
+
+import type { AnyFuture } from "./_future.ts";
+import { original } from "./_future.ts";
+import type { Coroutine } from "./_options.ts";
+import { Home, type Turn, WaitQueue } from "./_wait.ts";
+
+/** A number of places, taken in the order of asking. */
+export class Limiter implements Turn<void> {
+  #free: number;
+  readonly #queue: WaitQueue<void> = new WaitQueue(this, new Home());
+
+  constructor(limit: number) {
+    this.#free = limit;
+  }
+
+  /** The coroutine function that waits for a place first. Cancelled before it has one, the given one is never called. */
+  wrap<T>(coro: Coroutine<T>): Coroutine<T> {
+    const limited: Coroutine<T> = (signal) => {
+      if (this.#free > this.#queue.woken && this.#queue.waiting === 0) {
+        this.#free--;
+        return this.#run(coro, signal);
+      }
+      return this.#queue.wait().then(() => this.#run(coro, signal));
+    };
+    original.set(limited as Coroutine<unknown>, coro as Coroutine<unknown>);
+    return limited;
+  }
+
+  take(_future: AnyFuture): void {
+    this.#free--;
+  }
+
+  pass(): void {
+    this.#wakeNext();
+  }
+
+  describe(): string {
+    return "a place among those that may run at once";
+  }
+
+  async #run<T>(coro: Coroutine<T>, signal: AbortSignal): Promise<T> {
+    try {
+      return await coro(signal);
+    } finally {
+      this.#free++;
+      this.#wakeNext();
+    }
+  }
+
+  #wakeNext(): void {
+    if (this.#free > this.#queue.woken) this.#queue.wakeNext();
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The rule on numbers that were meant as milliseconds.
+ *
+ * @module
+ */
+
+import {
+  type CallExpression,
+  type Node,
+  numberOf,
+  parentOf,
+  plainArguments,
+  propertyName,
+  propertyValue,
+  unwrap,
+} from "./_lint_ast.ts";
+import { label } from "./_lint_coroutine.ts";
+import type { Model } from "./_lint_model.ts";
+
+/** Where a duration is an argument. */
+const POSITIONS: Record<string, number> = {
+  sleep: 0,
+  timeout: 0,
+  waitFor: 1,
+  "EventLoop.callLater": 0,
+};
+
+/** Which options are durations. */
+const OPTIONS: Record<string, string[]> = {
+  asCompleted: ["timeout"],
+  asyncTest: ["timeout"],
+  openConnection: ["happyEyeballsDelay"],
+  run: ["shutdownTimeout"],
+  wait: ["timeout"],
+};
+
+const MINUTE = 60;
+const QUARTER = 15 * MINUTE;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** Names that say their unit: `ms`, `delayMs`, `DELAY_MS`, `timeoutMillis`. */
+const NAMES_MILLISECONDS =
+  /^(?:ms|millis|milliseconds)$|(?:Ms|Millis|Milliseconds)$|_(?:ms|millis|milliseconds)$|_(?:MS|MILLIS|MILLISECONDS)$/;
+
+/** Finds durations that look like milliseconds. */
+export function noMilliseconds(
+  model: Model,
+  ctx: Deno.lint.RuleContext,
+): Deno.lint.LintVisitor {
+  return {
+    CallExpression(call) {
+      const name = model.calledBy(call);
+      if (!name) return;
+      for (const node of durationsOf(name, call)) {
+        if (!isInMilliseconds(node, model)) continue;
+        const text = ctx.sourceCode.getText(node);
+        ctx.report({
+          node,
+          message: `${
+            label(name)
+          } takes seconds, and ${text} looks like milliseconds`,
+          hint: `Write seconds, or \`{ milliseconds: ${text} }\``,
+          fix: (fixer) =>
+            fixer.replaceText(
+              node,
+              `${keyOf(node)}{ milliseconds: ${text} }`,
+            ),
+        });
+      }
+    },
+  };
+}
+
+function* durationsOf(name: string, call: CallExpression): Generator<Node> {
+  const args = plainArguments(call);
+  const direct = Object.hasOwn(POSITIONS, name) && args[POSITIONS[name]];
+  if (direct) yield direct;
+  if (!Object.hasOwn(OPTIONS, name)) return;
+  for (const option of OPTIONS[name]) {
+    for (const argument of args) {
+      const value = propertyValue(unwrap(argument), option);
+      if (value) yield value;
+    }
+  }
+}
+
+/** What a property in shorthand lacks before its value can change. */
+function keyOf(node: Node): string {
+  const parent = parentOf(node);
+  return parent?.type === "Property" && parent.shorthand
+    ? `${propertyName(parent)}: `
+    : "";
+}
+
+function isInMilliseconds(expression: Node, model: Model): boolean {
+  const node = unwrap(expression);
+  switch (node.type) {
+    case "Literal":
+      return looksLikeMilliseconds(numberOf(node) ?? 0);
+    case "Identifier": {
+      if (NAMES_MILLISECONDS.test(node.name)) return mayBeNumber(node, model);
+      const value = constantOf(node, model);
+      return !!value && isInMilliseconds(value, model);
+    }
+    case "MemberExpression":
+      return NAMES_MILLISECONDS.test(propertyName(node) ?? "");
+    case "BinaryExpression":
+      return node.operator === "*" && hasFactorThousand(node);
+    default:
+      return false;
+  }
+}
+
+function hasFactorThousand(node: Node): boolean {
+  if (node.type === "Literal") return numberOf(node) === 1000;
+  return node.type === "BinaryExpression" && node.operator === "*" &&
+    (hasFactorThousand(node.left as Node) || hasFactorThousand(node.right));
+}
+
+/** Whether a name does not stand for an object that says its unit itself. */
+function mayBeNumber(id: Deno.lint.Identifier, model: Model): boolean {
+  const binding = model.scopes.lookUp(id.name, id);
+  const annotation = binding?.annotation as Deno.lint.TSTypeAnnotation;
+  if (annotation) return annotation.typeAnnotation.type === "TSNumberKeyword";
+  const init = binding?.owner.type === "VariableDeclarator" &&
+    binding.owner.init;
+  return !init || unwrap(init).type !== "ObjectExpression";
+}
+
+/** The number or the product that a constant of this file stands for. */
+function constantOf(id: Deno.lint.Identifier, model: Model): Node | undefined {
+  const binding = model.scopes.lookUp(id.name, id);
+  if (binding?.owner.type !== "VariableDeclarator" || binding.isAssigned) {
+    return undefined;
+  }
+  const init = binding.path?.length === 0 && binding.owner.init;
+  const value = init ? unwrap(init) : undefined;
+  return value?.type === "Literal" || value?.type === "BinaryExpression"
+    ? value
+    : undefined;
+}
+
+/**
+ * Whether a number is one that is written for milliseconds (a multiple of 50
+ * from 100 on) and not for seconds: minutes up to 20, quarters of an hour up
+ * to 90 minutes, hours up to a day, days up to a year.
+ */
+function looksLikeMilliseconds(n: number): boolean {
+  const isRoundTime = n % MINUTE === 0 && n <= 20 * MINUTE ||
+    n % QUARTER === 0 && n <= 6 * QUARTER ||
+    n % HOUR === 0 && n <= DAY ||
+    n % DAY === 0 && n <= 366 * DAY;
+  return n >= 100 && n % 50 === 0 && !isRoundTime;
+}

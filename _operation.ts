@@ -1,0 +1,178 @@
+/**
+ * Waiting calls that are written as `async` functions, and what they give.
+ *
+ * `waitFor(reader.readline(), 5)` gets a promise of a call that has begun
+ * outside of the scope of `waitFor`. To end the wait is not enough: the call
+ * has to end, or it takes a line that nobody gets. So each such call has a
+ * scope of its own, and its promise leads to that scope. A call that had
+ * nothing to wait for gives a promise that leads to its value, which is then
+ * never lost to a cancellation that comes before the promise is looked at.
+ *
+ * @module
+ */
+
+import {
+  CancelRequest,
+  type CancelScope,
+  InnerScope,
+  openScope,
+  TaskFrame,
+} from "./_frame.ts";
+import {
+  adopt,
+  answer,
+  type EventLoop,
+  Future,
+  futures,
+  getEventLoop,
+  isThenable,
+  looksLikeFuture,
+  type Waitable,
+} from "./_future.ts";
+import { currentFrame } from "./_loop.ts";
+
+/** Leads from the promise of a call to its scope. */
+const SCOPE = Symbol("scope");
+
+/** How many promises of calls that did not wait are known with their values; a power of two. */
+const RECENT = 16;
+const recentPromises: (Promise<unknown> | null)[] = new Array(RECENT).fill(
+  null,
+);
+const recentValues: unknown[] = new Array(RECENT).fill(undefined);
+let recent = 0;
+
+export { isOverdue } from "./_frame.ts";
+
+/** Something that was thrown, be it `undefined`. */
+export interface Failure {
+  error: unknown;
+}
+
+/**
+ * A promise of a value that is there, which a cancellation cannot lose as long
+ * as the promise is handed on at once. To note the value with the promise
+ * itself would cost a queue or lock that nobody waits for a quarter more.
+ */
+export function settledPromise<T>(value: T): Promise<T> {
+  const promise = Promise.resolve(value);
+  recent = (recent + 1) & (RECENT - 1);
+  recentPromises[recent] = promise;
+  recentValues[recent] = value;
+  return promise;
+}
+
+/** As {@linkcode settledPromise}, for calls that give nothing. */
+export const settledVoid: Promise<void> = Promise.resolve();
+
+/**
+ * Delivers a request that is overdue before a call takes anything; see
+ * {@linkcode isOverdue}. The call is made if the request was taken back.
+ */
+export function checkpoint<T>(call: () => PromiseLike<T>): Promise<T> {
+  return operation(async () => {
+    await futures.makeYield(getEventLoop(), undefined);
+    return await call();
+  });
+}
+
+/** Runs a waiting call, so that whoever has its promise can cancel it. */
+export function operation<T>(body: () => T | PromiseLike<T>): Promise<T> {
+  return runIn(new InnerScope(scopeHere() ?? detachedScope()), body, asItIs);
+}
+
+/**
+ * Runs a body in a scope. `leave` hears how it ended, and gives the error that
+ * comes out instead. A request that the code around the scope learns of by
+ * this end alone has to find out whether anybody awaits it.
+ */
+export function runIn<T>(
+  scope: InnerScope,
+  body: () => T | PromiseLike<T>,
+  leave: (failure: Failure | null) => Failure | null | Promise<Failure | null>,
+): Promise<T> {
+  const promise = scope.run(async () => {
+    let value: T | undefined;
+    let failure: Failure | null = null;
+    try {
+      value = await body();
+    } catch (error) {
+      failure = { error };
+    }
+    const left = leave(failure);
+    failure = left instanceof Promise ? await left : left;
+    if (scope.close()) {
+      const outcome = failure === null ? value : failure.error;
+      const asking = answer(scope.outer, outcome, failure !== null);
+      return await (asking as PromiseLike<T>);
+    }
+    if (failure !== null) throw failure.error;
+    return value as T;
+  }, undefined);
+  (promise as { [SCOPE]?: InnerScope })[SCOPE] = scope;
+  return promise;
+}
+
+/** The future of a promise of this module; `null` for other promises. */
+export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
+  const scope = (promise as { [SCOPE]?: InnerScope })[SCOPE];
+  if (scope !== undefined) return new OperationFuture(promise, scope);
+  const future = new Future<T>();
+  if (promise === settledVoid as unknown) {
+    future.setResult(undefined as T);
+    return future;
+  }
+  const place = recentPromises.indexOf(promise as Promise<T>);
+  if (place < 0 || isThenable(recentValues[place])) return null;
+  future.setResult(recentValues[place] as T);
+  return future;
+}
+
+/** The scope of the running code; `null` outside of tasks. */
+export function scopeHere(): CancelScope | null {
+  const frame = currentFrame();
+  return frame === undefined || frame.task === null
+    ? null
+    : openScope(frame as CancelScope);
+}
+
+/** A waiting call under way: cancelling it interrupts what the call waits for. */
+class OperationFuture<T> extends Future<T> implements Waitable {
+  static {
+    looksLikeFuture(this);
+  }
+
+  readonly #scope: InnerScope;
+
+  constructor(promise: PromiseLike<T>, scope: InnerScope) {
+    super({ loop: scope.loop as EventLoop });
+    this.#scope = scope;
+    futures.attach(this, this);
+    adopt(this, promise);
+  }
+
+  override cancel(message?: string): boolean {
+    if (this.done() || this.#scope.over) return false;
+    this.#scope.deliver(new CancelRequest(message));
+    return true;
+  }
+
+  get awaits(): readonly Future<unknown>[] {
+    return this.#scope.awaits.flatMap(({ source }) =>
+      (source ?? []) as Future<unknown>
+    );
+  }
+
+  take(): void {}
+  pass(): void {}
+  drop(): void {}
+}
+
+/** A scope for calls outside of tasks, which nobody but the holder of their promise can cancel. */
+function detachedScope(): CancelScope {
+  return new TaskFrame(getEventLoop(), null);
+}
+
+function asItIs(failure: Failure | null): Failure | null {
+  return failure;
+}

@@ -1,0 +1,172 @@
+/**
+ * The kinds of errors that come from the operating system, as `exceptions.ts`
+ * gives them. What is known of the host's words and classes stands here.
+ *
+ * @module
+ */
+
+import { isInstance } from "./_validate.ts";
+
+/**
+ * The kind of every error that the operating system reports: a missing file,
+ * a port in use, a refused connection, a host name that nobody knows.
+ *
+ * To be tested with `instanceof` and given to filters; no error is made of
+ * it. Deno throws them as `Deno.errors.NotFound` and the like, and those
+ * without a class of their own as a plain `Error`. A failed `fetch` is one if
+ * its cause is. What Deno itself refuses, for want of a permission, is none.
+ *
+ * Stands for {@link https://docs.python.org/3/library/exceptions.html#OSError}.
+ *
+ * @example
+ * ```ts
+ * import { OSError } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * try {
+ *   await Deno.readTextFile("/no/such/file");
+ * } catch (error) {
+ *   assert(error instanceof OSError && error.code === "ENOENT");
+ * }
+ * ```
+ */
+export abstract class OSError extends Error {
+  /** The name of the error in the C library, such as `"ENOENT"`, where Deno tells it. */
+  declare readonly code?: string;
+
+  static readonly #kinds = [
+    ...["AddrInUse", "AddrNotAvailable", "AlreadyExists", "BrokenPipe"],
+    ...["Busy", "ConnectionAborted", "ConnectionRefused", "ConnectionReset"],
+    ...["FilesystemLoop", "Interrupted", "IsADirectory", "NetworkUnreachable"],
+    ...["NotADirectory", "NotConnected", "NotFound", "PermissionDenied"],
+    ...["TimedOut", "UnexpectedEof", "WouldBlock"],
+  ];
+
+  /** Refused: a kind is only to be tested with. */
+  constructor() {
+    super();
+    throw new TypeError(
+      `Cannot create ${new.target.name}: it is a kind of errors, to test with instanceof`,
+    );
+  }
+
+  /**
+   * Whether a value is an error of this kind.
+   *
+   * @param value The value.
+   * @returns Whether it is one.
+   */
+  static override [Symbol.hasInstance](value: unknown): value is OSError {
+    return OSError.#guarded(
+      value,
+      (error) =>
+        OSError.#isOfKind(error, OSError.#kinds) ||
+        OSError.#isReported(error) ||
+        error instanceof TypeError && isInstance(error.cause, Error) &&
+          OSError.#isReported(error.cause),
+    );
+  }
+
+  /** Whether Deno, or Node's side of it, says that an error came from the system. */
+  static #isReported(error: Error): boolean {
+    // The words of Rust's standard library, on every platform.
+    return /\(os error \d+\)|\bfailed to lookup address\b/.test(
+      error.message,
+    ) ||
+      "syscall" in error && typeof error.syscall === "string";
+  }
+
+  static #isOfKind(error: Error, kinds: readonly string[]): boolean {
+    const classes = Deno.errors as unknown as Record<string, typeof Error>;
+    return kinds.some((name) => error instanceof classes[name]);
+  }
+
+  static #guarded(
+    value: unknown,
+    test: (error: Error) => boolean,
+  ): value is OSError {
+    try {
+      return value instanceof Error && test(value);
+    } catch {
+      return false; // a proxy, or a getter, that throws
+    }
+  }
+
+  static {
+    this.prototype.name = "OSError";
+  }
+}
+
+/**
+ * The kind of errors of a connection: refused, reset, aborted, not connected,
+ * broken pipe, unexpected end. To be tested with `instanceof`, as
+ * {@linkcode OSError}.
+ *
+ * Stands for {@link https://docs.python.org/3/library/exceptions.html#ConnectionError}.
+ *
+ * @example
+ * ```ts
+ * import { ConnectionError, openConnection, OSError } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+ * const { port } = listener.addr;
+ * listener.close();
+ * try {
+ *   await openConnection("127.0.0.1", port);
+ * } catch (error) {
+ *   assert(error instanceof ConnectionError && error instanceof OSError);
+ * }
+ * ```
+ */
+export abstract class ConnectionError extends OSError {
+  static readonly #kinds = [
+    ...["BrokenPipe", "ConnectionAborted", "ConnectionRefused"],
+    ...["ConnectionReset", "NotConnected", "UnexpectedEof"],
+  ];
+  static readonly #codes = [
+    ...["ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "ENOTCONN"],
+    ...["EPIPE", "ESHUTDOWN"],
+  ];
+  /** The numbers of those codes, which are all that the message of a failed `fetch` has. */
+  static readonly #numbers: Readonly<Record<string, readonly number[]>> = {
+    darwin: [32, 53, 54, 57, 58, 61],
+    linux: [32, 103, 104, 107, 108, 111],
+    windows: [109, 232, 10053, 10054, 10057, 10058, 10061],
+  };
+
+  /**
+   * Whether a value is an error of this kind.
+   *
+   * @param value The value.
+   * @returns Whether it is one.
+   */
+  static override [Symbol.hasInstance](
+    value: unknown,
+  ): value is ConnectionError {
+    try {
+      return value instanceof OSError && ConnectionError.#isOne(value);
+    } catch {
+      return false; // a getter that throws
+    }
+  }
+
+  static #isOne(error: OSError): boolean {
+    const { code, message, cause } = error;
+    if (code !== undefined && ConnectionError.#codes.includes(code)) {
+      return true;
+    }
+    const classes = Deno.errors as unknown as Record<string, typeof Error>;
+    if (ConnectionError.#kinds.some((it) => error instanceof classes[it])) {
+      return true;
+    }
+    const text = cause instanceof Error ? message + cause.message : message;
+    const number = /\(os error (\d+)\)/.exec(text)?.[1];
+    const numbers = ConnectionError.#numbers[Deno.build.os] ?? [];
+    return numbers.includes(Number(number));
+  }
+
+  static {
+    this.prototype.name = "ConnectionError";
+  }
+}

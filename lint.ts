@@ -1,0 +1,149 @@
+/**
+ * A plugin for `deno lint` that finds what commonly goes wrong with this
+ * module. Enable it in `deno.json`:
+ *
+ * ```json
+ * { "lint": { "plugins": ["jsr:@asyncio/asyncio/lint"] } }
+ * ```
+ *
+ * | rule | finds |
+ * | --- | --- |
+ * | `asyncio/no-floating-promises` | a call that waits, such as `queue.put(x)`, and that nobody awaits |
+ * | `asyncio/no-milliseconds` | a number that looks like milliseconds, such as `sleep(1000)` |
+ * | `asyncio/no-outer-signal` | the signal of an outer task inside `timeout` or a group |
+ * | `asyncio/no-swallowed-cancellation` | a `catch` that swallows `CancelledError` |
+ * | `asyncio/require-coroutine-function` | a promise where a coroutine function belongs, `createTask(f())` |
+ * | `asyncio/require-release` | `acquire()` without `using` and without `finally` |
+ *
+ * A page for each rule is in the folder `docs/lint`. A rule is silenced where
+ * it is wrong with `// deno-lint-ignore asyncio/no-milliseconds` on the line
+ * before, and everywhere with `"rules": { "exclude": […] }` in `deno.json`.
+ *
+ * The rules look at what a file imports from `@asyncio/asyncio`, under any of
+ * its specifiers, and keep silent about what they cannot tell from that file
+ * alone. Where the module has another name in your project, make a plugin of
+ * your own with {@linkcode createPlugin}.
+ *
+ * @module
+ */
+
+import { collect, descendants, type Node } from "./_lint_ast.ts";
+import { noSwallowedCancellation } from "./_lint_cancellation.ts";
+import {
+  noFloatingPromises,
+  requireCoroutineFunction,
+} from "./_lint_coroutine.ts";
+import { noMilliseconds } from "./_lint_duration.ts";
+import { importTest } from "./_lint_library.ts";
+import { Model } from "./_lint_model.ts";
+import { requireRelease } from "./_lint_release.ts";
+import { noOuterSignal } from "./_lint_signal.ts";
+
+/** Options of {@linkcode createPlugin}. */
+export interface LintOptions {
+  /**
+   * More specifiers of the module: a name from the import map as it is
+   * written, or the URL of a file that relative imports lead to.
+   *
+   * @default {[]}
+   */
+  specifiers?: readonly string[];
+}
+
+type Check = (
+  model: Model,
+  ctx: Deno.lint.RuleContext,
+) => Deno.lint.LintVisitor;
+
+const RULES: Record<string, Check> = {
+  "no-floating-promises": noFloatingPromises,
+  "no-milliseconds": noMilliseconds,
+  "no-outer-signal": noOuterSignal,
+  "no-swallowed-cancellation": noSwallowedCancellation,
+  "require-coroutine-function": requireCoroutineFunction,
+  "require-release": requireRelease,
+};
+
+/**
+ * Makes the plugin for a project that imports the module under other names.
+ *
+ * @param options The names.
+ * @returns The plugin, to be the default export of a file that `deno.json`
+ * lists under `lint.plugins`.
+ * @throws {TypeError} For another option, or specifiers that are no strings.
+ *
+ * @example
+ * ```ts
+ * import { createPlugin } from "@asyncio/asyncio/lint";
+ *
+ * export default createPlugin({
+ *   specifiers: ["asyncio", import.meta.resolve("./deps.ts")],
+ * });
+ * ```
+ */
+export function createPlugin(options: LintOptions = {}): Deno.lint.Plugin {
+  const specifiers = specifiersOf(options);
+  const models = new WeakMap<Deno.lint.Program, Model>();
+  const toRule = (check: Check): Deno.lint.Rule => ({
+    create(ctx) {
+      const { ast, text } = ctx.sourceCode;
+      const imports = importTest(ctx.filename, specifiers);
+      if (!mayImport(ast, text, imports)) return {};
+      return {
+        ...collect(ast),
+        "Program:exit"() {
+          const model = models.get(ast) ?? new Model(ast, text, imports);
+          models.set(ast, model);
+          visit(ast, check(model, ctx));
+        },
+      };
+    },
+  });
+  return {
+    name: "asyncio",
+    rules: Object.fromEntries(
+      Object.entries(RULES).map(([name, check]) => [name, toRule(check)]),
+    ),
+  };
+}
+
+function specifiersOf(options: LintOptions): readonly string[] {
+  for (const name of Object.keys(options)) {
+    if (name === "specifiers") continue;
+    throw new TypeError(
+      `Cannot make the plugin: unknown option "${name}", the only one is "specifiers"`,
+    );
+  }
+  const { specifiers = [] } = options;
+  if (
+    Array.isArray(specifiers) &&
+    specifiers.every((it) => typeof it === "string")
+  ) return specifiers;
+  throw new TypeError(
+    `Cannot make the plugin: specifiers must be an array of strings, got ${
+      Deno.inspect(specifiers)
+    }`,
+  );
+}
+
+/** Whether a file imports the module, or something at run time. */
+function mayImport(
+  program: Deno.lint.Program,
+  text: string,
+  imports: (specifier: string) => boolean,
+): boolean {
+  return (program.body as Node[]).some((it) =>
+    it.type === "ImportDeclaration" && imports(it.source.value)
+  ) || /\bimport\s*\(/.test(text);
+}
+
+/** Shows every node to a visitor, once the whole tree is known. */
+function visit(program: Deno.lint.Program, visitor: Deno.lint.LintVisitor) {
+  const visits = visitor as Record<string, ((node: Node) => void) | undefined>;
+  for (const node of descendants(program)) visits[node.type]?.(node);
+}
+
+/** The plugin, for imports of `@asyncio/asyncio`. */
+const plugin: Deno.lint.Plugin = createPlugin();
+
+export default plugin;
