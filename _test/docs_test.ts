@@ -3,6 +3,7 @@
 // the others.
 
 import { assert, assertEquals, AssertionError } from "@std/assert";
+import * as asyncio from "@asyncio/asyncio";
 import { TaskGroup } from "@asyncio/asyncio";
 
 const ROOT = new URL("..", import.meta.url);
@@ -82,6 +83,47 @@ Deno.test("The index of the guides lists each of them once", async () => {
   assertEquals(
     listed.filter((name) => guides.includes(name)).sort(),
     guides.sort(),
+  );
+});
+
+/** What the index of the high-level API lists, and the methods of its classes. */
+const NAMES = {
+  functions: [
+    ...["run", "create_task", "current_task", "all_tasks", "sleep", "gather"],
+    ...["wait_for", "shield", "wait", "timeout", "timeout_at", "to_thread"],
+    ...["run_coroutine_threadsafe", "as_completed", "open_connection"],
+    ...["create_subprocess_exec", "create_subprocess_shell", "start_server"],
+    ...["open_unix_connection", "start_unix_server"],
+  ],
+  errors: [
+    ...["CancelledError", "TimeoutError", "InvalidStateError"],
+    ...["IncompleteReadError", "LimitOverrunError", "BrokenBarrierError"],
+    ...["QueueEmpty", "QueueFull", "QueueShutDown"],
+    ...["SendfileNotAvailableError"],
+  ],
+  classes: [
+    ...["Future", "Task", "TaskGroup", "Timeout", "Runner", "Queue"],
+    ...["PriorityQueue", "LifoQueue", "Lock", "Event", "Condition"],
+    ...["Semaphore", "BoundedSemaphore", "Barrier", "StreamReader"],
+    ...["StreamWriter", "WriteTransport", "Server", "Process", "ThreadFuture"],
+  ],
+};
+
+Deno.test("The page on porting has every name of the high-level API and every method", async () => {
+  const text = await Deno.readTextFile(new URL("porting.md", DOCS));
+  const module = asyncio as unknown as Record<string, { prototype: object }>;
+  const camel = (name: string) =>
+    name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+  const methods = NAMES.classes.flatMap((name) =>
+    Object.getOwnPropertyNames(module[name].prototype)
+      .filter((it) => it !== "constructor" && it !== "then" && it !== "catch")
+  );
+  const names = [...NAMES.functions.map(camel), ...NAMES.errors];
+  for (const name of [...names, ...NAMES.classes]) assert(name in module, name);
+  assertEquals(
+    [...names, ...NAMES.functions, ...NAMES.classes, ...methods]
+      .filter((name) => !new RegExp(`\\b${name}\\b`).test(text)),
+    [],
   );
 });
 
