@@ -70,12 +70,17 @@ import type { LoopHandle } from "./_thread_calls.ts";
 import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
 import { UnseenError } from "./_unseen.ts";
 import {
+  checkBag,
   checkCallback,
   checkContext,
   checkCoroutine,
+  checkFlag,
   checkInstance,
+  checkNumber,
   checkOptions,
   checkSignal,
+  describe,
+  isClass,
   toName,
 } from "./_validate.ts";
 import {
@@ -208,18 +213,18 @@ export class Future<T> implements Promise<T> {
    * @param options The loop it belongs to, by default the one of the caller.
    */
   constructor(options?: { loop?: EventLoop }) {
-    this.#loop = options?.loop ?? getEventLoop();
+    this.#loop = isLoop(options) ? options : loopOf(options);
   }
 
   static {
     futures = {
       make: (loop, behind) => {
-        const future = new Future({ loop });
+        const future = new Future(loop as never);
         future.#behind = behind;
         return future;
       },
       makeYield: (loop, value) => {
-        const future = new Yield({ loop });
+        const future = new Yield(loop as never);
         (future as AnyFuture).#state = YIELD;
         (future as AnyFuture).#value = value;
         loops.push(loop, future);
@@ -356,7 +361,7 @@ export class Future<T> implements Promise<T> {
    */
   setException(error: unknown): void {
     this.#mustBePending("set an exception");
-    this.#fail(isErrorClass(error) ? new error() : error);
+    this.#fail(isErrorClass(error) ? instanceOf(error) : error);
   }
 
   /**
@@ -453,6 +458,7 @@ export class Future<T> implements Promise<T> {
    */
   finally(onFinally?: (() => void) | null): Promise<T> {
     if (typeof onFinally !== "function") return this.then();
+    checkCallback(onFinally, "call back");
     return this.then(
       async (value) => {
         await onFinally();
@@ -777,7 +783,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     onFulfilled: Handler,
     onRejected: Handler,
   ) {
-    super({ loop });
+    super(loop as never);
     this.source = source;
     this.frame = frame;
     this.#onFulfilled = onFulfilled;
@@ -873,7 +879,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     try {
       this.#end(resolve, runIn(context, handler, outcome));
     } catch (error) {
-      this.#end(reject, error);
+      this.#end(reject, isClass(handler) ? notHandler(handler, error) : error);
     }
   }
 
@@ -887,6 +893,15 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     this.#onFulfilled = this.#onRejected = null;
     end(this, outcome);
   }
+}
+
+function notHandler(handler: unknown, cause: unknown): TypeError {
+  return new TypeError(
+    `Cannot call back: what then() is given must be a function, got ${
+      describe(handler)
+    }`,
+    { cause },
+  );
 }
 
 /** Resolves a promise of the host with an outcome, and finds out who awaits it. */
@@ -1070,13 +1085,11 @@ export class Task<T> extends Future<T> {
     loop: EventLoop = getEventLoop(),
   ) {
     checkCoroutine(coro, CREATE);
-    if (!(loop instanceof EventLoop)) {
-      checkInstance(loop, EventLoop, CREATE, "loop");
-    }
+    if (!isLoop(loop)) checkInstance(loop, EventLoop, CREATE, "loop");
     const { name, signal, context = null, eagerStart } = checkedOptions(
       options,
     );
-    super({ loop });
+    super(loop as never);
     this.#coro = coro;
     this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
     const frame = this.#frame = loop.getDebug()
@@ -1183,7 +1196,7 @@ export class Task<T> extends Future<T> {
    * @returns Lines such as `"main (file:///app.ts:7:3)"`, the oldest call first; none where nothing is known.
    */
   getStack(options: StackOptions = {}): string[] {
-    const { limit = Infinity } = options;
+    const limit = stackLimit(options, "get the stack");
     if (!this.done()) return stackOf(this.#frame).slice(0, limit).reverse();
     if (!futures.failed(this)) return [];
     return framesOf(futures.error(this)).reverse().slice(0, limit);
@@ -1239,17 +1252,33 @@ export class Task<T> extends Future<T> {
 }
 
 const CREATE = "create a task";
-const TASK_OPTIONS = ["name", "context", "eagerStart", "signal"] as const;
+export const TASK_OPTIONS = [
+  "name",
+  "context",
+  "eagerStart",
+  "signal",
+] as const;
 
 function checkedOptions(options: TaskOptions | undefined): TaskOptions {
   if (options === undefined) return NO_OPTIONS;
   checkOptions(options, TASK_OPTIONS, CREATE);
   checkSignal(options.signal, CREATE);
   checkContext(options.context, CREATE);
+  // Python's default is its `None`.
+  checkFlag(options.eagerStart ?? undefined, CREATE, "eagerStart");
   return options;
 }
 
 const NO_OPTIONS: TaskOptions = {};
+
+function stackLimit(options: StackOptions, action: string): number {
+  checkOptions(options, STACK_OPTIONS, action);
+  const { limit = Infinity } = options;
+  checkNumber(limit, action, "limit");
+  return limit;
+}
+
+const STACK_OPTIONS = ["limit"] as const;
 
 /** The coroutine functions of the user behind those that this module has put around them. */
 export const original = new WeakMap<Coroutine<unknown>, Coroutine<unknown>>();
@@ -1346,9 +1375,7 @@ export class EventLoop extends BaseEventLoop {
    * @throws {TypeError} If `coro` is not a function.
    */
   createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
-    if (this.#taskFactory !== null) {
-      return this.#taskFactory(this, coro, options);
-    }
+    if (this.#taskFactory !== null) return this.#make(coro, options);
     return new Task(coro, options, this);
   }
 
@@ -1445,6 +1472,15 @@ export class EventLoop extends BaseEventLoop {
   /** The task factory that was set, `null` for plain tasks. */
   getTaskFactory(): TaskFactory | null {
     return this.#taskFactory;
+  }
+
+  /** Has the factory make a task. Options that are not known are for the factory. */
+  #make<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
+    checkCoroutine(coro, CREATE);
+    checkBag(options, TASK_OPTIONS, CREATE);
+    const task = this.#taskFactory!(this, coro, options);
+    checkInstance(task, Future, CREATE, "what the task factory makes");
+    return task;
   }
 
   /** One line for the console. */
@@ -1588,8 +1624,45 @@ function isResolver(fn: unknown): boolean {
 }
 
 function isErrorClass(value: unknown): value is new () => Error {
-  return typeof value === "function" && value.prototype instanceof Error;
+  try {
+    return typeof value === "function" && value.prototype instanceof Error;
+  } catch {
+    return false; // a proxy that throws
+  }
 }
+
+function instanceOf(type: new () => Error): Error {
+  try {
+    return new type();
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot set an exception: no error can be made of ${
+        describe(type)
+      } without arguments`,
+      { cause },
+    );
+  }
+}
+
+function isLoop(value: unknown): value is EventLoop {
+  try {
+    return value instanceof EventLoop;
+  } catch {
+    return false; // a proxy that throws
+  }
+}
+
+/** The loop in the options of a future. Subclasses of this module give it as it is. */
+function loopOf(options: { loop?: EventLoop } | undefined): EventLoop {
+  checkOptions(options, FUTURE_OPTIONS, CREATE_FUTURE);
+  const loop = options?.loop;
+  if (loop === undefined) return getEventLoop();
+  checkInstance(loop, EventLoop, CREATE_FUTURE, "loop");
+  return loop;
+}
+
+const CREATE_FUTURE = "create a future";
+const FUTURE_OPTIONS = ["loop"] as const;
 
 /** Whether `await` would wait for a value. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

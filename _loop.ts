@@ -30,6 +30,7 @@ import { Deque, TimerHeap } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import { afterMicrotasks, hostCore, hostTurn } from "./_host.ts";
+import { checkBag, checkCallback, describe } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** Something that waits for its turn. */
@@ -211,6 +212,7 @@ export class BaseEventLoop {
    * @param host The clock and pump to run on, the real one by default.
    */
   constructor(host: LoopHost = realHost()) {
+    checkHost(host);
     this.#host = host;
     if (debugByDefault()) this.setDebug(true);
   }
@@ -376,12 +378,8 @@ export class BaseEventLoop {
    * @throws {TypeError} If it is neither.
    */
   setExceptionHandler(handler: ExceptionHandler | null): void {
-    if (handler !== null && typeof handler !== "function") {
-      throw new TypeError(
-        `Cannot set the exception handler: expected a function or null, got ${
-          String(handler)
-        }`,
-      );
+    if (handler !== null) {
+      checkCallback(handler, "set the exception handler", "the handler");
     }
     this.#exceptionHandler = handler;
   }
@@ -398,6 +396,7 @@ export class BaseEventLoop {
    * @param context What happened.
    */
   callExceptionHandler(context: ExceptionContext): void {
+    checkReport(context);
     if (this.#exceptionHandler === null) {
       this.defaultExceptionHandler(context);
       return;
@@ -419,7 +418,8 @@ export class BaseEventLoop {
    * @param context What happened.
    */
   defaultExceptionHandler(context: ExceptionContext): void {
-    const { message, exception, ...rest } = context;
+    checkReport(context);
+    const { message = UNKNOWN_ERROR, exception, ...rest } = context;
     const lines: unknown[] = [message];
     for (const [key, value] of Object.entries(rest)) {
       lines.push(`\n${key}:`, value);
@@ -448,11 +448,7 @@ export class BaseEventLoop {
     fn: (...args: any[]) => unknown,
     args: unknown[],
   ): Callback {
-    if (typeof fn !== "function") {
-      throw new TypeError(
-        `Cannot schedule a callback: expected a function, got ${String(fn)}`,
-      );
-    }
+    checkCallback(fn, "schedule a callback");
     return new Callback(this, this.#frame, when, fn, args);
   }
 
@@ -753,6 +749,36 @@ export function idleTimer(seconds: number, fn: () => void): () => void {
 let debugWanted: boolean | undefined;
 
 /** Whether the environment asks for debug mode, as far as it may be read without a prompt. */
+/** What went wrong, where nobody says it. */
+const UNKNOWN_ERROR = "Unhandled error in the event loop";
+
+function checkReport(context: unknown): void {
+  checkBag(context, ["message"], "report an error");
+  if (context !== undefined) return;
+  throw new TypeError(
+    "Cannot report an error: the context must be an object, got undefined",
+  );
+}
+
+function checkHost(host: LoopHost): void {
+  for (const method of ["now", "soon", "wakeAt", "forget"] as const) {
+    if (hasMethod(host, method)) continue;
+    throw new TypeError(
+      `Cannot create a loop: the host must be an object with a method ${method}, got ${
+        describe(host)
+      }`,
+    );
+  }
+}
+
+function hasMethod(host: LoopHost, name: keyof LoopHost): boolean {
+  try {
+    return typeof host === "object" && typeof host?.[name] === "function";
+  } catch {
+    return false; // a proxy, or a getter, that throws
+  }
+}
+
 function debugByDefault(): boolean {
   if (debugWanted !== undefined) return debugWanted;
   const variable = "ASYNCIO_DEBUG";

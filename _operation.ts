@@ -21,7 +21,6 @@ import {
 import {
   adopt,
   answer,
-  type EventLoop,
   Future,
   futures,
   getEventLoop,
@@ -145,7 +144,7 @@ class OperationFuture<T> extends Future<T> implements Waitable {
   readonly #scope: InnerScope;
 
   constructor(promise: PromiseLike<T>, scope: InnerScope) {
-    super({ loop: scope.loop as EventLoop });
+    super(scope.loop as never);
     this.#scope = scope;
     futures.attach(this, this);
     adopt(this, promise);
