@@ -9,13 +9,13 @@
  *
  * JavaScript does not tell whether anybody awaits a promise: the loser of a
  * `Promise.race` looks like any other wait. A request must not count as
- * delivered because such a wait was rejected. Two things prove that the code
- * of a scope was given the error. Either it shows up, with an await or at its
- * end, in the same run of the microtasks as the rejection, which nothing else
- * can have caused. Or the stack of the rejected promise, which the engine
- * follows from promise to awaiting function, shows a function outside of this
- * module; see {@linkcode Probe}. Without proof the request stays pending, and
- * the next await in the scope delivers it.
+ * delivered because such a wait was rejected. So the rejection of an await
+ * takes the stack of those who await it ({@linkcode Probe}), and when the code
+ * of the scope shows up next, with an await or at its end, the stack tells
+ * whether the code was given the error. Without that proof the request stays
+ * pending, and the await delivers it. Engines other than V8 do not follow
+ * promises; there the proof is that the code shows up in the same run of the
+ * microtasks as the rejection.
  *
  * Futures stand above this file and put in what is needed of them.
  *
@@ -31,7 +31,7 @@ import {
   internals as loops,
   type Job,
 } from "./_loop.ts";
-import type { Probe } from "./_place.ts";
+import { followsPromises, type Probe } from "./_place.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What a frame knows of a future. */
@@ -445,8 +445,9 @@ export abstract class CancelScope extends SlotValue implements Frame {
   #weigh(cancellation: Cancellation): void {
     if (cancellation.state === REJECTED) {
       const { drain, probes } = cancellation;
-      const isProven = drain === loops.drain(this.loop) ||
-        probes.some((probe) => probe.isAwaited);
+      const isProven = followsPromises
+        ? probes.some((probe) => probe.isAwaited)
+        : drain === loops.drain(this.loop);
       cancellation.probes = [];
       if (!isProven) return this.#become(cancellation, PENDING);
     } else if (cancellation.state === PENDING && cancellation.tap?.wasTaken) {
@@ -528,7 +529,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.#waiting = null;
     const inner = this.#cancellation;
     if (inner === null) return false;
-    this.owes();
+    if (inner.outer !== null) this.owes();
     this.#become(inner, NONE);
     const cancellation = outer.#cancellation;
     if (cancellation === null || cancellation.state === NONE) return false;

@@ -64,7 +64,14 @@ import type {
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
-import { framesOf, Probe, rememberMaking } from "./_place.ts";
+import {
+  BODY,
+  captureAwaiting,
+  followsPromises,
+  framesOf,
+  Probe,
+  rememberMaking,
+} from "./_place.ts";
 import { lineOf } from "./_text.ts";
 import type { LoopHandle } from "./_thread_calls.ts";
 import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
@@ -909,11 +916,18 @@ class Answer {
   readonly #scope: CancelScope;
   readonly #outcome: unknown;
   readonly #isError: boolean;
+  readonly #own: number;
 
-  constructor(scope: CancelScope, outcome: unknown, isError: boolean) {
+  constructor(
+    scope: CancelScope,
+    outcome: unknown,
+    isError: boolean,
+    own = 0,
+  ) {
     this.#scope = scope;
     this.#outcome = outcome;
     this.#isError = isError;
+    this.#own = own;
   }
 
   then(
@@ -921,21 +935,25 @@ class Answer {
     reject: (error: unknown) => void,
   ): void {
     const outcome = this.#outcome;
-    const isLate = outcome instanceof LateError;
-    const error = isLate ? cancelledError(outcome.message) : undefined;
-    this.#scope.noteProbe(new Probe(Answer.prototype.then, error));
-    if (this.#isError) reject(error ?? outcome);
-    else resolve(outcome);
+    const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
+    this.#scope.noteProbe(new Probe(above, this.#own));
+    if (!this.#isError) resolve(outcome);
+    else if (!(outcome instanceof LateError)) reject(outcome);
+    else {
+      const error = cancelledError(outcome.message);
+      if (followsPromises) captureAwaiting(error, above);
+      reject(error);
+    }
   }
 }
 
-/** A value for a promise of the host; its scope finds out who awaits that. */
+/** The outcome of a scope; the scope around it finds out who awaits that. */
 export function answer(
   scope: CancelScope,
   outcome: unknown,
   isError: boolean,
 ): PromiseLike<unknown> {
-  const thenable: unknown = new Answer(scope, outcome, isError);
+  const thenable: unknown = new Answer(scope, outcome, isError, 1);
   return thenable as PromiseLike<unknown>;
 }
 
@@ -1310,11 +1328,23 @@ function drive(frame: TaskFrame): void {
     if (!isThenable(value)) frame.finish(value);
     else if (value instanceof Future) futures.follow(value);
     // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
-    else Promise.resolve(value).then(finishTask, failTask);
+    else void awaitBody[BODY](frame, value);
   } catch (error) {
     frame.fail(error);
   }
 }
+
+const awaitBody = {
+  [BODY]: async (frame: TaskFrame, body: PromiseLike<unknown>) => {
+    let value: unknown;
+    try {
+      value = await body;
+    } catch (error) {
+      return frame.fail(error);
+    }
+    frame.finish(value);
+  },
+};
 
 /** An arrow function without parameters cannot see what it is called with. */
 hooks.takesSignal = (task) => {
