@@ -16,10 +16,7 @@ import {
   isTcp,
   openOn,
   openStreams,
-  refuseOthers,
   Socket,
-  type TlsLimits,
-  tlsTimeouts,
   toPath,
 } from "./_connect.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
@@ -33,7 +30,15 @@ import {
 } from "./_future.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { internals as loops, type TimerHandle } from "./_loop.ts";
-import { describe } from "./_validate.ts";
+import {
+  checkServerTls,
+  checkStreamOptions,
+  SERVE,
+  SERVE_UNIX,
+  type TlsLimits,
+  tlsTimeouts,
+} from "./_stream_options.ts";
+import { checkCallback, describe, signalOf } from "./_validate.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
 import { onceDone } from "./_task.ts";
 import { type ServerTls, serverTls } from "./_tls.ts";
@@ -107,19 +112,6 @@ export interface StartUnixServerOptions
 /** Seconds that accepting pauses after an error of the listener, at first and at most. */
 const SHORTEST_PAUSE = 0.05;
 const LONGEST_PAUSE = 1;
-
-const SERVER_OPTIONS = [
-  "limit",
-  "backlog",
-  "reusePort",
-  "tls",
-  "startServing",
-  "sslHandshakeTimeout",
-  "sslShutdownTimeout",
-  "signal",
-];
-const TLS_OPTIONS = ["cert", "key", "keyFormat", "alpnProtocols"];
-const UNIX_OPTIONS = ["limit", "startServing", "cleanupSocket", "signal"];
 
 /**
  * Errors of `accept` that concern the one connection that was to be accepted:
@@ -254,10 +246,11 @@ export class Server implements AsyncDisposable {
    * @throws {RuntimeError} If the server is closed, or `serveForever` was called before and goes on.
    */
   async serveForever(options?: Cancellable): Promise<never> {
+    const signal = signalOf(options, "serve");
     if (this.#forever !== null) {
       throw new RuntimeError("Cannot serve: serveForever() was called already");
     }
-    options?.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     this.#serve();
     const forever = futures.make(this.#parts.loop, {
       take: () => {},
@@ -265,7 +258,7 @@ export class Server implements AsyncDisposable {
       drop: () => {},
       describe: () => `connections of <${this.#describe()}>`,
     }) as Future<never>;
-    if (options?.signal) futures.link(forever, options.signal);
+    if (signal) futures.link(forever, signal);
     this.#forever = forever;
     try {
       return await forever;
@@ -315,7 +308,7 @@ export class Server implements AsyncDisposable {
    */
   waitClosed(options?: Cancellable): Promise<void> {
     try {
-      options?.signal?.throwIfAborted();
+      signalOf(options, "wait for the end of a server")?.throwIfAborted();
       return this.#isOver() ? Promise.resolve() : this.#leavers.wait(options);
     } catch (error) {
       return Promise.reject(error);
@@ -557,13 +550,13 @@ export async function startServer(
   port: number,
   options: StartServerOptions = {},
 ): Promise<Server> {
-  checkCallback(callback);
+  checkCallback(callback, SERVE.action);
   const hosts = toHosts(host);
   checkPort(port);
-  refuseOthers(options, SERVER_OPTIONS);
+  checkStreamOptions(options, SERVE);
   checkLimit(options.limit);
-  options.signal?.throwIfAborted();
   const tls = tlsOf(options);
+  options.signal?.throwIfAborted();
   const loop = getEventLoop();
   const listeners: Deno.Listener[] = [];
   try {
@@ -610,9 +603,9 @@ export async function startUnixServer(
   path: string | URL,
   options: StartUnixServerOptions = {},
 ): Promise<Server> {
-  checkCallback(callback);
+  checkCallback(callback, SERVE_UNIX.action);
   const at = toPath(path);
-  refuseOthers(options, UNIX_OPTIONS);
+  checkStreamOptions(options, SERVE_UNIX);
   checkLimit(options.limit);
   options.signal?.throwIfAborted();
   const loop = getEventLoop();
@@ -637,7 +630,9 @@ function begin(
   options: StartUnixServerOptions,
 ): Server | Promise<Server> {
   const { limit, startServing = true } = options;
-  const server = new Server({ ...parts, limit } as never);
+  const all = { ...parts, limit };
+  made.add(all);
+  const server = new Server(all as never);
   return startServing ? server.startServing().then(() => server) : server;
 }
 
@@ -664,9 +659,9 @@ function listen(
 
 function tlsOf(options: StartServerOptions): ServerParts["tls"] {
   const { tls } = options;
-  const limits = tlsTimeouts(options, Boolean(tls));
-  if (!tls) return null;
-  refuseOthers(tls, TLS_OPTIONS);
+  checkServerTls(tls);
+  const limits = tlsTimeouts(options, tls !== undefined);
+  if (tls === undefined) return null;
   return { settings: serverTls(tls), limits };
 }
 
@@ -697,18 +692,11 @@ function toHosts(
   return [...new Set(hosts)];
 }
 
-function checkCallback(callback: unknown): void {
-  if (typeof callback === "function") return;
-  throw new TypeError(
-    `Cannot start a server: expected a function for its connections, got ${
-      describe(callback)
-    }`,
-  );
-}
+/** What servers are made of. */
+const made = new WeakSet<object>();
 
 function checkParts(parts: unknown): ServerParts {
-  const { listeners } = (parts ?? {}) as Partial<ServerParts>;
-  if (listeners) return parts as ServerParts;
+  if (made.has(parts as object)) return parts as ServerParts;
   throw new TypeError(
     "Cannot create a server: startServer() and startUnixServer() make them",
   );

@@ -265,6 +265,23 @@ export function checkString(
   );
 }
 
+/** Refuses what is neither an array of strings nor `undefined`. */
+export function checkStrings(
+  value: unknown,
+  action: string,
+  name: string,
+): void {
+  if (value === undefined) return;
+  const isList = Array.isArray(value);
+  if (isList && value.every((it) => typeof it === "string")) return;
+  const wrong = isList ? value.find((it) => typeof it !== "string") : value;
+  throw new TypeError(
+    `Cannot ${action}: ${name} must be an array of strings, got ${
+      describe(wrong)
+    }${isList ? " in it" : ""}`,
+  );
+}
+
 /** Refuses what is not a number, and `NaN`. */
 export function checkNumber(
   value: unknown,

@@ -14,7 +14,7 @@ export interface Row {
   /** What is called, and which argument is tried. */
   name: string;
   /** Makes what it is called on; each value gets one of its own. */
-  make(): Call;
+  make(): Call | Promise<Call>;
   /** The names of the values that are right here. */
   accepts: readonly string[];
   /** Whether it returns a native promise, and so never throws. */
@@ -112,7 +112,7 @@ export function testRefusals(rows: readonly Row[]): void {
 /** Rows for an options bag: the bag itself, and each of its options by the values that are right for it. */
 export function optionRows(
   name: string,
-  make: () => Call,
+  make: Row["make"],
   options: Record<string, readonly string[]>,
   isAsync = false,
   isLasting = false,
@@ -122,13 +122,13 @@ export function optionRows(
     { name: `${name} options`, make, accepts: EMPTY, ...more },
     {
       name: `${name} { misspelt }`,
-      make: () => inOption(make(), "misspelt"),
+      make: async () => inOption(await make(), "misspelt"),
       accepts: [],
       ...more,
     },
     ...Object.entries(options).map(([option, accepts]) => ({
       name: `${name} { ${option} }`,
-      make: () => inOption(make(), option),
+      make: async () => inOption(await make(), option),
       accepts: ["undefined", ...accepts],
       ...more,
     })),
@@ -142,7 +142,7 @@ function inOption({ call, ...rest }: Call, option: string): Call {
 async function tryValue(row: Row, name: string, value: unknown): Promise<void> {
   const isRight = row.accepts.includes(name);
   if (isRight && row.isLasting) return;
-  const { call, end, state = () => "" } = row.make();
+  const { call, end, state = () => "" } = await row.make();
   try {
     await tryCall(row, { call, state }, name, value);
   } finally {
@@ -181,7 +181,7 @@ async function tryCall(
 
 /** What an engine says, or what shows that nobody has looked. */
 const ENGINE_TEXT =
-  /Cannot (read|convert|destructure|access|set propert)|is not (a function|iterable|a constructor)|private member|user code|\[object |=> *\{|undefined or null/;
+  /Cannot (read (propert|private)|convert|destructure|access|set propert)|is not (a function|iterable|a constructor)|private member|user code|\[object |=> *\{|undefined or null/;
 
 /** What a call failed with; `null` if it did not, or waits. */
 async function errorOf(outcome: unknown): Promise<unknown> {

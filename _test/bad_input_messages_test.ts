@@ -11,10 +11,12 @@ import {
   gather,
   getEventLoop,
   InvalidStateError,
+  openConnection,
   run,
   RuntimeError,
   shield,
   sleep,
+  startServer,
   Task,
   TaskGroup,
   timeout,
@@ -61,6 +63,18 @@ Deno.test("createTask() names the nearest option", () => {
   const options: Any = { nmae: "x" };
   const create = () => createTask(fetchAll, options);
   assertThrows(create, TypeError, 'unknown option "nmae", did you mean "name"');
+});
+
+Deno.test("connections and servers say what Python's ssl= is here", async () => {
+  const options: Any = { ssl: true };
+  const refused = (call: () => Promise<unknown>, meant: string) =>
+    assertRejects(
+      call,
+      TypeError,
+      `unknown option "ssl", did you mean ${meant}`,
+    );
+  await refused(() => openConnection("localhost", 1, options), '"tls"');
+  await refused(() => startServer(() => {}, null, 0, options), '"tls"');
 });
 
 Deno.test("createTask() hands unknown options to a task factory of the user's own", async () => {

@@ -54,6 +54,7 @@ const FLOORS = [
     "_dispose.ts",
     "_reader.ts",
     "_scopes.ts",
+    "_stream_options.ts",
     "_thread_mail.ts",
   ],
   ["_outlet.ts"],
