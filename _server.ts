@@ -683,13 +683,21 @@ function toHosts(
 ): readonly (string | null)[] {
   if (host === null || host === "") return [null];
   const hosts = typeof host === "string" ? [host] : host;
-  if (!Array.isArray(hosts) || hosts.length === 0) {
+  if (!isList(hosts) || hosts.length === 0) {
     throw new TypeError(
       `Invalid host: expected a string, several or null, got ${describe(host)}`,
     );
   }
   for (const it of hosts) checkText(it, "host");
   return [...new Set(hosts)];
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false; // a proxy that was revoked
+  }
 }
 
 /** What servers are made of. */

@@ -272,13 +272,18 @@ export function checkStrings(
   name: string,
 ): void {
   if (value === undefined) return;
-  const isList = Array.isArray(value);
-  if (isList && value.every((it) => typeof it === "string")) return;
-  const wrong = isList ? value.find((it) => typeof it !== "string") : value;
+  let got = describe(value);
+  try {
+    if (Array.isArray(value)) {
+      const wrong = value.findIndex((it) => typeof it !== "string");
+      if (wrong < 0) return;
+      got = `${describe(value[wrong])} in it`;
+    }
+  } catch {
+    // A proxy that throws.
+  }
   throw new TypeError(
-    `Cannot ${action}: ${name} must be an array of strings, got ${
-      describe(wrong)
-    }${isList ? " in it" : ""}`,
+    `Cannot ${action}: ${name} must be an array of strings, got ${got}`,
   );
 }
 

@@ -181,7 +181,7 @@ async function tryCall(
 
 /** What an engine says, or what shows that nobody has looked. */
 const ENGINE_TEXT =
-  /Cannot (read (propert|private)|convert|destructure|access|set propert)|is not (a function|iterable|a constructor)|private member|user code|\[object |=> *\{|undefined or null/;
+  /Cannot (read (propert|private)|convert|destructure|access|set propert)|is not (a function|iterable|a constructor)|private member|user code|\[object |=> *\{|undefined or null|has been revoked/;
 
 /** What a call failed with; `null` if it did not, or waits. */
 async function errorOf(outcome: unknown): Promise<unknown> {
