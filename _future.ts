@@ -1034,22 +1034,45 @@ class DoneCallback implements Job {
     if (!futures.claim(this.#future, this)) return false;
     const frame = loops.frame(this.#future.getLoop());
     const call = DoneCallback.#call;
-    if (this.#context) this.#context(() => runInSlot(frame, call, this));
+    if (this.#context) this.#callIn(this.#context, frame);
     else runFrom(this.#own, frame, call, this);
     return true;
+  }
+
+  #callIn(context: Context, frame: Frame): void {
+    let isCalled = false;
+    try {
+      context(() => {
+        isCalled = true;
+        runInSlot(frame, DoneCallback.#call, this);
+      });
+      if (!isCalled) throw notCalled("call a done callback");
+    } catch (exception) {
+      this.#report(exception);
+    }
+  }
+
+  #report(exception: unknown): void {
+    this.#future.getLoop().callExceptionHandler({
+      message: `Error in done callback ${this.fn.name || "(anonymous)"}`,
+      exception,
+      future: this.#future,
+    });
   }
 
   static #call(this: void, self: DoneCallback): void {
     try {
       self.fn(self.#future);
     } catch (exception) {
-      self.#future.getLoop().callExceptionHandler({
-        message: `Error in done callback ${self.fn.name || "(anonymous)"}`,
-        exception,
-        future: self.#future,
-      });
+      self.#report(exception);
     }
   }
+}
+
+function notCalled(action: string): TypeError {
+  return new TypeError(
+    `Cannot ${action}: its context did not call the function that it was given`,
+  );
 }
 
 const ADD_CALLBACK = "add a done callback";
@@ -1313,11 +1336,17 @@ hooks.keepContext = (task, frame) => leftContexts.set(task, frame.from);
 
 hooks.start = (frame, from, isGiven) => {
   if (!isGiven) return runFrom(from, frame, drive, frame);
+  let isCalled = false;
   try {
-    (from as Context)(() => runInSlot(frame, drive, frame));
+    (from as Context)(() => {
+      if (isCalled || frame.over) return;
+      isCalled = true;
+      runInSlot(frame, drive, frame);
+    });
   } catch (error) {
     if (!frame.over) frame.fail(error); // the context did not call
   }
+  if (!isCalled && !frame.over) frame.fail(notCalled("run a task"));
 };
 
 /** Runs a body from its beginning; one that returns no promise is done at once. */

@@ -135,6 +135,31 @@ Deno.test("Future.then() with a class rejects in words of its own", async () => 
   assertThrows(() => future.finally(Handler as Any), TypeError, message);
 });
 
+Deno.test("a context that does not call its function fails the task, and is reported for a callback", async () => {
+  const contexts: Any[] = [() => {}, async () => {}, () => {
+    throw new RangeError("no context");
+  }];
+  const kinds = [TypeError, TypeError, RangeError];
+  for (const [i, context] of contexts.entries()) {
+    for (const eagerStart of [false, true]) {
+      const task = createTask(fetchAll, { context, eagerStart });
+      await assertRejects(() => task, kinds[i]);
+    }
+    const reports = await run(async () => {
+      const reports: unknown[] = [];
+      const loop = getEventLoop();
+      loop.setExceptionHandler((_loop, it) => void reports.push(it.exception));
+      const future = loop.createFuture<void>();
+      future.addDoneCallback(fetchAll, { context });
+      future.setResult();
+      await sleep(0);
+      return reports;
+    });
+    assertEquals(reports.length, 1);
+    assert(reports[0] instanceof kinds[i]);
+  }
+});
+
 Deno.test("a cancellation with a message that is no string arrives", async () => {
   const messages: Any[] = [{}, Object.create(null), Symbol("s"), 5, fetchAll];
   for (const message of messages) {
