@@ -11,6 +11,8 @@ import {
   gather,
   getEventLoop,
   InvalidStateError,
+  isCoroutineFunction,
+  isFuture,
   openConnection,
   run,
   RuntimeError,
@@ -22,6 +24,7 @@ import {
   timeout,
   waitFor,
 } from "@asyncio/asyncio";
+import { badValues } from "./_bad_values.ts";
 
 /** Any value: these calls are what types would not let through. */
 // deno-lint-ignore no-explicit-any
@@ -133,6 +136,13 @@ Deno.test("Future.then() with a class rejects in words of its own", async () => 
   const message = "must be a function, got class Handler";
   await assertRejects(() => future.then(Handler as Any), TypeError, message);
   assertThrows(() => future.finally(Handler as Any), TypeError, message);
+});
+
+Deno.test("isFuture() and isCoroutineFunction() answer for whatever they are given", () => {
+  for (const [name, value] of Object.entries(badValues())) {
+    assertEquals(isFuture(value), false, name);
+    assertEquals(isCoroutineFunction(value), name === "async fn", name);
+  }
 });
 
 Deno.test("a context that does not call its function fails the task, and is reported for a callback", async () => {

@@ -362,6 +362,13 @@ const ofLoops: Row[] = [
     accepts: ANYTHING,
   },
   {
+    name: "EventLoop.shutdownDefaultExecutor(timeout)",
+    make: on(loop, (it, timeout) => it.shutdownDefaultExecutor(timeout)),
+    accepts: ["undefined", ...REAL_NUMBERS],
+    isAsync: true,
+    isLasting: true,
+  },
+  {
     name: "new EventLoop(host)",
     make: plain((it) => new EventLoop(it)),
     accepts: ["undefined"],
