@@ -31,7 +31,7 @@ import {
   internals as loops,
   type Job,
 } from "./_loop.ts";
-import { followsPromises, type Probe } from "./_place.ts";
+import { BODY, followsPromises, type Probe } from "./_place.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What a frame knows of a future. */
@@ -224,6 +224,8 @@ export abstract class CancelScope extends SlotValue implements Frame {
   abstract readonly outer: CancelScope | null;
   /** Code that still runs belongs to the scope outside, or to nobody. */
   abstract readonly over: boolean;
+  /** Has stacks show what awaits the body of the scope. */
+  protected abstract markBody(): void;
   /** Whether somebody may hold the signal. */
   protected abstract readonly isSignalTaken: boolean;
 
@@ -355,6 +357,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
     const cancellation = this.#cancellation ??= new Cancellation();
     cancellation.latest = new CancelRequest(message);
     this.#become(cancellation, PENDING);
+    this.markBody();
   }
 
   /** A request has come: interrupts what is awaited here and in the scopes inside of this one. */
@@ -374,6 +377,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
       else if (awaits.length > 1) reaction.struck = request;
     }
     this.#become(cancellation, reached ? STRUCK : PENDING);
+    this.markBody();
     if (awaits.length === 0 && this.#inner === null && !this.isRunning) {
       cancellation.isOverdue = true;
       overdue++;
@@ -667,6 +671,9 @@ export class InnerScope extends CancelScope {
     return true;
   }
 
+  /** The function that runs the body shows itself. */
+  protected markBody(): void {}
+
   /** Calls `fn(arg)` so that it, and all it goes on to wait for, belongs to the scope. */
   run<A, R>(fn: (arg: A) => R, arg: A): R {
     return runInSlot(this, fn, arg);
@@ -711,6 +718,7 @@ export class TaskFrame extends CancelScope implements Job {
   #since: number | null = null;
   #isAsked = false;
   #isBeingCancelled = false;
+  #bodyEnd: Promise<void> | null = null;
   /** The name of a task that is done. */
   #lastName: string | number = "";
   #total = 0;
@@ -812,6 +820,17 @@ export class TaskFrame extends CancelScope implements Job {
       (this.#task !== null && hooks.takesSignal(this.#task));
   }
 
+  /** What follows the end of the body, if that is a promise. */
+  set bodyEnd(end: Promise<void>) {
+    this.#bodyEnd = end;
+    if (this.#busy > 0) this.markBody(); // it was cancelled in its first step
+  }
+
+  protected markBody(): void {
+    if (this.#bodyEnd !== null) void awaitBody[BODY](this.#bodyEnd);
+    this.#bodyEnd = null;
+  }
+
   /** The task belongs to its loop from now on. */
   enroll(): void {
     const list = tasksOf(this.#loop);
@@ -873,6 +892,7 @@ export class TaskFrame extends CancelScope implements Job {
     const from = this.#from;
     if (from && !(from instanceof SlotValue)) hooks.keepContext(task, this);
     this.#from = undefined;
+    this.#bodyEnd = null;
     this.#lastName = hooks.rawName(task);
     this.#task = null;
     end(task, outcome);
@@ -933,6 +953,13 @@ function inOrder(newest: InnerScope): InnerScope[] {
   }
   return scopes.reverse();
 }
+
+/** Awaits the end of a body, so that stacks lead to it. Only tasks that are cancelled need that. */
+const awaitBody = {
+  [BODY]: async (end: Promise<void>) => {
+    await end;
+  },
+};
 
 /** The innermost scope around code that is still open; `null` if its task is done. */
 export function openScope(scope: CancelScope): CancelScope | null {

@@ -65,7 +65,6 @@ import type {
   TaskOptions,
 } from "./_options.ts";
 import {
-  BODY,
   captureAwaiting,
   followsPromises,
   framesOf,
@@ -1357,23 +1356,11 @@ function drive(frame: TaskFrame): void {
     if (!isThenable(value)) frame.finish(value);
     else if (value instanceof Future) futures.follow(value);
     // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
-    else void awaitBody[BODY](frame, value);
+    else frame.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
   } catch (error) {
     frame.fail(error);
   }
 }
-
-const awaitBody = {
-  [BODY]: async (frame: TaskFrame, body: PromiseLike<unknown>) => {
-    let value: unknown;
-    try {
-      value = await body;
-    } catch (error) {
-      return frame.fail(error);
-    }
-    frame.finish(value);
-  },
-};
 
 /** An arrow function without parameters cannot see what it is called with. */
 hooks.takesSignal = (task) => {
