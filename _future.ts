@@ -111,6 +111,8 @@ const STATES = ["pending", "pending", "done", "done", "failed", "cancelled"];
 type Jobs = Job | Job[] | Set<Job> | null;
 /** More jobs than this are kept in a set, from which one is taken out at once. */
 const MANY_JOBS = 32;
+/** Marks what is an event loop. */
+const LOOP: unique symbol = Symbol("loop");
 /** Stands for the report of an error that nobody is to hear of. */
 const MUTED = Symbol("muted");
 
@@ -1399,6 +1401,10 @@ export type TaskFactory = <T>(
 export class EventLoop extends BaseEventLoop {
   #taskFactory: TaskFactory | null = null;
 
+  static {
+    Object.defineProperty(this.prototype, LOOP, { value: true });
+  }
+
   /**
    * Makes a pending future of this loop.
    *
@@ -1406,7 +1412,7 @@ export class EventLoop extends BaseEventLoop {
    * @returns The future.
    */
   createFuture<T = unknown>(): Future<T> {
-    const future = new Future<T>({ loop: this });
+    const future = new Future<T>(this as never);
     if (this.getDebug()) rememberMaking(future);
     return future;
   }
@@ -1690,11 +1696,12 @@ function instanceOf(type: new () => Error): Error {
   }
 }
 
+/** As `instanceof`, which every new future would be a third slower with. */
 function isLoop(value: unknown): value is EventLoop {
   try {
-    return value instanceof EventLoop;
+    return (value as { [LOOP]?: true } | undefined)?.[LOOP] === true;
   } catch {
-    return false; // a proxy that throws
+    return false; // null, or a proxy that throws
   }
 }
 
