@@ -48,12 +48,21 @@ import { fileURLToPath as fromFileUrl } from "node:url";
 /**
  * One round of work, `size` items of it. The time from the call to the end of
  * what it returns is measured; a number that it gives is taken instead of
- * that time (seconds, or bytes where bytes are measured).
+ * that time (seconds, or bytes where bytes are measured), and so are
+ * {@linkcode Seconds}.
  *
  * What has to be set up once, a server for instance, is kept in a variable of
  * the module: see {@linkcode prepared}.
  */
 export type Round = (size: number) => unknown;
+
+/** What a round has measured on its own, where the process does not do the work itself. */
+export interface Seconds {
+  /** On the clock. */
+  readonly wall: number;
+  /** Of the processor. */
+  readonly cpu: number;
+}
 
 /** A function of a Python file under `_bench/python`. */
 export interface PythonSide {
@@ -128,6 +137,8 @@ export interface Options {
   readonly others: boolean;
   /** Measures processor seconds wherever the clock is the measure; for busy machines. */
   readonly cpu: boolean;
+  /** The benchmark beside another version of the module, which plays the side "before". */
+  readonly before: URL | null;
 }
 
 /** The measures of one side, one for each round, in seconds or bytes. */
@@ -150,8 +161,11 @@ const WARM_UP = 3;
 const PATIENCE = 120;
 /** What is added to the name of a side for its run at ten times the size. */
 export const TENFOLD = " × 10";
+/** The name of the side that does what ours does, on another version of the module. */
+export const BEFORE = "before";
 
-const SIDE = fromFileUrl(new URL("./side.ts", import.meta.url));
+const HERE = new URL("./", import.meta.url);
+const MAIN_SIDES = ["ours", BEFORE, "bare", "python", "uvloop"];
 const PYTHON_SIDE = fromFileUrl(new URL("./python/side.py", import.meta.url));
 
 /** Checks and completes the description of a workload. */
@@ -253,7 +267,7 @@ class Runner {
     start: () => Deno.ChildProcess,
   ) {
     this.side = side;
-    const isMain = ["ours", "bare", "python", "uvloop"].includes(side);
+    const isMain = MAIN_SIDES.includes(side);
     this.warmUp = workload.fresh ? 0 : isMain ? WARM_UP : 1;
     this.#workload = workload;
     this.#cpu = cpu || workload.measure === "cpu";
@@ -360,6 +374,13 @@ function plan(
       if (!isMain && !isJudged && !options.others) continue;
       const start = (n: number) => () => startDeno(file, workload, side, n);
       add(side, start(size));
+      if (side === "ours" && options.before !== null) {
+        const old = new URL(file.href.slice(HERE.href.length), options.before);
+        add(
+          BEFORE,
+          () => startDeno(old, workload, side, size, options.before!),
+        );
+      }
       if (isMain && workload.linear !== undefined && !options.quick) {
         add(side + TENFOLD, start(size * 10));
       }
@@ -378,11 +399,13 @@ function startDeno(
   workload: Workload,
   side: string,
   size: number,
+  bench = HERE,
 ): Deno.ChildProcess {
   const flags = workload.flags ?? [];
   return new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "-A", "--quiet", ...flags, SIDE],
+      ...["run", "-A", "--quiet", ...flags],
+      fromFileUrl(new URL("side.ts", bench)),
       ...[file.href, workload.name, side, String(size)],
     ],
     stdin: "piped",

@@ -10,6 +10,7 @@
  * deno task bench --rounds=9       # more rounds than 5
  * deno task bench --only           # ours, bare and Python, nothing from npm
  * deno task bench --cpu            # processor seconds, where others use the machine too
+ * deno task bench --against=main~3 # also the module of that commit, as the side "before"
  * ```
  *
  * How it measures stands at the head of `harness.ts`; what is compared, and
@@ -19,6 +20,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { checkOut } from "./against.ts";
 import {
   measure,
   type Options,
@@ -40,6 +42,8 @@ const FILES = [
   "threads.ts",
   "workloads/start.ts",
 ];
+/** Where the processor seconds of the side's own process are not the work. */
+const OTHERS_WORK = ["subprocess.ts", "threads.ts"];
 const README = new URL("../README.md", import.meta.url);
 const BEGIN = "<!-- bench -->";
 const END = "<!-- /bench -->";
@@ -56,10 +60,14 @@ async function main(): Promise<void> {
       write: { type: "boolean", default: false },
       only: { type: "boolean", default: false },
       cpu: { type: "boolean", default: false },
+      against: { type: "string" },
       python: { type: "string" },
       rounds: { type: "string", default: "5" },
     },
   });
+  using checkout = values.against === undefined
+    ? null
+    : checkOut(values.against);
   const interpreter = await findPython(values.python);
   const options: Options = {
     rounds: roundsOf(values.rounds),
@@ -68,6 +76,7 @@ async function main(): Promise<void> {
     uvloop: interpreter?.uvloop != null,
     others: !values.only,
     cpu: values.cpu,
+    before: checkout?.bench ?? null,
   };
   const results = await measureAll(positionals, options);
   const machine: Machine = {
@@ -91,8 +100,8 @@ async function measureAll(
       if (!isWanted(name, workload, filters)) continue;
       const result = await measure(file, workload, {
         ...options,
-        // Threads, sockets and other processes work beside the side's own.
-        cpu: options.cpu && name.startsWith("workloads/"),
+        // Children do the work, and threads wait by spinning.
+        cpu: options.cpu && !OTHERS_WORK.includes(name),
       });
       results.push(result);
       console.error(details(result));

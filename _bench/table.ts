@@ -6,6 +6,7 @@
  */
 
 import {
+  BEFORE,
   median,
   type Options,
   paired,
@@ -16,6 +17,7 @@ import {
 
 const HEADER = [
   "workload",
+  "to before",
   "to bare",
   "to CPython",
   "to uvloop",
@@ -24,7 +26,7 @@ const HEADER = [
   "verdict",
   "bare is",
 ];
-const KNOWN = new Set(["ours", "bare", "python", "uvloop"]);
+const KNOWN = new Set(["ours", BEFORE, "bare", "python", "uvloop"]);
 const UNITS: Record<Unit, { per: number; suffix: string; digits: number }> = {
   ms: { per: 1e-3, suffix: " ms", digits: 1 },
   GiB: { per: 2 ** 30, suffix: " GiB", digits: 2 },
@@ -136,6 +138,7 @@ function rowOf(result: Result): string[] {
   const bare = text("bare" + TENFOLD);
   return [
     result.workload.name,
+    text(BEFORE),
     text("bare"),
     text("python"),
     text("uvloop"),
