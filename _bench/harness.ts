@@ -94,6 +94,8 @@ export interface Workload {
   /** What the bare side is, and what it leaves out, in a few words. */
   readonly bareIs?: string;
   readonly goal?: Goal;
+  /** What an item is called in the chart; left out of it without. */
+  readonly chart?: string;
   /**
    * The processor seconds of the process instead of the time on the clock,
    * or bytes that a round returns.
@@ -128,8 +130,10 @@ export type Unit = "ms" | "GiB" | "bytes";
 export interface Options {
   /** Rounds that count, at least five unless quick. */
   readonly rounds: number;
-  /** A tenth of the size, and nothing at ten times. */
+  /** A tenth of the size. */
   readonly quick: boolean;
+  /** Also at ten times the size, where the workload asks for it. */
+  readonly tenfold: boolean;
   /** The interpreter, `null` for none. */
   readonly python: string | null;
   readonly uvloop: boolean;
@@ -230,24 +234,36 @@ export async function measure(
 
 /** The middle of several figures. */
 export function median(values: Samples): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? sorted[middle]
-    : (sorted[middle - 1] + sorted[middle]) / 2;
+  return quantile(values, 0.5);
 }
 
-/** The median of what `combine` makes of the two measures of each round. */
-export function paired(
+/** The figure below which a part of several figures lies, between two of them if need be. */
+export function quantile(values: Samples, part: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const place = (sorted.length - 1) * part;
+  const low = sorted[Math.floor(place)];
+  return low + (sorted[Math.ceil(place)] - low) * (place % 1);
+}
+
+/** What `combine` makes of the two measures of each round; `null` if a side did not run. */
+export function ratios(
   result: Result,
   side: string,
   other: string,
   combine: (a: number, b: number) => number = (a, b) => a / b,
-): number | null {
+): Samples | null {
   const a = result.samples.get(side);
   const b = result.samples.get(other);
   if (a === undefined || b === undefined) return null;
-  return median(a.map((value, i) => combine(value, b[i])));
+  return a.map((value, i) => combine(value, b[i]));
+}
+
+/** Their median. */
+export function paired(
+  ...args: Parameters<typeof ratios>
+): number | null {
+  const values = ratios(...args);
+  return values && median(values);
 }
 
 /** One side of a workload at one size, and its processes. */
@@ -381,7 +397,7 @@ function plan(
           () => startDeno(old, workload, side, size, options.before!),
         );
       }
-      if (isMain && workload.linear !== undefined && !options.quick) {
+      if (isMain && workload.linear !== undefined && options.tenfold) {
         add(side + TENFOLD, start(size * 10));
       }
     } else if (options.python !== null) {
