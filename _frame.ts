@@ -31,7 +31,7 @@ import {
   internals as loops,
   type Job,
 } from "./_loop.ts";
-import { Probe } from "./_place.ts";
+import type { Probe } from "./_place.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What a frame knows of a future. */
@@ -247,9 +247,9 @@ export abstract class CancelScope extends SlotValue implements Frame {
 
   /** The scope that was opened last inside of this one, and in that, and so on. */
   get innermost(): CancelScope {
-    let scope: CancelScope = this;
-    while (scope.#inner !== null) scope = scope.#inner;
-    return scope;
+    let scope = this.#inner;
+    while (scope !== null && scope.#inner !== null) scope = scope.#inner;
+    return scope ?? this;
   }
 
   /** Requests to this scope that nobody took back. */
@@ -260,9 +260,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
   /** Requests to this scope and to those around it that nobody took back. */
   get pathRequests(): number {
     if (this.root.total === 0) return 0;
-    let count = 0;
-    let scope: CancelScope | null = this;
-    for (; scope !== null; scope = scope.outer) count += scope.ownRequests;
+    let count = this.ownRequests;
+    for (let it = this.outer; it !== null; it = it.outer) {
+      count += it.ownRequests;
+    }
     return count;
   }
 
@@ -597,7 +598,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.#waiting = null;
     this.#inner = null;
     if (this.#cancellation === null) this.#controller = null;
-    else this.#become(this.#cancellation, NONE);
+    else {
+      this.#become(this.#cancellation, NONE);
+      this.#cancellation.probes = [];
+    }
   }
 }
 
@@ -890,12 +894,12 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** Takes one request back: one to the task, else the innermost of one to its scopes. */
   uncancel(): number {
-    let scope: CancelScope | null = this;
-    if (this.ownRequests === 0) {
-      scope = this.innermost;
+    if (this.ownRequests > 0) this.takeBack(1);
+    else {
+      let scope: CancelScope | null = this.innermost;
       while (scope !== null && scope.ownRequests === 0) scope = scope.outer;
+      scope?.takeBack(1);
     }
-    scope?.takeBack(1);
     return this.total;
   }
 

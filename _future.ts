@@ -801,9 +801,8 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
   /** Cancels what it comes from, as far up the chain as that is not done. */
   override cancel(message?: string): boolean {
     const chain: AnyFuture[] = [this];
-    for (let it: AnyFuture = this; it instanceof Then && it.source !== null;) {
-      it = it.source;
-      chain.push(it);
+    for (const it of chain) {
+      if (it instanceof Then && it.source !== null) chain.push(it.source);
     }
     for (const it of chain.reverse()) {
       const isCancelled = it instanceof Then
@@ -1549,7 +1548,7 @@ function reject(future: AnyFuture, error: unknown): void {
 }
 
 /** Has a kind of future that nobody outside of this module knows be called a future in messages. */
-export function looksLikeFuture(kind: typeof Future<unknown>): void {
+export function looksLikeFuture(kind: object): void {
   Object.defineProperty(kind, "name", { value: "Future" });
 }
 

@@ -89,7 +89,7 @@ export class Probe {
       return;
     }
     this.#taken = {};
-    Error.stackTraceLimit = 2 * ENOUGH;
+    Error.stackTraceLimit = ENOUGH;
     Error.captureStackTrace(this.#taken, above);
     Error.stackTraceLimit = limit;
   }
