@@ -26,13 +26,7 @@ export interface Checkout extends Disposable {
  * the one of `root`. A signal that ends the process removes the worktree too.
  */
 export function checkOut(ref: string, root: URL = ROOT): Checkout {
-  const commit = git(
-    root,
-    "rev-parse",
-    "--verify",
-    "--end-of-options",
-    `${ref}^{commit}`,
-  );
+  const commit = commitOf(ref, root);
   const folder = Deno.makeTempDirSync({ prefix: "asyncio-bench-" });
   const tree = `${folder}/${commit.slice(0, 12)}`;
   const disposal = new DisposableStack();
@@ -48,6 +42,16 @@ export function checkOut(ref: string, root: URL = ROOT): Checkout {
   }
   const bench = pathToFileURL(`${tree}/${BENCH}/`);
   return { commit, bench, [Symbol.dispose]: () => disposal.dispose() };
+}
+
+function commitOf(ref: string, root: URL): string {
+  const revision = `${ref}^{commit}`;
+  try {
+    return git(root, "rev-parse", "--verify", "--end-of-options", revision);
+  } catch (cause) {
+    const message = `Cannot measure against ${ref}: expected a commit`;
+    throw new Error(message, { cause });
+  }
 }
 
 /** Cleans up before a signal ends the process. */

@@ -73,6 +73,7 @@ async function main(): Promise<void> {
   using checkout = values.against === undefined
     ? null
     : checkOut(values.against);
+  if (checkout !== null) console.error(`before is ${checkout.commit}`);
   const python = await findPython(values.python);
   const options: Options = {
     rounds: roundsOf(values.rounds),
