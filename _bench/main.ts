@@ -129,7 +129,7 @@ function headCommit(): string | null {
 /** The files that differ from the commit, those aside that the benchmark writes. */
 function changes(): string {
   const written = [RESULTS, CHART].map((it) =>
-    `:!${it.href.slice(ROOT.href.length)}`
+    `:(exclude)${it.href.slice(ROOT.href.length)}`
   );
   return git(ROOT, "status", "--porcelain", "--", ...written);
 }
