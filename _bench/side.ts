@@ -14,13 +14,19 @@ import {
   type Workload,
 } from "./harness.ts";
 
+const NEWLINE = 10;
 const [file, name, side, size] = Deno.args;
 const round = await find();
-for await (const _ of Deno.stdin.readable) {
+for await (const chunk of Deno.stdin.readable) {
+  // Whoever profiles a side may send several lines at once.
+  for (const byte of chunk) if (byte === NEWLINE) await answer();
+}
+Deno.exit(0);
+
+async function answer(): Promise<void> {
   const line = ANSWER + JSON.stringify(await measured()) + "\n";
   await Deno.stdout.write(new TextEncoder().encode(line));
 }
-Deno.exit(0);
 
 async function find(): Promise<Round> {
   const workloads = (await import(file)).default as readonly Workload[];
