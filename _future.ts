@@ -219,10 +219,10 @@ export class Future<T> implements Promise<T> {
         return future;
       },
       makeYield: (loop, value) => {
-        const future = new Yield({ loop });
-        (future as AnyFuture).#state = YIELD;
-        (future as AnyFuture).#value = value;
-        loops.push(loop, future);
+        const future: AnyFuture = new Future({ loop });
+        future.#state = YIELD;
+        future.#value = value;
+        loops.push(loop, new Yield(future));
         return future;
       },
       yielded: (future) => {
@@ -733,14 +733,20 @@ class LateError {
   }
 }
 
-/** A future that has its value, and gives it on the loop's next turn. */
-class Yield<T> extends Future<T> implements Job {
-  static {
-    looksLikeFuture(this);
+/**
+ * Gives a future the value that it has, on the loop's next turn. No future
+ * itself: the engine makes objects of one base class slowly once they are of
+ * more than four classes.
+ */
+class Yield implements Job {
+  readonly #future: AnyFuture;
+
+  constructor(future: AnyFuture) {
+    this.#future = future;
   }
 
   run(): boolean {
-    return futures.yielded(this);
+    return futures.yielded(this.#future);
   }
 }
 
