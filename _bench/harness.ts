@@ -213,13 +213,14 @@ export async function measure(
     ? Math.ceil(workload.size / 10)
     : workload.size;
   const runners = plan(file, workload, size, options);
+  for (const { side } of runners) samples.set(side, []);
   try {
     for (let round = -WARM_UP; round < options.rounds; round++) {
       for (const runner of rotated(runners, round + WARM_UP)) {
         if (failures.has(runner.side) || round < -runner.warmUp) continue;
         try {
           const value = await runner.round();
-          if (round >= 0) append(samples, runner.side, value);
+          if (round >= 0) samples.get(runner.side)!.push(value);
         } catch (error) {
           failures.set(runner.side, String((error as Error).message));
           samples.delete(runner.side);
@@ -443,12 +444,6 @@ function startPython(
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-}
-
-function append(map: Map<string, number[]>, key: string, value: number): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [value]);
-  else list.push(value);
 }
 
 function rotated<T>(list: readonly T[], by: number): T[] {
