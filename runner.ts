@@ -45,7 +45,7 @@ export {
   type LoopHost,
   type TimerHandle,
 } from "./_loop.ts";
-export type { AnyFunction, LoopHandle, ModuleFunction } from "./_threads.ts";
+export type { LoopHandle, ModuleFunction, ThreadFunction } from "./_threads.ts";
 
 /** Options of a {@linkcode Runner}. */
 export interface RunnerOptions {

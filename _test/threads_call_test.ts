@@ -358,12 +358,12 @@ Deno.test("toThread() runs functions as strict code", async () => {
 Deno.test("toThread() refuses what cannot be cloned with the path to it", async () => {
   const db = { query: () => 1 };
   const cases: [unknown, string][] = [
-    [{ db }, "args[0].db.query to another thread: a function"],
-    [[1, [Symbol("x")]], "args[0][1][0] to another thread: a symbol"],
+    [{ db }, "args[0].db.query: a function cannot be sent to a thread"],
+    [[1, [Symbol("x")]], "args[0][1][0]: a symbol"],
     [new Map([["k", db]]), `args[0].get("k").query`],
     [new Set([db]), "args[0].values().query"],
     [{ "odd key": Promise.resolve() }, `args[0]["odd key"]`],
-    [new WeakMap(), "args[0] to another thread: an object of class WeakMap"],
+    [new WeakMap(), "args[0]: an object of class WeakMap"],
     [{ twice: { self: db, db } }, "args[0].twice.self.query"],
   ];
   await run(async () => {
