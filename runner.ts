@@ -322,6 +322,7 @@ export class Runner implements AsyncDisposable {
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => {});
     const unlisten = this.#listen((name) => {
+      void loop.shutdownDefaultExecutor(0);
       broken.reject(interrupted(name, null));
     });
     const unwatch = this.#watch(
