@@ -591,15 +591,14 @@ function explainModule(
 }
 function explainName(error , missing , name )  {
  const fn = excerpt(name) || "the function";
- const hint = missing.startsWith("__")
-  ? \`; if it is a helper of a bundler, let it leave the function as it is\`
+ const what = excerpt(missing);
+ const hint = what.length <= 3 || what.startsWith("__")
+  ? \`; if a bundler has made up the name \${what}, write globalThis.name for what the thread has itself, and do not let it keep names by helpers\`
   : "";
  const told = new ReferenceError(
-  \`Cannot use \${
-   excerpt(missing)
-  } in a thread: \${fn} was sent there as source and sees only its arguments and globals; pass \${
-   excerpt(missing)
-  } as an argument, or \${wayOut(name)}\${hint}\`,
+  \`Cannot use \${what} in a thread: \${fn} was sent there as source and sees only its arguments and globals; pass \${what} as an argument, or \${
+   wayOut(name)
+  }\${hint}\`,
  );
  return rename(told, error);
 }

@@ -73,11 +73,17 @@ export {
  *
  * An error arrives as the class it has, if that is a built-in one or one of
  * this module, and otherwise as the nearest such class with its own name;
- * with its message, stack, cause, and the errors of a group.
+ * with its message, stack, cause, and the errors of a group. To the stack are
+ * added the frames of the call of `toThread`.
  *
  * Besides what Deno has, the globals in a thread are
  * {@linkcode runCoroutineThreadsafe}, {@linkcode transfer} and the error
- * classes of this module.
+ * classes of this module. A minifier renames what a program imports, so in a
+ * minified bundle they are `globalThis.transfer` and so on.
+ *
+ * An error that a call leaves behind, in a timer or in a promise that nobody
+ * awaits, goes to the exception handler of the loop, and disturbs no other
+ * call.
  *
  * A cancelled call leaves the thread to finish, and its result or error is
  * dropped. If it has to wait for others because all threads are busy, it is

@@ -45,6 +45,7 @@ import {
   tasksBehind,
   waitingTime,
 } from "./_text.ts";
+import "./_threads.ts";
 
 export { EventLoop, Future, Task } from "./_future.ts";
 

@@ -19,6 +19,7 @@ import { type Duration, toSeconds } from "./_duration.ts";
 import { EventLoop } from "./_future.ts";
 import { hostTurn } from "./_host.ts";
 import type { LoopHost } from "./_loop.ts";
+import "./_threads.ts";
 
 export type { Duration, DurationLike } from "./_duration.ts";
 export { EventLoop } from "./_future.ts";
