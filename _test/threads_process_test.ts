@@ -126,7 +126,7 @@ Deno.test("run() that is interrupted again while it waits for a thread rejects, 
         await spinning;
       } finally {
         console.log("main has ended");
-        setTimeout(interrupt, 50);
+        setTimeout(interrupt);
       }
     };
     console.warn = console.log;
