@@ -40,6 +40,7 @@ import {
   cloneError,
   describeValue,
   excerpt,
+  lookAt,
   type Packed,
   unpack,
   type Unsent,
@@ -216,12 +217,10 @@ export class Messages {
 
 /** Whether a value is what `loop.handle()` returns. */
 export function isLoopHandle(value: unknown): value is LoopHandle {
-  try {
-    return (value as LoopHandle | null)?.kind === "asyncio.EventLoop" &&
-      (value as LoopHandle).memory instanceof SharedArrayBuffer;
-  } catch {
-    return false; // A proxy that throws.
-  }
+  return lookAt(() =>
+    (value as LoopHandle | null)?.kind === "asyncio.EventLoop" &&
+    (value as LoopHandle).memory instanceof SharedArrayBuffer
+  ) === true;
 }
 
 /** Calls what a loop of another thread has exposed. */

@@ -72,9 +72,7 @@ export function explainModule(
 ): unknown {
   if ("source" in definition) return error;
   const { module } = definition;
-  if (!(error instanceof Error) || /\n\s+at /.test(error.stack ?? "")) {
-    return error;
-  }
+  if (!(error instanceof Error) || framesIn(error) !== "") return error;
   if (error.message.startsWith("Cannot run")) return error;
   const why = error.message.includes(program)
     ? "expected an absolute URL, or one of npm:, jsr: or node:; a thread has no import map"
@@ -122,7 +120,6 @@ function wayOut(name: string): string {
 
 /** Gives an error that replaces another one its name and its frames. */
 function rename(told: Error, error: Error): Error {
-  const frames = /\n\s+at [^]*$/.exec(error.stack ?? "")?.[0] ?? "";
   if (told.name !== error.name) {
     Object.defineProperty(told, "name", {
       value: error.name,
@@ -130,6 +127,13 @@ function rename(told: Error, error: Error): Error {
       writable: true,
     });
   }
-  told.stack = `${told.name}: ${told.message}${frames}`;
+  told.stack = `${told.name}: ${told.message}${framesIn(error)}`;
   return told;
+}
+
+/** The frames in the stack of an error. Its message may have lines that look like some. */
+function framesIn({ stack = "", name, message }: Error): string {
+  const start = `${name}: ${message}`;
+  const rest = stack.startsWith(start) ? stack.slice(start.length) : stack;
+  return /\n\s+at [^]*$/.exec(rest)?.[0] ?? "";
 }

@@ -334,6 +334,13 @@ function describeValue(value )  {
  const isObject = typeof value === "function" || typeof value === "object";
  return isObject && value !== null ? kindOf(value) : \`\${value}\`;
 }
+function lookAt(look   )    {
+ try {
+  return look();
+ } catch {
+  return undefined;
+ }
+}
 function kindOf(value )  {
  if (typeof value === "symbol") return "a symbol";
  try {
@@ -576,9 +583,7 @@ function explainModule(
 )  {
  if ("source" in definition) return error;
  const { module } = definition;
- if (!(error instanceof Error) || /\\n\\s+at /.test(error.stack ?? "")) {
-  return error;
- }
+ if (!(error instanceof Error) || framesIn(error) !== "") return error;
  if (error.message.startsWith("Cannot run")) return error;
  const why = error.message.includes(program)
   ? "expected an absolute URL, or one of npm:, jsr: or node:; a thread has no import map"
@@ -620,7 +625,6 @@ function wayOut(name )  {
  }" })\`;
 }
 function rename(told , error )  {
- const frames = /\\n\\s+at [^]*$/.exec(error.stack ?? "")?.[0] ?? "";
  if (told.name !== error.name) {
   Object.defineProperty(told, "name", {
    value: error.name,
@@ -628,8 +632,13 @@ function rename(told , error )  {
    writable: true,
   });
  }
- told.stack = \`\${told.name}: \${told.message}\${frames}\`;
+ told.stack = \`\${told.name}: \${told.message}\${framesIn(error)}\`;
  return told;
+}
+function framesIn({ stack = "", name, message } )  {
+ const start = \`\${name}: \${message}\`;
+ const rest = stack.startsWith(start) ? stack.slice(start.length) : stack;
+ return /\\n\\s+at [^]*$/.exec(rest)?.[0] ?? "";
 }
 
 const UNDEFINED = 0, NULL = 1, TRUE = 2, FALSE = 3, INTEGER = 4, NUMBER = 5;
@@ -1227,12 +1236,10 @@ class Messages {
  }
 }
 function isLoopHandle(value )    {
- try {
-  return (value    )?.kind === "asyncio.EventLoop" &&
-   (value  ).memory instanceof SharedArrayBuffer;
- } catch {
-  return false; // A proxy that throws.
- }
+ return lookAt(() =>
+  (value    )?.kind === "asyncio.EventLoop" &&
+  (value  ).memory instanceof SharedArrayBuffer
+ ) === true;
 }
 function callLoop(
  name ,

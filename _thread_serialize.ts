@@ -240,6 +240,15 @@ export function describeValue(value: unknown): string {
   return isObject && value !== null ? kindOf(value) : `${value}`;
 }
 
+/** What a look at a value gives; `undefined` for a proxy that throws. */
+export function lookAt<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
+}
+
 /** What kind of thing a function, a symbol or an object is. */
 export function kindOf(value: unknown): string {
   if (typeof value === "symbol") return "a symbol";

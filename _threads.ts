@@ -40,6 +40,7 @@ import {
   ErrorClasses,
   excerpt,
   isClass,
+  lookAt,
   type ModuleFunction,
   type ThreadFunction,
 } from "./_thread_serialize.ts";
@@ -349,8 +350,8 @@ function targetOf(fn: unknown): Target {
     }
     return target;
   }
-  if (typeof fn === "object" && fn !== null && "module" in fn) {
-    const definition = definitionInModule(fn as ModuleFunction);
+  if (isModuleFunction(fn)) {
+    const definition = definitionInModule(fn);
     const text = `${definition.export} ${definition.module}`;
     return targetsByText.get(text) ?? newTarget(text, definition);
   }
@@ -413,7 +414,8 @@ function isFunctionLike(source: string): boolean {
 
 function definitionInModule(fn: ModuleFunction) {
   const { module: place, export: name } = fn;
-  if (!(place instanceof URL) && (typeof place !== "string" || place === "")) {
+  const isUrl = lookAt(() => place instanceof URL);
+  if (!isUrl && (typeof place !== "string" || place === "")) {
     throw new TypeError(
       `Cannot call a function of a module in a thread: expected its URL as module, got ${
         describeValue(place)
@@ -441,16 +443,18 @@ function definitionInModule(fn: ModuleFunction) {
 
 /** The loop of this thread that is meant by a loop or a handle. */
 function ownLoop(loop: unknown): EventLoop | undefined {
-  try {
-    if (loop instanceof EventLoop) return loop;
-  } catch {
-    return undefined; // A proxy that throws.
-  }
+  if (lookAt(() => loop instanceof EventLoop)) return loop as EventLoop;
   return isLoopHandle(loop) ? LoopServer.of(loop)?.loop : undefined;
 }
 
+function isModuleFunction(fn: unknown): fn is ModuleFunction {
+  return typeof fn === "object" && fn !== null &&
+    lookAt(() => "module" in fn) === true;
+}
+
 function isThenable(value: unknown): boolean {
-  return typeof (value as PromiseLike<unknown> | null)?.then === "function";
+  const then = lookAt(() => (value as PromiseLike<unknown> | null)?.then);
+  return typeof then === "function";
 }
 
 function poolOf(loop: EventLoop): ThreadPool {
@@ -487,13 +491,11 @@ function expose(loop: EventLoop, functions: unknown): void {
 
 /** The functions of an object by name; of other things nothing is to be exposed. */
 function exposable(functions: unknown): [string, unknown][] {
-  if (typeof functions === "object" && functions !== null) {
+  const kind = lookAt(() => Object.prototype.toString.call(functions));
+  const isObject = typeof functions === "object" && functions !== null;
+  if (isObject && kind !== undefined && kind !== "[object Array]") {
     const entries = Object.entries(functions);
-    const isPlain = Object.prototype.toString.call(functions) ===
-      "[object Object]";
-    if (isPlain || (entries.length > 0 && !Array.isArray(functions))) {
-      return entries;
-    }
+    if (entries.length > 0 || kind === "[object Object]") return entries;
   }
   throw new TypeError(
     `Cannot expose functions: expected an object { name: fn }, got ${

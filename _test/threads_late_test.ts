@@ -15,7 +15,6 @@ import {
   run,
   RuntimeError,
   sleep,
-  TimeoutError,
   toThread,
   waitFor,
 } from "@asyncio/asyncio";
