@@ -42,6 +42,7 @@ import {
   excerpt,
   lookAt,
   type Packed,
+  placeAbove,
   unpack,
   type Unsent,
 } from "./_thread_serialize.ts";
@@ -245,8 +246,7 @@ export function callLoop<T>(
     );
   }
   const call = LoopClient.of(handle).call(name, args);
-  const at = new Error();
-  Error.captureStackTrace(at, callLoop);
+  const at = placeAbove(callLoop);
   call.subscribeError((error) => addFrames(error, framesOf(at)));
   return threadFuture(call as RemoteCall<T>);
 }

@@ -147,12 +147,20 @@ class ServerSlot {
     this.#answers = new Pipe(cells, slot, Layout.ANSWERED);
   }
 
-  /** Hears what is asked, and answers on where there was no room. */
+  /**
+   * Hears what is asked, and answers on where there was no room. After some
+   * calls the loop gets its turn, as a thread may ask faster than it answers;
+   * then the thread has to wait.
+   */
   serve(): void {
-    let bytes: Uint8Array | null;
-    while ((bytes = this.#asks.read()) !== null) {
+    let heard = 0;
+    while (heard === 0) {
+      const bytes = this.#asks.read();
+      if (bytes === null) break;
       if (bytes.length === Layout.PIPE_BYTES) this.#signal();
-      for (const ask of this.#messages.take(bytes)) this.#hear(ask as Ask);
+      const asks = this.#messages.take(bytes) as Ask[];
+      heard = asks.length;
+      for (const ask of asks) this.#hear(ask);
     }
     if (this.#sending !== null) this.#flush();
   }

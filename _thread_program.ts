@@ -268,6 +268,11 @@ function addFrames(error , frames  )  {
  const stack = error.stack ?? \`\${error}\`;
  setHidden(error, "stack", stack + linesOf(frames));
 }
+function placeAbove(fn    )  {
+ const at  = Object.create(Error.prototype);
+ Error.captureStackTrace(at, fn);
+ return at;
+}
 function linesOf(frames  )  {
  return frames.map((frame) => \`\\n    at \${frame}\`).join("");
 }
@@ -1262,8 +1267,7 @@ function callLoop(
   );
  }
  const call = LoopClient.of(handle).call(name, args);
- const at = new Error();
- Error.captureStackTrace(at, callLoop);
+ const at = placeAbove(callLoop);
  call.subscribeError((error) => addFrames(error, framesOf(at)));
  return threadFuture(call  );
 }

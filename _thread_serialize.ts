@@ -123,6 +123,13 @@ export function addFrames(error: unknown, frames: readonly string[]): void {
   setHidden(error, "stack", stack + linesOf(frames));
 }
 
+/** Where running code stands, above a function: an error with a stack, which nobody has formatted yet. */
+export function placeAbove(fn: (...args: never[]) => unknown): Error {
+  const at: Error = Object.create(Error.prototype);
+  Error.captureStackTrace(at, fn);
+  return at;
+}
+
 /** Frames as they stand in a stack. */
 export function linesOf(frames: readonly string[]): string {
   return frames.map((frame) => `\n    at ${frame}`).join("");

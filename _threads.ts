@@ -42,6 +42,7 @@ import {
   isClass,
   lookAt,
   type ModuleFunction,
+  placeAbove,
   type ThreadFunction,
 } from "./_thread_serialize.ts";
 import * as exceptions from "./exceptions.ts";
@@ -333,9 +334,7 @@ function callInThread(
   try {
     if (loop.isClosed()) throw new RuntimeError("The event loop is closed");
     const target = targetOf(fn);
-    const at = new Error();
-    Error.captureStackTrace(at, callInThread);
-    return poolOf(loop).call(target, args, at);
+    return poolOf(loop).call(target, args, placeAbove(callInThread));
   } catch (error) {
     return Promise.reject(error);
   }
