@@ -103,6 +103,7 @@ start(process, import.meta.url, program);
 const WORKER_START = `(process, url, program) => {
   const module = (name) => process.getBuiltinModule("node:" + name);
   const { parentPort } = module("worker_threads");
+  const postMessage = parentPort.postMessage.bind(parentPort);
   const scope = globalThis, { Deno } = scope;
   const calls = new (module("async_hooks").AsyncLocalStorage)();
   let thrown;
@@ -146,7 +147,7 @@ const WORKER_START = `(process, url, program) => {
     url,
     listen,
     errors: Deno?.errors ?? {},
-    post: (message, moves) => parentPort.postMessage(message, moves),
+    post: postMessage,
     close: () => Deno ? scope.close() : process.exit(),
     enter: (call, fn, ...args) => calls.run(call, () => fn(...args)),
     heapLimit: () => module("v8").getHeapStatistics().heap_size_limit,
@@ -172,8 +173,8 @@ export function startWorker(program: string): workerThreads.Worker {
   const url = `data:text/javascript,${encodeURIComponent(WORKER_MODULE)}`;
   return new Worker(new URL(url), {
     workerData: [WORKER_START, program],
-    // Otherwise the environment would be read to be copied, and that takes a permission.
-    env: SHARE_ENV as never, // typed as any symbol
+    // Otherwise Deno would read the environment to copy it, and that takes a permission.
+    ...("deno" in globals.process.versions && { env: SHARE_ENV as never }),
     resourceLimits: {
       maxOldGenerationSizeMb: Math.floor(heap_size_limit / MEBIBYTE),
     },

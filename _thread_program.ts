@@ -211,6 +211,7 @@ function sumOfUnits(duration , what )  {
 }
 
 const LONGEST_EXCERPT = 80;
+const MOST_ERRORS = 500;
 class ErrorClasses {
  static  #known = new Map ();
  static add(classes )  {
@@ -423,6 +424,7 @@ function packError(
   stack: stack === undefined ? stack : String(stack),
  };
  seen.set(error, record);
+ if (seen.size > MOST_ERRORS) return record;
  for (const key of Object.getOwnPropertyNames(error)) {
   if (key === "name" || key === "message" || key === "stack") continue;
   const { value, enumerable } = Object.getOwnPropertyDescriptor(error, key);
@@ -1577,15 +1579,14 @@ class CallServer {
  #fail(error )  {
   const { definition } = this.#call;
   this.#call = null;
-  const told = error instanceof Error && "source" in definition
-   ? explain(error, definition, this.#host.url)
-   : error;
-  const packed = packTidy(told);
   try {
-   this.#host.post(["error", packed]);
+   const told = error instanceof Error && "source" in definition
+    ? explain(error, definition, this.#host.url)
+    : error;
+   this.#host.post(["error", packTidy(told)]);
   } catch {
-   const text = error instanceof Error ? error.message : "";
-   this.#host.post(["error", pack(new Error(excerpt(text)))]);
+   const told = new Error(\`An error that cannot be sent: \${kindOf(error)}\`);
+   this.#host.post(["error", pack(told)]);
   }
  }
  #startWatch()  {

@@ -48,6 +48,9 @@ export type Packed =
 /** The longest piece of a program or of a value that a message shows. */
 const LONGEST_EXCERPT = 80;
 
+/** How many errors may travel with one, as its causes and their causes; beyond that they lose their fields. */
+const MOST_ERRORS = 500;
+
 /** The classes of errors that exist in every thread. */
 export class ErrorClasses {
   /** Classes of this module and of the runtime, by the name of their errors: bundlers rename classes. */
@@ -349,6 +352,7 @@ function packError(
     stack: stack === undefined ? stack : String(stack),
   };
   seen.set(error, record);
+  if (seen.size > MOST_ERRORS) return record;
   for (const key of Object.getOwnPropertyNames(error)) {
     if (key === "name" || key === "message" || key === "stack") continue;
     const { value, enumerable } = Object.getOwnPropertyDescriptor(error, key)!;

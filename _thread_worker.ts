@@ -24,6 +24,7 @@ import {
   type ErrorClass,
   ErrorClasses,
   excerpt,
+  kindOf,
   pack,
   type Packed,
   takeMoves,
@@ -184,16 +185,15 @@ class CallServer {
   #fail(error: unknown): void {
     const { definition } = this.#call!;
     this.#call = null;
-    const told = error instanceof Error && "source" in definition
-      ? explain(error, definition, this.#host.url)
-      : error;
-    const packed = packTidy(told);
     try {
-      this.#host.post(["error", packed]);
+      const told = error instanceof Error && "source" in definition
+        ? explain(error, definition, this.#host.url)
+        : error;
+      this.#host.post(["error", packTidy(told)]);
     } catch {
-      // Causes inside of each other without an end.
-      const text = error instanceof Error ? error.message : "";
-      this.#host.post(["error", pack(new Error(excerpt(text)))]);
+      // Its fields throw, or its causes have no end.
+      const told = new Error(`An error that cannot be sent: ${kindOf(error)}`);
+      this.#host.post(["error", pack(told)]);
     }
   }
 

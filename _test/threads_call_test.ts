@@ -30,6 +30,8 @@ function exported(name: string): ModuleFunction {
   return { module, export: name };
 }
 
+declare function missing(): void;
+
 /** The error that a call is refused with. */
 async function refusal(fn: unknown): Promise<Error> {
   const error = await toThread(fn as () => void).catch((error) => error);
@@ -212,6 +214,50 @@ Deno.test("toThread() says what a module exports if the name is none of it", asy
       "SyntaxError",
     );
     assertEquals(await toThread(add, 1, 1), 2);
+  });
+});
+
+Deno.test("toThread() says the same of a module that is not there, each time", async () => {
+  const module = new URL("./_not_there.ts", import.meta.url);
+  await run(async () => {
+    for (let i = 0; i < 3; i++) {
+      await assertRejects(
+        () => toThread({ module, export: "digest" }),
+        TypeError,
+        `Module not found "${module}"`,
+      );
+    }
+    assertEquals(await toThread(add, 1, 2), 3);
+  });
+});
+
+Deno.test("toThread() calls functions that it and its thread have forgotten", async () => {
+  await run(async () => {
+    const numbered = (n: number) => new Function(`return ${n}`) as () => number;
+    const first = numbered(-1);
+    assertEquals(await toThread(first), -1);
+    for (const round of [0, 1]) {
+      for (let n = 0; n < 1_100; n++) {
+        const result = await toThread(numbered(n));
+        if (result !== n) assertEquals(result, n, `round ${round}`);
+      }
+      assertEquals(await toThread(first), -1);
+    }
+  });
+});
+
+Deno.test("toThread() tells functions of one source by their names", async () => {
+  await run(async () => {
+    for (const name of ["first", "second"]) {
+      const fn = Object.defineProperty(() => missing(), "name", {
+        value: name,
+      });
+      await assertRejects(
+        () => toThread(fn),
+        ReferenceError,
+        `: ${name} was sent`,
+      );
+    }
   });
 });
 
