@@ -126,7 +126,8 @@ const WORKER_START = `(process, url, program) => {
     scope[name] = Object.defineProperties(timer, own);
   }
   const listen = (onMessage, onError) => {
-    parentPort.on("message", onMessage);
+    if (Deno) scope.onmessage = (event) => onMessage(event.data);
+    else parentPort.on("message", onMessage);
     const hear = (error) => {
       const call = thrown?.error === error ? thrown.call : calls.getStore();
       thrown = undefined;

@@ -436,7 +436,7 @@ class Thread {
     this.#worker.postMessage(null);
   }
 
-  /** Ends it as far as the host can; what it computes may run on until the process ends. */
+  /** Ends it as far as Deno can; what it computes may run on until the process ends. */
   end(): void {
     this.#worker.unref();
     void this.#worker.terminate();

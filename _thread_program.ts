@@ -8,7 +8,7 @@
 // deno-fmt-ignore-file
 
 /** An expression whose value is the function to start it. */
-export const THREAD_PROGRAM = `"use strict"; (host) => {
+export const THREAD_PROGRAM = `"use strict"; (runtime) => {
 class CancelledError extends Error {
  static {
   this.prototype.name = "CancelledError";
@@ -1501,17 +1501,17 @@ const exceptions = { CancelledError, TimeoutError, InvalidStateError, RuntimeErr
 const WATCH_MS = 250;
 const PROGRAM = "asyncio:thread";
 class CallServer {
- #host ;
+ #runtime ;
  #targets = new Map ();
  #call    = null;
  #calls = 0;
  #active = false;
  #watch    ;
- constructor(host ) {
-  this.#host = host;
+ constructor(runtime ) {
+  this.#runtime = runtime;
  }
  handle(request )  {
-  if (request === null) return this.#host.close();
+  if (request === null) return this.#runtime.close();
   const [id, args, definition, forgotten = []] = request;
   if (this.#watch === undefined) this.#startWatch();
   this.#active = true;
@@ -1528,11 +1528,11 @@ class CallServer {
   const isOwn = call === undefined ? this.#calls === 1 : call === this.#call;
   const packed = packTidy(error);
   if (this.#call !== null && isOwn) {
-   this.#host.post(["died", packed]);
-   this.#host.close();
+   this.#runtime.post(["died", packed]);
+   this.#runtime.close();
   } else {
    const name = call === undefined ? "" : nameOfDefinition(call.definition);
-   this.#host.post(["late", packed, name]);
+   this.#runtime.post(["late", packed, name]);
   }
  }
  async #define(target , args )  {
@@ -1541,20 +1541,20 @@ class CallServer {
   try {
    target.fn = "source" in definition
     ? compile(definition.source, definition.name)
-    : await this.#host.enter(
+    : await this.#runtime.enter(
      call,
      () => load(definition.module, definition.export),
     );
   } catch (error) {
    cutStack(error);
-   return this.#fail(explainModule(error, definition, this.#host.url));
+   return this.#fail(explainModule(error, definition, this.#runtime.url));
   }
   this.#start(call, target.fn, args);
  }
  #start(call , fn , args )  {
   this.#call = call;
   try {
-   const value = this.#host.enter(call, fn, ...args);
+   const value = this.#runtime.enter(call, fn, ...args);
    const then = (value      )?.then;
    if (typeof then !== "function") return this.#answer(value);
    Promise.resolve(value).then(
@@ -1569,7 +1569,7 @@ class CallServer {
   const name = nameOfDefinition(this.#call.definition);
   const moves = takeMoves(value);
   try {
-   this.#host.post(["result", value], moves);
+   this.#runtime.post(["result", value], moves);
    this.#call = null;
   } catch (error) {
    const action = \`Cannot return the result of \${name} from its thread\`;
@@ -1581,20 +1581,20 @@ class CallServer {
   this.#call = null;
   try {
    const told = error instanceof Error && "source" in definition
-    ? explain(error, definition, this.#host.url)
+    ? explain(error, definition, this.#runtime.url)
     : error;
-   this.#host.post(["error", packTidy(told)]);
+   this.#runtime.post(["error", packTidy(told)]);
   } catch {
    const told = new Error(\`An error that cannot be sent: \${kindOf(error)}\`);
-   this.#host.post(["error", pack(told)]);
+   this.#runtime.post(["error", pack(told)]);
   }
  }
  #startWatch()  {
-  const limit = this.#host.heapLimit();
+  const limit = this.#runtime.heapLimit();
   this.#watch = setInterval(() => {
-   if (this.#host.heapLimit() > limit) {
-    this.#host.post(["full"]);
-    this.#host.close();
+   if (this.#runtime.heapLimit() > limit) {
+    this.#runtime.post(["full"]);
+    this.#runtime.close();
    }
    if (!this.#active) {
     clearInterval(this.#watch);
@@ -1604,11 +1604,11 @@ class CallServer {
   }, WATCH_MS);
  }
 }
-function start(host )  {
+function start(runtime )  {
  const errors = Object.fromEntries(
   Object.values(exceptions).map((it) => [it.prototype.name, it]),
  );
- ErrorClasses.addNamed({ ...host.errors, ...errors });
+ ErrorClasses.addNamed({ ...runtime.errors, ...errors });
  const globals = {
   self: globalThis,
   ...errors,
@@ -1622,8 +1622,8 @@ function start(host )  {
   const rules = { writable: true, configurable: true, enumerable: false };
   Object.defineProperty(globalThis, name, { value, ...rules });
  }
- const server = new CallServer(host);
- host.listen(
+ const server = new CallServer(runtime);
+ runtime.listen(
   (request) => server.handle(request),
   (error, call) => server.onError(error, call),
  );
@@ -1654,6 +1654,6 @@ function shorten(text )  {
  return text.replace(/data:[^\\s"'()<>]{80,}/g, excerpt);
 }
 
-start(host);
+start(runtime);
 }
 //# sourceURL=asyncio:thread`;

@@ -68,7 +68,7 @@ interface Call {
 }
 
 /** What the program takes from its runtime: see `WORKER_START` in `_host.ts`. */
-interface WorkerHost {
+interface WorkerRuntime {
   /** What the runtime calls the program. */
   readonly url: string;
   readonly errors: Record<string, ErrorClass>;
@@ -92,7 +92,7 @@ const PROGRAM = "asyncio:thread";
 
 /** Runs calls in a worker thread, one at a time. */
 class CallServer {
-  readonly #host: WorkerHost;
+  readonly #runtime: WorkerRuntime;
   readonly #targets = new Map<number, Target>();
   /** The call under way. */
   #call: Call | null = null;
@@ -102,12 +102,12 @@ class CallServer {
   #active = false;
   #watch: ReturnType<typeof setInterval> | undefined;
 
-  constructor(host: WorkerHost) {
-    this.#host = host;
+  constructor(runtime: WorkerRuntime) {
+    this.#runtime = runtime;
   }
 
   handle(request: Request): void {
-    if (request === null) return this.#host.close();
+    if (request === null) return this.#runtime.close();
     const [id, args, definition, forgotten = []] = request;
     if (this.#watch === undefined) this.#startWatch();
     this.#active = true;
@@ -130,11 +130,11 @@ class CallServer {
     const isOwn = call === undefined ? this.#calls === 1 : call === this.#call;
     const packed = packTidy(error);
     if (this.#call !== null && isOwn) {
-      this.#host.post(["died", packed]);
-      this.#host.close();
+      this.#runtime.post(["died", packed]);
+      this.#runtime.close();
     } else {
       const name = call === undefined ? "" : nameOfDefinition(call.definition);
-      this.#host.post(["late", packed, name]);
+      this.#runtime.post(["late", packed, name]);
     }
   }
 
@@ -144,13 +144,13 @@ class CallServer {
     try {
       target.fn = "source" in definition
         ? compile(definition.source, definition.name)
-        : await this.#host.enter(
+        : await this.#runtime.enter(
           call,
           () => load(definition.module, definition.export),
         );
     } catch (error) {
       cutStack(error);
-      return this.#fail(explainModule(error, definition, this.#host.url));
+      return this.#fail(explainModule(error, definition, this.#runtime.url));
     }
     this.#start(call, target.fn, args);
   }
@@ -158,7 +158,7 @@ class CallServer {
   #start(call: Call, fn: AnyFunction, args: unknown[]): void {
     this.#call = call;
     try {
-      const value = this.#host.enter(call, fn, ...args);
+      const value = this.#runtime.enter(call, fn, ...args);
       const then = (value as PromiseLike<unknown> | null | undefined)?.then;
       if (typeof then !== "function") return this.#answer(value);
       Promise.resolve(value).then(
@@ -174,7 +174,7 @@ class CallServer {
     const name = nameOfDefinition(this.#call!.definition);
     const moves = takeMoves(value);
     try {
-      this.#host.post(["result", value], moves);
+      this.#runtime.post(["result", value], moves);
       this.#call = null;
     } catch (error) {
       const action = `Cannot return the result of ${name} from its thread`;
@@ -187,13 +187,13 @@ class CallServer {
     this.#call = null;
     try {
       const told = error instanceof Error && "source" in definition
-        ? explain(error, definition, this.#host.url)
+        ? explain(error, definition, this.#runtime.url)
         : error;
-      this.#host.post(["error", packTidy(told)]);
+      this.#runtime.post(["error", packTidy(told)]);
     } catch {
       // Its fields throw, or its causes have no end.
       const told = new Error(`An error that cannot be sent: ${kindOf(error)}`);
-      this.#host.post(["error", pack(told)]);
+      this.#runtime.post(["error", pack(told)]);
     }
   }
 
@@ -204,11 +204,11 @@ class CallServer {
    * never end.
    */
   #startWatch(): void {
-    const limit = this.#host.heapLimit();
+    const limit = this.#runtime.heapLimit();
     this.#watch = setInterval(() => {
-      if (this.#host.heapLimit() > limit) {
-        this.#host.post(["full"]);
-        this.#host.close();
+      if (this.#runtime.heapLimit() > limit) {
+        this.#runtime.post(["full"]);
+        this.#runtime.close();
       }
       if (!this.#active) {
         clearInterval(this.#watch);
@@ -220,11 +220,11 @@ class CallServer {
 }
 
 /** The beginning of the program. */
-export function start(host: WorkerHost): void {
+export function start(runtime: WorkerRuntime): void {
   const errors = Object.fromEntries(
     Object.values(exceptions).map((it) => [it.prototype.name, it]),
   );
-  ErrorClasses.addNamed({ ...host.errors, ...errors });
+  ErrorClasses.addNamed({ ...runtime.errors, ...errors });
   const globals = {
     self: globalThis,
     ...errors,
@@ -239,8 +239,8 @@ export function start(host: WorkerHost): void {
     const rules = { writable: true, configurable: true, enumerable: false };
     Object.defineProperty(globalThis, name, { value, ...rules });
   }
-  const server = new CallServer(host);
-  host.listen(
+  const server = new CallServer(runtime);
+  runtime.listen(
     (request) => server.handle(request),
     (error, call) => server.onError(error, call),
   );

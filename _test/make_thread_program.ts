@@ -30,9 +30,9 @@ const IMPORT = /^import\b[^;]*?from "\.\/([^"]+)";\n/gm;
 export async function makeProgram(): Promise<string> {
   const parts = await Promise.all(FILES.map(readPart));
   const program = [
-    '"use strict"; (host) => {',
+    '"use strict"; (runtime) => {',
     ...parts,
-    "start(host);",
+    "start(runtime);",
     "}",
     "//# sourceURL=asyncio:thread",
   ].join("\n");
