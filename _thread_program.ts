@@ -9,207 +9,6 @@
 
 /** An expression whose value is the function to start it. */
 export const THREAD_PROGRAM = `"use strict"; (runtime) => {
-class CancelledError extends Error {
- static {
-  this.prototype.name = "CancelledError";
- }
-}
-class TimeoutError extends Error {
- static {
-  this.prototype.name = "TimeoutError";
- }
-}
-class InvalidStateError extends Error {
- static {
-  this.prototype.name = "InvalidStateError";
- }
-}
-class RuntimeError extends Error {
- static {
-  this.prototype.name = "RuntimeError";
- }
-}
-class KeyboardInterrupt extends Error {
- signal ;
- constructor(
-  message ,
-  options      ,
- ) {
-  super(message, options);
-  this.signal = options?.signal ?? "SIGINT";
- }
- static {
-  this.prototype.name = "KeyboardInterrupt";
- }
-}
-class QueueEmpty extends Error {
- static {
-  this.prototype.name = "QueueEmpty";
- }
-}
-class QueueFull extends Error {
- static {
-  this.prototype.name = "QueueFull";
- }
-}
-class QueueShutDown extends Error {
- static {
-  this.prototype.name = "QueueShutDown";
- }
-}
-class IncompleteReadError extends Error {
- partial ;
- expected   ;
- constructor(
-  partial ,
-  expected   ,
-  options ,
- ) {
-  super(
-   \`Stream ended after \${partial.length} of \${
-    expected ?? "an unknown number of"
-   } expected bytes\`,
-   options,
-  );
-  this.partial = partial;
-  this.expected = expected;
- }
- static {
-  this.prototype.name = "IncompleteReadError";
- }
-}
-class LimitOverrunError extends Error {
- consumed ;
- constructor(message , consumed , options ) {
-  super(message, options);
-  this.consumed = consumed;
- }
- static {
-  this.prototype.name = "LimitOverrunError";
- }
-}
-class BrokenBarrierError extends RuntimeError {
- static {
-  this.prototype.name = "BrokenBarrierError";
- }
-}
-class SendfileNotAvailableError extends RuntimeError {
- static {
-  this.prototype.name = "SendfileNotAvailableError";
- }
-}
-class ExceptionGroup extends AggregateError {
- constructor(
-  message ,
-  errors ,
-  options ,
- ) {
-  super(errors, message, options);
-  if (this.errors.length === 0) {
-   throw new RangeError("Cannot create an ExceptionGroup of no errors");
-  }
- }
- static {
-  this.prototype.name = "ExceptionGroup";
- }
- subgroup(filter )    {
-  return this.split(filter)[0];
- }
- split(
-  filter ,
- )       {
-  const matches = ExceptionGroup.#asPredicate(filter);
-  if (matches(this)) return [this, null];
-  const hit  = [];
-  const miss  = [];
-  for (const error of this.errors) {
-   if (error instanceof ExceptionGroup) {
-    const [inside, outside] = error.split(matches);
-    if (inside) hit.push(inside);
-    if (outside) miss.push(outside);
-   } else {
-    (matches(error) ? hit : miss).push(error);
-   }
-  }
-  return [
-   ExceptionGroup.#part(this, hit),
-   ExceptionGroup.#part(this, miss),
-  ];
- }
- static #part(
-  whole ,
-  errors ,
- )    {
-  if (errors.length === 0) return null;
-  const { message, cause, stack } = whole;
-  const group = new ExceptionGroup(message, errors, { cause });
-  group.stack = stack;
-  return group;
- }
- static #asPredicate(filter )     {
-  if (typeof filter !== "function") {
-   throw new TypeError(
-    \`Cannot filter errors: expected a predicate or an error class, got \${filter}\`,
-   );
-  }
-  if (filter === Error || filter.prototype instanceof Error) {
-   return (error) => error instanceof filter;
-  }
-  return filter     ;
- }
-}
-
-const SECONDS_PER_UNIT = {
- days: 86_400,
- hours: 3_600,
- minutes: 60,
- seconds: 1,
- milliseconds: 1e-3,
- microseconds: 1e-6,
- nanoseconds: 1e-9,
-};
-const CALENDAR_UNITS = ["years", "months", "weeks"];
-function toSeconds(duration , what = "delay")  {
- if (typeof duration === "number" && duration === duration) return duration;
- if (typeof duration === "number") {
-  throw new RangeError(\`Invalid \${what}: expected a number, got NaN\`);
- }
- if (typeof duration !== "object" || duration === null) {
-  throw new TypeError(
-   \`Invalid \${what}: expected seconds or a duration object, got \${
-    typeof duration === "bigint" ? \`\${duration}n\` : String(duration)
-   }\`,
-  );
- }
- return sumOfUnits(duration, what);
-}
-function sumOfUnits(duration , what )  {
- const values = duration   ;
- for (const unit of CALENDAR_UNITS) {
-  if (values[unit]) {
-   throw new RangeError(\`Invalid \${what}: \${unit} have no fixed length\`);
-  }
- }
- for (const key of Object.keys(values)) {
-  if (!(key in SECONDS_PER_UNIT)) {
-   throw new TypeError(\`Invalid \${what}: unknown unit "\${key}"\`);
-  }
- }
- let total = 0;
- let found = false;
- for (const [unit, seconds] of Object.entries(SECONDS_PER_UNIT)) {
-  const value = values[unit];
-  if (value === undefined) continue;
-  if (typeof value !== "number" || Number.isNaN(value)) {
-   throw new RangeError(\`Invalid \${what}: \${unit} is \${String(value)}\`);
-  }
-  total += value * seconds;
-  found = true;
- }
- if (!found) throw new TypeError(\`Invalid \${what}: it names no unit\`);
- return total;
-}
-
 const LONGEST_EXCERPT = 80;
 const MOST_ERRORS = 500;
 class ErrorClasses {
@@ -541,111 +340,6 @@ function nameOfProperty(key )  {
  return /^[\\p{L}$_][\\p{L}\\p{N}$_]*$/u.test(key)
   ? \`.\${key}\`
   : \`[\${describeValue(key)}]\`;
-}
-
-function nameOfDefinition(definition )  {
- if ("source" in definition) {
-  return excerpt(definition.name) || "an anonymous function";
- }
- return \`\${excerpt(definition.export)} of \${excerpt(definition.module)}\`;
-}
-function compile(
- source ,
- name ,
-)     {
- const run = eval;
- const place = \`toThread:\${excerpt(name).replace(/\\s/g, "_") || "anonymous"}\`;
- return run(\`"use strict"; (\${source}\\n)\\n//# sourceURL=\${place}\`);
-}
-async function load(
- module ,
- name ,
-)     {
- const exports = await import(module);
- const fn = exports[name];
- if (typeof fn === "function") return fn;
- const names = Object.keys(exports).slice(0, 20).join(", ");
- throw new TypeError(
-  \`Cannot run "\${excerpt(name)}" of \${
-   excerpt(module)
-  } in a thread: it is no function; the module exports \${names || "nothing"}\`,
- );
-}
-function explain(
- error ,
- { name, source }      ,
- program ,
-)  {
- const missing = /^(?:Can't find variable: )?(\\S+)(?: is not defined)?$/
-  .exec(error.message)?.[1];
- if (error instanceof ReferenceError && missing && source.includes(missing)) {
-  return explainName(error, missing, name);
- }
- return error.message.includes(program) ? explainImport(error, name) : error;
-}
-function explainModule(
- error ,
- definition ,
- program ,
-)  {
- if ("source" in definition) return error;
- const { module } = definition;
- if (!(error instanceof Error) || framesIn(error) !== "") return error;
- if (error.message.startsWith("Cannot run")) return error;
- const why = error.message.includes(program)
-  ? "expected an absolute URL, or one of npm:, jsr: or node:; a thread has no import map"
-  : error.message.replaceAll(module, excerpt(module));
- const told = new Error(
-  \`Cannot call \${nameOfDefinition(definition)} in a thread: \${why}\`,
- );
- Object.setPrototypeOf(told, Object.getPrototypeOf(error));
- return rename(told, error);
-}
-function explainName(error , missing , name )  {
- const fn = excerpt(name) || "the function";
- const what = excerpt(missing);
- const hint = what.length <= 3 || what.startsWith("__")
-  ? \`; if a bundler has made up the name \${what}, write globalThis.name for what the thread has itself, and do not let it keep names by helpers\`
-  : "";
- const told = new ReferenceError(
-  \`Cannot use \${what} in a thread: \${fn} was sent there as source and sees only its arguments and globals; pass \${what} as an argument, or \${
-   wayOut(name)
-  }\${hint}\`,
- );
- return rename(told, error);
-}
-function explainImport(error , name )  {
- const what = /"([^"]*)"/.exec(error.message)?.[1] ?? "a module";
- const fn = excerpt(name) || "the function";
- const told = new TypeError(
-  \`Cannot import "\${
-   excerpt(what)
-  }" in a thread: \${fn} was sent there as source and can import only absolute URLs; pass the URL as an argument, new URL("./file.ts", import.meta.url).href, or \${
-   wayOut(name)
-  }\`,
- );
- return rename(told, error);
-}
-function wayOut(name )  {
- return \`export the function from a module and call toThread({ module: new URL("./file.ts", import.meta.url), export: "\${
-  excerpt(name) || "name"
- }" })\`;
-}
-function rename(told , error )  {
- if (told.name !== error.name) {
-  Object.defineProperty(told, "name", {
-   value: error.name,
-   configurable: true,
-   writable: true,
-  });
- }
- told.stack = \`\${told.name}: \${told.message}\${framesIn(error)}\`;
- return told;
-}
-function framesIn({ stack = "", name, message } )  {
- const start = \`\${name}: \${message}\`;
- const rest = stack.startsWith(start) ? stack.slice(start.length) : stack;
- return /\\n\\s+at [^]*$/.exec(rest)?.[0] ?? "";
 }
 
 const UNDEFINED = 0, NULL = 1, TRUE = 2, FALSE = 3, INTEGER = 4, NUMBER = 5;
@@ -1061,6 +755,207 @@ function bigintOf(text )  {
 }
 function refusal()  {
  return new TypeError("It cannot be written");
+}
+
+const SECONDS_PER_UNIT = {
+ days: 86_400,
+ hours: 3_600,
+ minutes: 60,
+ seconds: 1,
+ milliseconds: 1e-3,
+ microseconds: 1e-6,
+ nanoseconds: 1e-9,
+};
+const CALENDAR_UNITS = ["years", "months", "weeks"];
+function toSeconds(duration , what = "delay")  {
+ if (typeof duration === "number" && duration === duration) return duration;
+ if (typeof duration === "number") {
+  throw new RangeError(\`Invalid \${what}: expected a number, got NaN\`);
+ }
+ if (typeof duration !== "object" || duration === null) {
+  throw new TypeError(
+   \`Invalid \${what}: expected seconds or a duration object, got \${
+    typeof duration === "bigint" ? \`\${duration}n\` : String(duration)
+   }\`,
+  );
+ }
+ return sumOfUnits(duration, what);
+}
+function sumOfUnits(duration , what )  {
+ const values = duration   ;
+ for (const unit of CALENDAR_UNITS) {
+  if (values[unit]) {
+   throw new RangeError(\`Invalid \${what}: \${unit} have no fixed length\`);
+  }
+ }
+ for (const key of Object.keys(values)) {
+  if (!(key in SECONDS_PER_UNIT)) {
+   throw new TypeError(\`Invalid \${what}: unknown unit "\${key}"\`);
+  }
+ }
+ let total = 0;
+ let found = false;
+ for (const [unit, seconds] of Object.entries(SECONDS_PER_UNIT)) {
+  const value = values[unit];
+  if (value === undefined) continue;
+  if (typeof value !== "number" || Number.isNaN(value)) {
+   throw new RangeError(\`Invalid \${what}: \${unit} is \${String(value)}\`);
+  }
+  total += value * seconds;
+  found = true;
+ }
+ if (!found) throw new TypeError(\`Invalid \${what}: it names no unit\`);
+ return total;
+}
+
+class CancelledError extends Error {
+ static {
+  this.prototype.name = "CancelledError";
+ }
+}
+class TimeoutError extends Error {
+ static {
+  this.prototype.name = "TimeoutError";
+ }
+}
+class InvalidStateError extends Error {
+ static {
+  this.prototype.name = "InvalidStateError";
+ }
+}
+class RuntimeError extends Error {
+ static {
+  this.prototype.name = "RuntimeError";
+ }
+}
+class KeyboardInterrupt extends Error {
+ signal ;
+ constructor(
+  message ,
+  options      ,
+ ) {
+  super(message, options);
+  this.signal = options?.signal ?? "SIGINT";
+ }
+ static {
+  this.prototype.name = "KeyboardInterrupt";
+ }
+}
+class QueueEmpty extends Error {
+ static {
+  this.prototype.name = "QueueEmpty";
+ }
+}
+class QueueFull extends Error {
+ static {
+  this.prototype.name = "QueueFull";
+ }
+}
+class QueueShutDown extends Error {
+ static {
+  this.prototype.name = "QueueShutDown";
+ }
+}
+class IncompleteReadError extends Error {
+ partial ;
+ expected   ;
+ constructor(
+  partial ,
+  expected   ,
+  options ,
+ ) {
+  super(
+   \`Stream ended after \${partial.length} of \${
+    expected ?? "an unknown number of"
+   } expected bytes\`,
+   options,
+  );
+  this.partial = partial;
+  this.expected = expected;
+ }
+ static {
+  this.prototype.name = "IncompleteReadError";
+ }
+}
+class LimitOverrunError extends Error {
+ consumed ;
+ constructor(message , consumed , options ) {
+  super(message, options);
+  this.consumed = consumed;
+ }
+ static {
+  this.prototype.name = "LimitOverrunError";
+ }
+}
+class BrokenBarrierError extends RuntimeError {
+ static {
+  this.prototype.name = "BrokenBarrierError";
+ }
+}
+class SendfileNotAvailableError extends RuntimeError {
+ static {
+  this.prototype.name = "SendfileNotAvailableError";
+ }
+}
+class ExceptionGroup extends AggregateError {
+ constructor(
+  message ,
+  errors ,
+  options ,
+ ) {
+  super(errors, message, options);
+  if (this.errors.length === 0) {
+   throw new RangeError("Cannot create an ExceptionGroup of no errors");
+  }
+ }
+ static {
+  this.prototype.name = "ExceptionGroup";
+ }
+ subgroup(filter )    {
+  return this.split(filter)[0];
+ }
+ split(
+  filter ,
+ )       {
+  const matches = ExceptionGroup.#asPredicate(filter);
+  if (matches(this)) return [this, null];
+  const hit  = [];
+  const miss  = [];
+  for (const error of this.errors) {
+   if (error instanceof ExceptionGroup) {
+    const [inside, outside] = error.split(matches);
+    if (inside) hit.push(inside);
+    if (outside) miss.push(outside);
+   } else {
+    (matches(error) ? hit : miss).push(error);
+   }
+  }
+  return [
+   ExceptionGroup.#part(this, hit),
+   ExceptionGroup.#part(this, miss),
+  ];
+ }
+ static #part(
+  whole ,
+  errors ,
+ )    {
+  if (errors.length === 0) return null;
+  const { message, cause, stack } = whole;
+  const group = new ExceptionGroup(message, errors, { cause });
+  group.stack = stack;
+  return group;
+ }
+ static #asPredicate(filter )     {
+  if (typeof filter !== "function") {
+   throw new TypeError(
+    \`Cannot filter errors: expected a predicate or an error class, got \${filter}\`,
+   );
+  }
+  if (filter === Error || filter.prototype instanceof Error) {
+   return (error) => error instanceof filter;
+  }
+  return filter     ;
+ }
 }
 
 let threadFuture    ;
@@ -1495,6 +1390,111 @@ function growTo(memory , length )  {
    if (memory.byteLength < length) throw error;
   }
  }
+}
+
+function nameOfDefinition(definition )  {
+ if ("source" in definition) {
+  return excerpt(definition.name) || "an anonymous function";
+ }
+ return \`\${excerpt(definition.export)} of \${excerpt(definition.module)}\`;
+}
+function compile(
+ source ,
+ name ,
+)     {
+ const run = eval;
+ const place = \`toThread:\${excerpt(name).replace(/\\s/g, "_") || "anonymous"}\`;
+ return run(\`"use strict"; (\${source}\\n)\\n//# sourceURL=\${place}\`);
+}
+async function load(
+ module ,
+ name ,
+)     {
+ const exports = await import(module);
+ const fn = exports[name];
+ if (typeof fn === "function") return fn;
+ const names = Object.keys(exports).slice(0, 20).join(", ");
+ throw new TypeError(
+  \`Cannot run "\${excerpt(name)}" of \${
+   excerpt(module)
+  } in a thread: it is no function; the module exports \${names || "nothing"}\`,
+ );
+}
+function explain(
+ error ,
+ { name, source }      ,
+ program ,
+)  {
+ const missing = /^(?:Can't find variable: )?(\\S+)(?: is not defined)?$/
+  .exec(error.message)?.[1];
+ if (error instanceof ReferenceError && missing && source.includes(missing)) {
+  return explainName(error, missing, name);
+ }
+ return error.message.includes(program) ? explainImport(error, name) : error;
+}
+function explainModule(
+ error ,
+ definition ,
+ program ,
+)  {
+ if ("source" in definition) return error;
+ const { module } = definition;
+ if (!(error instanceof Error) || framesIn(error) !== "") return error;
+ if (error.message.startsWith("Cannot run")) return error;
+ const why = error.message.includes(program)
+  ? "expected an absolute URL, or one of npm:, jsr: or node:; a thread has no import map"
+  : error.message.replaceAll(module, excerpt(module));
+ const told = new Error(
+  \`Cannot call \${nameOfDefinition(definition)} in a thread: \${why}\`,
+ );
+ Object.setPrototypeOf(told, Object.getPrototypeOf(error));
+ return rename(told, error);
+}
+function explainName(error , missing , name )  {
+ const fn = excerpt(name) || "the function";
+ const what = excerpt(missing);
+ const hint = what.length <= 3 || what.startsWith("__")
+  ? \`; if a bundler has made up the name \${what}, write globalThis.name for what the thread has itself, and do not let it keep names by helpers\`
+  : "";
+ const told = new ReferenceError(
+  \`Cannot use \${what} in a thread: \${fn} was sent there as source and sees only its arguments and globals; pass \${what} as an argument, or \${
+   wayOut(name)
+  }\${hint}\`,
+ );
+ return rename(told, error);
+}
+function explainImport(error , name )  {
+ const what = /"([^"]*)"/.exec(error.message)?.[1] ?? "a module";
+ const fn = excerpt(name) || "the function";
+ const told = new TypeError(
+  \`Cannot import "\${
+   excerpt(what)
+  }" in a thread: \${fn} was sent there as source and can import only absolute URLs; pass the URL as an argument, new URL("./file.ts", import.meta.url).href, or \${
+   wayOut(name)
+  }\`,
+ );
+ return rename(told, error);
+}
+function wayOut(name )  {
+ return \`export the function from a module and call toThread({ module: new URL("./file.ts", import.meta.url), export: "\${
+  excerpt(name) || "name"
+ }" })\`;
+}
+function rename(told , error )  {
+ if (told.name !== error.name) {
+  Object.defineProperty(told, "name", {
+   value: error.name,
+   configurable: true,
+   writable: true,
+  });
+ }
+ told.stack = \`\${told.name}: \${told.message}\${framesIn(error)}\`;
+ return told;
+}
+function framesIn({ stack = "", name, message } )  {
+ const start = \`\${name}: \${message}\`;
+ const rest = stack.startsWith(start) ? stack.slice(start.length) : stack;
+ return /\\n\\s+at [^]*$/.exec(rest)?.[0] ?? "";
 }
 
 const exceptions = { CancelledError, TimeoutError, InvalidStateError, RuntimeError, KeyboardInterrupt, QueueEmpty, QueueFull, QueueShutDown, IncompleteReadError, LimitOverrunError, BrokenBarrierError, SendfileNotAvailableError, ExceptionGroup };

@@ -12,23 +12,17 @@ import { stripTypeScriptTypes } from "node:module";
 const ROOT = new URL("..", import.meta.url);
 const PROGRAM = new URL("_thread_program.ts", ROOT);
 
-/** What the program consists of, each file after those that it imports. */
-const FILES = [
-  "exceptions.ts",
-  "_duration.ts",
-  "_thread_serialize.ts",
-  "_thread_function.ts",
-  "_thread_codec.ts",
-  "_thread_future.ts",
-  "_thread_channel.ts",
-  "_thread_worker.ts",
-];
-
-const IMPORT = /^import\b[^;]*?from "\.\/([^"]+)";\n/gm;
+/** Where the program begins. */
+const MAIN = "_thread_worker.ts";
+const DECLARATION = /^export (?:async )?(?:class|function|const|let) (\w+)/gm;
+/** Imports of values, and names that are handed on. */
+const IMPORT = /^(import|export) ([^;]*?) from "\.\/([^"]+)";\n/gm;
 
 /** The text of `_thread_program.ts` as it should be. */
 export async function makeProgram(): Promise<string> {
-  const parts = await Promise.all(FILES.map(readPart));
+  const files = new Map<string, File>();
+  await readFile(MAIN, files);
+  const parts = [...files.values()].map(({ code }) => code);
   const program = [
     '"use strict"; (runtime) => {',
     ...parts,
@@ -50,26 +44,48 @@ export const THREAD_PROGRAM = ${quote(program)};
 `;
 }
 
-async function readPart(file: string, place: number): Promise<string> {
-  const text = await Deno.readTextFile(new URL(file, ROOT));
-  for (const [, imported] of text.matchAll(IMPORT)) {
-    if (FILES.indexOf(imported) < place && FILES.includes(imported)) continue;
-    throw new Error(`${file} imports ${imported}, which does not stand above`);
+/** A file of the program. */
+interface File {
+  readonly code: string;
+  /** What it exports. */
+  readonly names: readonly string[];
+}
+
+/** Adds a file after those that it imports. */
+async function readFile(
+  name: string,
+  files: Map<string, File>,
+): Promise<File> {
+  const known = files.get(name);
+  if (known !== undefined) return known;
+  const text = withoutTypes(await Deno.readTextFile(new URL(name, ROOT)));
+  const names = [...text.matchAll(DECLARATION)].map(([, name]) => name);
+  const namespaces: string[] = [];
+  for (const [statement, kind, what, from] of text.matchAll(IMPORT)) {
+    if (/ as /.test(what) && !what.startsWith("* as ")) {
+      throw new Error(`Cannot rename in a program: ${statement}`);
+    }
+    const imported = await readFile(from, files);
+    if (kind === "export") names.push(...what.match(/\w+/g)!);
+    else if (what.startsWith("*")) {
+      const namespace = what.slice("* as ".length);
+      namespaces.push(`const ${namespace} = { ${imported.names.join(", ")} };`);
+    }
   }
-  const code = withoutTypes(text)
-    .replaceAll(IMPORT, "")
+  const file = { code: [...namespaces, compact(text)].join("\n"), names };
+  files.set(name, file);
+  return file;
+}
+
+/** A text without its imports, comments and half of its indentation. */
+function compact(text: string): string {
+  return text.replaceAll(IMPORT, "")
     .replaceAll(/^export /gm, "")
     .replaceAll(/^\s*\/\*\*?[^]*?\*\//gm, "")
     .replaceAll(/^\s*\/\/.*$/gm, "")
     .replaceAll(/[ \t]+$/gm, "")
     .replaceAll(/^\s*\n/gm, "")
     .replaceAll(/^ +/gm, (indent) => " ".repeat(indent.length / 2));
-  const namespace = /^import \* as (\w+) from "\.\/([^"]+)";/m.exec(text);
-  if (namespace === null) return code;
-  const [, name, imported] = namespace;
-  return `const ${name} = { ${
-    (await namesOf(imported)).join(", ")
-  } };\n${code}`;
 }
 
 /** Types are first replaced by spaces, which are those that were something else before. */
@@ -79,11 +95,6 @@ function withoutTypes(text: string): string {
     { length: text.length },
     (_, i) => blanked[i] === " " && text[i] !== " " ? "" : blanked[i],
   ).join("");
-}
-
-async function namesOf(file: string): Promise<string[]> {
-  const text = await Deno.readTextFile(new URL(file, ROOT));
-  return [...text.matchAll(/^export class (\w+)/gm)].map(([, name]) => name);
 }
 
 /** A template literal, one line of the program to a line. */
