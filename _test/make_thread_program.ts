@@ -40,7 +40,7 @@ export async function makeProgram(): Promise<string> {
 // deno-fmt-ignore-file
 
 /** An expression whose value is the function to start it. */
-export const THREAD_PROGRAM = ${quote(program)};
+export const THREAD_PROGRAM = ${JSON.stringify(program)};
 `;
 }
 
@@ -95,11 +95,6 @@ function withoutTypes(text: string): string {
     { length: text.length },
     (_, i) => blanked[i] === " " && text[i] !== " " ? "" : blanked[i],
   ).join("");
-}
-
-/** A template literal, one line of the program to a line. */
-function quote(text: string): string {
-  return `\`${text.replaceAll(/[\\`]|\$\{/g, (it) => `\\${it}`)}\``;
 }
 
 if (import.meta.main) await Deno.writeTextFile(PROGRAM, await makeProgram());
