@@ -56,8 +56,10 @@ export function explain(
   { name, source }: { name: string; source: string },
   program: string,
 ): Error {
-  const missing = /^(?:Can't find variable: )?(\S+)(?: is not defined)?$/
-    .exec(error.message)?.[1];
+  const [, inV8, inJavaScriptCore] =
+    /^(?:(\S+) is not defined|Can't find variable: (\S+))$/
+      .exec(error.message) ?? [];
+  const missing = inV8 ?? inJavaScriptCore;
   if (error instanceof ReferenceError && missing && source.includes(missing)) {
     return explainName(error, missing, name);
   }

@@ -369,6 +369,14 @@ Deno.test("toThread() leaves a function's own ReferenceError as it is", async ()
       "the book has no page 7",
     )
   );
+  const { message } = await assertRejects(() =>
+    run(() =>
+      toThread(() => {
+        throw new ReferenceError("oops");
+      })
+    )
+  ) as Error;
+  assertEquals(message, "oops");
 });
 
 Deno.test("toThread() gives a function the globals that the loop's thread has", async () => {
