@@ -72,8 +72,8 @@ import {
   rememberMaking,
 } from "./_place.ts";
 import { lineOf } from "./_text.ts";
-import type { LoopHandle } from "./_thread_calls.ts";
-import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
+import type { LoopHandle } from "./_thread_channel.ts";
+import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
 import { UnseenError } from "./_unseen.ts";
 import {
   checkCallback,
@@ -1392,7 +1392,7 @@ export class EventLoop extends BaseEventLoop {
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
    */
-  runInExecutor<F extends AnyFunction>(
+  runInExecutor<F extends ThreadFunction>(
     fn: F | ModuleFunction,
     ...args: Parameters<F>
   ): Promise<Awaited<ReturnType<F>>>;
@@ -1405,7 +1405,7 @@ export class EventLoop extends BaseEventLoop {
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
    */
-  runInExecutor<F extends AnyFunction>(
+  runInExecutor<F extends ThreadFunction>(
     executor: null,
     fn: F | ModuleFunction,
     ...args: Parameters<F>
@@ -1434,7 +1434,7 @@ export class EventLoop extends BaseEventLoop {
    * @param functions The functions, by name. They may be `async`.
    * @throws {TypeError} If one is no function; then none is published.
    */
-  expose(functions: Record<string, AnyFunction>): void {
+  expose(functions: Record<string, ThreadFunction>): void {
     threads.expose(this, functions);
   }
 
@@ -1481,7 +1481,7 @@ export class EventLoop extends BaseEventLoop {
 /** What threads do for a loop. */
 export interface ThreadHooks {
   call(loop: EventLoop, fn: unknown, args: unknown[]): Promise<unknown>;
-  expose(loop: EventLoop, functions: Record<string, AnyFunction>): void;
+  expose(loop: EventLoop, functions: Record<string, ThreadFunction>): void;
   handle(loop: EventLoop): LoopHandle;
   shutdown(loop: EventLoop, timeout: Duration): Promise<void>;
   /** Only there once `_threads.ts` is. */
