@@ -64,10 +64,16 @@ import type {
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
-import { framesOf, Probe, rememberMaking } from "./_place.ts";
+import {
+  captureAwaiting,
+  followsPromises,
+  framesOf,
+  Probe,
+  rememberMaking,
+} from "./_place.ts";
 import { lineOf } from "./_text.ts";
-import type { LoopHandle } from "./_thread_calls.ts";
-import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
+import type { LoopHandle } from "./_thread_channel.ts";
+import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
 import { UnseenError } from "./_unseen.ts";
 import {
   checkCallback,
@@ -900,11 +906,18 @@ class Answer {
   readonly #scope: CancelScope;
   readonly #outcome: unknown;
   readonly #isError: boolean;
+  readonly #own: number;
 
-  constructor(scope: CancelScope, outcome: unknown, isError: boolean) {
+  constructor(
+    scope: CancelScope,
+    outcome: unknown,
+    isError: boolean,
+    own = 0,
+  ) {
     this.#scope = scope;
     this.#outcome = outcome;
     this.#isError = isError;
+    this.#own = own;
   }
 
   then(
@@ -912,21 +925,25 @@ class Answer {
     reject: (error: unknown) => void,
   ): void {
     const outcome = this.#outcome;
-    const isLate = outcome instanceof LateError;
-    const error = isLate ? cancelledError(outcome.message) : undefined;
-    this.#scope.noteProbe(new Probe(Answer.prototype.then, error));
-    if (this.#isError) reject(error ?? outcome);
-    else resolve(outcome);
+    const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
+    this.#scope.noteProbe(new Probe(above, this.#own));
+    if (!this.#isError) resolve(outcome);
+    else if (!(outcome instanceof LateError)) reject(outcome);
+    else {
+      const error = cancelledError(outcome.message);
+      if (followsPromises) captureAwaiting(error, above);
+      reject(error);
+    }
   }
 }
 
-/** A value for a promise of the host; its scope finds out who awaits that. */
+/** The outcome of a scope; the scope around it finds out who awaits that. */
 export function answer(
   scope: CancelScope,
   outcome: unknown,
   isError: boolean,
 ): PromiseLike<unknown> {
-  const thenable: unknown = new Answer(scope, outcome, isError);
+  const thenable: unknown = new Answer(scope, outcome, isError, 1);
   return thenable as PromiseLike<unknown>;
 }
 
@@ -1287,7 +1304,7 @@ function drive(frame: TaskFrame): void {
     if (!isThenable(value)) frame.finish(value);
     else if (value instanceof Future) futures.follow(value);
     // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
-    else Promise.resolve(value).then(finishTask, failTask);
+    else frame.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
   } catch (error) {
     frame.fail(error);
   }
@@ -1381,7 +1398,7 @@ export class EventLoop extends BaseEventLoop {
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
    */
-  runInExecutor<F extends AnyFunction>(
+  runInExecutor<F extends ThreadFunction>(
     fn: F | ModuleFunction,
     ...args: Parameters<F>
   ): Promise<Awaited<ReturnType<F>>>;
@@ -1394,7 +1411,7 @@ export class EventLoop extends BaseEventLoop {
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
    */
-  runInExecutor<F extends AnyFunction>(
+  runInExecutor<F extends ThreadFunction>(
     executor: null,
     fn: F | ModuleFunction,
     ...args: Parameters<F>
@@ -1423,7 +1440,7 @@ export class EventLoop extends BaseEventLoop {
    * @param functions The functions, by name. They may be `async`.
    * @throws {TypeError} If one is no function; then none is published.
    */
-  expose(functions: Record<string, AnyFunction>): void {
+  expose(functions: Record<string, ThreadFunction>): void {
     threads.expose(this, functions);
   }
 
@@ -1470,7 +1487,7 @@ export class EventLoop extends BaseEventLoop {
 /** What threads do for a loop. */
 export interface ThreadHooks {
   call(loop: EventLoop, fn: unknown, args: unknown[]): Promise<unknown>;
-  expose(loop: EventLoop, functions: Record<string, AnyFunction>): void;
+  expose(loop: EventLoop, functions: Record<string, ThreadFunction>): void;
   handle(loop: EventLoop): LoopHandle;
   shutdown(loop: EventLoop, timeout: Duration): Promise<void>;
   /** Only there once `_threads.ts` is. */
