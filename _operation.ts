@@ -85,9 +85,9 @@ export function checkpoint<T>(call: () => PromiseLike<T>): Promise<T> {
 /** Runs a waiting call, so that whoever has its promise can cancel it. */
 export function operation<T>(body: () => T | PromiseLike<T>): Promise<T> {
   const scope = new InnerScope(scopeHere() ?? detachedScope());
-  const promise = scope.run(callIn<T>, { scope, body });
+  const promise = scope.run(awaitCall[BODY], { scope, body });
   (promise as { [SCOPE]?: InnerScope })[SCOPE] = scope;
-  return promise;
+  return promise as Promise<T>;
 }
 
 /** A body, and the scope that it runs in. */
@@ -97,17 +97,19 @@ interface Call<T> {
 }
 
 /** As {@linkcode runIn} for calls that end as their body does. */
-async function callIn<T>({ scope, body }: Call<T>): Promise<T> {
-  let value: T;
-  try {
-    value = await body();
-  } catch (error) {
-    if (!scope.close()) throw error;
-    return await (answer(scope.outer, error, true) as PromiseLike<T>);
-  }
-  if (!scope.close()) return value;
-  return await (answer(scope.outer, value, false) as PromiseLike<T>);
-}
+const awaitCall = {
+  [BODY]: async <T>({ scope, body }: Call<T>): Promise<T> => {
+    let value: T;
+    try {
+      value = await body();
+    } catch (error) {
+      if (!scope.close()) throw error;
+      return await (answer(scope.outer, error, true) as PromiseLike<T>);
+    }
+    if (!scope.close()) return value;
+    return await (answer(scope.outer, value, false) as PromiseLike<T>);
+  },
+};
 
 /**
  * Runs a body in a scope. `leave` hears how it ended, and gives the error that
