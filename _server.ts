@@ -28,6 +28,7 @@ import {
   getEventLoop,
   type Task,
 } from "./_future.ts";
+import { operation } from "./_operation.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { internals as loops, type TimerHandle } from "./_loop.ts";
 import {
@@ -245,31 +246,35 @@ export class Server implements AsyncDisposable {
    * @throws {CancelledError} When the task is cancelled or the server closed.
    * @throws {RuntimeError} If the server is closed, or `serveForever` was called before and goes on.
    */
-  async serveForever(options?: Cancellable): Promise<never> {
-    const signal = signalOf(options, "serve");
-    if (this.#forever !== null) {
-      throw new RuntimeError("Cannot serve: serveForever() was called already");
-    }
-    signal?.throwIfAborted();
-    this.#serve();
-    const forever = futures.make(this.#parts.loop, {
-      take: () => {},
-      pass: () => {},
-      drop: () => {},
-      describe: () => `connections of <${this.#describe()}>`,
-    }) as Future<never>;
-    if (signal) futures.link(forever, signal);
-    this.#forever = forever;
-    try {
-      return await forever;
-    } finally {
-      this.#forever = null;
-      if (!this.#closed) {
-        this.close();
-        this.closeClients();
+  serveForever(options?: Cancellable): Promise<never> {
+    return operation(async () => {
+      const signal = signalOf(options, "serve");
+      if (this.#forever !== null) {
+        throw new RuntimeError(
+          "Cannot serve: serveForever() was called already",
+        );
       }
-      await this.waitClosed();
-    }
+      signal?.throwIfAborted();
+      this.#serve();
+      const forever = futures.make(this.#parts.loop, {
+        take: () => {},
+        pass: () => {},
+        drop: () => {},
+        describe: () => `connections of <${this.#describe()}>`,
+      }) as Future<never>;
+      if (signal) futures.link(forever, signal);
+      this.#forever = forever;
+      try {
+        return await forever;
+      } finally {
+        this.#forever = null;
+        if (!this.#closed) {
+          this.close();
+          this.closeClients();
+        }
+        await this.waitClosed();
+      }
+    });
   }
 
   /**
@@ -544,30 +549,32 @@ class Acceptor {
  * writer.close();
  * ```
  */
-export async function startServer(
+export function startServer(
   callback: ClientConnected,
   host: string | readonly string[] | null,
   port: number,
   options: StartServerOptions = {},
 ): Promise<Server> {
-  checkCallback(callback, SERVE.action);
-  const hosts = toHosts(host);
-  checkPort(port);
-  checkStreamOptions(options, SERVE);
-  checkLimit(options.limit);
-  const tls = tlsOf(options);
-  options.signal?.throwIfAborted();
-  const loop = getEventLoop();
-  const listeners: Deno.Listener[] = [];
-  try {
-    for (const hostname of hosts) {
-      listeners.push(listen(hostname, port, options));
+  return operation(async () => {
+    checkCallback(callback, SERVE.action);
+    const hosts = toHosts(host);
+    checkPort(port);
+    checkStreamOptions(options, SERVE);
+    checkLimit(options.limit);
+    const tls = tlsOf(options);
+    options.signal?.throwIfAborted();
+    const loop = getEventLoop();
+    const listeners: Deno.Listener[] = [];
+    try {
+      for (const hostname of hosts) {
+        listeners.push(listen(hostname, port, options));
+      }
+    } catch (error) {
+      listeners.forEach(closeQuietly);
+      throw error;
     }
-  } catch (error) {
-    listeners.forEach(closeQuietly);
-    throw error;
-  }
-  return await begin({ loop, listeners, callback, tls, file: null }, options);
+    return await begin({ loop, listeners, callback, tls, file: null }, options);
+  });
 }
 
 /**
@@ -598,30 +605,32 @@ export async function startServer(
  * await server.waitClosed();
  * ```
  */
-export async function startUnixServer(
+export function startUnixServer(
   callback: ClientConnected,
   path: string | URL,
   options: StartUnixServerOptions = {},
 ): Promise<Server> {
-  checkCallback(callback, SERVE_UNIX.action);
-  const at = toPath(path);
-  checkStreamOptions(options, SERVE_UNIX);
-  checkLimit(options.limit);
-  options.signal?.throwIfAborted();
-  const loop = getEventLoop();
-  const listener = await listenUnix(loop, at, options);
-  try {
-    const file = isAbstract(at)
-      ? null
-      : new SocketFile(at, options.cleanupSocket ?? true);
-    return await begin(
-      { loop, listeners: [listener], callback, tls: null, file },
-      options,
-    );
-  } catch (error) {
-    closeQuietly(listener);
-    throw error;
-  }
+  return operation(async () => {
+    checkCallback(callback, SERVE_UNIX.action);
+    const at = toPath(path);
+    checkStreamOptions(options, SERVE_UNIX);
+    checkLimit(options.limit);
+    options.signal?.throwIfAborted();
+    const loop = getEventLoop();
+    const listener = await listenUnix(loop, at, options);
+    try {
+      const file = isAbstract(at)
+        ? null
+        : new SocketFile(at, options.cleanupSocket ?? true);
+      return await begin(
+        { loop, listeners: [listener], callback, tls: null, file },
+        options,
+      );
+    } catch (error) {
+      closeQuietly(listener);
+      throw error;
+    }
+  });
 }
 
 /** Makes a server, with nothing to wait for: a cancellation finds either none or one that its caller has. */
