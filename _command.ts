@@ -7,7 +7,9 @@
 
 import { node } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
+import { checkLimit } from "./_reader.ts";
 import {
+  checkFlag,
   checkOptions,
   checkSignal,
   describe,
@@ -400,7 +402,9 @@ export function readOptions(options: unknown): SubprocessOptions {
     POSSIBLE.map((name) => [name, given[name] ?? undefined]),
   ) as SubprocessOptions;
   checkSignal(given.signal, ACTION);
-  checkLimit(copy.limit);
+  if (copy.limit !== undefined) checkLimit(copy.limit, ACTION);
+  checkFlag(copy.clearEnv, ACTION, "clearEnv");
+  checkFlag(copy.startNewSession, ACTION, "startNewSession");
   checkId("user", copy.user);
   checkId("group", copy.group);
   if (copy.cwd !== undefined) copy.cwd = toText(copy.cwd, "cwd");
@@ -432,15 +436,6 @@ function refuseOption(name: string, value: unknown): void {
   );
 }
 
-function checkLimit(limit: unknown): void {
-  if (limit === undefined) return;
-  const expected = `Cannot ${ACTION}: limit must be a number above 0, got ${
-    describe(limit)
-  }`;
-  if (typeof limit !== "number") throw new TypeError(expected);
-  if (!(limit > 0)) throw new RangeError(expected);
-}
-
 function readEnvironment(env: object): Record<string, string> {
   if (!isDictionary(env)) {
     throw new TypeError(
@@ -449,7 +444,7 @@ function readEnvironment(env: object): Record<string, string> {
       }`,
     );
   }
-  const copy: [string, string][] = Object.entries(env);
+  const copy = entriesOf(env);
   for (const [name, value] of copy) {
     if (typeof value !== "string") {
       throw new TypeError(
@@ -469,6 +464,16 @@ function readEnvironment(env: object): Record<string, string> {
     refuseNul(value, "environment");
   }
   return Object.fromEntries(copy);
+}
+
+function entriesOf(env: object): [string, string][] {
+  try {
+    return Object.entries(env);
+  } catch (cause) {
+    throw new TypeError("Cannot set the environment: it cannot be read", {
+      cause,
+    });
+  }
 }
 
 /** Whether a value is an object of no class. */

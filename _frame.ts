@@ -976,8 +976,9 @@ export function taskName(name: string | number): string {
 /** A cancellation with the message that `cancel()` was given, whatever it is. */
 export function cancelledError(message: unknown): CancelledError {
   if (message === undefined || message === null) return new CancelledError();
-  const error = new CancelledError(String(message));
-  if (typeof message !== "string") label(error, message);
+  if (typeof message === "string") return new CancelledError(message);
+  const error = new CancelledError();
+  label(error, message);
   return error;
 }
 

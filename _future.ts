@@ -72,16 +72,21 @@ import {
   rememberMaking,
 } from "./_place.ts";
 import { lineOf } from "./_text.ts";
-import type { LoopHandle } from "./_thread_calls.ts";
-import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
+import type { LoopHandle } from "./_thread_channel.ts";
+import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
 import { UnseenError } from "./_unseen.ts";
 import {
+  checkBag,
   checkCallback,
   checkContext,
   checkCoroutine,
+  checkFlag,
   checkInstance,
+  checkNumber,
   checkOptions,
   checkSignal,
+  describe,
+  isClass,
   toName,
 } from "./_validate.ts";
 import {
@@ -106,6 +111,8 @@ const STATES = ["pending", "pending", "done", "done", "failed", "cancelled"];
 type Jobs = Job | Job[] | Set<Job> | null;
 /** More jobs than this are kept in a set, from which one is taken out at once. */
 const MANY_JOBS = 32;
+/** Marks what is an event loop. */
+const LOOP: unique symbol = Symbol("loop");
 /** Stands for the report of an error that nobody is to hear of. */
 const MUTED = Symbol("muted");
 
@@ -214,21 +221,21 @@ export class Future<T> implements Promise<T> {
    * @param options The loop it belongs to, by default the one of the caller.
    */
   constructor(options?: { loop?: EventLoop }) {
-    this.#loop = options?.loop ?? getEventLoop();
+    this.#loop = isLoop(options) ? options : loopOf(options);
   }
 
   static {
     futures = {
       make: (loop, behind) => {
-        const future = new Future({ loop });
+        const future = new Future(loop as never);
         future.#behind = behind;
         return future;
       },
       makeYield: (loop, value) => {
-        const future = new Yield({ loop });
-        (future as AnyFuture).#state = YIELD;
-        (future as AnyFuture).#value = value;
-        loops.push(loop, future);
+        const future: AnyFuture = new Future(loop as never);
+        future.#state = YIELD;
+        future.#value = value;
+        loops.push(loop, new Yield(future));
         return future;
       },
       yielded: (future) => {
@@ -362,7 +369,7 @@ export class Future<T> implements Promise<T> {
    */
   setException(error: unknown): void {
     this.#mustBePending("set an exception");
-    this.#fail(isErrorClass(error) ? new error() : error);
+    this.#fail(isErrorClass(error) ? instanceOf(error) : error);
   }
 
   /**
@@ -459,6 +466,7 @@ export class Future<T> implements Promise<T> {
    */
   finally(onFinally?: (() => void) | null): Promise<T> {
     if (typeof onFinally !== "function") return this.then();
+    checkCallback(onFinally, "call back");
     return this.then(
       async (value) => {
         await onFinally();
@@ -739,14 +747,20 @@ class LateError {
   }
 }
 
-/** A future that has its value, and gives it on the loop's next turn. */
-class Yield<T> extends Future<T> implements Job {
-  static {
-    looksLikeFuture(this);
+/**
+ * Gives a future the value that it has, on the loop's next turn. No future
+ * itself: the engine makes objects of one base class slowly once they are of
+ * more than four classes.
+ */
+class Yield implements Job {
+  readonly #future: AnyFuture;
+
+  constructor(future: AnyFuture) {
+    this.#future = future;
   }
 
   run(): boolean {
-    return futures.yielded(this);
+    return futures.yielded(this.#future);
   }
 }
 
@@ -783,7 +797,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     onFulfilled: Handler,
     onRejected: Handler,
   ) {
-    super({ loop });
+    super(loop as never);
     this.source = source;
     this.frame = frame;
     this.#onFulfilled = onFulfilled;
@@ -879,7 +893,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     try {
       this.#end(resolve, runIn(context, handler, outcome));
     } catch (error) {
-      this.#end(reject, error);
+      this.#end(reject, isClass(handler) ? notHandler(handler, error) : error);
     }
   }
 
@@ -893,6 +907,15 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     this.#onFulfilled = this.#onRejected = null;
     end(this, outcome);
   }
+}
+
+function notHandler(handler: unknown, cause: unknown): TypeError {
+  return new TypeError(
+    `Cannot call back: what then() is given must be a function, got ${
+      describe(handler)
+    }`,
+    { cause },
+  );
 }
 
 /** Resolves a promise of the host with an outcome, and finds out who awaits it. */
@@ -1018,22 +1041,45 @@ class DoneCallback implements Job {
     if (!futures.claim(this.#future, this)) return false;
     const frame = loops.frame(this.#future.getLoop());
     const call = DoneCallback.#call;
-    if (this.#context) this.#context(() => runInSlot(frame, call, this));
+    if (this.#context) this.#callIn(this.#context, frame);
     else runFrom(this.#own, frame, call, this);
     return true;
+  }
+
+  #callIn(context: Context, frame: Frame): void {
+    let isCalled = false;
+    try {
+      context(() => {
+        isCalled = true;
+        runInSlot(frame, DoneCallback.#call, this);
+      });
+      if (!isCalled) throw notCalled("call a done callback");
+    } catch (exception) {
+      this.#report(exception);
+    }
+  }
+
+  #report(exception: unknown): void {
+    this.#future.getLoop().callExceptionHandler({
+      message: `Error in done callback ${this.fn.name || "(anonymous)"}`,
+      exception,
+      future: this.#future,
+    });
   }
 
   static #call(this: void, self: DoneCallback): void {
     try {
       self.fn(self.#future);
     } catch (exception) {
-      self.#future.getLoop().callExceptionHandler({
-        message: `Error in done callback ${self.fn.name || "(anonymous)"}`,
-        exception,
-        future: self.#future,
-      });
+      self.#report(exception);
     }
   }
+}
+
+function notCalled(action: string): TypeError {
+  return new TypeError(
+    `Cannot ${action}: its context did not call the function that it was given`,
+  );
 }
 
 const ADD_CALLBACK = "add a done callback";
@@ -1087,13 +1133,11 @@ export class Task<T> extends Future<T> {
     loop: EventLoop = getEventLoop(),
   ) {
     checkCoroutine(coro, CREATE);
-    if (!(loop instanceof EventLoop)) {
-      checkInstance(loop, EventLoop, CREATE, "loop");
-    }
+    if (!isLoop(loop)) checkInstance(loop, EventLoop, CREATE, "loop");
     const { name, signal, context = null, eagerStart } = checkedOptions(
       options,
     );
-    super({ loop });
+    super(loop as never);
     this.#coro = coro;
     this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
     const frame = this.#frame = loop.getDebug()
@@ -1200,7 +1244,7 @@ export class Task<T> extends Future<T> {
    * @returns Lines such as `"main (file:///app.ts:7:3)"`, the oldest call first; none where nothing is known.
    */
   getStack(options: StackOptions = {}): string[] {
-    const { limit = Infinity } = options;
+    const limit = stackLimit(options, "get the stack");
     if (!this.done()) return stackOf(this.#frame).slice(0, limit).reverse();
     if (!futures.failed(this)) return [];
     return framesOf(futures.error(this)).reverse().slice(0, limit);
@@ -1256,17 +1300,33 @@ export class Task<T> extends Future<T> {
 }
 
 const CREATE = "create a task";
-const TASK_OPTIONS = ["name", "context", "eagerStart", "signal"] as const;
+export const TASK_OPTIONS = [
+  "name",
+  "context",
+  "eagerStart",
+  "signal",
+] as const;
 
 function checkedOptions(options: TaskOptions | undefined): TaskOptions {
   if (options === undefined) return NO_OPTIONS;
   checkOptions(options, TASK_OPTIONS, CREATE);
   checkSignal(options.signal, CREATE);
   checkContext(options.context, CREATE);
+  // Python's default is its `None`.
+  checkFlag(options.eagerStart ?? undefined, CREATE, "eagerStart");
   return options;
 }
 
 const NO_OPTIONS: TaskOptions = {};
+
+function stackLimit(options: StackOptions, action: string): number {
+  checkOptions(options, STACK_OPTIONS, action);
+  const { limit = Infinity } = options;
+  checkNumber(limit, action, "limit");
+  return limit;
+}
+
+const STACK_OPTIONS = ["limit"] as const;
 
 /** The coroutine functions of the user behind those that this module has put around them. */
 export const original = new WeakMap<Coroutine<unknown>, Coroutine<unknown>>();
@@ -1283,11 +1343,17 @@ hooks.keepContext = (task, frame) => leftContexts.set(task, frame.from);
 
 hooks.start = (frame, from, isGiven) => {
   if (!isGiven) return runFrom(from, frame, drive, frame);
+  let isCalled = false;
   try {
-    (from as Context)(() => runInSlot(frame, drive, frame));
+    (from as Context)(() => {
+      if (isCalled || frame.over) return;
+      isCalled = true;
+      runInSlot(frame, drive, frame);
+    });
   } catch (error) {
     if (!frame.over) frame.fail(error); // the context did not call
   }
+  if (!isCalled && !frame.over) frame.fail(notCalled("run a task"));
 };
 
 /** Runs a body from its beginning; one that returns no promise is done at once. */
@@ -1341,6 +1407,10 @@ export type TaskFactory = <T>(
 export class EventLoop extends BaseEventLoop {
   #taskFactory: TaskFactory | null = null;
 
+  static {
+    Object.defineProperty(this.prototype, LOOP, { value: true });
+  }
+
   /**
    * Makes a pending future of this loop.
    *
@@ -1348,7 +1418,7 @@ export class EventLoop extends BaseEventLoop {
    * @returns The future.
    */
   createFuture<T = unknown>(): Future<T> {
-    const future = new Future<T>({ loop: this });
+    const future = new Future<T>(this as never);
     if (this.getDebug()) rememberMaking(future);
     return future;
   }
@@ -1363,9 +1433,7 @@ export class EventLoop extends BaseEventLoop {
    * @throws {TypeError} If `coro` is not a function.
    */
   createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
-    if (this.#taskFactory !== null) {
-      return this.#taskFactory(this, coro, options);
-    }
+    if (this.#taskFactory !== null) return this.#make(coro, options);
     return new Task(coro, options, this);
   }
 
@@ -1392,7 +1460,7 @@ export class EventLoop extends BaseEventLoop {
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
    */
-  runInExecutor<F extends AnyFunction>(
+  runInExecutor<F extends ThreadFunction>(
     fn: F | ModuleFunction,
     ...args: Parameters<F>
   ): Promise<Awaited<ReturnType<F>>>;
@@ -1405,7 +1473,7 @@ export class EventLoop extends BaseEventLoop {
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
    */
-  runInExecutor<F extends AnyFunction>(
+  runInExecutor<F extends ThreadFunction>(
     executor: null,
     fn: F | ModuleFunction,
     ...args: Parameters<F>
@@ -1434,7 +1502,7 @@ export class EventLoop extends BaseEventLoop {
    * @param functions The functions, by name. They may be `async`.
    * @throws {TypeError} If one is no function; then none is published.
    */
-  expose(functions: Record<string, AnyFunction>): void {
+  expose(functions: Record<string, ThreadFunction>): void {
     threads.expose(this, functions);
   }
 
@@ -1464,6 +1532,15 @@ export class EventLoop extends BaseEventLoop {
     return this.#taskFactory;
   }
 
+  /** Has the factory make a task. Options that are not known are for the factory. */
+  #make<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
+    checkCoroutine(coro, CREATE);
+    checkBag(options, TASK_OPTIONS, CREATE);
+    const task = this.#taskFactory!(this, coro, options);
+    checkInstance(task, Future, CREATE, "what the task factory makes");
+    return task;
+  }
+
   /** One line for the console. */
   [Symbol.for("Deno.customInspect")](): string {
     let tasks = 0;
@@ -1481,7 +1558,7 @@ export class EventLoop extends BaseEventLoop {
 /** What threads do for a loop. */
 export interface ThreadHooks {
   call(loop: EventLoop, fn: unknown, args: unknown[]): Promise<unknown>;
-  expose(loop: EventLoop, functions: Record<string, AnyFunction>): void;
+  expose(loop: EventLoop, functions: Record<string, ThreadFunction>): void;
   handle(loop: EventLoop): LoopHandle;
   shutdown(loop: EventLoop, timeout: Duration): Promise<void>;
   /** Only there once `_threads.ts` is. */
@@ -1605,8 +1682,46 @@ function isResolver(fn: unknown): boolean {
 }
 
 function isErrorClass(value: unknown): value is new () => Error {
-  return typeof value === "function" && value.prototype instanceof Error;
+  try {
+    return typeof value === "function" && value.prototype instanceof Error;
+  } catch {
+    return false; // a proxy that throws
+  }
 }
+
+function instanceOf(type: new () => Error): Error {
+  try {
+    return new type();
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot set an exception: no error can be made of ${
+        describe(type)
+      } without arguments`,
+      { cause },
+    );
+  }
+}
+
+/** As `instanceof`, which every new future would be a third slower with. */
+function isLoop(value: unknown): value is EventLoop {
+  try {
+    return (value as { [LOOP]?: true } | undefined)?.[LOOP] === true;
+  } catch {
+    return false; // null, or a proxy that throws
+  }
+}
+
+/** The loop in the options of a future. Subclasses of this module give it as it is. */
+function loopOf(options: { loop?: EventLoop } | undefined): EventLoop {
+  checkOptions(options, FUTURE_OPTIONS, CREATE_FUTURE);
+  const loop = options?.loop;
+  if (loop === undefined) return getEventLoop();
+  checkInstance(loop, EventLoop, CREATE_FUTURE, "loop");
+  return loop;
+}
+
+const CREATE_FUTURE = "create a future";
+const FUTURE_OPTIONS = ["loop"] as const;
 
 /** Whether `await` would wait for a value. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -30,6 +30,7 @@ import { Deque, TimerHeap } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import { afterMicrotasks, hostCore, hostTurn } from "./_host.ts";
+import { checkBag, checkCallback, describe } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** Something that waits for its turn. */
@@ -155,7 +156,7 @@ export interface LoopInternals {
   /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
   drain(loop: BaseEventLoop): number;
   /** What is under all calls of the loop that are on the stack; `null` if none are. */
-  bottom(loop: BaseEventLoop): ((turn: () => void) => void) | null;
+  bottom(loop: BaseEventLoop): (() => void) | null;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   stamp(loop: BaseEventLoop): number;
 }
@@ -213,6 +214,7 @@ export class BaseEventLoop {
    * @param host The clock and pump to run on, the real one by default.
    */
   constructor(host: LoopHost = realHost()) {
+    checkHost(host);
     this.#host = host;
     if (debugByDefault()) this.setDebug(true);
   }
@@ -229,7 +231,7 @@ export class BaseEventLoop {
       frame: (loop) => loop.#frame,
       tasks: (loop) => loop.#tasks,
       extras: (loop) => loop.#extras,
-      bottom: (loop) => loop.#inTurn && loop.#drains ? bottomOfTurn : null,
+      bottom: (loop) => loop.#inTurn && loop.#drains ? loop.#turn : null,
       drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
       stamp: (loop) =>
         loop.#awake
@@ -379,12 +381,8 @@ export class BaseEventLoop {
    * @throws {TypeError} If it is neither.
    */
   setExceptionHandler(handler: ExceptionHandler | null): void {
-    if (handler !== null && typeof handler !== "function") {
-      throw new TypeError(
-        `Cannot set the exception handler: expected a function or null, got ${
-          String(handler)
-        }`,
-      );
+    if (handler !== null) {
+      checkCallback(handler, "set the exception handler", "the handler");
     }
     this.#exceptionHandler = handler;
   }
@@ -401,6 +399,7 @@ export class BaseEventLoop {
    * @param context What happened.
    */
   callExceptionHandler(context: ExceptionContext): void {
+    checkReport(context);
     if (this.#exceptionHandler === null) {
       this.defaultExceptionHandler(context);
       return;
@@ -422,7 +421,8 @@ export class BaseEventLoop {
    * @param context What happened.
    */
   defaultExceptionHandler(context: ExceptionContext): void {
-    const { message, exception, ...rest } = context;
+    checkReport(context);
+    const { message = UNKNOWN_ERROR, exception, ...rest } = context;
     const lines: unknown[] = [message];
     for (const [key, value] of Object.entries(rest)) {
       lines.push(`\n${key}:`, value);
@@ -451,11 +451,7 @@ export class BaseEventLoop {
     fn: (...args: any[]) => unknown,
     args: unknown[],
   ): Callback {
-    if (typeof fn !== "function") {
-      throw new TypeError(
-        `Cannot schedule a callback: expected a function, got ${String(fn)}`,
-      );
-    }
+    checkCallback(fn, "schedule a callback");
     return new Callback(this, this.#frame, when, fn, args);
   }
 
@@ -497,16 +493,24 @@ export class BaseEventLoop {
     afterMicrotasks(this.#turn);
   }
 
-  /** A turn of the host begins. */
-  readonly #turn = (): void => bottomOfTurn(this.#runTurn);
-
-  readonly #runTurn = (): void => {
+  /**
+   * A turn of the host begins. It runs the microtasks itself, so that few calls
+   * of this module stand on the stacks of user code.
+   */
+  readonly #turn = (): void => {
     this.#awake = true;
+    this.#inTurn = true;
     this.#stamp = 0;
     this.#allowance = TURN_JOBS;
     this.#drains = canDrain();
     this.#nextBatch();
-    this.#work();
+    if (!this.#drains) return this.#work();
+    this.#drain++;
+    while (this.#runJobs()) {
+      runMicrotasks!();
+      this.#drain++;
+      if (this.#watched !== null) this.#endWatch();
+    }
   };
 
   /** Moves due alarms into the queue and marks off a batch. */
@@ -530,28 +534,34 @@ export class BaseEventLoop {
     }
   }
 
-  /** Runs jobs, each up to the end of the microtasks that it has left. */
+  /** Goes on behind the microtasks, where only the host can run them. */
   readonly #work = (): void => {
-    this.#inTurn = true;
     this.#drain++;
     if (this.#watched !== null) this.#endWatch();
+    if (this.#runJobs()) settled.then(this.#afterMicrotasks);
+  };
+
+  readonly #afterMicrotasks = (): void => afterMicrotasks(this.#work);
+
+  /** Runs jobs until one has resumed user code, so that the microtasks must run; `false` at the end of the turn. */
+  #runJobs(): boolean {
     for (;;) {
       while (this.#batch > 0) {
         this.#batch--;
-        if (this.#runNext() && !this.#ranDry()) return;
+        if (this.#runNext()) return true;
       }
       if (this.#atBatchEnd.length > 0) {
         this.#endBatch();
-        if (!this.#ranDry()) return;
-      } else if (this.#ready.length === 0) {
-        this.#inTurn = false;
-        return this.#rest();
-      } else if (this.#allowance <= 0) {
-        this.#inTurn = false;
-        return this.#host.soon(this.#turn);
-      } else this.#nextBatch();
+        return true;
+      }
+      if (this.#ready.length === 0 || this.#allowance <= 0) break;
+      this.#nextBatch();
     }
-  };
+    this.#inTurn = false;
+    if (this.#ready.length === 0) this.#rest();
+    else this.#host.soon(this.#turn);
+    return false;
+  }
 
   /** Runs a job. Nothing that a user has passed in may keep the others from their turn. */
   #runNext(): boolean {
@@ -566,20 +576,6 @@ export class BaseEventLoop {
       return true;
     }
   }
-
-  /** Lets the microtasks run dry. If `false`, that is still to come, and work goes on behind them. */
-  #ranDry(): boolean {
-    if (!this.#drains) {
-      settled.then(this.#afterMicrotasks);
-      return false;
-    }
-    runMicrotasks!();
-    this.#drain++;
-    if (this.#watched !== null) this.#endWatch();
-    return true;
-  }
-
-  readonly #afterMicrotasks = (): void => afterMicrotasks(this.#work);
 
   /** Runs a job and measures it, up to the end of its microtasks. */
   #watch(job: Job): boolean {
@@ -721,11 +717,6 @@ class Callback implements Alarm, TimerHandle {
   }
 }
 
-/** Under all calls of a turn, so that the stacks of errors can begin below. */
-function bottomOfTurn(turn: () => void): void {
-  turn();
-}
-
 let ranDry = false;
 const noteDry = () => {
   ranDry = true;
@@ -763,6 +754,36 @@ export function idleTimer(seconds: number, fn: () => void): () => void {
 let debugWanted: boolean | undefined;
 
 /** Whether the environment asks for debug mode, as far as it may be read without a prompt. */
+/** What went wrong, where nobody says it. */
+const UNKNOWN_ERROR = "Unhandled error in the event loop";
+
+function checkReport(context: unknown): void {
+  checkBag(context, ["message"], "report an error");
+  if (context !== undefined) return;
+  throw new TypeError(
+    "Cannot report an error: the context must be an object, got undefined",
+  );
+}
+
+function checkHost(host: LoopHost): void {
+  for (const method of ["now", "soon", "wakeAt", "forget"] as const) {
+    if (hasMethod(host, method)) continue;
+    throw new TypeError(
+      `Cannot create a loop: the host must be an object with a method ${method}, got ${
+        describe(host)
+      }`,
+    );
+  }
+}
+
+function hasMethod(host: LoopHost, name: keyof LoopHost): boolean {
+  try {
+    return typeof host === "object" && typeof host?.[name] === "function";
+  } catch {
+    return false; // a proxy, or a getter, that throws
+  }
+}
+
 function debugByDefault(): boolean {
   if (debugWanted !== undefined) return debugWanted;
   const variable = "ASYNCIO_DEBUG";

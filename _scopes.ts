@@ -8,7 +8,12 @@
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { reportSwallowed } from "./_debug.ts";
 import { type Duration, toSeconds, toTime } from "./_duration.ts";
-import { asCancellation, type CancelScope, InnerScope } from "./_frame.ts";
+import {
+  asCancellation,
+  cancelledError,
+  type CancelScope,
+  InnerScope,
+} from "./_frame.ts";
 import {
   cancelNested,
   type EventLoop,
@@ -612,7 +617,7 @@ export class TaskGroup implements AsyncDisposable {
     this.#aborting = true;
     for (const child of [...this.#children]) cancelNested(child, message);
     const reason = failure === undefined
-      ? new CancelledError(message)
+      ? cancelledError(message)
       : failure.error;
     if (this.#controller !== null) this.#controller.abort(reason);
     else if (failure !== undefined && ownGroups.has(this)) {

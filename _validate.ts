@@ -59,24 +59,46 @@ export function checkOptions(
   action: string,
 ): void {
   if (options === undefined) return;
-  if (typeof options !== "object" || options === null) {
-    throw notOptions(options, known, action);
-  }
+  if (!isBag(options, known, action)) throw notOptions(options, known, action);
   let unknown: string | undefined;
-  let isBag: boolean;
   try {
-    isBag = isPlain(options) || known.some((name) => name in options);
     unknown = unknownIn(options, known);
   } catch (cause) {
-    throw new TypeError(`Cannot ${action}: the options cannot be read`, {
-      cause,
-    });
+    throw unreadable(action, cause);
   }
-  if (!isBag) throw notOptions(options, known, action);
   if (unknown === undefined) return;
-  throw isInstance(options, AbortController)
-    ? notOptions(options, known, action)
-    : unknownOption(unknown, known, action);
+  throw unknownOption(unknown, known, action);
+}
+
+/** Refuses what is no options bag; options beside the known ones are for somebody else. */
+export function checkBag(
+  options: unknown,
+  known: readonly string[],
+  action: string,
+): asserts options is object | undefined {
+  if (options === undefined || isBag(options, known, action)) return;
+  throw notOptions(options, known, action);
+}
+
+function isBag(
+  options: unknown,
+  known: readonly string[],
+  action: string,
+): options is object {
+  if (typeof options !== "object" || options === null) return false;
+  // It has a signal, but as options it would be none that anybody meant.
+  if (isInstance(options, AbortController)) return false;
+  try {
+    return isPlain(options) || known.some((name) => name in options);
+  } catch (cause) {
+    throw unreadable(action, cause);
+  }
+}
+
+function unreadable(action: string, cause: unknown): TypeError {
+  return new TypeError(`Cannot ${action}: the options cannot be read`, {
+    cause,
+  });
 }
 
 /** Checks the options of a call that takes a signal and nothing else, and gives the signal. */
@@ -243,6 +265,28 @@ export function checkString(
   );
 }
 
+/** Refuses what is neither an array of strings nor `undefined`. */
+export function checkStrings(
+  value: unknown,
+  action: string,
+  name: string,
+): void {
+  if (value === undefined) return;
+  let got = describe(value);
+  try {
+    if (Array.isArray(value)) {
+      const wrong = value.findIndex((it) => typeof it !== "string");
+      if (wrong < 0) return;
+      got = `${describe(value[wrong])} in it`;
+    }
+  } catch {
+    // A proxy that throws.
+  }
+  throw new TypeError(
+    `Cannot ${action}: ${name} must be an array of strings, got ${got}`,
+  );
+}
+
 /** Refuses what is not a number, and `NaN`. */
 export function checkNumber(
   value: unknown,
@@ -252,6 +296,18 @@ export function checkNumber(
   if (typeof value === "number" && value === value) return;
   throw new TypeError(
     `Cannot ${action}: ${name} must be a number, got ${describe(value)}`,
+  );
+}
+
+/** Refuses what is neither `true`, `false` nor `undefined`. */
+export function checkFlag(
+  value: unknown,
+  action: string,
+  name: string,
+): asserts value is boolean | undefined {
+  if (value === undefined || typeof value === "boolean") return;
+  throw new TypeError(
+    `Cannot ${action}: ${name} must be true or false, got ${describe(value)}`,
   );
 }
 
@@ -605,6 +661,14 @@ export const PORTABLE_CHECKS: readonly Function[] = [
     checkErrorArguments,
     checkOptions,
   ],
-  ...[isPlain, unknownIn, notOptions, unknownOption, hintFor],
+  ...[
+    isBag,
+    isPlain,
+    unreadable,
+    unknownIn,
+    notOptions,
+    unknownOption,
+    hintFor,
+  ],
   ...[nearestOf, synonymsOf, plainName, editDistance],
 ];

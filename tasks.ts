@@ -32,7 +32,6 @@ import {
   Future,
   futures,
   getEventLoop,
-  isThenable,
   looksLikeFuture,
   type Waitable,
 } from "./_future.ts";
@@ -40,10 +39,10 @@ import { CompletionQueue, type Completions } from "./_as_completed.ts";
 import { Limiter } from "./_limiter.ts";
 import {
   checkCount,
+  checkFlag,
   checkOptions,
   checkSignal,
   describe,
-  isClass,
   isIterable,
   signalOf,
 } from "./_validate.ts";
@@ -53,11 +52,14 @@ import { rememberMaking } from "./_place.ts";
 import { operation } from "./_operation.ts";
 import { runScope, Timeout } from "./_scopes.ts";
 import {
+  canBeAwaited,
+  checkAwaitable,
   createTask,
   currentTask,
   ensureFuture,
   errorOf,
   isCoroutine,
+  isFuture,
   onceDone,
   Several,
   wrapFuture,
@@ -97,13 +99,10 @@ export {
 } from "./_task.ts";
 
 export {
-  type AnyFunction,
   type LoopHandle,
   type ModuleFunction,
-  type Movable,
-  type Outcome,
   runCoroutineThreadsafe,
-  type ThreadCall,
+  type ThreadFunction,
   ThreadFuture,
   toThread,
   transfer,
@@ -214,7 +213,7 @@ class Sleep<T> extends Future<T> implements Alarm, Waitable {
   readonly #result: T;
 
   constructor(loop: EventLoop, due: number, result: T) {
-    super({ loop });
+    super(loop as never);
     this.#due = due;
     this.#result = result;
     futures.attach(this, this);
@@ -341,6 +340,7 @@ export function gather(
   if (options !== NO_OPTIONS) {
     checkOptions(options, GATHER_OPTIONS, GATHER);
     checkSignal(options.signal, GATHER);
+    checkFlag(options.returnExceptions, GATHER, "returnExceptions");
     options.signal?.throwIfAborted();
   }
   const { returnExceptions = false, limit, signal } = options;
@@ -386,7 +386,7 @@ class GatheringFuture extends Future<unknown[]> {
     areNew: boolean,
     signal: AbortSignal | undefined,
   ) {
-    super({ loop: children[0]?.getLoop() ?? getEventLoop() });
+    super((children[0]?.getLoop() ?? getEventLoop()) as never);
     futures.attach(this, new Several(children));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
@@ -520,7 +520,7 @@ export function cancellable<T>(iterable: AsyncIterable<T>): AsyncIterable<T>;
 export function cancellable<T>(
   source: PromiseLike<T> | AsyncIterable<T>,
 ): Future<T> | AsyncIterable<T> {
-  if (isThenable(source)) return wrapFuture(source as PromiseLike<T>);
+  if (canBeAwaited(source)) return wrapFuture(source as PromiseLike<T>);
   if (isAsyncIterable(source)) {
     return { [Symbol.asyncIterator]: () => new CancellableIterator(source) };
   }
@@ -592,8 +592,12 @@ class StreamIterator<T> implements AsyncIterator<T> {
 }
 
 function isAsyncIterable<T>(value: unknown): value is AsyncIterable<T> {
-  return typeof value === "object" && value !== null &&
-    Symbol.asyncIterator in value;
+  try {
+    return typeof value === "object" && value !== null &&
+      Symbol.asyncIterator in value;
+  } catch {
+    return false; // a proxy that throws
+  }
 }
 
 /**
@@ -755,7 +759,11 @@ async function waitUntil<F extends Future<unknown>>(
     returnWhen !== FIRST_COMPLETED && returnWhen !== FIRST_EXCEPTION &&
     returnWhen !== ALL_COMPLETED
   ) {
-    throw new RangeError(`Unknown returnWhen: ${describe(returnWhen)}`);
+    throw new RangeError(
+      `Cannot wait: returnWhen must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED, got ${
+        describe(returnWhen)
+      }`,
+    );
   }
   const limit = timeout === null ? null : toSeconds(timeout, "timeout");
   signal?.throwIfAborted();
@@ -768,7 +776,9 @@ async function waitUntil<F extends Future<unknown>>(
 
 function futuresOf<F extends Future<unknown>>(aws: Iterable<F>): Set<F> {
   const all = new Set(listOf(aws, "wait", checkFuture));
-  if (all.size === 0) throw new RangeError("There is nothing to wait for");
+  if (all.size === 0) {
+    throw new RangeError("Cannot wait: there is nothing to wait for");
+  }
   return all;
 }
 
@@ -899,7 +909,7 @@ type Outcome<T> = { value: T } | { thrown: unknown };
 
 /** Whether something is a promise from outside of this module. */
 function isForeign<T>(aw: Awaitable<T>): aw is PromiseLike<T> {
-  return !(aw instanceof Future) && isThenable(aw);
+  return !(aw instanceof Future) && canBeAwaited(aw);
 }
 
 /** The outcome of a promise that has one already, otherwise `null`. */
@@ -918,17 +928,8 @@ function valueOf<T>(outcome: Outcome<T>): T {
   return outcome.value;
 }
 
-function checkAwaitable(aw: unknown, action: string): void {
-  if (typeof aw === "function" ? !isClass(aw) : isThenable(aw)) return;
-  throw new TypeError(
-    `Cannot ${action}: expected a future, a promise or a coroutine function, got ${
-      describe(aw)
-    }`,
-  );
-}
-
 function checkFuture(aw: unknown): void {
-  if (aw instanceof Future) return;
+  if (isFuture(aw)) return;
   throw new TypeError(
     `Cannot wait for ${
       describe(aw)
@@ -942,8 +943,8 @@ function listOf<A>(
   action: string,
   check: (aw: unknown, action: string) => void = checkAwaitable,
 ): A[] {
-  if (aws instanceof Future || !isIterable(aws)) {
-    const hint = typeof aws === "function" || isThenable(aws)
+  if (isFuture(aws) || !isIterable(aws)) {
+    const hint = typeof aws === "function" || canBeAwaited(aws)
       ? "; pass them in one array"
       : "";
     throw new TypeError(
