@@ -75,7 +75,8 @@ export function tapReason(
   let isPromised = false;
   const take = () => {
     takenIn = drain();
-    afterMicrotasks(() => takenIn = null);
+    // In a timer of the host the ticks come first, so the clearing waits for the microtasks.
+    queueMicrotask(() => afterMicrotasks(() => takenIn = null));
   };
   for (const it of [signal, ...dependentsOf(signal)]) {
     isPromised ||= endsFetch(it);
