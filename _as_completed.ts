@@ -10,7 +10,7 @@
 
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { Deque } from "./_collections.ts";
-import { Future, futures, getEventLoop } from "./_future.ts";
+import { Future, futures } from "./_future.ts";
 import type { Job, TimerHandle } from "./_loop.ts";
 import { onceDone } from "./_task.ts";
 import { Home, type Turn, WaitQueue } from "./_wait.ts";

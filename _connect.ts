@@ -6,10 +6,11 @@
 
 import { type Duration, toSeconds } from "./_duration.ts";
 import { type EventLoop, getEventLoop } from "./_future.ts";
+import type { Cancellable, TlsTimeouts } from "./_options.ts";
+import { runInSlot } from "./_context.ts";
+import { hostTurn, node } from "./_host.ts";
+import { closersOf, internals as loops, type TimerHandle } from "./_loop.ts";
 import { describe } from "./_validate.ts";
-import type { Cancellable } from "./_options.ts";
-import { hostTurn } from "./_host.ts";
-import { closersOf, internals as loops } from "./_loop.ts";
 import {
   type ByteSource,
   Inlet,
@@ -17,6 +18,7 @@ import {
   StreamReader,
   type StreamReaderOptions,
 } from "./_reader.ts";
+import { type ServerTls, Tls } from "./_tls.ts";
 import {
   type ByteSink,
   hostWait,
@@ -24,6 +26,7 @@ import {
   type StartTlsOptions,
   StreamWriter,
 } from "./_writer.ts";
+import { TimeoutError } from "./exceptions.ts";
 
 /** A reader and a writer of the same connection. */
 export type Streams = [reader: StreamReader, writer: StreamWriter];
@@ -35,7 +38,7 @@ export type ClientTlsOptions = Partial<
 
 /** Options of {@linkcode openConnection}. */
 export interface OpenConnectionOptions
-  extends StreamReaderOptions, Cancellable {
+  extends StreamReaderOptions, TlsTimeouts, Cancellable {
   /**
    * Whether to use TLS, or what `Deno.connectTls` takes. A `hostname` in it is
    * the name that the certificate must be for.
@@ -74,6 +77,8 @@ export interface OpenUnixConnectionOptions
  * @param options Limit, TLS, and a signal that ends the wait.
  * @returns The reader and the writer of the connection.
  * @throws {Deno.errors.ConnectionRefused} If nobody listens there; other errors of the host likewise, with the address in their message.
+ * @throws {Deno.errors.InvalidData} If the certificate of the other side is not accepted.
+ * @throws {Deno.errors.ConnectionAborted} If the TLS handshake takes too long.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
  * @throws {CancelledError} If the task is cancelled.
  *
@@ -121,13 +126,21 @@ export async function openConnection(
   checkPort(port);
   refuseOthers(options, CONNECT_OPTIONS);
   options.signal?.throwIfAborted();
-  const { limit, tls, ...rest } = options;
+  const { limit, tls } = options;
   checkLimit(limit);
+  const timeouts = tlsTimeouts(options, Boolean(tls));
+  if (typeof tls === "object") refuseOthers(tls, CLIENT_TLS_OPTIONS);
   const loop = getEventLoop();
-  const link = tls
-    ? await connectTls(loop, { hostname: host, port }, tls, rest)
-    : { conn: await connectTcp(loop, { hostname: host, port }, rest) };
-  return openStreams(loop, link, { limit, hostname: host }).streams;
+  const to = { hostname: host, port };
+  const conn = await connectTcp(loop, to, options);
+  const socket = new Socket(loop, conn);
+  if (tls) {
+    const wanted = { hostname: host, ...(tls === true ? {} : tls) };
+    const refuse = addressed("connect to", addressText(to));
+    const { signal } = options;
+    await socket.startTls({ ...wanted, signal }, timeouts, refuse);
+  }
+  return openStreams(socket, { limit, hostname: host }).streams;
 }
 
 /**
@@ -137,7 +150,7 @@ export async function openConnection(
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.open_unix_connection}.
  *
- * @param path The path of the socket.
+ * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character.
  * @param options Limit, and a signal that ends the wait.
  * @returns The reader and the writer of the connection.
  * @throws {Deno.errors.NotFound} If there is no such file; other errors of the host likewise, with the path in their message.
@@ -161,31 +174,51 @@ export async function openConnection(
  * ```
  */
 export async function openUnixConnection(
-  path: string,
+  path: string | URL,
   options: OpenUnixConnectionOptions = {},
 ): Promise<Streams> {
-  checkText(path, "path");
+  const at = toPath(path);
   refuseOthers(options, ["limit", "signal"]);
   options.signal?.throwIfAborted();
   const { limit } = options;
   checkLimit(limit);
   const loop = getEventLoop();
-  const connecting = Deno.connect({ transport: "unix", path })
-    .catch(addressed("connect to", path));
+  const connecting = Deno.connect({ transport: "unix", path: at })
+    .catch(addressed("connect to", unixText(at)));
   const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
     dispose: closeQuietly,
   });
-  return openStreams(loop, { conn }, { limit }).streams;
+  return openStreams(new Socket(loop, conn), { limit }).streams;
 }
 
-const CONNECT_OPTIONS = ["limit", "tls", "happyEyeballsDelay", "signal"];
+const TLS_TIMEOUTS = ["sslHandshakeTimeout", "sslShutdownTimeout"];
+const CONNECT_OPTIONS = [
+  "limit",
+  "tls",
+  "happyEyeballsDelay",
+  "signal",
+  ...TLS_TIMEOUTS,
+];
+const CLIENT_TLS_OPTIONS = [
+  "hostname",
+  "port",
+  "cert",
+  "key",
+  "keyFormat",
+  "caCerts",
+  "alpnProtocols",
+  "unsafelyDisableHostnameVerification",
+];
+/** Seconds that a TLS handshake may take, and the end of a TLS connection. */
+const HANDSHAKE_TIMEOUT = 60;
+const SHUTDOWN_TIMEOUT = 30;
 /** What follows an IPv4 address that a socket of both kinds reports. */
 const MAPPED = "::ffff:";
 
-/** A connection of the host, with the facts of its handshake if it has TLS. */
-export interface Link {
-  conn: Deno.Conn;
-  handshake?: Deno.TlsHandshakeInfo;
+/** How long TLS may take, in seconds. */
+export interface TlsLimits {
+  handshake: number;
+  shutdown: number;
 }
 
 /** Something that is open, and is closed with its loop at the latest. */
@@ -212,90 +245,248 @@ async function closeAll(open: Set<Open>): Promise<void> {
   await Promise.all([...open].map((it) => it.abandon()));
 }
 
-/** A connection of the host as the two ends of streams; it may come to be encrypted. */
-class Socket implements ByteSink {
-  link: Link;
+/**
+ * A connection as its loop and its server know it. They hold its socket, and
+ * not what its reader and writer are made of: once a program has dropped both
+ * with nothing under way, the collector tells, and the socket is closed.
+ */
+export class Connection implements Open {
+  readonly #loop: EventLoop;
+  readonly #socket: Socket;
+  readonly #onLost: ((connection: Connection) => void) | undefined;
+  /** Not held: it leads to the reader and the writer, as these do to it. */
+  #outlet: WeakRef<Outlet> | null = null;
+  /** Ends a closing that takes too long. */
+  #timer: TimerHandle | undefined;
+
+  constructor(
+    socket: Socket,
+    onLost: ((connection: Connection) => void) | undefined,
+  ) {
+    this.#loop = socket.loop;
+    this.#socket = socket;
+    this.#onLost = onLost;
+  }
+
+  watch(outlet: Outlet): void {
+    this.#outlet = new WeakRef(outlet);
+    forgotten.register(outlet, this, this);
+    openOn(this.#loop).add(this);
+  }
+
+  /** Closes it, once what was written to it is sent. */
+  close(): void {
+    const outlet = this.#outlet?.deref();
+    if (outlet !== undefined) outlet.close(false);
+    else this.#drop();
+  }
+
+  /** Closes it at once. */
+  abort(): void {
+    const outlet = this.#outlet?.deref();
+    if (outlet !== undefined) outlet.abort(false);
+    else this.#drop();
+  }
+
+  abandon(): void {
+    this.abort();
+  }
+
+  /** It is being closed, and something is left to be sent. */
+  limitClosing(): void {
+    const seconds = this.#socket.shutdownTimeout;
+    this.#timer = later(this.#loop, seconds, () => {
+      const error = new TimeoutError(
+        `Closing the TLS connection took longer than ${seconds} s`,
+      );
+      this.#outlet?.deref()?.fail(error);
+    });
+  }
+
+  /** The socket is closed. */
+  lost(): void {
+    this.#timer?.cancel();
+    forgotten.unregister(this);
+    openOn(this.#loop).delete(this);
+    this.#onLost?.(this);
+  }
+
+  /** Nobody can close it any more. */
+  forget(): void {
+    const peername = this.#socket.extra("peername");
+    const sockname = this.#socket.extra("sockname");
+    const message = `A connection to ${this.#socket.describe()} was never ` +
+      "closed, and nothing refers to its reader or writer any more";
+    this.#drop();
+    runInSlot(
+      loops.frame(this.#loop),
+      (context) => this.#loop.callExceptionHandler(context),
+      { message, peername, sockname },
+    );
+  }
+
+  #drop(): void {
+    this.#socket.close();
+    this.lost();
+  }
+}
+
+const forgotten = new FinalizationRegistry<Connection>((connection) =>
+  connection.forget()
+);
+
+/** A connection of Deno as the two ends of streams; it may come to be encrypted. */
+export class Socket implements ByteSink {
+  readonly loop: EventLoop;
+  readonly conn: Deno.Conn;
+  /** What the bytes go through: the connection itself, or TLS over it. */
+  #way: Pick<Deno.Conn, "read" | "write" | "closeWrite" | "close"> & Reference;
+  #handshake: Deno.TlsHandshakeInfo | undefined;
+  #limits: TlsLimits | null = null;
   /** The reading end. The writer closes the connection. */
   readonly source: ByteSource = {
-    read: (buffer) => this.link.conn.read(buffer),
-    ref: () => this.link.conn.ref(),
-    unref: () => this.link.conn.unref(),
+    read: (buffer) => this.#way.read(buffer),
+    ref: () => this.#way.ref(),
+    unref: () => this.#way.unref(),
     close: () => {},
     describe: () => this.describe(),
   };
 
-  constructor(link: Link) {
-    this.link = link;
+  constructor(
+    loop: EventLoop,
+    conn: Deno.Conn,
+    handshake?: Deno.TlsHandshakeInfo,
+  ) {
+    this.loop = loop;
+    this.conn = this.#way = conn;
+    this.#handshake = handshake;
+  }
+
+  get takesLeave(): boolean {
+    return this.#limits !== null;
+  }
+
+  /** How many seconds its closing may take; no limit without TLS. */
+  get shutdownTimeout(): number {
+    return this.#limits?.shutdown ?? Infinity;
+  }
+
+  /** Encrypts it as its client. Whatever goes wrong, it is closed. */
+  async startTls(
+    options: StartTlsOptions,
+    limits: TlsLimits,
+    refuse: (error: unknown) => never,
+  ): Promise<void> {
+    const { signal, hostname = "127.0.0.1", ...rest } = options;
+    const start = () =>
+      Tls.client(this.conn as Deno.TcpConn, { hostname, ...rest });
+    const shaking = this.#shakeHands(start, limits).catch(refuse);
+    await hostWait(this.loop, shaking, { signal }, {
+      dispose: () => this.close(),
+      abandon: () => this.close(),
+    });
+  }
+
+  /** Encrypts it as its server. Whatever goes wrong, it is closed. */
+  async serveTls(settings: ServerTls, limits: TlsLimits): Promise<void> {
+    const start = () => Tls.server(this.conn as Deno.TcpConn, settings);
+    await this.#shakeHands(start, limits);
   }
 
   write(data: Uint8Array): Promise<number> {
-    return this.link.conn.write(data);
+    return this.#way.write(data);
   }
 
   closeWrite(): Promise<void> {
-    return this.link.conn.closeWrite();
+    return this.#way.closeWrite();
   }
 
   close(): void {
-    closeQuietly(this.link.conn);
+    closeQuietly(this.#way);
   }
 
   /** Who is at the other end. */
   describe(): string {
-    const address = plainAddress(this.link.conn.remoteAddr);
+    const address = plainAddress(this.conn.remoteAddr);
     if ("hostname" in address) return addressText(address);
-    return "path" in address && address.path ? address.path : "a client";
+    return "path" in address && address.path
+      ? unixText(address.path)
+      : "a client";
   }
 
   extra(name: string): unknown {
-    const { conn, handshake } = this.link;
-    if (name === "peername") return plainAddress(conn.remoteAddr);
-    if (name === "sockname") return plainAddress(conn.localAddr);
-    if (name === "socket") return conn;
-    return name === "sslObject" ? handshake : undefined;
+    if (name === "peername") return plainAddress(this.conn.remoteAddr);
+    if (name === "sockname") return plainAddress(this.conn.localAddr);
+    if (name === "socket") return this.conn;
+    return name === "sslObject" ? this.#handshake : undefined;
   }
+
+  /** From its first moment on, `close` and the end of the loop reach the handshake. */
+  async #shakeHands(start: () => Tls, limits: TlsLimits): Promise<void> {
+    const entry = { abandon: () => this.close() };
+    const open = openOn(this.loop);
+    let timer: TimerHandle | undefined;
+    try {
+      const tls = start();
+      this.#way = tls;
+      this.#limits = limits;
+      open.add(entry);
+      timer = later(this.loop, limits.handshake, () => {
+        tls.close(tookTooLong(limits.handshake));
+      });
+      this.#handshake = await tls.handshake;
+    } catch (error) {
+      this.close();
+      throw error;
+    } finally {
+      timer?.cancel();
+      open.delete(entry);
+    }
+  }
+}
+
+/** What keeps a program alive, or does not. */
+interface Reference {
+  ref(): void;
+  unref(): void;
 }
 
 /** Makes the streams of a connection. */
 export function openStreams(
-  loop: EventLoop,
-  link: Link,
+  socket: Socket,
   options: {
     limit?: number;
     /** Of a client: whom TLS may be started with. */
     hostname?: string;
-    onLost?: () => void;
+    onLost?: (connection: Connection) => void;
   },
-): { streams: Streams; outlet: Outlet } {
-  const { limit, hostname, onLost } = options;
+): { streams: Streams; outlet: Outlet; connection: Connection } {
+  const { limit, hostname } = options;
+  const { loop } = socket;
   const reader = new StreamReader({ limit });
-  const socket = new Socket(link);
-  const open = openOn(loop);
+  const connection = new Connection(socket, options.onLost);
   const outlet = new Outlet(loop, socket, {
     reader,
     extra: (name) => socket.extra(name),
-    onLost: () => {
-      open.delete(entry);
-      onLost?.();
-    },
-    upgrade: isTcp(link.conn) && hostname !== undefined
+    onClosing: () => connection.limitClosing(),
+    onLost: () => connection.lost(),
+    upgrade: isTcp(socket.conn) && hostname !== undefined
       ? async (asked) => {
-        const conn = socket.link.conn as Deno.TcpConn;
         const wanted = { hostname, ...asked };
         const refuse = addressed("start TLS with", wanted.hostname);
-        socket.link = await encrypt(loop, conn, wanted, refuse);
+        await socket.startTls(wanted, tlsTimeouts(asked, true), refuse);
         return socket;
       }
       : undefined,
   });
-  const entry = { abandon: () => outlet.abort() };
-  open.add(entry);
+  connection.watch(outlet);
   const inlet = new Inlet(loop, reader, socket.source, {
     onError: (error) => outlet.fail(error),
     onEnd: () => outlet.readerEnded(),
   });
   readers.attach(reader, inlet);
-  return { streams: [reader, new StreamWriter(outlet as never)], outlet };
+  const streams: Streams = [reader, new StreamWriter(outlet as never)];
+  return { streams, outlet, connection };
 }
 
 async function wrapConnection(
@@ -310,7 +501,8 @@ async function wrapConnection(
   }
   checkLimit(limit);
   const handshake = isTls(conn) ? await conn.handshake() : undefined;
-  return openStreams(getEventLoop(), { conn, handshake }, { limit }).streams;
+  const socket = new Socket(getEventLoop(), conn, handshake);
+  return openStreams(socket, { limit }).streams;
 }
 
 function connectTcp(
@@ -326,73 +518,60 @@ function connectTcp(
     ...eyeballs(options.happyEyeballsDelay),
     signal: attempt.signal,
   }).then((conn) => {
-    conn.setNoDelay(true);
+    try {
+      conn.setNoDelay(true);
+    } catch (error) {
+      closeQuietly(conn);
+      throw error;
+    }
     return conn;
-  }, addressed("connect to", addressText(to)));
+  }).catch(addressed("connect to", addressText(to)));
   return hostWait<Deno.TcpConn>(loop, connecting, options, {
     dispose: closeQuietly,
     abandon: () => attempt.abort(),
   });
 }
 
-/** Connects with TLS: with a certificate of one's own the host does it in one go. */
-async function connectTls(
-  loop: EventLoop,
-  to: { hostname: string; port: number },
-  tls: true | ClientTlsOptions,
-  options: OpenConnectionOptions,
-): Promise<Link> {
-  const given = { hostname: to.hostname, ...(tls === true ? {} : tls) };
-  const refuse = addressed("connect to", addressText(to));
-  if (!("cert" in given)) {
-    const conn = await connectTcp(loop, to, options);
-    const wanted = { ...given, signal: options.signal };
-    return await encrypt(loop, conn, wanted, refuse);
-  }
-  if (given.hostname !== to.hostname) {
-    throw new Deno.errors.NotSupported(
-      "Cannot connect: Deno takes no certificate of one's own together with another hostname for the other side's",
-    );
-  }
-  const connecting = Deno.connectTls({ ...given, ...to } as typeof to)
-    .then(shakeHands).catch(refuse);
-  return await hostWait(loop, connecting, options, { dispose: closeLink });
+/** How long TLS may take, of options that were given. */
+export function tlsTimeouts(options: TlsTimeouts, used: boolean): TlsLimits {
+  return {
+    handshake: timeoutOf(options, "sslHandshakeTimeout", used) ??
+      HANDSHAKE_TIMEOUT,
+    shutdown: timeoutOf(options, "sslShutdownTimeout", used) ??
+      SHUTDOWN_TIMEOUT,
+  };
 }
 
-/** Encrypts a connection as its client. Whatever goes wrong, it is closed. */
-function encrypt(
-  loop: EventLoop,
-  conn: Deno.TcpConn,
-  { signal, ...options }: StartTlsOptions,
-  refuse: (error: unknown) => never,
-): Promise<Link> {
-  let current: Deno.Conn = conn;
-  let abandoned = false;
-  const encrypted = Deno.startTls(conn, options).then((tls) => {
-    current = tls;
-    if (abandoned) closeQuietly(tls);
-    return shakeHands(tls);
-  }).catch((error) => {
-    closeQuietly(current);
-    return refuse(error);
-  });
-  return hostWait(loop, encrypted, { signal }, {
-    dispose: closeLink,
-    abandon: () => {
-      abandoned = true;
-      closeQuietly(current);
-    },
-  });
+function timeoutOf(
+  options: TlsTimeouts,
+  name: keyof TlsTimeouts,
+  used: boolean,
+): number | undefined {
+  const given = options[name];
+  if (given === undefined) return undefined;
+  if (!used) {
+    throw new RangeError(`Invalid ${name}: it needs the option "tls"`);
+  }
+  const seconds = toSeconds(given, name);
+  if (seconds > 0) return seconds;
+  throw new RangeError(
+    `Invalid ${name}: expected more than 0 seconds, got ${describe(given)}`,
+  );
 }
 
-/** Waits for the handshake; if it fails, the connection is closed. */
-export async function shakeHands(conn: Deno.TlsConn): Promise<Link> {
-  try {
-    return { conn, handshake: await conn.handshake() };
-  } catch (error) {
-    closeQuietly(conn);
-    throw error;
-  }
+/** Calls back after some seconds, never if they are endless. */
+function later(
+  loop: EventLoop,
+  seconds: number,
+  call: () => void,
+): TimerHandle | undefined {
+  return seconds === Infinity ? undefined : loop.callLater(seconds, call);
+}
+
+function tookTooLong(seconds: number): Error {
+  return new Deno.errors.ConnectionAborted(
+    `The TLS handshake took longer than ${seconds} s`,
+  );
 }
 
 export function isTcp(conn: Deno.Conn): conn is Deno.TcpConn {
@@ -409,10 +588,6 @@ export function closeQuietly(it: { close(): void }): void {
   } catch (error) {
     if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
-}
-
-function closeLink(link: Link): void {
-  closeQuietly(link.conn);
 }
 
 function eyeballs(delay: Duration | undefined): {
@@ -462,6 +637,28 @@ export function checkText(value: unknown, what: string): void {
   throw new TypeError(
     `Invalid ${what}: expected a string, got ${describe(value)}`,
   );
+}
+
+/** The path of a Unix socket, also from a `file:` URL. */
+export function toPath(path: unknown): string {
+  if (path instanceof URL) {
+    if (path.protocol === "file:") return node("url").fileURLToPath(path);
+    throw new TypeError(`Invalid path: expected a file URL, got ${path.href}`);
+  }
+  if (typeof path === "string") return path;
+  throw new TypeError(
+    `Invalid path: expected a string or a URL, got ${describe(path)}`,
+  );
+}
+
+/** Whether the path of a Unix socket is a name that has no file. */
+export function isAbstract(path: string): boolean {
+  return path.startsWith("\0");
+}
+
+/** The path of a Unix socket for people; abstract names as the system's tools show them. */
+export function unixText(path: string): string {
+  return isAbstract(path) ? path.replaceAll("\0", "@") : path;
 }
 
 export function checkPort(port: unknown): asserts port is number {

@@ -9,13 +9,13 @@
  *
  * JavaScript does not tell whether anybody awaits a promise: the loser of a
  * `Promise.race` looks like any other wait. A request must not count as
- * delivered because such a wait was rejected. Two things prove that the code
- * of a scope was given the error. Either it shows up, with an await or at its
- * end, in the same run of the microtasks as the rejection, which nothing else
- * can have caused. Or the stack of the rejected promise, which the engine
- * follows from promise to awaiting function, shows a function outside of this
- * module; see {@linkcode Probe}. Without proof the request stays pending, and
- * the next await in the scope delivers it.
+ * delivered because such a wait was rejected. So the rejection of an await
+ * takes the stack of those who await it ({@linkcode Probe}), and when the code
+ * of the scope shows up next, with an await or at its end, the stack tells
+ * whether the code was given the error. Without that proof the request stays
+ * pending, and the await delivers it. Engines other than V8 do not follow
+ * promises; there the proof is that the code shows up in the same run of the
+ * microtasks as the rejection.
  *
  * Futures stand above this file and put in what is needed of them.
  *
@@ -31,7 +31,7 @@ import {
   internals as loops,
   type Job,
 } from "./_loop.ts";
-import { Probe } from "./_place.ts";
+import { BODY, followsPromises, type Probe } from "./_place.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What a frame knows of a future. */
@@ -224,6 +224,8 @@ export abstract class CancelScope extends SlotValue implements Frame {
   abstract readonly outer: CancelScope | null;
   /** Code that still runs belongs to the scope outside, or to nobody. */
   abstract readonly over: boolean;
+  /** Has stacks show what awaits the body of the scope. */
+  protected abstract markBody(): void;
   /** Whether somebody may hold the signal. */
   protected abstract readonly isSignalTaken: boolean;
 
@@ -247,9 +249,9 @@ export abstract class CancelScope extends SlotValue implements Frame {
 
   /** The scope that was opened last inside of this one, and in that, and so on. */
   get innermost(): CancelScope {
-    let scope: CancelScope = this;
-    while (scope.#inner !== null) scope = scope.#inner;
-    return scope;
+    let scope = this.#inner;
+    while (scope !== null && scope.#inner !== null) scope = scope.#inner;
+    return scope ?? this;
   }
 
   /** Requests to this scope that nobody took back. */
@@ -260,9 +262,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
   /** Requests to this scope and to those around it that nobody took back. */
   get pathRequests(): number {
     if (this.root.total === 0) return 0;
-    let count = 0;
-    let scope: CancelScope | null = this;
-    for (; scope !== null; scope = scope.outer) count += scope.ownRequests;
+    let count = this.ownRequests;
+    for (let it = this.outer; it !== null; it = it.outer) {
+      count += it.ownRequests;
+    }
     return count;
   }
 
@@ -354,6 +357,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
     const cancellation = this.#cancellation ??= new Cancellation();
     cancellation.latest = new CancelRequest(message);
     this.#become(cancellation, PENDING);
+    this.markBody();
   }
 
   /** A request has come: interrupts what is awaited here and in the scopes inside of this one. */
@@ -373,6 +377,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
       else if (awaits.length > 1) reaction.struck = request;
     }
     this.#become(cancellation, reached ? STRUCK : PENDING);
+    this.markBody();
     if (awaits.length === 0 && this.#inner === null && !this.isRunning) {
       cancellation.isOverdue = true;
       overdue++;
@@ -444,8 +449,9 @@ export abstract class CancelScope extends SlotValue implements Frame {
   #weigh(cancellation: Cancellation): void {
     if (cancellation.state === REJECTED) {
       const { drain, probes } = cancellation;
-      const isProven = drain === loops.drain(this.loop) ||
-        probes.some((probe) => probe.isAwaited);
+      const isProven = followsPromises
+        ? probes.some((probe) => probe.isAwaited)
+        : drain === loops.drain(this.loop);
       cancellation.probes = [];
       if (!isProven) return this.#become(cancellation, PENDING);
     } else if (cancellation.state === PENDING && cancellation.tap?.wasTaken) {
@@ -527,7 +533,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.#waiting = null;
     const inner = this.#cancellation;
     if (inner === null) return false;
-    this.owes();
+    if (inner.outer !== null) this.owes();
     this.#become(inner, NONE);
     const cancellation = outer.#cancellation;
     if (cancellation === null || cancellation.state === NONE) return false;
@@ -597,7 +603,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.#waiting = null;
     this.#inner = null;
     if (this.#cancellation === null) this.#controller = null;
-    else this.#become(this.#cancellation, NONE);
+    else {
+      this.#become(this.#cancellation, NONE);
+      this.#cancellation.probes = [];
+    }
   }
 }
 
@@ -662,6 +671,9 @@ export class InnerScope extends CancelScope {
     return true;
   }
 
+  /** The function that runs the body shows itself. */
+  protected markBody(): void {}
+
   /** Calls `fn(arg)` so that it, and all it goes on to wait for, belongs to the scope. */
   run<A, R>(fn: (arg: A) => R, arg: A): R {
     return runInSlot(this, fn, arg);
@@ -706,6 +718,7 @@ export class TaskFrame extends CancelScope implements Job {
   #since: number | null = null;
   #isAsked = false;
   #isBeingCancelled = false;
+  #bodyEnd: Promise<void> | null = null;
   /** The name of a task that is done. */
   #lastName: string | number = "";
   #total = 0;
@@ -807,6 +820,17 @@ export class TaskFrame extends CancelScope implements Job {
       (this.#task !== null && hooks.takesSignal(this.#task));
   }
 
+  /** What follows the end of the body, if that is a promise. */
+  set bodyEnd(end: Promise<void>) {
+    this.#bodyEnd = end;
+    if (this.#busy > 0) this.markBody(); // it was cancelled in its first step
+  }
+
+  protected markBody(): void {
+    if (this.#bodyEnd !== null) void awaitBody[BODY](this.#bodyEnd);
+    this.#bodyEnd = null;
+  }
+
   /** The task belongs to its loop from now on. */
   enroll(): void {
     const list = tasksOf(this.#loop);
@@ -868,6 +892,7 @@ export class TaskFrame extends CancelScope implements Job {
     const from = this.#from;
     if (from && !(from instanceof SlotValue)) hooks.keepContext(task, this);
     this.#from = undefined;
+    this.#bodyEnd = null;
     this.#lastName = hooks.rawName(task);
     this.#task = null;
     end(task, outcome);
@@ -890,12 +915,12 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** Takes one request back: one to the task, else the innermost of one to its scopes. */
   uncancel(): number {
-    let scope: CancelScope | null = this;
-    if (this.ownRequests === 0) {
-      scope = this.innermost;
+    if (this.ownRequests > 0) this.takeBack(1);
+    else {
+      let scope: CancelScope | null = this.innermost;
       while (scope !== null && scope.ownRequests === 0) scope = scope.outer;
+      scope?.takeBack(1);
     }
-    scope?.takeBack(1);
     return this.total;
   }
 
@@ -928,6 +953,13 @@ function inOrder(newest: InnerScope): InnerScope[] {
   }
   return scopes.reverse();
 }
+
+/** Awaits the end of a body, so that stacks lead to it. Only tasks that are cancelled need that. */
+const awaitBody = {
+  [BODY]: async (end: Promise<void>) => {
+    await end;
+  },
+};
 
 /** The innermost scope around code that is still open; `null` if its task is done. */
 export function openScope(scope: CancelScope): CancelScope | null {

@@ -64,7 +64,13 @@ import type {
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
-import { framesOf, Probe, rememberMaking } from "./_place.ts";
+import {
+  captureAwaiting,
+  followsPromises,
+  framesOf,
+  Probe,
+  rememberMaking,
+} from "./_place.ts";
 import { lineOf } from "./_text.ts";
 import type { LoopHandle } from "./_thread_calls.ts";
 import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
@@ -801,9 +807,8 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
   /** Cancels what it comes from, as far up the chain as that is not done. */
   override cancel(message?: string): boolean {
     const chain: AnyFuture[] = [this];
-    for (let it: AnyFuture = this; it instanceof Then && it.source !== null;) {
-      it = it.source;
-      chain.push(it);
+    for (const it of chain) {
+      if (it instanceof Then && it.source !== null) chain.push(it.source);
     }
     for (const it of chain.reverse()) {
       const isCancelled = it instanceof Then
@@ -895,11 +900,18 @@ class Answer {
   readonly #scope: CancelScope;
   readonly #outcome: unknown;
   readonly #isError: boolean;
+  readonly #own: number;
 
-  constructor(scope: CancelScope, outcome: unknown, isError: boolean) {
+  constructor(
+    scope: CancelScope,
+    outcome: unknown,
+    isError: boolean,
+    own = 0,
+  ) {
     this.#scope = scope;
     this.#outcome = outcome;
     this.#isError = isError;
+    this.#own = own;
   }
 
   then(
@@ -907,21 +919,25 @@ class Answer {
     reject: (error: unknown) => void,
   ): void {
     const outcome = this.#outcome;
-    const isLate = outcome instanceof LateError;
-    const error = isLate ? cancelledError(outcome.message) : undefined;
-    this.#scope.noteProbe(new Probe(Answer.prototype.then, error));
-    if (this.#isError) reject(error ?? outcome);
-    else resolve(outcome);
+    const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
+    this.#scope.noteProbe(new Probe(above, this.#own));
+    if (!this.#isError) resolve(outcome);
+    else if (!(outcome instanceof LateError)) reject(outcome);
+    else {
+      const error = cancelledError(outcome.message);
+      if (followsPromises) captureAwaiting(error, above);
+      reject(error);
+    }
   }
 }
 
-/** A value for a promise of the host; its scope finds out who awaits that. */
+/** The outcome of a scope; the scope around it finds out who awaits that. */
 export function answer(
   scope: CancelScope,
   outcome: unknown,
   isError: boolean,
 ): PromiseLike<unknown> {
-  const thenable: unknown = new Answer(scope, outcome, isError);
+  const thenable: unknown = new Answer(scope, outcome, isError, 1);
   return thenable as PromiseLike<unknown>;
 }
 
@@ -1282,7 +1298,7 @@ function drive(frame: TaskFrame): void {
     if (!isThenable(value)) frame.finish(value);
     else if (value instanceof Future) futures.follow(value);
     // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
-    else Promise.resolve(value).then(finishTask, failTask);
+    else frame.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
   } catch (error) {
     frame.fail(error);
   }
@@ -1549,7 +1565,7 @@ function reject(future: AnyFuture, error: unknown): void {
 }
 
 /** Has a kind of future that nobody outside of this module knows be called a future in messages. */
-export function looksLikeFuture(kind: typeof Future<unknown>): void {
+export function looksLikeFuture(kind: object): void {
   Object.defineProperty(kind, "name", { value: "Future" });
 }
 

@@ -8,9 +8,12 @@
  */
 
 import type asyncHooks from "node:async_hooks";
+import type crypto from "node:crypto";
 import type events from "node:events";
 import type process from "node:process";
+import type stream from "node:stream";
 import type timers from "node:timers";
+import type tls from "node:tls";
 import type url from "node:url";
 import type v8 from "node:v8";
 import type workerThreads from "node:worker_threads";
@@ -18,7 +21,10 @@ import type workerThreads from "node:worker_threads";
 /** The modules of Node that are used here. */
 interface NodeModules {
   async_hooks: typeof asyncHooks;
+  crypto: typeof crypto;
   events: typeof events;
+  stream: typeof stream;
+  tls: typeof tls;
   url: typeof url;
   v8: typeof v8;
   worker_threads: typeof workerThreads;

@@ -154,6 +154,8 @@ export interface LoopInternals {
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
   /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
   drain(loop: BaseEventLoop): number;
+  /** What is under all calls of the loop that are on the stack; `null` if none are. */
+  bottom(loop: BaseEventLoop): ((turn: () => void) => void) | null;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   stamp(loop: BaseEventLoop): number;
 }
@@ -227,6 +229,7 @@ export class BaseEventLoop {
       frame: (loop) => loop.#frame,
       tasks: (loop) => loop.#tasks,
       extras: (loop) => loop.#extras,
+      bottom: (loop) => loop.#inTurn && loop.#drains ? bottomOfTurn : null,
       drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
       stamp: (loop) =>
         loop.#awake
@@ -495,7 +498,9 @@ export class BaseEventLoop {
   }
 
   /** A turn of the host begins. */
-  readonly #turn = (): void => {
+  readonly #turn = (): void => bottomOfTurn(this.#runTurn);
+
+  readonly #runTurn = (): void => {
     this.#awake = true;
     this.#stamp = 0;
     this.#allowance = TURN_JOBS;
@@ -714,6 +719,11 @@ class Callback implements Alarm, TimerHandle {
       });
     }
   }
+}
+
+/** Under all calls of a turn, so that the stacks of errors can begin below. */
+function bottomOfTurn(turn: () => void): void {
+  turn();
 }
 
 let ranDry = false;

@@ -30,6 +30,7 @@ import {
   type Waitable,
 } from "./_future.ts";
 import { currentFrame } from "./_loop.ts";
+import { BODY } from "./_place.ts";
 
 /** Leads from the promise of a call to its scope. */
 const SCOPE = Symbol("scope");
@@ -91,7 +92,20 @@ export function runIn<T>(
   body: () => T | PromiseLike<T>,
   leave: (failure: Failure | null) => Failure | null | Promise<Failure | null>,
 ): Promise<T> {
-  const promise = scope.run(async () => {
+  const promise = scope.run(awaitBody[BODY], { scope, body, leave });
+  (promise as { [SCOPE]?: InnerScope })[SCOPE] = scope;
+  return promise as Promise<T>;
+}
+
+/** A body to run in a scope, and what hears of its end. */
+interface ScopedCall<T> {
+  scope: InnerScope;
+  body: () => T | PromiseLike<T>;
+  leave: (failure: Failure | null) => Failure | null | Promise<Failure | null>;
+}
+
+const awaitBody = {
+  [BODY]: async <T>({ scope, body, leave }: ScopedCall<T>): Promise<T> => {
     let value: T | undefined;
     let failure: Failure | null = null;
     try {
@@ -108,10 +122,8 @@ export function runIn<T>(
     }
     if (failure !== null) throw failure.error;
     return value as T;
-  }, undefined);
-  (promise as { [SCOPE]?: InnerScope })[SCOPE] = scope;
-  return promise;
-}
+  },
+};
 
 /** The future of a promise of this module; `null` for other promises. */
 export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {

@@ -6,11 +6,31 @@
  */
 
 import type { Context } from "./_context.ts";
+import type { Duration } from "./_duration.ts";
 
 /** Options of every call that can wait. */
 export interface Cancellable {
   /** When it aborts, the call rejects with its reason and leaves nothing behind. */
   signal?: AbortSignal;
+}
+
+/** How long a connection with TLS may take to begin and to end. */
+export interface TlsTimeouts {
+  /**
+   * How long the handshake may take. Then the connection is closed, with
+   * `Deno.errors.ConnectionAborted` on the client's side.
+   *
+   * @default 60
+   */
+  sslHandshakeTimeout?: Duration;
+  /**
+   * How long a connection that is being closed may take to send what is left,
+   * and to tell the other side. Then what is left is dropped, with a
+   * `TimeoutError` of `waitClosed()`.
+   *
+   * @default 30
+   */
+  sslShutdownTimeout?: Duration;
 }
 
 /** Options of everything that tasks wait for: locks, queues and their kin. */

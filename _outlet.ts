@@ -16,10 +16,11 @@ import {
   type OwnBytes,
   reuse,
 } from "./_bytes.ts";
+import { waitInDisposer } from "./_dispose.ts";
 import { AGAIN, type EventLoop, futures } from "./_future.ts";
 import { operation } from "./_operation.ts";
 import { checkCaller, HostCalls } from "./_io.ts";
-import type { Cancellable } from "./_options.ts";
+import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { readers, type StreamReader } from "./_reader.ts";
 import type { Failure } from "./_reads.ts";
 import {
@@ -41,6 +42,8 @@ export interface ByteSink {
   closeWrite(): Promise<void>;
   /** Nothing more will be written; a write that is under way ends. */
   close(): void;
+  /** Whether closing it takes leave of the other side first, with `closeWrite`. */
+  readonly takesLeave?: boolean;
   /** Where the bytes go, in a few words. */
   describe?(): string;
 }
@@ -57,14 +60,19 @@ export interface OutletParts {
    * @default true
    */
   halfCloses?: boolean;
+  /** Told once, when the connection begins to be closed and something is left to be sent. */
+  onClosing?: () => void;
   /** Told once, when the connection is gone. */
   onLost?: () => void;
   /** Encrypts the connection from here on. Given up, it closes it. */
   upgrade?: (options: StartTlsOptions) => Promise<ByteSink>;
 }
 
-/** Options of {@linkcode StreamWriter.startTls}: those of `Deno.startTls`. */
-export type StartTlsOptions = Deno.StartTlsOptions & Cancellable;
+/** Options of {@linkcode StreamWriter.startTls}: those of `Deno.startTls`, and how long it may take. */
+export type StartTlsOptions =
+  & Deno.StartTlsOptions
+  & TlsTimeouts
+  & Cancellable;
 
 /** Options of {@linkcode WriteTransport.setWriteBufferLimits}, in bytes. */
 export interface WriteBufferLimits {
@@ -102,6 +110,8 @@ const TLS_OPTIONS = [
   "caCerts",
   "alpnProtocols",
   "unsafelyDisableHostnameVerification",
+  "sslHandshakeTimeout",
+  "sslShutdownTimeout",
   "signal",
 ];
 
@@ -278,8 +288,8 @@ export class Outlet {
     if (this.#busy || this.#lost) return;
     if (this.#unsent.size > 0) this.#sendNext();
     else if (this.#upgrading) this.#flushers.wakeAll();
-    else if (this.#closing) this.lose(null);
     else if (this.#eof && !this.#eofSent) this.#sendEof();
+    else if (this.#closing) this.#takeLeave();
     else this.#flushers.wakeAll();
   }
 
@@ -289,8 +299,10 @@ export class Outlet {
     if (this.#closing) return;
     this.#closing = true;
     if (this.#lost) return;
+    if (this.#upgrading && this.size === 0) return this.lose(null);
     if (this.parts.reader) readers.inlet(this.parts.reader)?.stop();
     this.#calls.writeNow(this);
+    if (!this.#lost) this.parts.onClosing?.();
   }
 
   abort(own = true): void {
@@ -338,7 +350,12 @@ export class Outlet {
   /** Closes, and waits for it. An error that the program was told of is not told again. */
   async dispose(): Promise<void> {
     this.close();
-    if (!this.#failure?.told) await this.waitClosed();
+    if (this.#failure?.told) return;
+    await waitInDisposer(
+      this.loop,
+      () => this.waitClosed(),
+      () => this.abort(),
+    );
   }
 
   /**
@@ -476,6 +493,12 @@ export class Outlet {
     if (!this.#paused || this.size > this.#low) return;
     this.#paused = false;
     this.#drainers.wakeAll();
+  }
+
+  /** Nothing is left to be sent. */
+  #takeLeave(): void {
+    if (this.#sink.takesLeave && !this.#eofSent) this.#sendEof();
+    else this.lose(null);
   }
 
   #sendEof(): void {

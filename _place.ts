@@ -72,46 +72,75 @@ export class Place {
 }
 
 /**
- * Who awaits a promise. The engine follows a promise to the functions that
- * await it, through `Promise.all` and its kin, when a stack is taken inside of
- * the `then` of a thenable that the promise was resolved with. The loser of a
- * `Promise.race` leads nowhere, and what rejects a `Promise.any` may be
- * ignored by it.
+ * The name of the functions that await the body of a task or scope. A string,
+ * which minifiers leave as it is.
+ */
+export const BODY = "asyncio body";
+
+/**
+ * Takes the stack of whoever awaits a promise, inside of the `then` of a
+ * thenable that the promise was resolved with: from there V8 follows promises
+ * to the functions that await them. Calls above `above` are left out.
+ */
+export function captureAwaiting(target: object, above: Callable): void {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = DEPTH;
+  Error.captureStackTrace(target, above);
+  Error.stackTraceLimit = limit;
+}
+
+/**
+ * Whether the code of a task or scope awaits a promise: the functions that
+ * await it, through `Promise.all` and its kin, lead to the one that awaits the
+ * body. The loser of a `Promise.race` leads nowhere, and what rejects a
+ * `Promise.any` may be ignored by it.
  */
 export class Probe {
-  readonly #taken: { stack?: unknown };
+  readonly #taken: { stack?: unknown } = {};
+  /** How many bodies the promise itself stands for. */
+  readonly #own: number;
 
-  /** Takes the stack, or takes over that of an error that was made just now. */
-  constructor(above: (...args: never[]) => unknown, error?: Error) {
-    const limit = Error.stackTraceLimit;
-    if (error !== undefined && limit >= ENOUGH) {
-      this.#taken = error;
-      return;
-    }
-    this.#taken = {};
-    Error.stackTraceLimit = 2 * ENOUGH;
-    Error.captureStackTrace(this.#taken, above);
-    Error.stackTraceLimit = limit;
+  constructor(above: Callable, own = 0) {
+    this.#own = own;
+    if (followsPromises) captureAwaiting(this.#taken, above);
   }
 
-  /** Whether code outside of this module awaits the promise. */
+  /** Formatting a stack is expensive, so it waits for this question. */
   get isAwaited(): boolean {
-    if (!followsPromises) return true;
-    const { stack } = this.#taken;
-    if (typeof stack !== "string") return true;
-    const lines = stack.split("\n").map((line) => line.trim())
-      .filter((line) => line.startsWith("at async "))
-      .map((line) => line.slice("at ".length));
-    return lines.some((line) => line.includes(":") && isForeign(line)) &&
-      !lines.some((line) => line.startsWith("async Promise.any"));
+    let own = this.#own;
+    for (const call of callsOf(this.#taken)) {
+      if (String(call).includes("Promise.any")) return false;
+      if (call.getFunctionName() === BODY && own-- === 0) return true;
+    }
+    return false;
   }
 }
 
-/** A stack of so many lines shows who awaits. */
-const ENOUGH = 10;
 /** Whether the engine is V8, and not one that only says so. */
-const followsPromises = typeof Error.captureStackTrace === "function" &&
-  !("Bun" in globalThis);
+export const followsPromises: boolean =
+  typeof Error.captureStackTrace === "function" && !("Bun" in globalThis);
+
+// deno-lint-ignore no-explicit-any
+type Callable = (...args: any[]) => unknown;
+
+/** One call on a stack, as V8 gives it. */
+interface CallSite {
+  getFunctionName(): string | null;
+}
+
+/** The calls of a stack, without the cost of its text. */
+function callsOf(holder: { stack?: unknown }): CallSite[] {
+  const errors = Error as { prepareStackTrace?: unknown };
+  const before = errors.prepareStackTrace;
+  try {
+    errors.prepareStackTrace = (_: unknown, calls: CallSite[]) => calls;
+    const { stack } = holder;
+    return Array.isArray(stack) ? stack : [];
+  } finally {
+    if (before === undefined) delete errors.prepareStackTrace;
+    else errors.prepareStackTrace = before;
+  }
+}
 
 /** The frames of an error outside of this module, innermost first. */
 export function framesOf(error: unknown): string[] {

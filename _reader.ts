@@ -563,8 +563,9 @@ export class Inlet {
   /** No read of the source may begin. */
   #held = false;
   #stopped = false;
-  /** Whether a read of the source keeps the program alive. */
+  /** Whether a read of the source keeps the program, and this, alive. */
   #referenced = true;
+  readonly #answers = new Answers(this);
 
   constructor(
     loop: EventLoop,
@@ -606,14 +607,15 @@ export class Inlet {
     try {
       if (this.#source.readChunk !== undefined) {
         const chunk = this.#source.readChunk(this.#most);
-        chunk.then(this.#onChunk, this.#onFailure);
+        chunk.then(this.#answers.onChunk, this.#answers.onFailure);
         return;
       }
       const memory = readers.lend(this.#reader, this.#size, this.#most);
       this.#asked = memory.length;
-      this.#source.read(memory).then(this.#onRead, this.#onFailure);
+      const { onRead, onFailure } = this.#answers;
+      this.#source.read(memory).then(onRead, onFailure);
     } catch (error) {
-      this.#onFailure(error);
+      this.onFailure(error);
     }
   }
 
@@ -634,6 +636,7 @@ export class Inlet {
     this.#held = false;
     const referenced = this.#referenced;
     this.#referenced = true;
+    this.#answers.hold(this);
     if (!referenced) this.#refer(false);
     if (this.#planned) this.#calls.addRead(this);
   }
@@ -644,24 +647,26 @@ export class Inlet {
     this.#source.close();
   }
 
-  readonly #onRead = (count: number | null): void => {
+  /** A read of the source is over. */
+  onRead(count: number | null): void {
     if (!this.#goesOn(count)) return;
     this.#adapt(count);
     try {
       readers.filled(this.#reader, count);
     } catch (error) {
-      this.#onFailure(error);
+      this.onFailure(error);
     }
-  };
+  }
 
-  readonly #onChunk = (chunk: OwnBytes | null): void => {
+  /** A read of a source that has memory of its own is over. */
+  onChunk(chunk: OwnBytes | null): void {
     if (!this.#goesOn(chunk)) return;
     try {
       readers.adopt(this.#reader, chunk);
     } catch (error) {
-      this.#onFailure(error);
+      this.onFailure(error);
     }
-  };
+  }
 
   /** A read is over; `null` says that it was the last. */
   #goesOn<T>(what: T | null): what is T {
@@ -673,12 +678,13 @@ export class Inlet {
     return false;
   }
 
-  readonly #onFailure = (error: unknown): void => {
+  /** A read of the source has failed. */
+  onFailure(error: unknown): void {
     // A TLS peer that just closes the connection: what it sent has all come.
-    if (error instanceof Deno.errors.UnexpectedEof) return this.#onRead(null);
+    if (error instanceof Deno.errors.UnexpectedEof) return this.onRead(null);
     this.#reading = false;
     if (!this.#stopped) this.#hooks.onError(error);
-  };
+  }
 
   /** Follows the traffic with the size of the reads. */
   #adapt(count: number): void {
@@ -691,8 +697,47 @@ export class Inlet {
 
   #refer(referenced: boolean): void {
     this.#referenced = referenced;
-    if (referenced) this.#source.ref?.();
-    else this.#source.unref?.();
+    if (referenced) {
+      this.#answers.hold(this);
+      this.#source.ref?.();
+    } else {
+      this.#answers.loosen();
+      this.#source.unref?.();
+    }
+  }
+}
+
+/**
+ * Where the answers of a source go. A read that goes on though nobody waits
+ * for it does not hold the inlet, so that a connection that was forgotten
+ * meanwhile can be told from one that is in use.
+ */
+class Answers {
+  #inlet: Inlet | null;
+  #loose: WeakRef<Inlet> | null = null;
+
+  constructor(inlet: Inlet) {
+    this.#inlet = inlet;
+  }
+
+  hold(inlet: Inlet): void {
+    this.#inlet = inlet;
+  }
+
+  loosen(): void {
+    if (this.#inlet !== null) this.#loose ??= new WeakRef(this.#inlet);
+    this.#inlet = null;
+  }
+
+  readonly onRead = (count: number | null): void => this.#find()?.onRead(count);
+
+  readonly onChunk = (chunk: OwnBytes | null): void =>
+    this.#find()?.onChunk(chunk);
+
+  readonly onFailure = (error: unknown): void => this.#find()?.onFailure(error);
+
+  #find(): Inlet | undefined {
+    return this.#inlet ?? this.#loose?.deref();
   }
 }
 

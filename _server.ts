@@ -11,14 +11,19 @@ import {
   checkPort,
   checkText,
   closeQuietly,
+  type Connection,
+  isAbstract,
   isTcp,
-  isTls,
-  type Link,
   openOn,
   openStreams,
   refuseOthers,
-  shakeHands,
+  Socket,
+  type TlsLimits,
+  tlsTimeouts,
+  toPath,
 } from "./_connect.ts";
+import { captureContext, type Context, runInSlot } from "./_context.ts";
+import { waitInDisposer } from "./_dispose.ts";
 import {
   type EventLoop,
   type Future,
@@ -26,11 +31,13 @@ import {
   getEventLoop,
   type Task,
 } from "./_future.ts";
+import type { Cancellable, TlsTimeouts } from "./_options.ts";
+import { internals as loops, type TimerHandle } from "./_loop.ts";
 import { describe } from "./_validate.ts";
-import type { Cancellable } from "./_options.ts";
-import type { TimerHandle } from "./_loop.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
 import { onceDone } from "./_task.ts";
+import { type ServerTls, serverTls } from "./_tls.ts";
+import { listenUnix, SocketFile } from "./_unix_socket.ts";
 import { Home, WaitQueue } from "./_wait.ts";
 import type { Outlet, StreamWriter } from "./_writer.ts";
 import { RuntimeError } from "./exceptions.ts";
@@ -46,7 +53,8 @@ export type ClientConnected = (
 ) => unknown;
 
 /** Options of {@linkcode startServer}. */
-export interface StartServerOptions extends StreamReaderOptions {
+export interface StartServerOptions
+  extends StreamReaderOptions, TlsTimeouts, Cancellable {
   /**
    * How many connections may wait to be accepted.
    *
@@ -60,7 +68,7 @@ export interface StartServerOptions extends StreamReaderOptions {
    * @default false
    */
   reusePort?: boolean;
-  /** The certificate and its key in PEM, and what else `Deno.listenTls` takes. */
+  /** The certificate and its key in PEM, and the protocols to choose from. */
   tls?: { cert: string; key: string; alpnProtocols?: string[] };
   /**
    * Whether to accept connections at once.
@@ -71,7 +79,8 @@ export interface StartServerOptions extends StreamReaderOptions {
 }
 
 /** Options of {@linkcode startUnixServer}. */
-export interface StartUnixServerOptions extends StreamReaderOptions {
+export interface StartUnixServerOptions
+  extends StreamReaderOptions, Cancellable {
   /**
    * Refused: Deno has no such option for Unix sockets.
    *
@@ -95,20 +104,55 @@ export interface StartUnixServerOptions extends StreamReaderOptions {
   cleanupSocket?: boolean;
 }
 
-/** Seconds that accepting pauses after an error, at first and at most. */
+/** Seconds that accepting pauses after an error of the listener, at first and at most. */
 const SHORTEST_PAUSE = 0.05;
 const LONGEST_PAUSE = 1;
-/** Seconds that a TLS handshake may take. */
-const HANDSHAKE_TIMEOUT = 60;
 
-const SERVER_OPTIONS = ["limit", "backlog", "reusePort", "tls", "startServing"];
-const UNIX_OPTIONS = ["limit", "startServing", "cleanupSocket"];
+const SERVER_OPTIONS = [
+  "limit",
+  "backlog",
+  "reusePort",
+  "tls",
+  "startServing",
+  "sslHandshakeTimeout",
+  "sslShutdownTimeout",
+  "signal",
+];
+const TLS_OPTIONS = ["cert", "key", "keyFormat", "alpnProtocols"];
+const UNIX_OPTIONS = ["limit", "startServing", "cleanupSocket", "signal"];
+
+/**
+ * Errors of `accept` that concern the one connection that was to be accepted:
+ * accept(2) says to try again, and the last five come from asking a connection
+ * that is gone for its addresses and options.
+ */
+const CONNECTION_ERRORS: ReadonlySet<unknown> = new Set([
+  "ECONNABORTED",
+  "EPERM",
+  "EPROTO",
+  "ENOPROTOOPT",
+  "EOPNOTSUPP",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENONET",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "EAGAIN",
+  "EINTR",
+  "ETIMEDOUT",
+  "ECONNRESET",
+  "ENOTCONN",
+  "EINVAL",
+  "EPIPE",
+]);
 
 interface ServerParts {
   loop: EventLoop;
   listeners: Deno.Listener[];
   callback: ClientConnected;
   limit: number | undefined;
+  /** Settings of TLS, and how long it may take. */
+  tls: { settings: ServerTls; limits: TlsLimits } | null;
   /** Of a Unix socket: closes the listener as its file demands. */
   file: SocketFile | null;
 }
@@ -128,7 +172,7 @@ interface ServerParts {
  * }, "127.0.0.1", 0);
  * assert(server.isServing());
  *
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * assert((await reader.read()).length === 0);
  * writer.close();
@@ -137,7 +181,9 @@ interface ServerParts {
 export class Server implements AsyncDisposable {
   readonly #parts: ServerParts;
   readonly #acceptors: readonly Acceptor[];
-  readonly #clients = new Set<Outlet>();
+  readonly #clients = new Set<Connection>();
+  /** What the callbacks run in: the context that the server was made in. */
+  readonly #context: Context;
   #serving = false;
   #closed = false;
   /** What `serveForever` waits in. */
@@ -157,9 +203,10 @@ export class Server implements AsyncDisposable {
    */
   constructor(parts: never) {
     this.#parts = checkParts(parts);
+    this.#context = contextOf(this.#parts.loop);
     this.#acceptors = this.#parts.listeners.map((listener) =>
       new Acceptor(this.#parts, listener, {
-        connected: (link) => this.#connected(link),
+        connected: (socket) => this.#connected(socket),
         ended: () => this.#wakeLeavers(),
       })
     );
@@ -169,6 +216,14 @@ export class Server implements AsyncDisposable {
   /** The listening sockets; none once the server is closed. */
   get sockets(): readonly Deno.Listener[] {
     return this.#closed ? [] : [...this.#parts.listeners];
+  }
+
+  /** The port of the first TCP socket; `null` for Unix sockets and once the server is closed. */
+  get port(): number | null {
+    for (const { addr } of this.sockets) {
+      if (addr.transport === "tcp") return addr.port;
+    }
+    return null;
   }
 
   /** Whether connections are accepted. */
@@ -231,19 +286,22 @@ export class Server implements AsyncDisposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const acceptor of this.#acceptors) acceptor.stop();
-    this.#forever?.cancel();
-    this.#wakeLeavers();
+    try {
+      for (const acceptor of this.#acceptors) acceptor.stop();
+    } finally {
+      this.#forever?.cancel();
+      this.#wakeLeavers();
+    }
   }
 
   /** Closes every connection, once what was written to it is sent. */
   closeClients(): void {
-    for (const client of [...this.#clients]) client.close(false);
+    for (const client of [...this.#clients]) client.close();
   }
 
   /** Closes every connection at once; what is unsent is dropped. */
   abortClients(): void {
-    for (const client of [...this.#clients]) client.abort(false);
+    for (const client of [...this.#clients]) client.abort();
   }
 
   /**
@@ -264,11 +322,19 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** Closes the server and its connections, and waits for them. */
+  /**
+   * Closes the server and its connections, and waits for them.
+   *
+   * Cancelled, it drops what the connections have not sent yet.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     this.closeClients();
-    await this.waitClosed();
+    await waitInDisposer(
+      this.#parts.loop,
+      () => this.waitClosed(),
+      () => this.abortClients(),
+    );
   }
 
   /** One line for the console. */
@@ -285,20 +351,24 @@ export class Server implements AsyncDisposable {
     for (const acceptor of this.#acceptors) acceptor.start();
   }
 
-  #connected(link: Link): void {
-    if (this.#closed) return closeQuietly(link.conn);
+  #connected(socket: Socket): void {
+    if (this.#closed) return socket.close();
     const { loop, limit, callback } = this.#parts;
-    const { streams, outlet } = openStreams(loop, link, {
+    const { streams, outlet, connection } = openStreams(socket, {
       limit,
-      onLost: () => {
-        this.#clients.delete(outlet);
-        this.#wakeLeavers();
-      },
+      onLost: this.#onLost,
     });
-    this.#clients.add(outlet);
-    const task = loop.createTask(() => callback(...streams));
+    this.#clients.add(connection);
+    const task = this.#context(() =>
+      loop.createTask(() => callback(...streams))
+    );
     onceDone(task, () => this.#handled(task, outlet));
   }
+
+  readonly #onLost = (connection: Connection): void => {
+    this.#clients.delete(connection);
+    this.#wakeLeavers();
+  };
 
   #handled(task: Task<unknown>, outlet: Outlet): void {
     if (task.cancelled()) return outlet.close(false);
@@ -345,19 +415,19 @@ export class Server implements AsyncDisposable {
 class Acceptor {
   readonly #parts: ServerParts;
   readonly #listener: Deno.Listener;
-  readonly #calls: { connected: (link: Link) => void; ended: () => void };
+  readonly #calls: { connected: (socket: Socket) => void; ended: () => void };
   /** An `accept` is under way; only its end frees the port. */
   #accepting = false;
   #stopped = false;
   /** Connections in the middle of their handshake. */
-  readonly #shaking = new Set<Deno.TlsConn>();
+  readonly #shaking = new Set<Socket>();
   #pause = SHORTEST_PAUSE;
   #timer: TimerHandle | null = null;
 
   constructor(
     parts: ServerParts,
     listener: Deno.Listener,
-    calls: { connected: (link: Link) => void; ended: () => void },
+    calls: { connected: (socket: Socket) => void; ended: () => void },
   ) {
     this.#parts = parts;
     this.#listener = listener;
@@ -378,25 +448,22 @@ class Acceptor {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    for (const socket of this.#shaking) socket.close();
     if (this.#parts.file) this.#parts.file.close(this.#listener);
     else closeQuietly(this.#listener);
     if (!this.#accepting) this.#parts.file?.closed();
-    for (const conn of this.#shaking) closeQuietly(conn);
   }
 
   readonly #onConn = (conn: Deno.Conn): void => {
     this.#pause = SHORTEST_PAUSE;
-    if (isTls(conn)) this.#shakeHands(conn);
-    else {
-      if (isTcp(conn)) conn.setNoDelay(true);
-      this.#calls.connected({ conn });
-    }
+    if (sendsAtOnce(conn)) this.#take(new Socket(this.#parts.loop, conn));
     if (this.#stopped) this.#end();
     else this.start();
   };
 
   readonly #onError = (error: unknown): void => {
     if (this.#stopped || isGone(error)) return this.#end();
+    if (concernsConnection(error)) return this.start();
     this.#accepting = false;
     const { loop } = this.#parts;
     loop.callExceptionHandler({
@@ -411,63 +478,41 @@ class Acceptor {
 
   #end(): void {
     this.#accepting = false;
-    this.#parts.file?.closed();
+    try {
+      this.#parts.file?.closed();
+    } catch (exception) {
+      const message = "Putting back the file of another Unix socket failed";
+      this.#parts.loop.callExceptionHandler({ message, exception });
+    }
     this.#calls.ended();
   }
 
+  #take(socket: Socket): void {
+    if (this.#parts.tls) this.#shakeHands(socket, this.#parts.tls);
+    else this.#calls.connected(socket);
+  }
+
   /** A client that fails in its handshake is none; it is reported in debug mode only. */
-  #shakeHands(conn: Deno.TlsConn): void {
+  async #shakeHands(
+    socket: Socket,
+    { settings, limits }: NonNullable<ServerParts["tls"]>,
+  ): Promise<void> {
     const { loop } = this.#parts;
-    const timer = loop.callLater(HANDSHAKE_TIMEOUT, closeQuietly, conn);
-    this.#shaking.add(conn);
-    const over = () => {
-      timer.cancel();
-      this.#shaking.delete(conn);
-    };
-    shakeHands(conn).then((link) => {
-      over();
-      this.#calls.connected(link);
-    }, (exception) => {
-      over();
+    this.#shaking.add(socket);
+    try {
+      await socket.serveTls(settings, limits);
+    } catch (exception) {
       if (loop.getDebug()) {
         const message = "The TLS handshake of a connection failed";
-        loop.callExceptionHandler({ message, exception });
+        const peername = socket.extra("peername");
+        loop.callExceptionHandler({ message, exception, peername });
       }
-      this.#calls.ended();
-    });
-  }
-}
-
-/** The file of a Unix socket, which the host removes with the listener, whosever it is by then. */
-class SocketFile {
-  readonly #path: string;
-  readonly #removed: boolean;
-  readonly #own: Deno.FileInfo | null;
-  /** Where the file waits while the listener is closed. */
-  #aside: string | null = null;
-
-  constructor(path: string, removed: boolean) {
-    this.#path = path;
-    this.#removed = removed;
-    this.#own = statOf(path);
-  }
-
-  close(listener: Deno.Listener): void {
-    const present = statOf(this.#path);
-    const own = present?.ino === this.#own?.ino &&
-      present?.dev === this.#own?.dev;
-    if (present !== null && !(own && this.#removed)) {
-      const aside = `${this.#path}.${crypto.randomUUID()}`;
-      Deno.renameSync(this.#path, aside);
-      this.#aside = aside;
+      this.#shaking.delete(socket);
+      return this.#calls.ended();
     }
-    closeQuietly(listener);
-  }
-
-  /** The listener is closed. */
-  closed(): void {
-    if (this.#aside !== null) Deno.renameSync(this.#aside, this.#path);
-    this.#aside = null;
+    this.#shaking.delete(socket);
+    this.#calls.connected(socket);
+    this.#calls.ended();
   }
 }
 
@@ -479,9 +524,10 @@ class SocketFile {
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
  * @param host A name, an address, or several; `null` for every address of this machine.
  * @param port The port; 0 for one that is free, another one for each host.
- * @param options Limit, TLS, and how to listen.
- * @returns The server.
+ * @param options Limit, TLS, how to listen, and a signal that ends the wait.
+ * @returns The server. Its callbacks run in the context of this call.
  * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of the host likewise, with the address in their message.
+ * @throws {Deno.errors.InvalidData} If the certificate or its key is not valid.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
  *
  * @example
@@ -496,7 +542,7 @@ class SocketFile {
  *   }
  *   writer.close();
  * }, "127.0.0.1", 0);
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  *
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * writer.write("one\ntwo\n");
@@ -516,6 +562,9 @@ export async function startServer(
   checkPort(port);
   refuseOthers(options, SERVER_OPTIONS);
   checkLimit(options.limit);
+  options.signal?.throwIfAborted();
+  const tls = tlsOf(options);
+  const loop = getEventLoop();
   const listeners: Deno.Listener[] = [];
   try {
     for (const hostname of hosts) {
@@ -525,19 +574,21 @@ export async function startServer(
     listeners.forEach(closeQuietly);
     throw error;
   }
-  return await begin({ listeners, callback, file: null }, options);
+  return await begin({ loop, listeners, callback, tls, file: null }, options);
 }
 
 /**
  * Listens on a Unix socket and calls a function for each connection. A socket
  * that a dead program left at the path is replaced.
  *
+ * Cancelled, it leaves no socket behind.
+ *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_unix_server}.
  *
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
- * @param path The path of the socket. Permission to read and write is needed for it alone.
- * @param options Limit, and what becomes of the file.
- * @returns The server.
+ * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character and has no file. Permission to read and write is needed for the path alone.
+ * @param options Limit, what becomes of the file, and a signal that ends the wait.
+ * @returns The server. Its callbacks run in the context of this call.
  * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of the host likewise, with the path in their message.
  * @throws {TypeError} If the path is too long.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
@@ -556,26 +607,38 @@ export async function startServer(
  */
 export async function startUnixServer(
   callback: ClientConnected,
-  path: string,
+  path: string | URL,
   options: StartUnixServerOptions = {},
 ): Promise<Server> {
   checkCallback(callback);
-  checkText(path, "path");
+  const at = toPath(path);
   refuseOthers(options, UNIX_OPTIONS);
   checkLimit(options.limit);
-  const listener = await listenUnix(path);
-  const file = new SocketFile(path, options.cleanupSocket ?? true);
-  return await begin({ listeners: [listener], callback, file }, options);
+  options.signal?.throwIfAborted();
+  const loop = getEventLoop();
+  const listener = await listenUnix(loop, at, options);
+  try {
+    const file = isAbstract(at)
+      ? null
+      : new SocketFile(at, options.cleanupSocket ?? true);
+    return await begin(
+      { loop, listeners: [listener], callback, tls: null, file },
+      options,
+    );
+  } catch (error) {
+    closeQuietly(listener);
+    throw error;
+  }
 }
 
-async function begin(
-  parts: Omit<ServerParts, "loop" | "limit">,
+/** Makes a server, with nothing to wait for: a cancellation finds either none or one that its caller has. */
+function begin(
+  parts: Omit<ServerParts, "limit">,
   options: StartUnixServerOptions,
-): Promise<Server> {
+): Server | Promise<Server> {
   const { limit, startServing = true } = options;
-  const server = new Server({ ...parts, loop: getEventLoop(), limit } as never);
-  if (startServing) await server.startServing();
-  return server;
+  const server = new Server({ ...parts, limit } as never);
+  return startServing ? server.startServing().then(() => server) : server;
 }
 
 function listen(
@@ -584,7 +647,7 @@ function listen(
   options: StartServerOptions,
 ): Deno.Listener {
   if (hostname === null) return listenEverywhere(port, options);
-  const { backlog = 100, reusePort, tls } = options;
+  const { backlog = 100, reusePort } = options;
   // The host would end the program.
   if (reusePort && !("listenDatagram" in Deno)) {
     throw new Deno.errors.NotSupported(
@@ -593,10 +656,18 @@ function listen(
   }
   const all = { hostname, port, reusePort, tcpBacklog: backlog };
   try {
-    return tls ? Deno.listenTls({ ...tls, ...all }) : Deno.listen(all);
+    return Deno.listen(all);
   } catch (error) {
     return addressed("listen on", addressText({ hostname, port }))(error);
   }
+}
+
+function tlsOf(options: StartServerOptions): ServerParts["tls"] {
+  const { tls } = options;
+  const limits = tlsTimeouts(options, Boolean(tls));
+  if (!tls) return null;
+  refuseOthers(tls, TLS_OPTIONS);
+  return { settings: serverTls(tls), limits };
 }
 
 /** A socket of IPv6 serves IPv4 too; without it there is IPv4. */
@@ -609,43 +680,6 @@ function listenEverywhere(
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) throw error;
     return listen("0.0.0.0", port, options);
-  }
-}
-
-async function listenUnix(path: string): Promise<Deno.Listener> {
-  const refuse = addressed("listen on", path);
-  const listen = () => Deno.listen({ transport: "unix", path });
-  try {
-    return listen();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) return refuse(error);
-    if (!await isAbandoned(path)) return refuse(error);
-  }
-  try {
-    Deno.removeSync(path);
-    return listen();
-  } catch (error) {
-    return refuse(error);
-  }
-}
-
-/** Whether a path is a socket that nobody listens on any more. */
-async function isAbandoned(path: string): Promise<boolean> {
-  if (!statOf(path)?.isSocket) return false;
-  try {
-    closeQuietly(await Deno.connect({ transport: "unix", path }));
-    return false;
-  } catch (error) {
-    return error instanceof Deno.errors.ConnectionRefused;
-  }
-}
-
-function statOf(path: string): Deno.FileInfo | null {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }
 
@@ -680,8 +714,29 @@ function checkParts(parts: unknown): ServerParts {
   );
 }
 
+/** What the callbacks of a server see, and not the task that it was made in, which they would hold. */
+function contextOf(loop: EventLoop): Context {
+  return runInSlot(loops.frame(loop), captureContext, undefined);
+}
+
+/** Has small writes sent at once. Returns false, with the connection closed, if it is gone already. */
+function sendsAtOnce(conn: Deno.Conn): boolean {
+  try {
+    if (isTcp(conn)) conn.setNoDelay(true);
+    return true;
+  } catch {
+    closeQuietly(conn);
+    return false;
+  }
+}
+
+/** Whether an error of `accept` says nothing about the next connection. */
+function concernsConnection(error: unknown): boolean {
+  return CONNECTION_ERRORS.has((error as { code?: unknown } | null)?.code);
+}
+
 /** Whether an error of `accept` says that somebody closed the listener. */
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.BadResource ||
-    error instanceof Deno.errors.Interrupted;
+    error instanceof Deno.errors.Interrupted && !concernsConnection(error);
 }

@@ -35,7 +35,7 @@ export {
   type Streams,
 } from "./_connect.ts";
 export type { Duration, DurationLike } from "./_duration.ts";
-export type { Cancellable } from "./_options.ts";
+export type { Cancellable, TlsTimeouts } from "./_options.ts";
 export {
   type ClientConnected,
   Server,

@@ -68,6 +68,30 @@ export async function settle(): Promise<void> {
   }
 }
 
+/** The sockets that this process has open, by their inodes. */
+export function sockets(): Set<string> {
+  const found = new Set<string>();
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    try {
+      const target = Deno.readLinkSync(`/proc/self/fd/${name}`);
+      if (target.startsWith("socket:")) found.add(target);
+    } catch {
+      // The descriptor that the directory was read through.
+    }
+  }
+  return found;
+}
+
+/** How many sockets more than before are open; waits for it to be no more than so many, as long as that can be expected. */
+export async function openedSince(
+  before: Set<string>,
+  expected = 0,
+): Promise<number> {
+  const count = () => sockets().difference(before).size;
+  for (let i = 0; i < 200 && count() > expected; i++) await settle();
+  return count();
+}
+
 /** Closes what may be closed already. */
 export function close(it: { close(): void }): void {
   try {

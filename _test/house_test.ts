@@ -25,6 +25,7 @@ const FLOORS = [
     "_context.ts",
     "_lint_model.ts",
     "_thread_calls.ts",
+    "_tls.ts",
   ],
   ["_lint_coroutine.ts", "_loop.ts", "_options.ts"],
   [
@@ -48,10 +49,17 @@ const FLOORS = [
     "_wait.ts",
   ],
   ["_barrier.ts", "_limiter.ts", "_task.ts"],
-  ["_as_completed.ts", "_reader.ts", "_scopes.ts", "_thread_mail.ts"],
+  [
+    "_as_completed.ts",
+    "_dispose.ts",
+    "_reader.ts",
+    "_scopes.ts",
+    "_thread_mail.ts",
+  ],
   ["_outlet.ts"],
   ["_writer.ts"],
   ["_connect.ts", "_pipes.ts", "_streams.ts", "_threads.ts"],
+  ["_unix_socket.ts"],
   ["_command.ts", "_server.ts"],
   ["_child.ts"],
   [

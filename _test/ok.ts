@@ -42,6 +42,7 @@ const STEPS: [name: string, args: string[]][] = [
     `--threshold=${COVERAGE_FLOOR}`,
   ]],
   ["conformance", ["task", "conformance"]],
+  ["soak", ["task", "soak", "10"]],
   ["publish", ["publish", "--dry-run", "--allow-dirty"]],
 ];
 

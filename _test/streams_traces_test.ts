@@ -5,7 +5,7 @@
 // A line over the limit whose newline has not come is a parting of the ways:
 // CPython gives the rest of it as another line, this module drops all of it.
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import {
   CancelledError,
   createTask,
