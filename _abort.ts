@@ -101,7 +101,7 @@ export function tapReason(
   }
   return {
     get wasTaken() {
-      return isPromised || takenIn !== null && Object.is(takenIn, drain());
+      return isPromised || takenIn === drain();
     },
   };
 }

@@ -591,7 +591,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
   #abort(controller: AbortController, cancellation: Cancellation): void {
     const isForeign = this.#waiting === null && !this.isRunning;
     if (isForeign) {
-      const drain = () => loops.drain(this.loop);
+      const drain = () => loops.drains(this.loop);
       const isOwnCode = () => this.isRunning;
       cancellation.tap = tapReason(controller.signal, drain, isOwnCode);
     }
