@@ -44,7 +44,7 @@ export interface Described {
   /** What is waited for, in a few words. */
   describe?(): string;
   /** The futures that are waited for. */
-  readonly awaits?: readonly Cancelable[];
+  readonly awaits?: readonly Cancelable[] | undefined;
   /** The code that has what is waited for. */
   readonly holder?: Frame | null;
 }

@@ -124,7 +124,7 @@ export interface Waitable extends Described {
   pass(future: AnyFuture): void | Promise<void>;
   /** The future ended before it was woken. */
   drop(future: AnyFuture): void;
-  readonly awaits?: readonly AnyFuture[];
+  readonly awaits?: readonly AnyFuture[] | undefined;
 }
 
 /** What the waiting functions accept: a future, a promise or a coroutine function. */
@@ -291,7 +291,7 @@ export class Future<T> implements Promise<T> {
     hooks.about = (future) => {
       const it = future as AnyFuture;
       const kind = it[Symbol.toStringTag];
-      const state = STATES[it.#state];
+      const state = STATES[it.#state]!;
       const waits = it.#state === PENDING;
       return { kind, state, waits, value: it.#value, behind: it.#behind };
     };
@@ -1269,7 +1269,8 @@ function checkedOptions(options: TaskOptions | undefined): TaskOptions {
 const NO_OPTIONS: TaskOptions = {};
 
 /** The coroutine functions of the user behind those that this module has put around them. */
-export const original = new WeakMap<Coroutine<unknown>, Coroutine<unknown>>();
+export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
+  new WeakMap();
 
 /** Eager tasks that were done when they had been made. */
 const doneAtOnce = new WeakSet<object>();

@@ -48,7 +48,7 @@ export interface TaskGroupOptions {
    *
    * @default no limit
    */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 let enterTimeout: (scope: Timeout) => InnerScope;

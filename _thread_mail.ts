@@ -102,8 +102,12 @@ export class Mailbox {
     const slots = Atomics.load(this.#cells, Layout.SLOTS);
     for (let i = 0; i < slots; i++) {
       const slot = Layout.HEAD + i * Layout.SLOT;
-      this.#counters[i] ??= new Counter(this, this.#cells, slot);
-      this.#counters[i].serve();
+      const counter = this.#counters[i] ??= new Counter(
+        this,
+        this.#cells,
+        slot,
+      );
+      counter.serve();
     }
   }
 
@@ -201,9 +205,10 @@ class Counter {
   #flush(): void {
     let told = false;
     while (this.#unsent.length > 0) {
-      const count = this.#answers.write(this.#unsent[0], this.#sent);
+      const first = this.#unsent[0]!;
+      const count = this.#answers.write(first, this.#sent);
       this.#sent += count;
-      if (this.#sent === this.#unsent[0].length) {
+      if (this.#sent === first.length) {
         this.#unsent.shift();
         this.#sent = 0;
       } else if (count === 0) {

@@ -88,7 +88,7 @@ export interface RunnerRunOptions extends Cancellable {
    *
    * @default the context in which the runner was first used
    */
-  context?: Context;
+  context?: Context | undefined;
 }
 
 /** How many batches a loop still runs when its tasks are done, for what they have left ready. */

@@ -139,7 +139,7 @@ export interface LimitOptions {
    *
    * @default no limit
    */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** What {@linkcode gather} gives for a tuple of awaitables. */
@@ -446,7 +446,7 @@ class GatheringFuture extends Future<unknown[]> {
   /** What the other children do is not heard of any more, and they do not hold on to this. */
   #letGo(): void {
     this.#distinct.forEach((child, i) => {
-      const job = this.#jobs[i];
+      const job = this.#jobs[i]!;
       if (job === null || child.done()) return;
       futures.unsubscribe(child, job);
       futures.mute(child);

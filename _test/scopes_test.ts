@@ -212,8 +212,6 @@ Deno.test("scopes 5,000 deep end at once, each in its turn", () =>
       if (depth === 0) return await slow();
       return await timeout(null, () => nest(depth - 1));
     };
-    const error = await outcome(timeout(1, () => nest(5000)));
-    assertEquals(short(error).slice(0, 12), "TimeoutError");
     const task = createTask(() => nest(5000));
     await sleep(1);
     task.cancel("stop");
