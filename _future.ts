@@ -811,6 +811,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
       if (it instanceof Then && it.source !== null) chain.push(it.source);
     }
     for (const it of chain.reverse()) {
+      if (isInCircle(it)) continue;
       const isCancelled = it instanceof Then
         ? it.#cancelItself(message)
         : cancelNested(it, message);
@@ -988,11 +989,14 @@ function interrupt(
   message: string,
   reaction: Reaction,
 ): boolean {
-  if (!(future instanceof Task) || !frameOf(future).isBeingCancelled) {
-    return cancelNested(future, message);
-  }
-  reaction.interrupt(); // tasks that wait for one another in a circle
+  if (!isInCircle(future)) return cancelNested(future, message);
+  reaction.interrupt();
   return false;
+}
+
+/** Whether a future is a task whose cancellation has come to itself: it waits for itself, maybe through others. */
+function isInCircle(future: AnyFuture): boolean {
+  return future instanceof Task && frameOf(future).isBeingCancelled;
 }
 
 /** A function to call once a future is done, in its own context. */

@@ -37,6 +37,7 @@ import {
   type Waitable,
 } from "./_future.ts";
 import { CompletionQueue, type Completions } from "./_as_completed.ts";
+import { hooks } from "./_frame.ts";
 import { Limiter } from "./_limiter.ts";
 import {
   checkCount,
@@ -410,15 +411,18 @@ class GatheringFuture extends Future<unknown[]> {
     if (this.#isBeingCancelled) return true;
     this.#isBeingCancelled = true;
     let any = false;
+    let isCircle = false;
     try {
       for (const child of this.#children) {
+        isCircle ||= hooks.frameOf(child)?.isBeingCancelled === true;
         any = cancelNested(child, message) || any;
       }
     } finally {
       this.#isBeingCancelled = false;
     }
     if (any) this.#cancelRequested = true;
-    return any;
+    // A child that waits for this cannot end before it.
+    return isCircle ? super.cancel(message) : any;
   }
 
   childDone(child: Future<unknown>): void {
