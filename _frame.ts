@@ -32,6 +32,7 @@ import {
   type Job,
 } from "./_loop.ts";
 import { BODY, followsPromises, type Probe } from "./_place.ts";
+import { describe } from "./_validate.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What a frame knows of a future. */
@@ -976,9 +977,18 @@ export function taskName(name: string | number): string {
 /** A cancellation with the message that `cancel()` was given, whatever it is. */
 export function cancelledError(message: unknown): CancelledError {
   if (message === undefined || message === null) return new CancelledError();
-  const error = new CancelledError(String(message));
+  const error = new CancelledError(textOf(message));
   if (typeof message !== "string") label(error, message);
   return error;
+}
+
+/** A message as text; one that cannot be made text is described. */
+function textOf(message: unknown): string {
+  try {
+    return String(message);
+  } catch {
+    return describe(message);
+  }
 }
 
 export function label(error: CancelledError, message: unknown): void {
@@ -992,10 +1002,14 @@ export function label(error: CancelledError, message: unknown): void {
  */
 export function asCancellation(error: unknown): CancelledError | null {
   let it = error;
-  while (it instanceof Error && it.name === "SuppressedError") {
-    it = (it as SuppressedError).error;
+  try {
+    while (it instanceof Error && it.name === "SuppressedError") {
+      it = (it as SuppressedError).error;
+    }
+    return it instanceof CancelledError ? it : null;
+  } catch {
+    return null; // a proxy or a getter that throws
   }
-  return it instanceof CancelledError ? it : null;
 }
 
 /** The head of the list of a loop's tasks. */

@@ -82,6 +82,7 @@ import {
   checkInstance,
   checkOptions,
   checkSignal,
+  isInstance,
   toName,
 } from "./_validate.ts";
 import {
@@ -670,7 +671,7 @@ export class Future<T> implements Promise<T> {
 
   #cancels(): boolean {
     return this.#state === CANCELLED ||
-      (this.#state === ERROR && this.#value instanceof CancelledError);
+      (this.#state === ERROR && isInstance(this.#value, CancelledError));
   }
 
   /** The task that awaited it was cancelled in the very moment it was done. */
@@ -713,7 +714,7 @@ export class Future<T> implements Promise<T> {
    */
   #cancellation(request?: CancelRequest | null): CancelledError {
     const value = this.#value;
-    if (value instanceof CancelledError) {
+    if (isInstance(value, CancelledError)) {
       this.#value = value.message;
       return value;
     }
@@ -724,7 +725,7 @@ export class Future<T> implements Promise<T> {
 
   #rejection(request: CancelRequest | null): unknown {
     return request === null || request.hasError ||
-        this.#value instanceof CancelledError
+        isInstance(this.#value, CancelledError)
       ? this.#cancellation(request)
       : new LateError(this.#value);
   }
@@ -732,10 +733,16 @@ export class Future<T> implements Promise<T> {
 
 /** A cancellation whose error is made where it is given to an `await`. */
 class LateError {
+  readonly #brand = true;
   readonly message: unknown;
 
   constructor(message: unknown) {
     this.message = message;
+  }
+
+  /** `instanceof` would ask a proxy, which may throw. */
+  static is(value: unknown): value is LateError {
+    return typeof value === "object" && value !== null && #brand in value;
   }
 }
 
@@ -870,7 +877,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
       this.#call(this.#onFulfilled!, new Answer(scope, error, true));
       return;
     }
-    if (error instanceof LateError) error = cancelledError(error.message);
+    if (LateError.is(error)) error = cancelledError(error.message);
     if (typeof handler === "function") this.#call(handler, error);
     else this.#end(reject, error);
   }
@@ -923,7 +930,7 @@ class Answer {
     const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
     this.#scope.noteProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
-    else if (!(outcome instanceof LateError)) reject(outcome);
+    else if (!LateError.is(outcome)) reject(outcome);
     else {
       const error = cancelledError(outcome.message);
       if (followsPromises) captureAwaiting(error, above);
@@ -1288,10 +1295,18 @@ hooks.keepContext = (task, frame) => leftContexts.set(task, frame.from);
 
 hooks.start = (frame, from, isGiven) => {
   if (!isGiven) return runFrom(from, frame, drive, frame);
+  let isCalled = false;
+  const call = () => {
+    if (isCalled) return;
+    isCalled = true;
+    runInSlot(frame, drive, frame);
+  };
   try {
-    (from as Context)(() => runInSlot(frame, drive, frame));
+    (from as Context)(call);
+    if (isCalled) return;
+    throw new RuntimeError("Cannot run a task: its context did not call it");
   } catch (error) {
-    if (!frame.over) frame.fail(error); // the context did not call
+    if (!isCalled) frame.fail(error);
   }
 };
 
@@ -1610,7 +1625,11 @@ function isResolver(fn: unknown): boolean {
 }
 
 function isErrorClass(value: unknown): value is new () => Error {
-  return typeof value === "function" && value.prototype instanceof Error;
+  try {
+    return typeof value === "function" && value.prototype instanceof Error;
+  } catch {
+    return false; // a proxy that throws
+  }
 }
 
 /** Whether `await` would wait for a value. */

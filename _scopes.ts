@@ -29,6 +29,7 @@ import {
   checkCount,
   checkOptions,
   describe,
+  isInstance,
   signalOf,
   startedHint,
 } from "./_validate.ts";
@@ -568,7 +569,7 @@ export class TaskGroup implements AsyncDisposable {
       const isOwn = scope!.pathRequests <= this.#requests;
       cancelled = isOwn ? null : cancelled ?? last;
     } else if (failure === null) cancelled ??= last;
-    if (failure !== null && failure.error instanceof KeyboardInterrupt) {
+    if (failure !== null && isInstance(failure.error, KeyboardInterrupt)) {
       this.#interrupt ??= failure.error;
     }
     if (this.#interrupt !== null) return { error: this.#interrupt };
@@ -601,7 +602,7 @@ export class TaskGroup implements AsyncDisposable {
       });
       return;
     }
-    if (exception instanceof KeyboardInterrupt) this.#interrupt ??= exception;
+    if (isInstance(exception, KeyboardInterrupt)) this.#interrupt ??= exception;
     this.#errors.push(exception);
     if (this.#aborting) return;
     this.#abort(undefined, { error: exception });

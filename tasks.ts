@@ -45,6 +45,7 @@ import {
   checkSignal,
   describe,
   isClass,
+  isInstance,
   isIterable,
   signalOf,
 } from "./_validate.ts";
@@ -705,7 +706,7 @@ async function waitNoTime<T>(
   try {
     return future.result();
   } catch (error) {
-    if (!(error instanceof CancelledError)) throw error;
+    if (!isInstance(error, CancelledError)) throw error;
     throw new TimeoutError(`There was no time to wait for ${what}`, {
       cause: error,
     });
