@@ -3,8 +3,6 @@
 // foreign promise that ends well is no proof of that.
 
 import { assert, assertEquals } from "@std/assert";
-import { PassThrough } from "node:stream";
-import { createInterface } from "node:readline";
 import {
   asCompleted,
   Barrier,
@@ -23,13 +21,12 @@ import {
   shield,
   sleep,
   StreamReader,
-  type Task,
   TaskGroup,
   timeout,
   wait,
   waitFor,
 } from "@asyncio/asyncio";
-import { outcome, virtual } from "./_virtual.ts";
+import { outcome } from "./_virtual.ts";
 
 /** A promise from outside of the module, and what resolves or rejects it. */
 function foreign(): PromiseWithResolvers<void> {
