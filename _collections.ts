@@ -322,3 +322,35 @@ export class TimerHeap<T> {
     this.#orders = this.#orders.slice();
   }
 }
+
+/** A map that holds a limited number of entries; the one that was not asked for the longest gives way. */
+export class RecentMap<K, V> {
+  readonly #limit: number;
+  readonly #entries = new Map<K, V>();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(key: K): V | undefined {
+    const value = this.#entries.get(key);
+    if (value === undefined) return undefined;
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    return value;
+  }
+
+  /** Adds an entry. Returns the key of the one that had to give way. */
+  set(key: K, value: V): K | undefined {
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    if (this.#entries.size <= this.#limit) return undefined;
+    const [oldest] = this.#entries.keys();
+    this.#entries.delete(oldest!);
+    return oldest;
+  }
+}

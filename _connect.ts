@@ -6,6 +6,7 @@
 
 import { type Duration, toSeconds } from "./_duration.ts";
 import { type EventLoop, getEventLoop } from "./_future.ts";
+import { operation } from "./_operation.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
 import { hostTurn, node } from "./_host.ts";
@@ -113,34 +114,36 @@ export function openConnection(
 export function openConnection(
   options: ConnectionStreamsOptions,
 ): Promise<Streams>;
-export async function openConnection(
+export function openConnection(
   hostOrOptions: string | ConnectionStreamsOptions,
   port?: number,
   options: OpenConnectionOptions = {},
 ): Promise<Streams> {
-  if (typeof hostOrOptions === "object" && hostOrOptions !== null) {
-    return await wrapConnection(hostOrOptions);
-  }
-  const host = hostOrOptions;
-  checkText(host, "host");
-  checkPort(port);
-  refuseOthers(options, CONNECT_OPTIONS);
-  options.signal?.throwIfAborted();
-  const { limit, tls } = options;
-  checkLimit(limit);
-  const timeouts = tlsTimeouts(options, Boolean(tls));
-  if (typeof tls === "object") refuseOthers(tls, CLIENT_TLS_OPTIONS);
-  const loop = getEventLoop();
-  const to = { hostname: host, port };
-  const conn = await connectTcp(loop, to, options);
-  const socket = new Socket(loop, conn);
-  if (tls) {
-    const wanted = { hostname: host, ...(tls === true ? {} : tls) };
-    const refuse = addressed("connect to", addressText(to));
-    const { signal } = options;
-    await socket.startTls({ ...wanted, signal }, timeouts, refuse);
-  }
-  return openStreams(socket, { limit, hostname: host }).streams;
+  return operation(async () => {
+    if (typeof hostOrOptions === "object" && hostOrOptions !== null) {
+      return await wrapConnection(hostOrOptions);
+    }
+    const host = hostOrOptions;
+    checkText(host, "host");
+    checkPort(port);
+    refuseOthers(options, CONNECT_OPTIONS);
+    options.signal?.throwIfAborted();
+    const { limit, tls } = options;
+    checkLimit(limit);
+    const timeouts = tlsTimeouts(options, Boolean(tls));
+    if (typeof tls === "object") refuseOthers(tls, CLIENT_TLS_OPTIONS);
+    const loop = getEventLoop();
+    const to = { hostname: host, port };
+    const conn = await connectTcp(loop, to, options);
+    const socket = new Socket(loop, conn);
+    if (tls) {
+      const wanted = { hostname: host, ...(tls === true ? {} : tls) };
+      const refuse = addressed("connect to", addressText(to));
+      const { signal } = options;
+      await socket.startTls({ ...wanted, signal }, timeouts, refuse);
+    }
+    return openStreams(socket, { limit, hostname: host }).streams;
+  });
 }
 
 /**
@@ -173,22 +176,24 @@ export async function openConnection(
  * await writer.waitClosed();
  * ```
  */
-export async function openUnixConnection(
+export function openUnixConnection(
   path: string | URL,
   options: OpenUnixConnectionOptions = {},
 ): Promise<Streams> {
-  const at = toPath(path);
-  refuseOthers(options, ["limit", "signal"]);
-  options.signal?.throwIfAborted();
-  const { limit } = options;
-  checkLimit(limit);
-  const loop = getEventLoop();
-  const connecting = Deno.connect({ transport: "unix", path: at })
-    .catch(addressed("connect to", unixText(at)));
-  const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
-    dispose: closeQuietly,
+  return operation(async () => {
+    const at = toPath(path);
+    refuseOthers(options, ["limit", "signal"]);
+    options.signal?.throwIfAborted();
+    const { limit } = options;
+    checkLimit(limit);
+    const loop = getEventLoop();
+    const connecting = Deno.connect({ transport: "unix", path: at })
+      .catch(addressed("connect to", unixText(at)));
+    const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
+      dispose: closeQuietly,
+    });
+    return openStreams(new Socket(loop, conn), { limit }).streams;
   });
-  return openStreams(new Socket(loop, conn), { limit }).streams;
 }
 
 const TLS_TIMEOUTS = ["sslHandshakeTimeout", "sslShutdownTimeout"];

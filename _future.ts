@@ -72,8 +72,8 @@ import {
   rememberMaking,
 } from "./_place.ts";
 import { lineOf } from "./_text.ts";
-import type { LoopHandle } from "./_thread_calls.ts";
-import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
+import type { LoopHandle } from "./_thread_channel.ts";
+import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
 import { UnseenError } from "./_unseen.ts";
 import {
   checkCallback,
@@ -226,10 +226,10 @@ export class Future<T> implements Promise<T> {
         return future;
       },
       makeYield: (loop, value) => {
-        const future = new Yield({ loop });
-        (future as AnyFuture).#state = YIELD;
-        (future as AnyFuture).#value = value;
-        loops.push(loop, future);
+        const future: AnyFuture = new Future({ loop });
+        future.#state = YIELD;
+        future.#value = value;
+        loops.push(loop, new Yield(future));
         return future;
       },
       yielded: (future) => {
@@ -746,14 +746,20 @@ class LateError {
   }
 }
 
-/** A future that has its value, and gives it on the loop's next turn. */
-class Yield<T> extends Future<T> implements Job {
-  static {
-    looksLikeFuture(this);
+/**
+ * Gives a future the value that it has, on the loop's next turn. No future
+ * itself: the engine makes objects of one base class slowly once they are of
+ * more than four classes.
+ */
+class Yield implements Job {
+  readonly #future: AnyFuture;
+
+  constructor(future: AnyFuture) {
+    this.#future = future;
   }
 
   run(): boolean {
-    return futures.yielded(this);
+    return futures.yielded(this.#future);
   }
 }
 
@@ -1412,7 +1418,7 @@ export class EventLoop extends BaseEventLoop {
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
    */
-  runInExecutor<F extends AnyFunction>(
+  runInExecutor<F extends ThreadFunction>(
     fn: F | ModuleFunction,
     ...args: Parameters<F>
   ): Promise<Awaited<ReturnType<F>>>;
@@ -1425,7 +1431,7 @@ export class EventLoop extends BaseEventLoop {
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
    */
-  runInExecutor<F extends AnyFunction>(
+  runInExecutor<F extends ThreadFunction>(
     executor: null,
     fn: F | ModuleFunction,
     ...args: Parameters<F>
@@ -1454,7 +1460,7 @@ export class EventLoop extends BaseEventLoop {
    * @param functions The functions, by name. They may be `async`.
    * @throws {TypeError} If one is no function; then none is published.
    */
-  expose(functions: Record<string, AnyFunction>): void {
+  expose(functions: Record<string, ThreadFunction>): void {
     threads.expose(this, functions);
   }
 
@@ -1501,7 +1507,7 @@ export class EventLoop extends BaseEventLoop {
 /** What threads do for a loop. */
 export interface ThreadHooks {
   call(loop: EventLoop, fn: unknown, args: unknown[]): Promise<unknown>;
-  expose(loop: EventLoop, functions: Record<string, AnyFunction>): void;
+  expose(loop: EventLoop, functions: Record<string, ThreadFunction>): void;
   handle(loop: EventLoop): LoopHandle;
   shutdown(loop: EventLoop, timeout: Duration): Promise<void>;
   /** Only there once `_threads.ts` is. */

@@ -123,3 +123,112 @@ function internalsOf(signal: AbortSignal, name: string): Iterable<unknown> {
     Symbol.iterator in held;
   return isIterable ? held as Iterable<unknown> : [];
 }
+
+/** The classes of errors that the runtime has beside the global ones, by their names. */
+export function errorsOfRuntime(): Record<string, ErrorConstructor> {
+  return deno.errors;
+}
+
+/** Whether a function is one of the runtime's, which shows the source of some. */
+export function isOfRuntime(fn: { readonly name: string }): boolean {
+  return [globalThis, deno, console].some((it) =>
+    Object.getOwnPropertyDescriptor(it, fn.name)?.value === fn
+  );
+}
+
+/** All of a worker's module, as the runtime quotes it in errors: it runs what comes beside it. */
+const WORKER_MODULE = `
+import process from "node:process";
+import { workerData } from "node:worker_threads";
+const [start, program] = workerData.map(eval);
+start(process, import.meta.url, program);
+`;
+
+/**
+ * The beginning of a worker thread: what its program takes from its runtime.
+ * It is a text, as a bundler could change code.
+ *
+ * What a call has started is known by its async context, which Deno does not
+ * restore for an error of a timer: those remember their call themselves.
+ */
+const WORKER_START = `(process, url, program) => {
+  const module = (name) => process.getBuiltinModule("node:" + name);
+  const { parentPort } = module("worker_threads");
+  const postMessage = parentPort.postMessage.bind(parentPort);
+  const scope = globalThis, { Deno } = scope;
+  const calls = new (module("async_hooks").AsyncLocalStorage)();
+  let thrown;
+  const guard = (fn, call) => function (...args) {
+    try {
+      return fn.apply(this, args);
+    } catch (error) {
+      thrown = { error, call };
+      throw error;
+    }
+  };
+  for (const name of ["setTimeout", "setInterval", "setImmediate"]) {
+    const start = scope[name];
+    const timer = (fn, ...rest) => {
+      const call = calls.getStore();
+      const isKnown = typeof fn === "function" && call !== undefined;
+      return start.call(scope, isKnown ? guard(fn, call) : fn, ...rest);
+    };
+    const { prototype: _, ...own } = Object.getOwnPropertyDescriptors(start);
+    scope[name] = Object.defineProperties(timer, own);
+  }
+  const listen = (onMessage, onError) => {
+    if (Deno) scope.onmessage = (event) => onMessage(event.data);
+    else parentPort.on("message", onMessage);
+    const hear = (error) => {
+      const call = thrown?.error === error ? thrown.call : calls.getStore();
+      thrown = undefined;
+      onError(error, call);
+    };
+    if (Deno === undefined) {
+      process.on("uncaughtException", hear).on("unhandledRejection", hear);
+      return;
+    }
+    for (const [type, what] of [["error", "error"], ["unhandledrejection", "reason"]]) {
+      addEventListener(type, (event) => {
+        event.preventDefault();
+        hear(event[what]);
+      });
+    }
+  };
+  program({
+    url,
+    listen,
+    errors: Deno?.errors ?? {},
+    post: postMessage,
+    close: () => Deno ? scope.close() : process.exit(),
+    enter: (call, fn, ...args) => calls.run(call, () => fn(...args)),
+    heapLimit: () => module("v8").getHeapStatistics().heap_size_limit,
+  });
+  // A function's own names are not to be mistaken for these.
+  for (const name of ["name", "postMessage", "onmessage", "nodeBootstrap", "require"]) {
+    delete scope[name];
+  }
+}
+//# sourceURL=asyncio:thread`;
+
+const MEBIBYTE = 2 ** 20;
+
+/**
+ * Starts a worker thread. With a limit of its own, set to what it would be
+ * anyway, it runs out of memory alone.
+ *
+ * @param program Its program: an expression whose value is a function.
+ */
+export function startWorker(program: string): workerThreads.Worker {
+  const { SHARE_ENV, Worker } = node("worker_threads");
+  const { heap_size_limit } = node("v8").getHeapStatistics();
+  const url = `data:text/javascript,${encodeURIComponent(WORKER_MODULE)}`;
+  return new Worker(new URL(url), {
+    workerData: [WORKER_START, program],
+    // Otherwise Deno would read the environment to copy it, and that takes a permission.
+    ...("deno" in globals.process.versions && { env: SHARE_ENV as never }),
+    resourceLimits: {
+      maxOldGenerationSizeMb: Math.floor(heap_size_limit / MEBIBYTE),
+    },
+  });
+}

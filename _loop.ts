@@ -157,7 +157,7 @@ export interface LoopInternals {
   /** How many drains of the microtasks have begun, also outside of the loop's turns, which begin none. */
   drains(loop: BaseEventLoop): number;
   /** What is under all calls of the loop that are on the stack; `null` if none are. */
-  bottom(loop: BaseEventLoop): ((turn: () => void) => void) | null;
+  bottom(loop: BaseEventLoop): (() => void) | null;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   stamp(loop: BaseEventLoop): number;
 }
@@ -231,7 +231,7 @@ export class BaseEventLoop {
       frame: (loop) => loop.#frame,
       tasks: (loop) => loop.#tasks,
       extras: (loop) => loop.#extras,
-      bottom: (loop) => loop.#inTurn && loop.#drains ? bottomOfTurn : null,
+      bottom: (loop) => loop.#inTurn && loop.#drains ? loop.#turn : null,
       drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
       drains: (loop) => loop.#drain,
       stamp: (loop) =>
@@ -500,16 +500,24 @@ export class BaseEventLoop {
     afterMicrotasks(this.#turn);
   }
 
-  /** A turn of the host begins. */
-  readonly #turn = (): void => bottomOfTurn(this.#runTurn);
-
-  readonly #runTurn = (): void => {
+  /**
+   * A turn of the host begins. It runs the microtasks itself, so that few calls
+   * of this module stand on the stacks of user code.
+   */
+  readonly #turn = (): void => {
     this.#awake = true;
+    this.#inTurn = true;
     this.#stamp = 0;
     this.#allowance = TURN_JOBS;
     this.#drains = canDrain();
     this.#nextBatch();
-    this.#work();
+    if (!this.#drains) return this.#work();
+    this.#drain++;
+    while (this.#runJobs()) {
+      runMicrotasks!();
+      this.#drain++;
+      if (this.#watched !== null) this.#endWatch();
+    }
   };
 
   /** Moves due alarms into the queue and marks off a batch. */
@@ -533,28 +541,34 @@ export class BaseEventLoop {
     }
   }
 
-  /** Runs jobs, each up to the end of the microtasks that it has left. */
+  /** Goes on behind the microtasks, where only the host can run them. */
   readonly #work = (): void => {
-    this.#inTurn = true;
     this.#drain++;
     if (this.#watched !== null) this.#endWatch();
+    if (this.#runJobs()) settled.then(this.#afterMicrotasks);
+  };
+
+  readonly #afterMicrotasks = (): void => afterMicrotasks(this.#work);
+
+  /** Runs jobs until one has resumed user code, so that the microtasks must run; `false` at the end of the turn. */
+  #runJobs(): boolean {
     for (;;) {
       while (this.#batch > 0) {
         this.#batch--;
-        if (this.#runNext() && !this.#ranDry()) return;
+        if (this.#runNext()) return true;
       }
       if (this.#atBatchEnd.length > 0) {
         this.#endBatch();
-        if (!this.#ranDry()) return;
-      } else if (this.#ready.length === 0) {
-        this.#inTurn = false;
-        return this.#rest();
-      } else if (this.#allowance <= 0) {
-        this.#inTurn = false;
-        return this.#host.soon(this.#turn);
-      } else this.#nextBatch();
+        return true;
+      }
+      if (this.#ready.length === 0 || this.#allowance <= 0) break;
+      this.#nextBatch();
     }
-  };
+    this.#inTurn = false;
+    if (this.#ready.length === 0) this.#rest();
+    else this.#host.soon(this.#turn);
+    return false;
+  }
 
   /** Runs a job. Nothing that a user has passed in may keep the others from their turn. */
   #runNext(): boolean {
@@ -569,20 +583,6 @@ export class BaseEventLoop {
       return true;
     }
   }
-
-  /** Lets the microtasks run dry. If `false`, that is still to come, and work goes on behind them. */
-  #ranDry(): boolean {
-    if (!this.#drains) {
-      settled.then(this.#afterMicrotasks);
-      return false;
-    }
-    runMicrotasks!();
-    this.#drain++;
-    if (this.#watched !== null) this.#endWatch();
-    return true;
-  }
-
-  readonly #afterMicrotasks = (): void => afterMicrotasks(this.#work);
 
   /** Runs a job and measures it, up to the end of its microtasks. */
   #watch(job: Job): boolean {
@@ -722,11 +722,6 @@ class Callback implements Alarm, TimerHandle {
       });
     }
   }
-}
-
-/** Under all calls of a turn, so that the stacks of errors can begin below. */
-function bottomOfTurn(turn: () => void): void {
-  turn();
 }
 
 let ranDry = false;

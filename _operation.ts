@@ -35,13 +35,17 @@ import { BODY } from "./_place.ts";
 /** Leads from the promise of a call to its scope. */
 const SCOPE = Symbol("scope");
 
-/** How many promises of calls that did not wait are known with their values; a power of two. */
+/** At least so many promises of calls that did not wait are known with their values. */
 const RECENT = 16;
-const recentPromises: (Promise<unknown> | null)[] = new Array(RECENT).fill(
-  null,
-);
-const recentValues: unknown[] = new Array(RECENT).fill(undefined);
-let recent = 0;
+const NO_PROMISES: unknown[] = new Array(2 * RECENT).fill(null);
+/**
+ * Those promises, each before its value, and the chunk that was filled before.
+ * A fresh array is young, and to store something young in an old one, such as
+ * a ring that is kept, would make the collector note it each time.
+ */
+let recent: unknown[] = emptyChunk();
+let recentBefore: unknown[] = recent;
+let recentEnd = 0;
 
 export { isOverdue } from "./_frame.ts";
 
@@ -57,9 +61,10 @@ export interface Failure {
  */
 export function settledPromise<T>(value: T): Promise<T> {
   const promise = Promise.resolve(value);
-  recent = (recent + 1) & (RECENT - 1);
-  recentPromises[recent] = promise;
-  recentValues[recent] = value;
+  if (recentEnd === 2 * RECENT) renewRecent();
+  recent[recentEnd] = promise;
+  recent[recentEnd + 1] = value;
+  recentEnd += 2;
   return promise;
 }
 
@@ -79,8 +84,32 @@ export function checkpoint<T>(call: () => PromiseLike<T>): Promise<T> {
 
 /** Runs a waiting call, so that whoever has its promise can cancel it. */
 export function operation<T>(body: () => T | PromiseLike<T>): Promise<T> {
-  return runIn(new InnerScope(scopeHere() ?? detachedScope()), body, asItIs);
+  const scope = new InnerScope(scopeHere() ?? detachedScope());
+  const promise = scope.run(awaitCall[BODY], { scope, body });
+  (promise as { [SCOPE]?: InnerScope })[SCOPE] = scope;
+  return promise as Promise<T>;
 }
+
+/** A body, and the scope that it runs in. */
+interface Call<T> {
+  readonly scope: InnerScope;
+  readonly body: () => T | PromiseLike<T>;
+}
+
+/** As {@linkcode runIn} for calls that end as their body does. */
+const awaitCall = {
+  [BODY]: async <T>({ scope, body }: Call<T>): Promise<T> => {
+    let value: T;
+    try {
+      value = await body();
+    } catch (error) {
+      if (!scope.close()) throw error;
+      return await (answer(scope.outer, error, true) as PromiseLike<T>);
+    }
+    if (!scope.close()) return value;
+    return await (answer(scope.outer, value, false) as PromiseLike<T>);
+  },
+};
 
 /**
  * Runs a body in a scope. `leave` hears how it ended, and gives the error that
@@ -134,10 +163,29 @@ export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
     future.setResult(undefined as T);
     return future;
   }
-  const place = recentPromises.indexOf(promise as Promise<T>);
-  if (place < 0 || isThenable(recentValues[place])) return null;
-  future.setResult(recentValues[place] as T);
+  const found = recentValue(promise);
+  if (found === null || isThenable(found.value)) return null;
+  future.setResult(found.value as T);
   return future;
+}
+
+function renewRecent(): void {
+  recentBefore = recent;
+  recent = emptyChunk();
+  recentEnd = 0;
+}
+
+function emptyChunk(): unknown[] {
+  return NO_PROMISES.slice();
+}
+
+function recentValue(promise: unknown): { value: unknown } | null {
+  for (const chunk of [recent, recentBefore]) {
+    for (let i = 0; i < chunk.length; i += 2) {
+      if (chunk[i] === promise) return { value: chunk[i + 1] };
+    }
+  }
+  return null;
 }
 
 /** The scope of the running code; `null` outside of tasks. */
@@ -183,8 +231,4 @@ class OperationFuture<T> extends Future<T> implements Waitable {
 /** A scope for calls outside of tasks, which nobody but the holder of their promise can cancel. */
 function detachedScope(): CancelScope {
   return new TaskFrame(getEventLoop(), null);
-}
-
-function asItIs(failure: Failure | null): Failure | null {
-  return failure;
 }

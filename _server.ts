@@ -31,6 +31,7 @@ import {
   getEventLoop,
   type Task,
 } from "./_future.ts";
+import { operation } from "./_operation.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { internals as loops, type TimerHandle } from "./_loop.ts";
 import { describe } from "./_validate.ts";
@@ -253,30 +254,34 @@ export class Server implements AsyncDisposable {
    * @throws {CancelledError} When the task is cancelled or the server closed.
    * @throws {RuntimeError} If the server is closed, or `serveForever` was called before and goes on.
    */
-  async serveForever(options?: Cancellable): Promise<never> {
-    if (this.#forever !== null) {
-      throw new RuntimeError("Cannot serve: serveForever() was called already");
-    }
-    options?.signal?.throwIfAborted();
-    this.#serve();
-    const forever = futures.make(this.#parts.loop, {
-      take: () => {},
-      pass: () => {},
-      drop: () => {},
-      describe: () => `connections of <${this.#describe()}>`,
-    }) as Future<never>;
-    if (options?.signal) futures.link(forever, options.signal);
-    this.#forever = forever;
-    try {
-      return await forever;
-    } finally {
-      this.#forever = null;
-      if (!this.#closed) {
-        this.close();
-        this.closeClients();
+  serveForever(options?: Cancellable): Promise<never> {
+    return operation(async () => {
+      if (this.#forever !== null) {
+        throw new RuntimeError(
+          "Cannot serve: serveForever() was called already",
+        );
       }
-      await this.waitClosed();
-    }
+      options?.signal?.throwIfAborted();
+      this.#serve();
+      const forever = futures.make(this.#parts.loop, {
+        take: () => {},
+        pass: () => {},
+        drop: () => {},
+        describe: () => `connections of <${this.#describe()}>`,
+      }) as Future<never>;
+      if (options?.signal) futures.link(forever, options.signal);
+      this.#forever = forever;
+      try {
+        return await forever;
+      } finally {
+        this.#forever = null;
+        if (!this.#closed) {
+          this.close();
+          this.closeClients();
+        }
+        await this.waitClosed();
+      }
+    });
   }
 
   /**
@@ -551,30 +556,32 @@ class Acceptor {
  * writer.close();
  * ```
  */
-export async function startServer(
+export function startServer(
   callback: ClientConnected,
   host: string | readonly string[] | null,
   port: number,
   options: StartServerOptions = {},
 ): Promise<Server> {
-  checkCallback(callback);
-  const hosts = toHosts(host);
-  checkPort(port);
-  refuseOthers(options, SERVER_OPTIONS);
-  checkLimit(options.limit);
-  options.signal?.throwIfAborted();
-  const tls = tlsOf(options);
-  const loop = getEventLoop();
-  const listeners: Deno.Listener[] = [];
-  try {
-    for (const hostname of hosts) {
-      listeners.push(listen(hostname, port, options));
+  return operation(async () => {
+    checkCallback(callback);
+    const hosts = toHosts(host);
+    checkPort(port);
+    refuseOthers(options, SERVER_OPTIONS);
+    checkLimit(options.limit);
+    options.signal?.throwIfAborted();
+    const tls = tlsOf(options);
+    const loop = getEventLoop();
+    const listeners: Deno.Listener[] = [];
+    try {
+      for (const hostname of hosts) {
+        listeners.push(listen(hostname, port, options));
+      }
+    } catch (error) {
+      listeners.forEach(closeQuietly);
+      throw error;
     }
-  } catch (error) {
-    listeners.forEach(closeQuietly);
-    throw error;
-  }
-  return await begin({ loop, listeners, callback, tls, file: null }, options);
+    return await begin({ loop, listeners, callback, tls, file: null }, options);
+  });
 }
 
 /**
@@ -605,30 +612,32 @@ export async function startServer(
  * await server.waitClosed();
  * ```
  */
-export async function startUnixServer(
+export function startUnixServer(
   callback: ClientConnected,
   path: string | URL,
   options: StartUnixServerOptions = {},
 ): Promise<Server> {
-  checkCallback(callback);
-  const at = toPath(path);
-  refuseOthers(options, UNIX_OPTIONS);
-  checkLimit(options.limit);
-  options.signal?.throwIfAborted();
-  const loop = getEventLoop();
-  const listener = await listenUnix(loop, at, options);
-  try {
-    const file = isAbstract(at)
-      ? null
-      : new SocketFile(at, options.cleanupSocket ?? true);
-    return await begin(
-      { loop, listeners: [listener], callback, tls: null, file },
-      options,
-    );
-  } catch (error) {
-    closeQuietly(listener);
-    throw error;
-  }
+  return operation(async () => {
+    checkCallback(callback);
+    const at = toPath(path);
+    refuseOthers(options, UNIX_OPTIONS);
+    checkLimit(options.limit);
+    options.signal?.throwIfAborted();
+    const loop = getEventLoop();
+    const listener = await listenUnix(loop, at, options);
+    try {
+      const file = isAbstract(at)
+        ? null
+        : new SocketFile(at, options.cleanupSocket ?? true);
+      return await begin(
+        { loop, listeners: [listener], callback, tls: null, file },
+        options,
+      );
+    } catch (error) {
+      closeQuietly(listener);
+      throw error;
+    }
+  });
 }
 
 /** Makes a server, with nothing to wait for: a cancellation finds either none or one that its caller has. */

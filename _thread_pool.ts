@@ -16,7 +16,7 @@
  */
 
 import type { Worker } from "node:worker_threads";
-import { Deque } from "./_collections.ts";
+import { Deque, RecentMap } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
 import {
   type AnyFuture,
@@ -24,14 +24,18 @@ import {
   futures,
   type Waitable,
 } from "./_future.ts";
-import { cpuUsage, hostTurn, node } from "./_host.ts";
+import { cpuUsage, hostTurn, startWorker } from "./_host.ts";
+import { framesOf } from "./_place.ts";
+import { type Definition, nameOfDefinition } from "./_thread_function.ts";
+import { THREAD_PROGRAM } from "./_thread_program.ts";
 import {
-  type Definition,
-  type Reply,
-  type Request,
-  workerUrl,
-} from "./_thread_worker.ts";
-import { cloneError, takeMoves, unpack } from "./_thread_values.ts";
+  addFrames,
+  cloneError,
+  replaceFrames,
+  takeMoves,
+  unpack,
+} from "./_thread_serialize.ts";
+import type { Reply, Request } from "./_thread_worker.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** A function that threads can be told to call. */
@@ -49,7 +53,10 @@ const LOOK_MS = 10;
 const MOST_LOOKS = 25;
 /** The part of all processors that this process uses when they count as busy. */
 const BUSY = 0.8;
-const MEBIBYTE = 2 ** 20;
+/** How many functions a thread keeps. */
+const KEPT_FUNCTIONS = 500;
+/** After so many definitions of functions a thread is replaced: V8 never frees all that it has compiled. */
+const MOST_DEFINITIONS = 10_000;
 const OUT_OF_MEMORY = "it ran out of memory";
 
 /** Nothing of whoever makes the first call is to follow the thread. */
@@ -82,14 +89,20 @@ export class ThreadPool {
       [...this.#threads].some(({ call }) => call !== null);
   }
 
-  /** Has a function called in a thread. */
-  call(target: Target, args: unknown[]): AnyFuture {
+  /**
+   * Has a function called in a thread.
+   *
+   * @param target The function.
+   * @param args Its arguments.
+   * @param at Where it is called from.
+   */
+  call(target: Target, args: unknown[], at: Error): AnyFuture {
     if (this.#closing !== null) {
       throw new RuntimeError(
         "Cannot call a function in a thread: the executor was shut down",
       );
     }
-    const call = new Call(this, this.#loop, target, args);
+    const call = new Call(this, this.#loop, target, args, at);
     const thread = this.#idle.pop();
     if (thread !== undefined) this.#give(thread, call);
     else this.#wait(call);
@@ -111,7 +124,7 @@ export class ThreadPool {
     for (let call; (call = this.#takeWaiting()) !== null;) calls.push(call);
     for (const { call } of this.#threads) calls.push(call);
     for (const call of calls) {
-      call?.fail(new RuntimeError("The executor was shut down"));
+      call?.lose("The executor was shut down");
     }
     for (const thread of this.#threads) thread.end();
     this.#threads.clear();
@@ -120,9 +133,9 @@ export class ThreadPool {
 
   /** A thread has answered, or is ready for its first call. */
   next(thread: Thread): void {
-    const call = this.#takeWaiting();
+    const call = thread.isWornOut ? null : this.#takeWaiting();
     if (call !== null) this.#give(thread, call);
-    else if (this.#closing !== null) thread.leave();
+    else if (this.#closing !== null || thread.isWornOut) thread.leave();
     else {
       thread.rest();
       this.#idle.push(thread);
@@ -150,11 +163,12 @@ export class ThreadPool {
     this.#finishClosing();
   }
 
-  /** A thread has failed when it had nothing to do any more. */
-  report(exception: unknown): void {
+  /** Something that a call has left behind in its thread has failed. */
+  report(exception: unknown, name: string): void {
     if (this.#loop.isClosed()) return;
+    const whose = name === "" ? "" : ` of ${name}`;
     this.#loop.callExceptionHandler({
-      message: "A worker thread has ended with an error after its call",
+      message: `Error in a worker thread after its call${whose}`,
       exception,
     });
   }
@@ -265,15 +279,19 @@ class Call implements Waitable {
   /** Whether it is done, or nobody waits for it any more. */
   #dropped = false;
   readonly #loop: EventLoop;
+  /** Where it was called from. */
+  readonly #at: Error;
 
   constructor(
     pool: ThreadPool,
     loop: EventLoop,
     target: Target,
     args: unknown[],
+    at: Error,
   ) {
     this.#pool = pool;
     this.#loop = loop;
+    this.#at = at;
     this.target = target;
     this.args = args;
     this.moves = takeMoves(args);
@@ -288,12 +306,37 @@ class Call implements Waitable {
         transfer,
       });
     } catch (error) {
-      throw cloneError(this.args, "args", error, this.moves);
+      throw this.refusal(error);
     }
+  }
+
+  /** The error for arguments that cannot be sent. */
+  refusal(cause: unknown): unknown {
+    const action = `Cannot call ${this.name} in a thread`;
+    const { args: value, moves } = this;
+    const error = cloneError({ action, value, name: "args", moves }, cause);
+    if (error instanceof Error) replaceFrames(error, framesOf(this.#at));
+    return error;
   }
 
   settle(value: unknown): void {
     if (this.#isAwaited()) futures.settle(this.future, value);
+  }
+
+  /** Fails with an error that was thrown in the thread. */
+  failWith(error: unknown): void {
+    addFrames(error, framesOf(this.#at));
+    this.fail(error);
+  }
+
+  /** Fails because there is no thread for it any more. */
+  lose(why: string, cause?: unknown): void {
+    const error = new RuntimeError(
+      why,
+      cause === undefined ? {} : { cause },
+    );
+    replaceFrames(error, framesOf(this.#at));
+    this.fail(error);
   }
 
   fail(error: unknown): void {
@@ -314,9 +357,7 @@ class Call implements Waitable {
   }
 
   get name(): string {
-    const { definition } = this.target;
-    const name = "source" in definition ? definition.name : definition.export;
-    return name || "an anonymous function";
+    return nameOfDefinition(this.target.definition);
   }
 
   take(): void {}
@@ -337,14 +378,17 @@ class Thread {
   readonly #pool: ThreadPool;
   readonly #worker: Worker;
   /** Functions that it has the definition of. */
-  readonly #known = new Set<number>();
+  readonly #known = new RecentMap<number, true>(KEPT_FUNCTIONS);
+  /** Functions to be told to forget. */
+  #forgotten: number[] = [];
+  #definitions = 0;
   /** What it works at. */
   call: Call | null = null;
   #isUp = false;
 
   constructor(pool: ThreadPool) {
     this.#pool = pool;
-    this.#worker = runIn(root, startWorker, undefined);
+    this.#worker = runIn(root, startWorker, THREAD_PROGRAM);
     this.#worker.on("message", (reply: Reply) => this.#hear(reply));
     this.#worker.on("online", () => this.#come());
     this.#worker.on("error", (error) => this.#lose(reasonOf(error), error));
@@ -358,19 +402,25 @@ class Thread {
     );
   }
 
+  /** Whether it is to be replaced after its call. */
+  get isWornOut(): boolean {
+    return this.#definitions >= MOST_DEFINITIONS;
+  }
+
   /** Has it work at a call. */
   give(call: Call): void {
     const { target, args, moves } = call;
-    const request: Request = this.#known.has(target.id)
+    const isKnown = this.#known.get(target.id) !== undefined;
+    const request: Request = isKnown
       ? [target.id, args]
-      : [target.id, args, target.definition];
+      : [target.id, args, target.definition, this.#forgotten];
     try {
       if (moves.length === 0) this.#worker.postMessage(request);
       else this.#worker.postMessage(request, moves as never);
     } catch (error) {
-      throw cloneError(args, "args", error, moves);
+      throw call.refusal(error);
     }
-    this.#known.add(target.id);
+    if (!isKnown) this.#learn(target);
     this.call = call;
     this.#worker.ref();
   }
@@ -386,7 +436,7 @@ class Thread {
     this.#worker.postMessage(null);
   }
 
-  /** Ends it as far as the host can; what it computes may run on until the process ends. */
+  /** Ends it as far as Deno can; what it computes may run on until the process ends. */
   end(): void {
     this.#worker.unref();
     void this.#worker.terminate();
@@ -399,19 +449,24 @@ class Thread {
     this.#pool.started();
   }
 
+  #learn({ id }: Target): void {
+    this.#definitions++;
+    const forgotten = this.#known.set(id, true);
+    this.#forgotten = forgotten === undefined ? [] : [forgotten];
+  }
+
   #hear(reply: Reply): void {
     const { call } = this;
-    if (reply[0] === "died") {
-      const error = unpack(reply[1]);
-      this.#lose("an error in it was not caught", error);
-      if (call === null) this.#pool.report(error);
+    if (reply[0] === "late") this.#pool.report(unpack(reply[1]), reply[2]);
+    else if (reply[0] === "died") {
+      this.#lose("an error in it was not caught", unpack(reply[1]));
     } else if (reply[0] === "full") this.#lose(OUT_OF_MEMORY);
     else if (call === null) return;
     else if (reply[0] === "result") {
       call.settle(reply[1]);
       this.#goOn();
     } else if (reply[0] === "error") {
-      call.fail(unpack(reply[1]));
+      call.failWith(unpack(reply[1]));
       this.#goOn();
     }
   }
@@ -425,11 +480,9 @@ class Thread {
     const { call } = this;
     this.call = null;
     this.end();
-    call?.fail(
-      new RuntimeError(
-        `The worker thread ended before the call of ${call.name} was done: ${why}`,
-        cause === undefined ? {} : { cause },
-      ),
+    call?.lose(
+      `The worker thread ended before the call of ${call.name} was done: ${why}`,
+      cause,
     );
     this.#pool.ended(this);
     this.#come();
@@ -439,17 +492,4 @@ class Thread {
 function reasonOf(error: unknown): string {
   const { code, message } = error as { code?: string; message?: string };
   return code === "ERR_WORKER_OUT_OF_MEMORY" ? OUT_OF_MEMORY : `${message}`;
-}
-
-/** With a limit of its own, set to what it would be anyway, a thread runs out of memory alone. */
-function startWorker(): Worker {
-  const { SHARE_ENV, Worker } = node("worker_threads");
-  const { heap_size_limit } = node("v8").getHeapStatistics();
-  return new Worker(workerUrl(), {
-    // Otherwise the environment would be read to be copied, and that takes a permission.
-    env: SHARE_ENV as never, // typed as any symbol
-    resourceLimits: {
-      maxOldGenerationSizeMb: Math.floor(heap_size_limit / MEBIBYTE),
-    },
-  });
 }

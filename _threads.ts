@@ -19,36 +19,42 @@ import {
   threads,
   type Waitable,
 } from "./_future.ts";
-import { describe } from "./_validate.ts";
 import type { Coroutine } from "./_options.ts";
 import { currentFrame, internals as loops } from "./_loop.ts";
 import { errorOf, onceDone } from "./_task.ts";
+import { RecentMap } from "./_collections.ts";
+import { errorsOfRuntime, isOfRuntime } from "./_host.ts";
+import { framesOf } from "./_place.ts";
+import { callLoop, isLoopHandle, type LoopHandle } from "./_thread_channel.ts";
+import { compile, type Definition } from "./_thread_function.ts";
 import {
-  callLoop,
-  isLoopHandle,
-  type LoopHandle,
   type Outcome,
   type ThreadCall,
-  ThreadFuture,
-} from "./_thread_calls.ts";
-import { Mailbox } from "./_thread_mail.ts";
+  type ThreadFuture,
+  threadFuture,
+} from "./_thread_future.ts";
+import { LoopServer } from "./_thread_loop_server.ts";
 import { type Target, ThreadPool } from "./_thread_pool.ts";
-import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
-import { compile, type Definition } from "./_thread_worker.ts";
+import {
+  describeValue,
+  ErrorClasses,
+  excerpt,
+  isClass,
+  lookAt,
+  type ModuleFunction,
+  placeAbove,
+  type ThreadFunction,
+} from "./_thread_serialize.ts";
+import * as exceptions from "./exceptions.ts";
 import { RuntimeError } from "./exceptions.ts";
 
+export type { LoopHandle } from "./_thread_channel.ts";
+export { ThreadFuture } from "./_thread_future.ts";
 export {
-  type LoopHandle,
-  type Outcome,
-  type ThreadCall,
-  ThreadFuture,
-} from "./_thread_calls.ts";
-export {
-  type AnyFunction,
   type ModuleFunction,
-  type Movable,
+  type ThreadFunction,
   transfer,
-} from "./_thread_values.ts";
+} from "./_thread_serialize.ts";
 
 /**
  * Runs a function in a thread, so that it may compute or block while the loop
@@ -69,11 +75,17 @@ export {
  *
  * An error arrives as the class it has, if that is a built-in one or one of
  * this module, and otherwise as the nearest such class with its own name;
- * with its message, stack, cause, and the errors of a group.
+ * with its message, stack, cause, and the errors of a group. To the stack are
+ * added the frames of the call of `toThread`.
  *
  * Besides what Deno has, the globals in a thread are
  * {@linkcode runCoroutineThreadsafe}, {@linkcode transfer} and the error
- * classes of this module.
+ * classes of this module. A minifier renames what a program imports, so in a
+ * minified bundle they are `globalThis.transfer` and so on.
+ *
+ * An error that a call leaves behind, in a timer or in a promise that nobody
+ * awaits, goes to the exception handler of the loop, and disturbs no other
+ * call.
  *
  * A cancelled call leaves the thread to finish, and its result or error is
  * dropped. If it has to wait for others because all threads are busy, it is
@@ -121,7 +133,7 @@ export {
  * assert(name === "file.txt");
  * ```
  */
-export function toThread<F extends AnyFunction>(
+export function toThread<F extends ThreadFunction>(
   fn: F | ModuleFunction,
   ...args: Parameters<F>
 ): Promise<Awaited<ReturnType<F>>> {
@@ -200,27 +212,27 @@ export function runCoroutineThreadsafe<T>(
   loop: LoopHandle | EventLoop,
   ...args: unknown[]
 ): ThreadFuture<T> {
-  const own = loop instanceof EventLoop
-    ? loop
-    : isLoopHandle(loop)
-    ? Mailbox.of(loop)?.loop
-    : undefined;
-  if (own === undefined) return callLoop<T>(coro, loop, args);
-  if (typeof coro === "function") {
-    return new ThreadFuture(new OwnCall(own, coro));
+  const own = ownLoop(loop);
+  if (own === undefined) return callLoop<T>(coro, loop, args, framesOf);
+  if (typeof coro === "string") {
+    const call = () => serverOf(own).find(coro)(...args) as T;
+    return threadFuture(new LocalCall<T>(own, call));
   }
-  if (typeof coro !== "string") {
+  if (typeof coro !== "function" || isClass(coro)) {
     throw new TypeError(
       `Cannot run a coroutine on a loop: expected a coroutine function or the name of one, got ${
-        describe(coro)
+        describeValue(coro)
+      }${
+        isThenable(coro)
+          ? "; pass () => f(x): a promise has already started"
+          : ""
       }`,
     );
   }
-  const call = () => mailboxOf(own).find(coro)(...args) as T;
-  return new ThreadFuture(new OwnCall<T>(own, call));
+  return threadFuture(new LocalCall(own, coro));
 }
 
-/** The longest that the host's timers can wait, in seconds. */
+/** The longest that Deno's timers can wait, in seconds. */
 const LONGEST_TIMEOUT = (2 ** 31 - 1) / 1000;
 
 /** What a shutdown waits for. */
@@ -231,12 +243,16 @@ const JOINING: Waitable = {
   describe: () => "the threads of the loop",
 };
 
-const targets = new WeakMap<AnyFunction, Target>();
-/** The same again by source or module: a function that is made anew for every call is one. */
-const targetsByText = new Map<string, Target>();
+/** How many functions are remembered by their text. */
+const KEPT_TARGETS = 1_000;
+
+const targets = new WeakMap<ThreadFunction, Target>();
+/** The same again by name and source, or by module: a function that is made anew for every call is one. */
+const targetsByText = new RecentMap<string, Target>(KEPT_TARGETS);
+let madeTargets = 0;
 
 /** A coroutine that was handed to a loop on its own thread. */
-class OwnCall<T> implements ThreadCall<T>, Waitable {
+class LocalCall<T> implements ThreadCall<T>, Waitable {
   readonly #loop: EventLoop;
   readonly #future: Future<T>;
   #task: Task<T> | null = null;
@@ -317,7 +333,8 @@ function callInThread(
 ): Promise<unknown> {
   try {
     if (loop.isClosed()) throw new RuntimeError("The event loop is closed");
-    return poolOf(loop).call(targetOf(fn), args);
+    const target = targetOf(fn);
+    return poolOf(loop).call(target, args, placeAbove(callInThread));
   } catch (error) {
     return Promise.reject(error);
   }
@@ -325,49 +342,56 @@ function callInThread(
 
 function targetOf(fn: unknown): Target {
   if (typeof fn === "function") {
-    let target = targets.get(fn as AnyFunction);
+    let target = targets.get(fn as ThreadFunction);
     if (target === undefined) {
-      target = targetFor(definitionOf(fn as AnyFunction));
-      targets.set(fn as AnyFunction, target);
+      target = targetOfFunction(fn as ThreadFunction);
+      targets.set(fn as ThreadFunction, target);
     }
     return target;
   }
-  if (typeof fn === "object" && fn !== null && "module" in fn) {
-    return targetFor(definitionInModule(fn as ModuleFunction));
+  if (isModuleFunction(fn)) {
+    const definition = definitionInModule(fn);
+    const text = `${definition.export} ${definition.module}`;
+    return targetsByText.get(text) ?? newTarget(text, definition);
   }
   throw new TypeError(
     `Cannot call a function in a thread: expected a function or { module, export }, got ${
-      describe(fn)
+      describeValue(fn)
+    }${
+      isThenable(fn) ? "; pass () => f(x): a promise has already started" : ""
     }`,
   );
 }
 
-function targetFor(definition: Definition): Target {
-  const text = "source" in definition
-    ? definition.source
-    : `${definition.module} ${definition.export}`;
-  let target = targetsByText.get(text);
-  if (target === undefined) {
-    target = { id: targetsByText.size, definition };
-    targetsByText.set(text, target);
-  }
+/** The source of a function is checked, which compiles it, once. */
+function targetOfFunction(fn: ThreadFunction): Target {
+  const name = String(fn.name);
+  const source = Function.prototype.toString.call(fn);
+  const text = `${name}\n${source}`;
+  const known = targetsByText.get(text);
+  if (known !== undefined) return known;
+  checkSource(fn, name, source);
+  return newTarget(text, { name, source });
+}
+
+function newTarget(text: string, definition: Definition): Target {
+  const target = { id: madeTargets++, definition };
+  targetsByText.set(text, target);
   return target;
 }
 
-/** The source of a function, if that is all there is to it. */
-function definitionOf(fn: AnyFunction): Definition {
-  const { name } = fn;
-  const source = Function.prototype.toString.call(fn);
+/** Refuses a function that is more than its source. */
+function checkSource(fn: ThreadFunction, name: string, source: string): void {
   const refuse = (why: string) =>
     new TypeError(
       `Cannot send ${
-        name || "a function"
+        excerpt(name) || "a function"
       } to a thread: ${why}; pass a function or an arrow function that does the work, or { module, export }`,
     );
-  if (/\{\s*\[native code\]\s*\}$/.test(source) || isOfHost(fn)) {
+  if (/\{\s*\[native code\]\s*\}$/.test(source) || isOfRuntime(fn)) {
     throw refuse("it is native or bound and has no source of its own");
   }
-  if (/^class\b/.test(source)) throw refuse("it is a class");
+  if (isClass(fn)) throw refuse("it is a class");
   if (/Generator/.test(Object.prototype.toString.call(fn))) {
     throw refuse("a generator cannot leave its thread");
   }
@@ -375,18 +399,10 @@ function definitionOf(fn: AnyFunction): Definition {
     compile(source, name);
   } catch (error) {
     const why = isFunctionLike(source)
-      ? `its source does not stand alone (${(error as Error).message})`
+      ? `its source does not stand alone (${excerpt((error as Error).message)})`
       : "it is a method, whose source does not stand alone";
     throw refuse(why);
   }
-  return { name, source };
-}
-
-/** Whether a function is one of the host's, which shows the source of some. */
-function isOfHost(fn: AnyFunction): boolean {
-  return [globalThis, Deno, console].some((it) =>
-    Object.getOwnPropertyDescriptor(it, fn.name)?.value === fn
-  );
 }
 
 /** Whether a source begins as functions and arrow functions do, and methods do not. */
@@ -395,21 +411,49 @@ function isFunctionLike(source: string): boolean {
     .test(source);
 }
 
-function definitionInModule(fn: ModuleFunction): Definition {
-  const module = String(fn.module);
-  if (typeof fn.export !== "string") {
+function definitionInModule(fn: ModuleFunction) {
+  const { module: place, export: name } = fn;
+  const isUrl = lookAt(() => place instanceof URL);
+  if (!isUrl && (typeof place !== "string" || place === "")) {
     throw new TypeError(
-      `Cannot call a function of ${module} in a thread: expected the name of an export, got ${
-        describe(fn.export)
+      `Cannot call a function of a module in a thread: expected its URL as module, got ${
+        describeValue(place)
+      }`,
+    );
+  }
+  const module = String(place);
+  if (typeof name !== "string") {
+    throw new TypeError(
+      `Cannot call a function of ${
+        excerpt(module)
+      } in a thread: expected the name of an export, got ${
+        describeValue(name)
       }`,
     );
   }
   if (/^\.{0,2}\//.test(module)) {
+    const path = excerpt(module);
     throw new TypeError(
-      `Cannot find ${module} from a thread: make it absolute with new URL("${module}", import.meta.url)`,
+      `Cannot find ${path} from a thread: make it absolute with new URL("${path}", import.meta.url)`,
     );
   }
-  return { module, export: fn.export };
+  return { module, export: name };
+}
+
+/** The loop of this thread that is meant by a loop or a handle. */
+function ownLoop(loop: unknown): EventLoop | undefined {
+  if (lookAt(() => loop instanceof EventLoop)) return loop as EventLoop;
+  return isLoopHandle(loop) ? LoopServer.of(loop)?.loop : undefined;
+}
+
+function isModuleFunction(fn: unknown): fn is ModuleFunction {
+  return typeof fn === "object" && fn !== null &&
+    lookAt(() => "module" in fn) === true;
+}
+
+function isThenable(value: unknown): boolean {
+  const then = lookAt(() => (value as PromiseLike<unknown> | null)?.then);
+  return typeof then === "function";
 }
 
 function poolOf(loop: EventLoop): ThreadPool {
@@ -419,32 +463,52 @@ function poolOf(loop: EventLoop): ThreadPool {
   return pool;
 }
 
-function mailboxOf(loop: EventLoop): Mailbox {
+function serverOf(loop: EventLoop): LoopServer {
   const extras = loops.extras(loop);
-  let mailbox = extras.get(Mailbox) as Mailbox | undefined;
-  if (mailbox === undefined) {
-    extras.set(Mailbox, mailbox = new Mailbox(loop));
-    if (loop.isClosed()) mailbox.close();
+  let server = extras.get(LoopServer) as LoopServer | undefined;
+  if (server === undefined) {
+    extras.set(LoopServer, server = new LoopServer(loop));
+    if (loop.isClosed()) server.close();
   }
-  return mailbox;
+  return server;
 }
 
-function expose(loop: EventLoop, functions: Record<string, AnyFunction>): void {
-  const entries = Object.entries(functions);
+function expose(loop: EventLoop, functions: unknown): void {
+  const entries = exposable(functions);
   for (const [name, fn] of entries) {
-    if (typeof fn === "function") continue;
+    if (typeof fn === "function" && !isClass(fn)) continue;
     throw new TypeError(
-      `Cannot expose "${name}": expected a function, got ${describe(fn)}`,
+      `Cannot expose ${describeValue(name)}: expected a function, got ${
+        describeValue(fn)
+      }`,
     );
   }
-  for (const [name, fn] of entries) mailboxOf(loop).expose(name, fn);
+  for (const [name, fn] of entries) {
+    serverOf(loop).expose(name, fn as ThreadFunction);
+  }
+}
+
+/** The functions of an object by name; of other things nothing is to be exposed. */
+function exposable(functions: unknown): [string, unknown][] {
+  const kind = lookAt(() => Object.prototype.toString.call(functions));
+  const isObject = typeof functions === "object" && functions !== null;
+  if (isObject && kind !== undefined && kind !== "[object Array]") {
+    const entries = Object.entries(functions);
+    if (entries.length > 0 || kind === "[object Object]") return entries;
+  }
+  throw new TypeError(
+    `Cannot expose functions: expected an object { name: fn }, got ${
+      describeValue(functions)
+    }`,
+  );
 }
 
 async function shutdown(loop: EventLoop, timeout: Duration): Promise<void> {
   const seconds = toSeconds(timeout, "timeout");
   const pool = poolOf(loop);
   const joined = pool.close();
-  if (seconds <= LONGEST_TIMEOUT) {
+  if (seconds <= 0) giveUp(pool, 0);
+  else if (seconds <= LONGEST_TIMEOUT) {
     const timer = setTimeout(giveUp, seconds * 1000, pool, seconds);
     joined.then(() => clearTimeout(timer));
   }
@@ -463,12 +527,15 @@ function giveUp(pool: ThreadPool, seconds: number): void {
   pool.abandon();
 }
 
+ErrorClasses.addNamed(errorsOfRuntime());
+ErrorClasses.add(Object.values(exceptions));
+
 threads.call = callInThread;
 threads.expose = expose;
-threads.handle = (loop) => mailboxOf(loop).handle;
+threads.handle = (loop) => serverOf(loop).handle;
 threads.shutdown = shutdown;
 threads.close = (loop) => {
   const extras = loops.extras(loop);
-  (extras.get(Mailbox) as Mailbox | undefined)?.close();
+  (extras.get(LoopServer) as LoopServer | undefined)?.close();
   void (extras.get(ThreadPool) as ThreadPool | undefined)?.close();
 };

@@ -52,6 +52,7 @@ import {
   isInstance,
   isIterable,
 } from "./_validate.ts";
+import "./_threads.ts";
 
 export { EventLoop, Future, Task } from "./_future.ts";
 

@@ -46,7 +46,7 @@ export {
   type LoopHost,
   type TimerHandle,
 } from "./_loop.ts";
-export type { AnyFunction, LoopHandle, ModuleFunction } from "./_threads.ts";
+export type { LoopHandle, ModuleFunction, ThreadFunction } from "./_threads.ts";
 
 /** Options of a {@linkcode Runner}. */
 export interface RunnerOptions {
@@ -323,6 +323,7 @@ export class Runner implements AsyncDisposable {
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => {});
     const unlisten = this.#listen((name) => {
+      void loop.shutdownDefaultExecutor(0);
       broken.reject(interrupted(name, null));
     });
     const unwatch = this.#watch(

@@ -99,13 +99,10 @@ export {
 } from "./_task.ts";
 
 export {
-  type AnyFunction,
   type LoopHandle,
   type ModuleFunction,
-  type Movable,
-  type Outcome,
   runCoroutineThreadsafe,
-  type ThreadCall,
+  type ThreadFunction,
   ThreadFuture,
   toThread,
   transfer,

@@ -20,6 +20,7 @@ import { EventLoop } from "./_future.ts";
 import { hostTurn } from "./_host.ts";
 import type { LoopHost } from "./_loop.ts";
 import { checkOptions } from "./_validate.ts";
+import "./_threads.ts";
 
 export type { Duration, DurationLike } from "./_duration.ts";
 export { EventLoop } from "./_future.ts";

@@ -4,7 +4,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { BinaryHeap, Deque, TimerHeap } from "../_collections.ts";
+import { BinaryHeap, Deque, RecentMap, TimerHeap } from "../_collections.ts";
 
 /** Numbers below a limit, the same ones every time. */
 function numbers(seed: number): (limit: number) => number {
@@ -278,4 +278,15 @@ Deno.test("TimerHeap.clear() leaves an empty heap that can be used again", () =>
   assertEquals([heap.length, heap.due, heap.pop()], [0, Infinity, undefined]);
   heap.push(4, "new");
   assertEquals(drained(heap), ["new@Infinity"]);
+});
+
+Deno.test("RecentMap drops the entry that was not asked for the longest, and says which", () => {
+  const map = new RecentMap<string, number>(2);
+  assertEquals(map.set("a", 1), undefined);
+  assertEquals(map.set("b", 2), undefined);
+  assertEquals(map.get("a"), 1);
+  assertEquals(map.set("c", 3), "b");
+  assertEquals([map.get("a"), map.get("b"), map.get("c")], [1, undefined, 3]);
+  assertEquals(map.set("a", 4), undefined);
+  assertEquals([map.get("a"), map.size], [4, 2]);
 });

@@ -30,6 +30,8 @@ function exported(name: string): ModuleFunction {
   return { module, export: name };
 }
 
+declare function missing(): void;
+
 /** The error that a call is refused with. */
 async function refusal(fn: unknown): Promise<Error> {
   const error = await toThread(fn as () => void).catch((error) => error);
@@ -215,6 +217,50 @@ Deno.test("toThread() says what a module exports if the name is none of it", asy
   });
 });
 
+Deno.test("toThread() says the same of a module that is not there, each time", async () => {
+  const module = new URL("./_not_there.ts", import.meta.url);
+  await run(async () => {
+    for (let i = 0; i < 3; i++) {
+      await assertRejects(
+        () => toThread({ module, export: "digest" }),
+        TypeError,
+        `Module not found "${module}"`,
+      );
+    }
+    assertEquals(await toThread(add, 1, 2), 3);
+  });
+});
+
+Deno.test("toThread() calls functions that it and its thread have forgotten", async () => {
+  await run(async () => {
+    const numbered = (n: number) => new Function(`return ${n}`) as () => number;
+    const first = numbered(-1);
+    assertEquals(await toThread(first), -1);
+    for (const round of [0, 1]) {
+      for (let n = 0; n < 1_100; n++) {
+        const result = await toThread(numbered(n));
+        if (result !== n) assertEquals(result, n, `round ${round}`);
+      }
+      assertEquals(await toThread(first), -1);
+    }
+  });
+});
+
+Deno.test("toThread() tells functions of one source by their names", async () => {
+  await run(async () => {
+    for (const name of ["first", "second"]) {
+      const fn = Object.defineProperty(() => missing(), "name", {
+        value: name,
+      });
+      await assertRejects(
+        () => toThread(fn),
+        ReferenceError,
+        `: ${name} was sent`,
+      );
+    }
+  });
+});
+
 Deno.test("toThread() refuses a module that it could not find from a thread", async () => {
   const error = await refusal({ module: "./hash.ts", export: "digest" });
   assertStringIncludes(error.message, `new URL("./hash.ts", import.meta.url)`);
@@ -323,6 +369,14 @@ Deno.test("toThread() leaves a function's own ReferenceError as it is", async ()
       "the book has no page 7",
     )
   );
+  const { message } = await assertRejects(() =>
+    run(() =>
+      toThread(() => {
+        throw new ReferenceError("oops");
+      })
+    )
+  ) as Error;
+  assertEquals(message, "oops");
 });
 
 Deno.test("toThread() gives a function the globals that the loop's thread has", async () => {
@@ -358,12 +412,12 @@ Deno.test("toThread() runs functions as strict code", async () => {
 Deno.test("toThread() refuses what cannot be cloned with the path to it", async () => {
   const db = { query: () => 1 };
   const cases: [unknown, string][] = [
-    [{ db }, "args[0].db.query to another thread: a function"],
-    [[1, [Symbol("x")]], "args[0][1][0] to another thread: a symbol"],
+    [{ db }, "args[0].db.query: a function cannot be sent to a thread"],
+    [[1, [Symbol("x")]], "args[0][1][0]: a symbol"],
     [new Map([["k", db]]), `args[0].get("k").query`],
     [new Set([db]), "args[0].values().query"],
     [{ "odd key": Promise.resolve() }, `args[0]["odd key"]`],
-    [new WeakMap(), "args[0] to another thread: an object of class WeakMap"],
+    [new WeakMap(), "args[0]: an object of class WeakMap"],
     [{ twice: { self: db, db } }, "args[0].twice.self.query"],
   ];
   await run(async () => {

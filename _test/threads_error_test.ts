@@ -9,11 +9,13 @@ import {
   BrokenBarrierError,
   CancelledError,
   ExceptionGroup,
+  getRunningLoop,
   IncompleteReadError,
   KeyboardInterrupt,
   LimitOverrunError,
   QueueEmpty,
   run,
+  runCoroutineThreadsafe,
   RuntimeError,
   SendfileNotAvailableError,
   TimeoutError,
@@ -45,7 +47,9 @@ Deno.test("toThread() rejects with a built-in error of the same class, message a
     error.stack!,
     "TypeError: not so\n    at failing (toThread:failing",
   );
-  assertEquals(error.stack!.split("\n").length, 2);
+  const [, first, ...callers] = error.stack!.split("\n");
+  assertStringIncludes(first, "failing");
+  assert(callers.every((line) => line.includes("threads_error_test.ts")));
 });
 
 Deno.test("toThread() keeps causes, errors or not, also where they go in circles", async () => {
@@ -181,4 +185,78 @@ Deno.test("toThread() rejects with what was thrown if that is no error", async (
     Promise.reject([new EvalError("in a list")])
   ) as [unknown];
   assertInstanceOf(error, EvalError);
+});
+
+/** The lines of a stack that are frames, without what differs from run to run. */
+function framesIn(error: unknown): string[] {
+  return (error as Error).stack!.split("\n")
+    .filter((line) => line.startsWith("    at "))
+    .map((line) => line.replace(/\(?(?:toThread|file):.*/, "").trim());
+}
+
+Deno.test("toThread() rejects with the frames of the function, then those of its caller", async () => {
+  const frames = await run(async () => {
+    async function inner() {
+      await null;
+      return await toThread(function work() {
+        throw new RangeError("x");
+      });
+    }
+    async function outer() {
+      return await inner();
+    }
+    return framesIn(await outer().catch((error) => error));
+  });
+  assertEquals(frames.slice(0, 3), ["at work", "at inner", "at outer"]);
+  assert(frames.every((frame) => !/_thread|asyncio:|ext:/.test(frame)));
+});
+
+Deno.test("toThread() rejects with the frames of its caller if its thread has ended", async () => {
+  const frames = await run(async function main() {
+    await null;
+    return framesIn(await toThread(() => Deno.exit(1)).catch((it) => it));
+  });
+  assertEquals(frames.slice(0, 1), ["at main"]);
+});
+
+Deno.test("runCoroutineThreadsafe() fails with the frames of the function, of the call, and of the thread's caller", async () => {
+  const frames = await run(async function main() {
+    const loop = getRunningLoop();
+    loop.expose({
+      async bad() {
+        await null;
+        throw new EvalError("bad");
+      },
+    });
+    await null;
+    const error = await toThread(function ask(loop) {
+      const call = () => runCoroutineThreadsafe("bad", loop).result();
+      call();
+    }, loop.handle()).catch((error) => error);
+    assertInstanceOf(error, EvalError);
+    return framesIn(error);
+  });
+  assertEquals(frames, ["at bad", "at call", "at ask", "at main"]);
+});
+
+Deno.test("toThread() rejects with errors whose fields throw, and with causes without an end", async () => {
+  const hostile = await thrown(() => {
+    throw Object.defineProperty(new EvalError("why"), "message", {
+      get: () => {
+        throw new RangeError("not to be read");
+      },
+    });
+  });
+  assertInstanceOf(hostile, Error);
+  const deep = await thrown(() => {
+    let error = new EvalError("the innermost");
+    for (let i = 0; i < 100_000; i++) {
+      error = new EvalError("outer", { cause: error });
+    }
+    throw error;
+  });
+  assertInstanceOf(deep, EvalError);
+  let depth = 0;
+  for (let it: unknown = deep; it instanceof EvalError; it = it.cause) depth++;
+  assertEquals(depth, 501);
 });

@@ -109,6 +109,38 @@ Deno.test("Importing the module starts no thread, and a runner leaves none behin
   assertEquals(output, "0\n2\n0");
 });
 
+Deno.test("run() that is interrupted again while it waits for a thread rejects, and leaves nothing that keeps the process", async () => {
+  const output = await printed(
+    `const gate = new Int32Array(new SharedArrayBuffer(8));
+    const interrupt = () => Deno.kill(Deno.pid, "SIGINT");
+    const spin = (gate) => {
+      Atomics.store(gate, 0, 1);
+      Atomics.notify(gate, 0);
+      while (Atomics.load(gate, 1) === 0);
+    };
+    const main = async () => {
+      const spinning = toThread(spin, gate);
+      await Atomics.waitAsync(gate, 0, 0).value;
+      interrupt();
+      try {
+        await spinning;
+      } finally {
+        console.log("main has ended");
+        setTimeout(interrupt);
+      }
+    };
+    console.warn = console.log;
+    console.log(await run(main).catch((error) => error.name));`,
+    "run, toThread",
+    ["--allow-run"],
+  );
+  assertEquals(output.split("\n"), [
+    "main has ended",
+    "The executor did not finish joining its threads within 0 seconds",
+    "KeyboardInterrupt",
+  ]);
+});
+
 for (
   const [when, fill] of [
     ["", "() => fill()"],

@@ -1,43 +1,47 @@
 /**
  * A loop's side of the calls that other threads make to it; see
- * `_thread_calls.ts` for theirs.
+ * `_thread_channel.ts` for theirs.
  *
  * @module
  */
 
+import { Deque } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
 import type { EventLoop, Task } from "./_future.ts";
 import { hostTurn } from "./_host.ts";
+import { framesOf } from "./_place.ts";
 import { errorOf, onceDone } from "./_task.ts";
 import {
   type Answer,
   type Ask,
-  encodeCloned,
+  encodeSent,
   Layout,
   type LoopHandle,
   Messages,
   Pipe,
-} from "./_thread_calls.ts";
-import { pack } from "./_thread_values.ts";
+} from "./_thread_channel.ts";
+import { isEncodable } from "./_thread_codec.ts";
+import {
+  excerpt,
+  linesOf,
+  pack,
+  type ThreadFunction,
+} from "./_thread_serialize.ts";
 import { RuntimeError } from "./exceptions.ts";
-
-/** A function that other threads may call. */
-// deno-lint-ignore no-explicit-any
-export type ExposedFunction = (...args: any[]) => unknown;
 
 /** Nothing of whoever made the loop's handle is to follow those who call. */
 const root = captureSlot();
 
 /** What other threads may ask of a loop, and what they have asked. */
-export class Mailbox {
-  static readonly #here = new Map<string, Mailbox>();
+export class LoopServer {
+  static readonly #here = new Map<string, LoopServer>();
 
   readonly loop: EventLoop;
-  readonly #exposed = new Map<string, ExposedFunction>();
+  readonly #exposed = new Map<string, ThreadFunction>();
   #handle: LoopHandle | null = null;
   readonly #cells: Int32Array;
   /** The loop's end of each slot. */
-  readonly #counters: Counter[] = [];
+  readonly #slots: ServerSlot[] = [];
   #closed = false;
 
   constructor(loop: EventLoop) {
@@ -45,9 +49,9 @@ export class Mailbox {
     this.#cells = new Int32Array(Layout.memory());
   }
 
-  /** The mailbox of a handle, if its loop belongs to this thread. */
-  static of(handle: LoopHandle): Mailbox | undefined {
-    return Mailbox.#here.get(handle.id);
+  /** The server of a handle, if its loop belongs to this thread. */
+  static of(handle: LoopHandle): LoopServer | undefined {
+    return LoopServer.#here.get(handle.id);
   }
 
   /** The handle. From the first time on, the loop listens. */
@@ -56,22 +60,23 @@ export class Mailbox {
     const id = crypto.randomUUID();
     const memory = this.#cells.buffer as SharedArrayBuffer;
     this.#handle = { kind: "asyncio.EventLoop", id, memory };
-    Mailbox.#here.set(id, this);
+    if (this.#closed) return this.#handle;
+    LoopServer.#here.set(id, this);
     void runIn(root, () => this.#listen(), undefined);
     return this.#handle;
   }
 
-  expose(name: string, fn: ExposedFunction): void {
+  expose(name: string, fn: ThreadFunction): void {
     this.#exposed.set(name, fn);
   }
 
   /** @throws {RuntimeError} If there is no function of that name. */
-  find(name: string): ExposedFunction {
+  find(name: string): ThreadFunction {
     const fn = this.#exposed.get(name);
     if (fn !== undefined) return fn;
     const names = [...this.#exposed.keys()].join(", ");
     throw new RuntimeError(
-      `Cannot call "${name}": the loop exposes ${
+      `Cannot call "${excerpt(name)}": the loop exposes ${
         names === "" ? "no function" : `only ${names}`
       }`,
     );
@@ -80,7 +85,7 @@ export class Mailbox {
   /** Tells all threads that nothing will be answered any more. */
   close(): void {
     this.#closed = true;
-    if (this.#handle !== null) Mailbox.#here.delete(this.#handle.id);
+    if (this.#handle !== null) LoopServer.#here.delete(this.#handle.id);
     Atomics.store(this.#cells, Layout.CLOSED, 1);
     const slots = Atomics.load(this.#cells, Layout.SLOTS);
     for (let i = 0; i < slots; i++) {
@@ -102,12 +107,12 @@ export class Mailbox {
     const slots = Atomics.load(this.#cells, Layout.SLOTS);
     for (let i = 0; i < slots; i++) {
       const slot = Layout.HEAD + i * Layout.SLOT;
-      const counter = this.#counters[i] ??= new Counter(
+      const served = this.#slots[i] ??= new ServerSlot(
         this,
         this.#cells,
         slot,
       );
-      counter.serve();
+      served.serve();
     }
   }
 
@@ -117,63 +122,85 @@ export class Mailbox {
   }
 }
 
+interface ServedCall {
+  readonly name: string;
+  task: Task<unknown> | null;
+}
+
 /** Where one thread at a time is served. */
-class Counter {
-  readonly #mailbox: Mailbox;
+class ServerSlot {
+  readonly #server: LoopServer;
   readonly #cells: Int32Array;
   readonly #slot: number;
   readonly #asks: Pipe;
   readonly #answers: Pipe;
   readonly #messages = new Messages();
-  /** Calls without an answer, each with its task once that has been made. */
-  readonly #calls = new Map<number, Task<unknown> | null>();
-  /** Answers that do not fit yet; of the first, `#sent` bytes are on their way. */
-  readonly #unsent: Uint8Array[] = [];
+  /** Calls without an answer, each with its name, and its task once that has been made. */
+  readonly #calls = new Map<number, ServedCall>();
+  /** The answer that is being written, and how many bytes of it are on their way. */
+  #sending: Uint8Array | null = null;
   #sent = 0;
+  /** Those after it. */
+  readonly #unsent = new Deque<Uint8Array>();
 
-  constructor(mailbox: Mailbox, cells: Int32Array, slot: number) {
-    this.#mailbox = mailbox;
+  constructor(server: LoopServer, cells: Int32Array, slot: number) {
+    this.#server = server;
     this.#cells = cells;
     this.#slot = slot;
     this.#asks = new Pipe(cells, slot, Layout.ASKED);
     this.#answers = new Pipe(cells, slot, Layout.ANSWERED);
   }
 
-  /** Hears what is asked, and answers on where there was no room. */
+  /**
+   * Hears what is asked, and answers on where there was no room. After some
+   * calls the loop gets its turn, as a thread may ask faster than it answers;
+   * then the thread has to wait.
+   */
   serve(): void {
-    let bytes: Uint8Array | null;
-    while ((bytes = this.#asks.read()) !== null) {
+    let heard = 0;
+    while (heard === 0) {
+      const bytes = this.#asks.read();
+      if (bytes === null) break;
       if (bytes.length === Layout.PIPE_BYTES) this.#signal();
-      for (const ask of this.#messages.take(bytes)) this.#hear(ask as Ask);
+      const asks = this.#messages.take(bytes) as Ask[];
+      heard = asks.length;
+      for (const ask of asks) this.#hear(ask);
     }
-    if (this.#unsent.length > 0) this.#flush();
+    if (this.#sending !== null) this.#flush();
   }
 
   #hear([id, name, args]: Ask): void {
     if (name === null) return this.#cancel(id);
+    const call: ServedCall = { name, task: null };
+    this.#calls.set(id, call);
     try {
-      const fn = this.#mailbox.find(name);
-      this.#calls.set(id, null);
-      this.#mailbox.loop.callSoonThreadsafe(() => this.#start(id, fn, args));
+      const fn = this.#server.find(name);
+      const start = () => this.#start(id, call, fn, args);
+      this.#server.loop.callSoonThreadsafe(start);
     } catch (error) {
-      this.#answer(id, "error", pack(error));
+      this.#fail(id, error);
     }
   }
 
   #cancel(id: number): void {
-    const task = this.#calls.get(id);
-    if (task === null) this.#answer(id, "cancelled", "");
-    else task?.cancel();
+    const call = this.#calls.get(id);
+    if (call?.task === null) this.#answer(id, "cancelled", "");
+    else call?.task.cancel();
   }
 
-  #start(id: number, fn: ExposedFunction, args: unknown[]): void {
-    if (!this.#calls.has(id)) return;
+  #start(
+    id: number,
+    call: ServedCall,
+    fn: ThreadFunction,
+    args: unknown[],
+  ): void {
+    if (this.#calls.get(id) !== call) return;
     try {
-      const task = this.#mailbox.loop.createTask(() => fn(...args));
-      this.#calls.set(id, task);
+      const task = this.#server.loop.createTask(() => fn(...args));
+      call.task = task;
       onceDone(task, () => this.#end(id, task));
     } catch (error) {
-      this.#answer(id, "error", pack(error));
+      this.#fail(id, error);
       throw error;
     }
   }
@@ -183,16 +210,30 @@ class Counter {
     if (failure === null) this.#answer(id, "result", task.result());
     else if (task.cancelled()) {
       this.#answer(id, "cancelled", (failure.thrown as Error).message);
-    } else this.#answer(id, "error", pack(failure.thrown));
+    } else this.#fail(id, failure.thrown);
+  }
+
+  #fail(id: number, error: unknown): void {
+    const packed = pack(error, isEncodable);
+    const frames = framesOf(error);
+    if ("error" in packed && frames.length > 0) {
+      const { stack = "" } = packed.error;
+      const head = stack.slice(0, stack.search(/\n\s+at /));
+      packed.error.stack = head + linesOf(frames);
+    }
+    this.#answer(id, "error", packed);
   }
 
   #answer(id: number, kind: Answer[1], value: unknown): void {
+    const name = this.#calls.get(id)?.name ?? "";
     this.#calls.delete(id);
+    const action = `Cannot return the result of ${excerpt(name)} to its thread`;
     let bytes: Uint8Array;
     try {
-      bytes = encodeCloned([id, kind, value], value, "result");
+      const sent = { action, value, name: "result" };
+      bytes = encodeSent([id, kind, value], sent);
     } catch (error) {
-      bytes = Messages.encode([id, "error", pack(error)]);
+      bytes = Messages.encode([id, "error", pack(error, isEncodable)]);
     }
     this.#unsent.push(bytes);
     this.#flush();
@@ -204,12 +245,11 @@ class Counter {
    */
   #flush(): void {
     let told = false;
-    while (this.#unsent.length > 0) {
-      const first = this.#unsent[0]!;
-      const count = this.#answers.write(first, this.#sent);
+    while ((this.#sending ??= this.#unsent.shift() ?? null) !== null) {
+      const count = this.#answers.write(this.#sending, this.#sent);
       this.#sent += count;
-      if (this.#sent === first.length) {
-        this.#unsent.shift();
+      if (this.#sent === this.#sending.length) {
+        this.#sending = null;
         this.#sent = 0;
       } else if (count === 0) {
         if (told) break;
@@ -217,7 +257,7 @@ class Counter {
         Atomics.store(this.#cells, this.#slot + Layout.MORE, 1);
       }
     }
-    if (this.#unsent.length === 0) {
+    if (this.#sending === null) {
       Atomics.store(this.#cells, this.#slot + Layout.MORE, 0);
     }
     this.#signal();

@@ -1,11 +1,12 @@
 /**
- * Calls from a thread to the loop of another one.
+ * Calls from a thread to the loop of another one: how they travel, and the
+ * thread's end of it; see `_thread_loop_server.ts` for the loop's.
  *
  * A thread that blocks hears no message, so the two sides talk through shared
  * memory, which is all that a loop's handle consists of. It has a head and
  * slots. A thread takes a slot for as long as it has calls under way; a slot
- * is a pair of pipes, one for what is asked and one for what is answered.
- * Both carry serialized messages as a stream, so that no message is too long.
+ * is a pair of pipes, one for calls and one for answers. Both carry messages
+ * as a stream of bytes, so that no message is too long.
  *
  * Each side is woken through a counter that the other one raises: the loop
  * by the bell in the head, with `Atomics.waitAsync`, a thread by the signal
@@ -16,17 +17,36 @@
  * A message port would be simpler, but a handle that holds one could not be
  * cloned, only moved, and to a single thread.
  *
- * The text of everything here also becomes part of the program that a worker
- * thread runs, see `_thread_worker.ts`; it may refer to nothing but globals,
- * its like, and what `_thread_worker.ts` provides.
+ * This file is also part of the program of a worker thread, see
+ * `_thread_worker.ts`: it uses nothing of a runtime but its globals.
  *
  * @module
  */
 
-import { node } from "./_host.ts";
-import { type Duration, toSeconds } from "./_duration.ts";
-import { cloneError, type Packed, unpack } from "./_thread_values.ts";
-import { CancelledError, RuntimeError, TimeoutError } from "./exceptions.ts";
+import {
+  ByteWriter,
+  decodeValue,
+  encodeValue,
+  isEncodable,
+} from "./_thread_codec.ts";
+import {
+  type Outcome,
+  type ThreadCall,
+  type ThreadFuture,
+  threadFuture,
+} from "./_thread_future.ts";
+import {
+  addFrames,
+  cloneError,
+  describeValue,
+  excerpt,
+  lookAt,
+  type Packed,
+  placeAbove,
+  unpack,
+  type Unsent,
+} from "./_thread_serialize.ts";
+import { CancelledError, RuntimeError } from "./exceptions.ts";
 
 /**
  * A loop as other threads know it: `loop.handle()` makes it, and
@@ -42,12 +62,6 @@ export interface LoopHandle {
   readonly memory: SharedArrayBuffer;
 }
 
-/** How a call has ended. */
-export type Outcome<T> =
-  | { readonly kind: "result"; readonly value: T }
-  | { readonly kind: "error"; readonly error: unknown }
-  | { readonly kind: "cancelled"; readonly message: string };
-
 /** A message to the loop: the number of the call, and what is asked; no name cancels it. */
 export type Ask = readonly [id: number, name: string | null, args: unknown[]];
 
@@ -58,164 +72,8 @@ export type Answer = readonly [
   value: unknown,
 ];
 
-/** What stands behind a {@linkcode ThreadFuture}. */
-export interface ThreadCall<T> {
-  /** Whether there is an outcome, by what can be known without waiting. */
-  done(): boolean;
-  /** The outcome, once there is one. */
-  outcome(): Outcome<T>;
-  /** Blocks the thread until there is an outcome. */
-  block(seconds: number): void;
-  /** Ends the call as cancelled, and has its task cancelled. */
-  cancel(): void;
-  /** Calls once there is an outcome, at once if there is one. */
-  subscribe(fn: () => void): void;
-  /** Something to await. */
-  promise(): PromiseLike<T>;
-}
-
-/**
- * The outcome of a coroutine that runs on the loop of another thread, as
- * `runCoroutineThreadsafe` returns it.
- *
- * It can be awaited, or waited for with the whole thread:
- * {@linkcode ThreadFuture.result} blocks until the loop has answered.
- *
- * Stands for {@link https://docs.python.org/3/library/concurrent.futures.html#future-objects}.
- *
- * @typeParam T What the coroutine returns.
- *
- * @example
- * ```ts
- * import { getRunningLoop, run, runCoroutineThreadsafe, toThread } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * const answer = await run(() => {
- *   const loop = getRunningLoop();
- *   loop.expose({ double: (n: number) => 2 * n });
- *   return toThread((loop) => {
- *     const future = runCoroutineThreadsafe<number>("double", loop, 21);
- *     return future.result(60);
- *   }, loop.handle());
- * });
- * assert(answer === 42);
- * ```
- */
-export class ThreadFuture<T> implements PromiseLike<T> {
-  readonly #call: ThreadCall<T>;
-
-  /**
-   * Wraps a call; `runCoroutineThreadsafe` does so.
-   *
-   * @param call The call.
-   */
-  constructor(call: ThreadCall<T>) {
-    this.#call = call;
-  }
-
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
-    const kind = this.done() ? this.#call.outcome().kind : "pending";
-    const states = { result: "done", error: "failed", cancelled: "cancelled" };
-    return `<ThreadFuture ${kind === "pending" ? kind : states[kind]}>`;
-  }
-
-  /** Whether the coroutine has ended or was cancelled. */
-  done(): boolean {
-    return this.#call.done();
-  }
-
-  /** Whether it was cancelled. */
-  cancelled(): boolean {
-    return this.done() && this.#call.outcome().kind === "cancelled";
-  }
-
-  /**
-   * What the coroutine returned. Blocks the thread until it has.
-   *
-   * @param timeout How long to block at most, in seconds or as a duration; for ever by default.
-   * @returns The value.
-   * @throws {TimeoutError} If the time is up. The coroutine runs on.
-   * @throws {CancelledError} If the coroutine was cancelled.
-   * @throws {RuntimeError} If it would block the thread that runs the loop, or if the loop was closed.
-   * @throws What the coroutine has thrown.
-   */
-  result(timeout?: Duration | null): T {
-    const outcome = this.#wait(timeout);
-    if (outcome.kind === "error") throw outcome.error;
-    return outcome.value;
-  }
-
-  /**
-   * What the coroutine has thrown. Blocks the thread until it has ended.
-   *
-   * @param timeout How long to block at most, in seconds or as a duration; for ever by default.
-   * @returns The error, `null` if it returned a value.
-   * @throws {TimeoutError} If the time is up. The coroutine runs on.
-   * @throws {CancelledError} If the coroutine was cancelled.
-   * @throws {RuntimeError} If it would block the thread that runs the loop.
-   */
-  exception(timeout?: Duration | null): unknown {
-    const outcome = this.#wait(timeout);
-    return outcome.kind === "error" ? outcome.error : null;
-  }
-
-  /**
-   * Cancels the task of the coroutine on its loop. This future counts as
-   * cancelled at once, whatever the task makes of the request.
-   *
-   * @returns `false` if the coroutine has ended already.
-   */
-  cancel(): boolean {
-    if (this.done()) return this.cancelled();
-    this.#call.cancel();
-    return true;
-  }
-
-  /**
-   * Has a function called in this thread when the coroutine has ended; at
-   * once if it has. A thread that is blocked calls it when it goes on.
-   *
-   * @param fn The function. It is given this future.
-   */
-  addDoneCallback(fn: (future: this) => unknown): void {
-    this.#call.subscribe(() => {
-      try {
-        fn(this);
-      } catch (error) {
-        console.error("Error in a done callback of a ThreadFuture\n", error);
-      }
-    });
-  }
-
-  /**
-   * What `await` calls; the thread is not blocked.
-   *
-   * @typeParam R What the first function returns.
-   * @typeParam S What the second function returns.
-   * @param onFulfilled Called with the value.
-   * @param onRejected Called with the error.
-   * @returns What they return, as a promise.
-   */
-  then<R = T, S = never>(
-    onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
-    // deno-lint-ignore no-explicit-any
-    onRejected?: ((reason: any) => S | PromiseLike<S>) | null,
-  ): PromiseLike<R | S> {
-    return this.#call.promise().then(onFulfilled, onRejected);
-  }
-
-  #wait(timeout?: Duration | null): Exclude<Outcome<T>, { kind: "cancelled" }> {
-    const seconds = toSeconds(timeout ?? Infinity, "timeout");
-    if (!this.done() && seconds > 0) this.#call.block(seconds);
-    if (!this.done()) {
-      throw new TimeoutError(`The loop has not answered in ${seconds} s`);
-    }
-    const outcome = this.#call.outcome();
-    if (outcome.kind !== "cancelled") return outcome;
-    throw new CancelledError(outcome.message);
-  }
-}
+/** Gives the frames of a stack that are to be shown. */
+export type FrameFilter = (at: Error) => readonly string[];
 
 /** Where things lie in the memory of a handle. Places are counted in cells of four bytes. */
 export class Layout {
@@ -311,18 +169,27 @@ export class Pipe {
 
 /** Cuts a stream of bytes into messages again. */
 export class Messages {
+  /** For the next message; `null` while one is written, which may run code that sends another. */
+  static #writer: ByteWriter | null = new ByteWriter();
+
   /** The length of the message under way, in four bytes, then the message. */
-  #bytes = new Uint8Array(4);
+  #bytes: Uint8Array = new Uint8Array(4);
   #filled = 0;
   #inHead = true;
 
   /** The bytes of a message, with its length before them. */
   static encode(message: unknown): Uint8Array {
-    const body = node("v8").serialize(message);
-    const bytes = new Uint8Array(4 + body.length);
-    new DataView(bytes.buffer).setUint32(0, body.length);
-    bytes.set(body, 4);
-    return bytes;
+    const writer = Messages.#writer ?? new ByteWriter();
+    Messages.#writer = null;
+    try {
+      writer.skip(4);
+      encodeValue(message, writer);
+      writer.setUint32(0, writer.length - 4);
+      return writer.take();
+    } finally {
+      writer.reset();
+      Messages.#writer = writer;
+    }
   }
 
   /** The messages that end in the next bytes of the stream. */
@@ -341,7 +208,7 @@ export class Messages {
       this.#filled = 0;
       const full = this.#bytes;
       const length = this.#inHead ? new DataView(full.buffer).getUint32(0) : 4;
-      if (!this.#inHead) messages.push(node("v8").deserialize(full));
+      if (!this.#inHead) messages.push(decodeValue(full));
       this.#bytes = new Uint8Array(length);
       this.#inHead = !this.#inHead;
     }
@@ -351,8 +218,10 @@ export class Messages {
 
 /** Whether a value is what `loop.handle()` returns. */
 export function isLoopHandle(value: unknown): value is LoopHandle {
-  return (value as LoopHandle | null)?.kind === "asyncio.EventLoop" &&
-    (value as LoopHandle).memory instanceof SharedArrayBuffer;
+  return lookAt(() =>
+    (value as LoopHandle | null)?.kind === "asyncio.EventLoop" &&
+    (value as LoopHandle).memory instanceof SharedArrayBuffer
+  ) === true;
 }
 
 /** Calls what a loop of another thread has exposed. */
@@ -360,27 +229,31 @@ export function callLoop<T>(
   name: unknown,
   handle: unknown,
   args: unknown[],
+  framesOf: FrameFilter,
 ): ThreadFuture<T> {
   if (!isLoopHandle(handle)) {
     throw new TypeError(
       `Cannot run a coroutine on a loop: expected what loop.handle() returns, got ${
-        String(handle)
+        describeValue(handle)
       }`,
     );
   }
   if (typeof name !== "string") {
     throw new TypeError(
       `Cannot run a coroutine on the loop of another thread: expected the name of a function that the loop exposes, got ${
-        String(name)
+        describeValue(name)
       }`,
     );
   }
-  return new ThreadFuture<T>(Line.to(handle).call(name, args) as FarCall<T>);
+  const call = LoopClient.of(handle).call(name, args);
+  const at = placeAbove(callLoop);
+  call.subscribeError((error) => addFrames(error, framesOf(at)));
+  return threadFuture(call as RemoteCall<T>);
 }
 
-/** What connects this thread with the loop of another one. */
-export class Line {
-  static readonly #lines = new Map<string, Line>();
+/** This thread as a client of the loop of another one. */
+export class LoopClient {
+  static readonly #clients = new Map<string, LoopClient>();
 
   readonly #cells: Int32Array;
   /** Where the slot begins, -1 while there is none. */
@@ -389,32 +262,42 @@ export class Line {
   #answers!: Pipe;
   #messages = new Messages();
   /** Calls that the loop has not answered; while there are any, there is a slot. */
-  readonly #calls = new Map<number, FarCall<unknown>>();
+  readonly #calls = new Map<number, RemoteCall<unknown>>();
   /** Whether answers are listened for, so that this thread need not block. */
   #listening = false;
+  /** Whether it is to be seen to on the next turn that no answer is left unheard. */
+  #tidying = false;
 
-  /** The one line to a loop. */
-  static to(handle: LoopHandle): Line {
-    let line = Line.#lines.get(handle.id);
-    if (line === undefined) {
-      Line.#lines.set(handle.id, line = new Line(handle.memory));
+  /** The one client of a loop. */
+  static of(handle: LoopHandle): LoopClient {
+    const clients = LoopClient.#clients;
+    let client = clients.get(handle.id);
+    if (client === undefined) {
+      for (const [id, other] of clients) {
+        if (other.#closed && other.#calls.size === 0) clients.delete(id);
+      }
+      clients.set(handle.id, client = new LoopClient(handle.memory));
     }
-    return line;
+    return client;
   }
 
   constructor(memory: SharedArrayBuffer) {
     this.#cells = new Int32Array(memory);
   }
 
-  call(name: string, args: unknown[]): FarCall<unknown> {
+  call(name: string, args: unknown[]): RemoteCall<unknown> {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
+    this.poll(); // Otherwise answers pile up on both sides when nobody asks for them.
     if (this.#slot < 0) this.#takeSlot();
     try {
       const id = Atomics.add(this.#cells, this.#slot + Layout.CALLS, 1);
-      const bytes = encodeCloned([id, name, args], args, "args");
-      const call = new FarCall<unknown>(this, id);
+      const action = `Cannot call ${excerpt(name)} on its loop`;
+      const sent = { action, value: args, name: "args" };
+      const bytes = encodeSent([id, name, args], sent);
+      const call = new RemoteCall<unknown>(this, id);
       this.#calls.set(id, call);
       this.#send(bytes);
+      this.#tidyLater();
       return call;
     } finally {
       this.#leaveIfDone();
@@ -443,7 +326,7 @@ export class Line {
   }
 
   /** Blocks until a call has its outcome. */
-  block(call: FarCall<unknown>, seconds: number): void {
+  block(call: RemoteCall<unknown>, seconds: number): void {
     const end = performance.now() + seconds * 1000;
     for (;;) {
       const signal = this.#signal;
@@ -470,6 +353,16 @@ export class Line {
       await Atomics.waitAsync(this.#cells, place, signal).value;
     }
     this.#listening = false;
+  }
+
+  /** Listens for the answers that are still out once the code that has asked is done or waits. */
+  #tidyLater(): void {
+    if (this.#tidying || this.#listening) return;
+    this.#tidying = true;
+    queueMicrotask(() => {
+      this.#tidying = false;
+      if (this.#slot >= 0) this.listen();
+    });
   }
 
   get #signal(): number {
@@ -549,19 +442,20 @@ export class Line {
 }
 
 /** A call to the loop of another thread. */
-export class FarCall<T> implements ThreadCall<T> {
-  readonly #line: Line;
+export class RemoteCall<T> implements ThreadCall<T> {
+  readonly #client: LoopClient;
   readonly #id: number;
   #outcome: Outcome<T> | null = null;
   #subscribers: (() => void)[] = [];
+  #onError: (error: unknown) => void = () => {};
 
-  constructor(line: Line, id: number) {
-    this.#line = line;
+  constructor(client: LoopClient, id: number) {
+    this.#client = client;
     this.#id = id;
   }
 
   done(): boolean {
-    if (this.#outcome === null) this.#line.poll();
+    if (this.#outcome === null) this.#client.poll();
     return this.#outcome !== null;
   }
 
@@ -570,11 +464,11 @@ export class FarCall<T> implements ThreadCall<T> {
   }
 
   block(seconds: number): void {
-    this.#line.block(this as FarCall<unknown>, seconds);
+    this.#client.block(this as RemoteCall<unknown>, seconds);
   }
 
   cancel(): void {
-    this.#line.cancel(this.#id);
+    this.#client.cancel(this.#id);
     this.end({ kind: "cancelled", message: "" });
   }
 
@@ -582,15 +476,21 @@ export class FarCall<T> implements ThreadCall<T> {
   end(outcome: Outcome<T>): void {
     if (this.#outcome !== null) return;
     this.#outcome = outcome;
+    if (outcome.kind === "error") this.#onError(outcome.error);
     const subscribers = this.#subscribers;
     this.#subscribers = [];
     for (const fn of subscribers) fn();
   }
 
+  /** Calls with the error, if there is to be one, before anyone else sees it. */
+  subscribeError(fn: (error: unknown) => void): void {
+    this.#onError = fn;
+  }
+
   subscribe(fn: () => void): void {
     if (this.done()) return fn();
     this.#subscribers.push(fn);
-    this.#line.listen();
+    this.#client.listen();
   }
 
   promise(): Promise<T> {
@@ -605,24 +505,17 @@ export class FarCall<T> implements ThreadCall<T> {
   }
 }
 
-/** The bytes of a message, or an error with the path to what cannot be cloned in it. */
-export function encodeCloned(
-  message: unknown,
-  value: unknown,
-  name: string,
-): Uint8Array {
-  const parts = Array.isArray(value) ? value : [value];
+/** The bytes of a message, or an error with the path to what cannot be sent in it. */
+export function encodeSent(message: unknown, unsent: Unsent): Uint8Array {
   try {
-    // What the encoding makes empty objects of is refused by a clone.
-    if (parts.some((it) => typeof it === "object")) structuredClone(value);
     return Messages.encode(message);
   } catch (error) {
-    throw cloneError(value, name, error);
+    throw cloneError({ ...unsent, fits: isEncodable }, error);
   }
 }
 
 /** Makes memory at least so long, whoever else does so at the same time. */
-export function growTo(memory: SharedArrayBuffer, length: number): void {
+function growTo(memory: SharedArrayBuffer, length: number): void {
   while (memory.byteLength < length) {
     try {
       memory.grow(length);

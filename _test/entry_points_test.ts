@@ -1,0 +1,66 @@
+/** Each entry point in a process of its own, without the others. */
+
+import { assertEquals } from "@std/assert";
+import config from "../deno.json" with { type: "json" };
+
+/** What an entry point is used for, if it does more than to be there: the value of an expression over its names. */
+const USES: Record<string, [use: string, value: unknown]> = {
+  ".": ["it.run(() => it.toThread((n) => n + 1, 1))", 2],
+  "./exceptions": [`new it.QueueEmpty("x") instanceof Error`, true],
+  "./introspection": ["inThread(new it.EventLoop())", ["a function", 3]],
+  "./queues": [
+    "(async (q) => (await q.put(1), q.getNowait()))(new it.Queue())",
+    1,
+  ],
+  "./runner": ["inThread(new it.Runner().getLoop())", ["a function", 3]],
+  "./streams": [
+    "(async (r) => (r.feedData(Uint8Array.of(97, 10)), String(await r.readline())))(new it.StreamReader())",
+    "97,10",
+  ],
+  "./subprocess": ["it.PIPE !== it.DEVNULL", true],
+  "./sync": [
+    "(async (lock) => { using _ = await lock.acquire(); return lock.locked(); })(new it.Lock())",
+    true,
+  ],
+  "./tasks": ["it.toThread((n) => n + 1, 1)", 2],
+  "./testing": ["inThread(new it.VirtualTimeLoop())", ["a function", 3]],
+};
+
+/** Runs what a loop has of threads. */
+const IN_THREAD = `
+async function inThread(loop) {
+  loop.expose({ f() {} });
+  const handle = loop.handle();
+  const kind = await loop.runInExecutor(
+    (handle) => handle.kind === "asyncio.EventLoop" ? "a function" : "",
+    handle,
+  );
+  const sum = await loop.runInExecutor((a, b) => a + b, 1, 2);
+  await loop.shutdownDefaultExecutor();
+  loop.close();
+  return [kind, sum];
+}`;
+
+for (const [name, file] of Object.entries(config.exports)) {
+  Deno.test(`${name} works as the only entry point`, async () => {
+    const [use, value] = USES[name] ?? ["typeof it", "object"];
+    const program = `
+      import * as it from ${JSON.stringify(import.meta.resolve(`../${file}`))};
+      ${IN_THREAD}
+      console.log(JSON.stringify(await ${use}));`;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--no-check", "-"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+      env: { NO_COLOR: "1" },
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(program));
+    await writer.close();
+    const { stdout, stderr } = await child.output();
+    const decoder = new TextDecoder();
+    assertEquals(decoder.decode(stderr), "");
+    assertEquals(JSON.parse(decoder.decode(stdout)), value);
+  });
+}

@@ -1,0 +1,141 @@
+/**
+ * Functions that are sent to a thread: how they get there, and what the
+ * errors say that come of it.
+ *
+ * This file is also part of the program of a worker thread, see
+ * `_thread_worker.ts`: it uses nothing of a runtime but its globals.
+ *
+ * @module
+ */
+
+import { excerpt } from "./_thread_serialize.ts";
+
+/** What is to be called: a function by its source, `""` if it has no name, or one of a module. */
+export type Definition =
+  | { readonly name: string; readonly source: string }
+  | { readonly module: string; readonly export: string };
+
+/** What messages call it. */
+export function nameOfDefinition(definition: Definition): string {
+  if ("source" in definition) {
+    return excerpt(definition.name) || "an anonymous function";
+  }
+  return `${excerpt(definition.export)} of ${excerpt(definition.module)}`;
+}
+
+/** Makes a function of its source, which sees globals and nothing else. */
+export function compile(
+  source: string,
+  name: string,
+): (...args: unknown[]) => unknown {
+  // Not called by its name, it runs in the global scope.
+  const run = eval;
+  const place = `toThread:${excerpt(name).replace(/\s/g, "_") || "anonymous"}`;
+  return run(`"use strict"; (${source}\n)\n//# sourceURL=${place}`);
+}
+
+/** Gets a function of a module. */
+export async function load(
+  module: string,
+  name: string,
+): Promise<(...args: unknown[]) => unknown> {
+  const exports = await import(module);
+  const fn = exports[name];
+  if (typeof fn === "function") return fn;
+  const names = Object.keys(exports).slice(0, 20).join(", ");
+  throw new TypeError(
+    `Cannot run "${excerpt(name)}" of ${
+      excerpt(module)
+    } in a thread: it is no function; the module exports ${names || "nothing"}`,
+  );
+}
+
+/** Says what to do about a name or an import that the source of a function does not bring along. */
+export function explain(
+  error: Error,
+  { name, source }: { name: string; source: string },
+  program: string,
+): Error {
+  const [, inV8, inJavaScriptCore] =
+    /^(?:(\S+) is not defined|Can't find variable: (\S+))$/
+      .exec(error.message) ?? [];
+  const missing = inV8 ?? inJavaScriptCore;
+  if (error instanceof ReferenceError && missing && source.includes(missing)) {
+    return explainName(error, missing, name);
+  }
+  return error.message.includes(program) ? explainImport(error, name) : error;
+}
+
+/** Says which module could not be imported, if the error is one of the import and not of the module's own code. */
+export function explainModule(
+  error: unknown,
+  definition: Definition,
+  program: string,
+): unknown {
+  if ("source" in definition) return error;
+  const { module } = definition;
+  if (!(error instanceof Error) || framesIn(error) !== "") return error;
+  if (error.message.startsWith("Cannot run")) return error;
+  const why = error.message.includes(program)
+    ? "expected an absolute URL, or one of npm:, jsr: or node:; a thread has no import map"
+    : error.message.replaceAll(module, excerpt(module));
+  const told = new Error(
+    `Cannot call ${nameOfDefinition(definition)} in a thread: ${why}`,
+  );
+  Object.setPrototypeOf(told, Object.getPrototypeOf(error));
+  return rename(told, error);
+}
+
+function explainName(error: Error, missing: string, name: string): Error {
+  const fn = excerpt(name) || "the function";
+  const what = excerpt(missing);
+  // Names that are this short, or begin so, are mostly those of a bundler.
+  const hint = what.length <= 3 || what.startsWith("__")
+    ? `; if a bundler has made up the name ${what}, write globalThis.name for what the thread has itself, and do not let it keep names by helpers`
+    : "";
+  const told = new ReferenceError(
+    `Cannot use ${what} in a thread: ${fn} was sent there as source and sees only its arguments and globals; pass ${what} as an argument, or ${
+      wayOut(name)
+    }${hint}`,
+  );
+  return rename(told, error);
+}
+
+function explainImport(error: Error, name: string): Error {
+  const what = /"([^"]*)"/.exec(error.message)?.[1] ?? "a module";
+  const fn = excerpt(name) || "the function";
+  const told = new TypeError(
+    `Cannot import "${
+      excerpt(what)
+    }" in a thread: ${fn} was sent there as source and can import only absolute URLs; pass the URL as an argument, new URL("./file.ts", import.meta.url).href, or ${
+      wayOut(name)
+    }`,
+  );
+  return rename(told, error);
+}
+
+function wayOut(name: string): string {
+  return `export the function from a module and call toThread({ module: new URL("./file.ts", import.meta.url), export: "${
+    excerpt(name) || "name"
+  }" })`;
+}
+
+/** Gives an error that replaces another one its name and its frames. */
+function rename(told: Error, error: Error): Error {
+  if (told.name !== error.name) {
+    Object.defineProperty(told, "name", {
+      value: error.name,
+      configurable: true,
+      writable: true,
+    });
+  }
+  told.stack = `${told.name}: ${told.message}${framesIn(error)}`;
+  return told;
+}
+
+/** The frames in the stack of an error. Its message may have lines that look like some. */
+function framesIn({ stack = "", name, message }: Error): string {
+  const start = `${name}: ${message}`;
+  const rest = stack.startsWith(start) ? stack.slice(start.length) : stack;
+  return /\n\s+at [^]*$/.exec(rest)?.[0] ?? "";
+}
