@@ -75,7 +75,8 @@ export function tapReason(
   let isPromised = false;
   const take = () => {
     takenIn = drain();
-    afterMicrotasks(() => takenIn = null);
+    // In a timer of the host the ticks come first, so the clearing waits for the microtasks.
+    queueMicrotask(() => afterMicrotasks(() => takenIn = null));
   };
   for (const it of [signal, ...dependentsOf(signal)]) {
     isPromised ||= endsFetch(it);
@@ -100,7 +101,7 @@ export function tapReason(
   }
   return {
     get wasTaken() {
-      return isPromised || takenIn !== null && Object.is(takenIn, drain());
+      return isPromised || takenIn === drain();
     },
   };
 }

@@ -66,7 +66,7 @@ export interface SubprocessOptions extends Cancellable {
    *
    * @default 65536
    */
-  limit?: number;
+  limit?: number | undefined;
   /**
    * The working directory of the child.
    *
@@ -258,14 +258,13 @@ export function shellCommand(cmd: string): Command {
 
 function spawn(
   { file, args, raw }: Command,
-  [stdin, stdout, stderr]: readonly { host: Plan<unknown>["host"] }[],
+  pipes: readonly { host: Plan<unknown>["host"] }[],
   { cwd, env, clearEnv, user, group, startNewSession }: SubprocessOptions,
 ): Deno.ChildProcess {
-  return new Deno.Command(file, {
+  const [stdin, stdout, stderr] = pipes.map(({ host }) => host);
+  const options = {
     args: args as string[],
-    stdin: stdin.host,
-    stdout: stdout.host,
-    stderr: stderr.host,
+    ...{ stdin, stdout, stderr },
     cwd: cwd ?? undefined,
     env: env ?? undefined,
     clearEnv: Boolean(clearEnv),
@@ -273,7 +272,8 @@ function spawn(
     gid: group ?? undefined,
     detached: Boolean(startNewSession),
     windowsRawArguments: raw,
-  }).spawn();
+  };
+  return new Deno.Command(file, options as Deno.CommandOptions).spawn();
 }
 
 /** Starts a shell that becomes the program; its standard error is for {@linkcode followMerging}. */

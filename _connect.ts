@@ -442,7 +442,7 @@ interface Reference {
 export function openStreams(
   socket: Socket,
   options: {
-    limit?: number;
+    limit?: number | undefined;
     /** Of a client: whom TLS may be started with. */
     hostname?: string;
     onLost?: (connection: Connection) => void;

@@ -361,7 +361,7 @@ function intercept<K extends PropertyKey, V>(
   const before = Object.getOwnPropertyDescriptor(owner, key)!;
   Object.defineProperty(owner, key, {
     configurable: true,
-    enumerable: before.enumerable,
+    enumerable: before.enumerable === true,
     get: () => read(before.value),
     set(this: object, value: unknown) {
       Object.defineProperty(this, key, { ...before, value });

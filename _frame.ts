@@ -44,7 +44,7 @@ export interface Described {
   /** What is waited for, in a few words. */
   describe?(): string;
   /** The futures that are waited for. */
-  readonly awaits?: readonly Cancelable[];
+  readonly awaits?: readonly Cancelable[] | undefined;
   /** The code that has what is waited for. */
   readonly holder?: Frame | null;
 }
@@ -591,7 +591,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
   #abort(controller: AbortController, cancellation: Cancellation): void {
     const isForeign = this.#waiting === null && !this.isRunning;
     if (isForeign) {
-      const drain = () => loops.drain(this.loop);
+      const drain = () => loops.drains(this.loop);
       const isOwnCode = () => this.isRunning;
       cancellation.tap = tapReason(controller.signal, drain, isOwnCode);
     }
@@ -993,10 +993,14 @@ export function label(error: CancelledError, message: unknown): void {
  */
 export function asCancellation(error: unknown): CancelledError | null {
   let it = error;
-  while (it instanceof Error && it.name === "SuppressedError") {
-    it = (it as SuppressedError).error;
+  try {
+    while (it instanceof Error && it.name === "SuppressedError") {
+      it = (it as SuppressedError).error;
+    }
+    return it instanceof CancelledError ? it : null;
+  } catch {
+    return null; // a proxy or a getter that throws
   }
-  return it instanceof CancelledError ? it : null;
 }
 
 /** The head of the list of a loop's tasks. */

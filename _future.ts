@@ -87,6 +87,7 @@ import {
   checkSignal,
   describe,
   isClass,
+  isInstance,
   toName,
 } from "./_validate.ts";
 import {
@@ -131,7 +132,7 @@ export interface Waitable extends Described {
   pass(future: AnyFuture): void | Promise<void>;
   /** The future ended before it was woken. */
   drop(future: AnyFuture): void;
-  readonly awaits?: readonly AnyFuture[];
+  readonly awaits?: readonly AnyFuture[] | undefined;
 }
 
 /** What the waiting functions accept: a future, a promise or a coroutine function. */
@@ -298,7 +299,7 @@ export class Future<T> implements Promise<T> {
     hooks.about = (future) => {
       const it = future as AnyFuture;
       const kind = it[Symbol.toStringTag];
-      const state = STATES[it.#state];
+      const state = STATES[it.#state]!;
       const waits = it.#state === PENDING;
       return { kind, state, waits, value: it.#value, behind: it.#behind };
     };
@@ -678,7 +679,7 @@ export class Future<T> implements Promise<T> {
 
   #cancels(): boolean {
     return this.#state === CANCELLED ||
-      (this.#state === ERROR && this.#value instanceof CancelledError);
+      (this.#state === ERROR && isInstance(this.#value, CancelledError));
   }
 
   /** The task that awaited it was cancelled in the very moment it was done. */
@@ -721,7 +722,7 @@ export class Future<T> implements Promise<T> {
    */
   #cancellation(request?: CancelRequest | null): CancelledError {
     const value = this.#value;
-    if (value instanceof CancelledError) {
+    if (isInstance(value, CancelledError)) {
       this.#value = value.message;
       return value;
     }
@@ -732,7 +733,7 @@ export class Future<T> implements Promise<T> {
 
   #rejection(request: CancelRequest | null): unknown {
     return request === null || request.hasError ||
-        this.#value instanceof CancelledError
+        isInstance(this.#value, CancelledError)
       ? this.#cancellation(request)
       : new LateError(this.#value);
   }
@@ -740,10 +741,16 @@ export class Future<T> implements Promise<T> {
 
 /** A cancellation whose error is made where it is given to an `await`. */
 class LateError {
+  readonly #brand = true;
   readonly message: unknown;
 
   constructor(message: unknown) {
     this.message = message;
+  }
+
+  /** `instanceof` would ask a proxy, which may throw. */
+  static is(value: unknown): value is LateError {
+    return typeof value === "object" && value !== null && #brand in value;
   }
 }
 
@@ -825,6 +832,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
       if (it instanceof Then && it.source !== null) chain.push(it.source);
     }
     for (const it of chain.reverse()) {
+      if (isInCircle(it)) continue;
       const isCancelled = it instanceof Then
         ? it.#cancelItself(message)
         : cancelNested(it, message);
@@ -883,7 +891,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
       this.#call(this.#onFulfilled!, new Answer(scope, error, true));
       return;
     }
-    if (error instanceof LateError) error = cancelledError(error.message);
+    if (LateError.is(error)) error = cancelledError(error.message);
     if (typeof handler === "function") this.#call(handler, error);
     else this.#end(reject, error);
   }
@@ -945,7 +953,7 @@ class Answer {
     const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
     this.#scope.noteProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
-    else if (!(outcome instanceof LateError)) reject(outcome);
+    else if (!LateError.is(outcome)) reject(outcome);
     else {
       const error = cancelledError(outcome.message);
       if (followsPromises) captureAwaiting(error, above);
@@ -1011,11 +1019,14 @@ function interrupt(
   message: string,
   reaction: Reaction,
 ): boolean {
-  if (!(future instanceof Task) || !frameOf(future).isBeingCancelled) {
-    return cancelNested(future, message);
-  }
-  reaction.interrupt(); // tasks that wait for one another in a circle
+  if (!isInCircle(future)) return cancelNested(future, message);
+  reaction.interrupt();
   return false;
+}
+
+/** Whether a future is a task whose cancellation has come to itself: it waits for itself, maybe through others. */
+function isInCircle(future: AnyFuture): boolean {
+  return future instanceof Task && frameOf(future).isBeingCancelled;
 }
 
 /** A function to call once a future is done, in its own context. */
@@ -1329,7 +1340,8 @@ function stackLimit(options: StackOptions, action: string): number {
 const STACK_OPTIONS = ["limit"] as const;
 
 /** The coroutine functions of the user behind those that this module has put around them. */
-export const original = new WeakMap<Coroutine<unknown>, Coroutine<unknown>>();
+export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
+  new WeakMap();
 
 /** Eager tasks that were done when they had been made. */
 const doneAtOnce = new WeakSet<object>();
@@ -1351,7 +1363,7 @@ hooks.start = (frame, from, isGiven) => {
       runInSlot(frame, drive, frame);
     });
   } catch (error) {
-    if (!frame.over) frame.fail(error); // the context did not call
+    if (!isCalled) frame.fail(error);
   }
   if (!isCalled && !frame.over) frame.fail(notCalled("run a task"));
 };

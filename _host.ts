@@ -94,12 +94,13 @@ export function dependentsOf(signal: AbortSignal): AbortSignal[] {
 }
 
 /**
- * Whether a `fetch` is under way that a signal ends. It rejects with the
- * reason, but not before its request has been taken back, some turns later.
+ * Whether a `fetch` or `pipeTo` is under way that a signal ends. It rejects with the
+ * reason, but not before the request or the streams have ended, some turns later.
  */
 export function endsFetch(signal: AbortSignal): boolean {
   for (const call of internalsOf(signal, "abortAlgos")) {
-    if ((call as { name?: unknown }).name === "onabort") return true;
+    const { name } = call as { name?: unknown };
+    if (name === "onabort" || name === "abortAlgorithm") return true;
   }
   return false;
 }

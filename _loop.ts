@@ -155,6 +155,8 @@ export interface LoopInternals {
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
   /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
   drain(loop: BaseEventLoop): number;
+  /** How many drains of the microtasks have begun, also outside of the loop's turns, which begin none. */
+  drains(loop: BaseEventLoop): number;
   /** What is under all calls of the loop that are on the stack; `null` if none are. */
   bottom(loop: BaseEventLoop): (() => void) | null;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
@@ -233,6 +235,7 @@ export class BaseEventLoop {
       extras: (loop) => loop.#extras,
       bottom: (loop) => loop.#inTurn && loop.#drains ? loop.#turn : null,
       drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
+      drains: (loop) => loop.#drain,
       stamp: (loop) =>
         loop.#awake
           ? loop.#stamp ||= loop.#milliseconds()

@@ -68,7 +68,7 @@ export interface OutletParts {
   /** Told once, when the connection is gone. */
   onLost?: () => void;
   /** Encrypts the connection from here on. Given up, it closes it. */
-  upgrade?: (options: StartTlsOptions) => Promise<ByteSink>;
+  upgrade?: ((options: StartTlsOptions) => Promise<ByteSink>) | undefined;
 }
 
 /** Options of {@linkcode StreamWriter.startTls}: those of `Deno.startTls`, and how long it may take. */
@@ -173,7 +173,7 @@ export class Outlet {
   readonly #flushers = new WaitQueue<void>({
     take: () => {
       if (this.#dropped) throw this.#lossError();
-      if (this.#busy && !this.#lost) return AGAIN;
+      return this.#busy && !this.#lost ? AGAIN : undefined;
     },
     pass: () => {},
     describe: () => `<${this.describe()}> to be sent`,

@@ -144,8 +144,12 @@ function callsOf(holder: { stack?: unknown }): CallSite[] {
 
 /** The frames of an error outside of this module, innermost first. */
 export function framesOf(error: unknown): string[] {
-  if (!(error instanceof Error)) return [];
-  return linesOf(error.stack).filter(isForeign).map(withoutAsync);
+  try {
+    if (!(error instanceof Error)) return [];
+    return linesOf(error.stack).filter(isForeign).map(withoutAsync);
+  } catch {
+    return []; // a proxy or a getter that throws
+  }
 }
 
 const madeAt = new WeakMap<object, Place>();

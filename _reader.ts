@@ -70,7 +70,7 @@ export interface StreamReaderOptions {
    *
    * @default 65536
    */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** What the files above may do with a reader. */
@@ -793,7 +793,7 @@ function toSeparators(separator: Bytes | readonly Bytes[]): Uint8Array[] {
   }
   const separators = given.map((it) => toBytes(it).slice());
   separators.sort((a, b) => a.length - b.length);
-  if (separators[0].length === 0) {
+  if (separators[0]!.length === 0) {
     throw new RangeError(`Cannot ${action}: it is empty`);
   }
   return separators;

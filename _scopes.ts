@@ -34,6 +34,7 @@ import {
   checkCount,
   checkOptions,
   describe,
+  isInstance,
   signalOf,
   startedHint,
 } from "./_validate.ts";
@@ -53,7 +54,7 @@ export interface TaskGroupOptions {
    *
    * @default no limit
    */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 let enterTimeout: (scope: Timeout) => InnerScope;
@@ -573,7 +574,7 @@ export class TaskGroup implements AsyncDisposable {
       const isOwn = scope!.pathRequests <= this.#requests;
       cancelled = isOwn ? null : cancelled ?? last;
     } else if (failure === null) cancelled ??= last;
-    if (failure !== null && failure.error instanceof KeyboardInterrupt) {
+    if (failure !== null && isInstance(failure.error, KeyboardInterrupt)) {
       this.#interrupt ??= failure.error;
     }
     if (this.#interrupt !== null) return { error: this.#interrupt };
@@ -606,7 +607,7 @@ export class TaskGroup implements AsyncDisposable {
       });
       return;
     }
-    if (exception instanceof KeyboardInterrupt) this.#interrupt ??= exception;
+    if (isInstance(exception, KeyboardInterrupt)) this.#interrupt ??= exception;
     this.#errors.push(exception);
     if (this.#aborting) return;
     this.#abort(undefined, { error: exception });

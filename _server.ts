@@ -660,7 +660,7 @@ function listen(
   }
   const all = { hostname, port, reusePort, tcpBacklog: backlog };
   try {
-    return Deno.listen(all);
+    return Deno.listen(all as Deno.TcpListenOptions);
   } catch (error) {
     return addressed("listen on", addressText({ hostname, port }))(error);
   }

@@ -78,7 +78,7 @@ export abstract class OSError extends Error {
 
   static #isOfKind(error: Error, kinds: readonly string[]): boolean {
     const classes = Deno.errors as unknown as Record<string, typeof Error>;
-    return kinds.some((name) => error instanceof classes[name]);
+    return kinds.some((name) => error instanceof classes[name]!);
   }
 
   static #guarded(
@@ -157,7 +157,7 @@ export abstract class ConnectionError extends OSError {
       return true;
     }
     const classes = Deno.errors as unknown as Record<string, typeof Error>;
-    if (ConnectionError.#kinds.some((it) => error instanceof classes[it])) {
+    if (ConnectionError.#kinds.some((it) => error instanceof classes[it]!)) {
       return true;
     }
     const text = cause instanceof Error ? message + cause.message : message;

@@ -9,6 +9,7 @@
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { type BaseEventLoop, internals as loops } from "./_loop.ts";
 import { makingOf } from "./_place.ts";
+import { isInstance } from "./_validate.ts";
 
 /** An error that nobody has looked at. */
 export class UnseenError {
@@ -29,7 +30,7 @@ export class UnseenError {
     this.#loop = loop;
     this.#exception = exception;
     // Reading the stack has the host format it and let go of the frames, which hold the owner.
-    if (exception instanceof Error) readStack(exception);
+    if (isInstance(exception, Error)) readStack(exception);
     this.#owner = new WeakRef(owner);
     // Not as it is: the context of a task leads to the task, which is to be garbage.
     this.#context = runInSlot(loops.frame(loop), captureContext, undefined);

@@ -552,7 +552,7 @@ function synonymsOf(plain: string): readonly string[] {
     uid: ["user"],
     us: ["microseconds"],
   };
-  return Object.hasOwn(synonyms, plain) ? synonyms[plain] : [];
+  return Object.hasOwn(synonyms, plain) ? synonyms[plain]! : [];
 }
 
 /** A name without what only tells `snake_case` from `camelCase`. */
@@ -567,15 +567,15 @@ function editDistance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
-      const changed = last[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row[j] = Math.min(changed, last[j] + 1, row[j - 1] + 1);
+      const changed = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row[j] = Math.min(changed, last[j]! + 1, row[j - 1]! + 1);
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] &&
         a[i - 2] === b[j - 1];
-      if (swapped) row[j] = Math.min(row[j], beforeLast[j - 2] + 1);
+      if (swapped) row[j] = Math.min(row[j]!, beforeLast[j - 2]! + 1);
     }
     [beforeLast, last] = [last, row];
   }
-  return last[b.length];
+  return last[b.length]!;
 }
 
 // deno-lint-ignore ban-types

@@ -118,6 +118,7 @@ export class Queue<T> implements AsyncIterable<T> {
     take: (future) => {
       if (this.full() && !this.#isShutDown) return AGAIN;
       this.putNowait(this.#withdraw(future));
+      return undefined;
     },
     pass: (future) => {
       this.#withdraw(future);

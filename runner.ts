@@ -22,7 +22,7 @@ import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { describeTasks } from "./_describe.ts";
 import { EventLoop, frameOf, futures, Task } from "./_future.ts";
-import { describe } from "./_validate.ts";
+import { describe, isInstance } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
 import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
 import { allTasks, onceDone } from "./_task.ts";
@@ -88,7 +88,7 @@ export interface RunnerRunOptions extends Cancellable {
    *
    * @default the context in which the runner was first used
    */
-  context?: Context;
+  context?: Context | undefined;
 }
 
 /** How many batches a loop still runs when its tasks are done, for what they have left ready. */
@@ -280,7 +280,7 @@ export class Runner implements AsyncDisposable {
       await ended.promise;
       return task.result();
     } catch (error) {
-      if (!(error instanceof CancelledError)) throw error;
+      if (!isInstance(error, CancelledError)) throw error;
       if (requests === 0 || task.cancelling() > requests) throw error;
       throw interrupt ?? aborted!.reason;
     } finally {

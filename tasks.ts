@@ -36,6 +36,7 @@ import {
   type Waitable,
 } from "./_future.ts";
 import { CompletionQueue, type Completions } from "./_as_completed.ts";
+import { hooks } from "./_frame.ts";
 import { Limiter } from "./_limiter.ts";
 import {
   checkCount,
@@ -43,6 +44,7 @@ import {
   checkOptions,
   checkSignal,
   describe,
+  isInstance,
   isIterable,
   signalOf,
 } from "./_validate.ts";
@@ -138,7 +140,7 @@ export interface LimitOptions {
    *
    * @default no limit
    */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** What {@linkcode gather} gives for a tuple of awaitables. */
@@ -410,15 +412,18 @@ class GatheringFuture extends Future<unknown[]> {
     if (this.#isBeingCancelled) return true;
     this.#isBeingCancelled = true;
     let any = false;
+    let isCircle = false;
     try {
       for (const child of this.#children) {
+        isCircle ||= hooks.frameOf(child)?.isBeingCancelled === true;
         any = cancelNested(child, message) || any;
       }
     } finally {
       this.#isBeingCancelled = false;
     }
     if (any) this.#cancelRequested = true;
-    return any;
+    // A child that waits for this cannot end before it.
+    return isCircle ? super.cancel(message) : any;
   }
 
   childDone(child: Future<unknown>): void {
@@ -446,7 +451,7 @@ class GatheringFuture extends Future<unknown[]> {
   /** What the other children do is not heard of any more, and they do not hold on to this. */
   #letGo(): void {
     this.#distinct.forEach((child, i) => {
-      const job = this.#jobs[i];
+      const job = this.#jobs[i]!;
       if (job === null || child.done()) return;
       futures.unsubscribe(child, job);
       futures.mute(child);
@@ -705,7 +710,7 @@ async function waitNoTime<T>(
   try {
     return future.result();
   } catch (error) {
-    if (!(error instanceof CancelledError)) throw error;
+    if (!isInstance(error, CancelledError)) throw error;
     throw new TimeoutError(`There was no time to wait for ${what}`, {
       cause: error,
     });
