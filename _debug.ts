@@ -167,6 +167,7 @@ export class WatchedFrame extends TaskFrame {
   }
 
   override requested(): void {
+    super.requested();
     if (this.standing === "foreign" && this.mustCancel) this.#startTimer();
   }
 

@@ -43,6 +43,14 @@ export interface Cancelable {
 export interface Described {
   /** What is waited for, in a few words. */
   describe?(): string;
+  /** What kind of wait it is: "lock", "gather". */
+  readonly kind?: string;
+  /** The thing that is waited for. */
+  readonly object?: object;
+  /** More that may explain the wait: "never notified since 3.0 s". */
+  notes?(): string[];
+  /** All code that has a part of what is waited for. */
+  holders?(): Iterable<Frame>;
   /** The futures that are waited for. */
   readonly awaits?: readonly Cancelable[];
   /** The code that has what is waited for. */
@@ -52,6 +60,12 @@ export interface Described {
 /** What a frame knows of its task. */
 export interface NamedCancelable extends Cancelable {
   getName(): string;
+}
+
+/** What has opened a scope: a timeout, a group. */
+export interface ScopeOwner {
+  /** What it is doing that explains a wait inside of it: "timeout(1) expired 2.0 s ago". */
+  explain(): string | null;
 }
 
 /** What is done to futures from here; `_future.ts` fills it in. */
@@ -513,6 +527,20 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.#waiting = new Set([...this.ownAwaits, ...reactions]);
   }
 
+  /** Whether a request to it or to a scope in it has met no await that it could end. */
+  get isOwed(): boolean {
+    return this.root.busy > 0 &&
+      this.#subtree().some((scope) => scope.mustCancel);
+  }
+
+  /** What the scopes say that are open in this one, the outermost first. */
+  get explanations(): string[] {
+    if (this.#inner === null) return [];
+    return this.#subtree().flatMap((scope) =>
+      (scope instanceof InnerScope ? scope.owner?.explain() : null) ?? []
+    );
+  }
+
   /** This scope and those inside of it. */
   #subtree(): CancelScope[] {
     const scopes: CancelScope[] = [this];
@@ -566,6 +594,8 @@ export class InnerScope extends CancelScope {
   #previous: InnerScope | null = null;
   readonly #root: TaskFrame;
   #closed = false;
+  /** What has opened it, if that has something to say. */
+  owner: ScopeOwner | null = null;
 
   /** Opens a scope in another one. */
   constructor(outer: CancelScope) {
@@ -638,6 +668,14 @@ export class InnerScope extends CancelScope {
   }
 }
 
+let framesMade = 0;
+
+/** The id of the running task, 0 outside of tasks. */
+function currentId(): number {
+  const frame = currentFrame();
+  return frame instanceof CancelScope ? frame.root.id : 0;
+}
+
 /** The body is to be called in the context of whoever made the task. */
 const NEW = 0;
 /** It is to be called in a context that was given. */
@@ -671,6 +709,12 @@ export class TaskFrame extends CancelScope implements Job {
   #lastName: string | number = "";
   #total = 0;
   #busy = 0;
+  readonly #id = ++framesMade;
+  /** The id of the task that made this one, 0 if none did. */
+  readonly #parent: number;
+  /** When the last request to cancel came, and the id of the task it came from. */
+  #cancelledAt: number | null = null;
+  #cancelledBy = 0;
 
   /** Whether it stands for code that no loop runs. */
   readonly #isOutside: boolean;
@@ -684,6 +728,27 @@ export class TaskFrame extends CancelScope implements Job {
     this.#loop = loop;
     this.#task = task;
     this.#isOutside = isOutside;
+    this.#parent = currentId();
+  }
+
+  /** A number of its own in this program. */
+  get id(): number {
+    return this.#id;
+  }
+
+  /** The id of the task that made this one, 0 if none did. */
+  get parent(): number {
+    return this.#parent;
+  }
+
+  /** When the last request to cancel came, in milliseconds of the loop's clock. */
+  get cancelledAt(): number | null {
+    return this.#cancelledAt;
+  }
+
+  /** The id of the task that it came from, 0 for code outside of tasks. */
+  get cancelledBy(): number {
+    return this.#cancelledBy;
   }
 
   get isOutside(): boolean {
@@ -878,7 +943,10 @@ export class TaskFrame extends CancelScope implements Job {
   ended(_reaction: Reaction): void {}
 
   /** A request to cancel has come, to the task or a scope in it. */
-  requested(): void {}
+  requested(): void {
+    this.#cancelledAt = loops.stamp(this.#loop);
+    this.#cancelledBy = currentId();
+  }
 
   /** A request was taken back. */
   tookBack(): void {}

@@ -152,6 +152,8 @@ export interface LoopInternals {
   tasks(loop: BaseEventLoop): { first: Frame | null };
   /** What higher floors keep for as long as the loop, each under its own key. */
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
+  /** Jobs that are ready, timers, and when the first of these is due. */
+  counts(loop: BaseEventLoop): { ready: number; timers: number; due: number };
   /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
   drain(loop: BaseEventLoop): number;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
@@ -212,6 +214,7 @@ export class BaseEventLoop {
    */
   constructor(host: LoopHost = realHost()) {
     this.#host = host;
+    living.add(new WeakRef<BaseEventLoop>(this));
     if (debugByDefault()) this.setDebug(true);
   }
 
@@ -227,6 +230,11 @@ export class BaseEventLoop {
       frame: (loop) => loop.#frame,
       tasks: (loop) => loop.#tasks,
       extras: (loop) => loop.#extras,
+      counts: (loop) => ({
+        ready: loop.#ready.length,
+        timers: loop.#alarms.length - loop.#dead,
+        due: loop.#alarms.length > 0 ? loop.#alarms.due : Infinity,
+      }),
       drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
       stamp: (loop) =>
         loop.#awake
@@ -741,6 +749,20 @@ export function currentFrame(): Frame | undefined {
 export function currentLoop(): BaseEventLoop | undefined {
   const frame = currentFrame();
   return frame === undefined || frame.isOutside ? undefined : frame.loop;
+}
+
+/** Loops that were made, and may be closed or garbage by now. */
+const living = new Set<WeakRef<BaseEventLoop>>();
+
+/** The loops that are not closed. */
+export function livingLoops(): BaseEventLoop[] {
+  const loops: BaseEventLoop[] = [];
+  for (const ref of living) {
+    const loop = ref.deref();
+    if (loop === undefined || loop.isClosed()) living.delete(ref);
+    else loops.push(loop);
+  }
+  return loops;
 }
 
 /** What a runner calls and awaits before it closes the loop, once its tasks have ended. */

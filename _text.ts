@@ -20,6 +20,8 @@ const NAMES = 3;
 const LINKS = 5;
 /** How many futures it looks at. */
 const FUTURES = 10_000;
+/** How much of an error a line shows. */
+const TITLE = 200;
 /** How much of a value a line shows. */
 const SHOWN = 60;
 
@@ -148,6 +150,16 @@ function nameOfLink(future: Cancelable): string {
   if (behind?.awaits) return namesOf(linksOf(future));
   const line = makingOf(future)?.line;
   return line ? `a future made at ${line}` : "a future";
+}
+
+/** An error on one line: "Error: disk full". */
+export function titleOf(error: unknown): string {
+  try {
+    const [line] = String(error).split("\n", 1);
+    return line.length > TITLE ? `${line.slice(0, TITLE)}...` : line;
+  } catch {
+    return "an error that cannot be shown";
+  }
 }
 
 /** A length of time. */

@@ -118,6 +118,7 @@ export class Lock {
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
     take: (_, by) => this.#lock(by),
     pass: () => this.#wake(),
+    kind: "lock",
     describe: () => this.#describe(),
     holder: () => this.#holder,
   }, this.#home);
@@ -211,6 +212,7 @@ export class Event {
   readonly #waiters: WaitQueue<true> = new WaitQueue<true>({
     take: () => true,
     pass: () => {},
+    kind: "event",
     describe: () => this.#describe(),
   }, new Home());
 
@@ -303,6 +305,7 @@ export class Condition {
     this.#waiters = new WaitQueue<void>({
       take: () => {},
       pass: (future) => void this.#unheeded.add(future),
+      kind: "condition",
       describe: () => this.#describe(),
     }, locks.home(lock));
   }
@@ -473,6 +476,7 @@ export class Semaphore {
       this.#value++;
       this.#wakeAsAllowed();
     },
+    kind: "semaphore",
     describe: () => this.#describe(),
   }, new Home());
 
@@ -617,6 +621,7 @@ export class Barrier {
   readonly #waiters: WaitQueue<void> = new WaitQueue<void>({
     take: () => {},
     pass: () => {},
+    kind: "barrier",
     describe: () => this.#describe(),
   }, new Home());
 
