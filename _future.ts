@@ -64,6 +64,7 @@ import type {
   TaskOptions,
 } from "./_options.ts";
 import { framesOf, Probe, rememberMaking } from "./_place.ts";
+import "./_snapshot.ts";
 import { lineOf } from "./_text.ts";
 import type { LoopHandle } from "./_thread_calls.ts";
 import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";

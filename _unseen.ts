@@ -16,6 +16,7 @@ export class UnseenError {
   readonly #message: string;
   readonly #exception: unknown;
   readonly #owner: WeakRef<object>;
+  readonly #since: number;
   readonly #context: Context;
   /** Where the owner was made, in debug mode; as text, which does not hold the owner. */
   readonly #madeAt: string | undefined;
@@ -27,6 +28,7 @@ export class UnseenError {
     this.#message = `${kind} exception was never retrieved` +
       (name === undefined ? "" : `: ${name}`);
     this.#loop = loop;
+    this.#since = loops.stamp(loop);
     this.#exception = exception;
     // Reading the stack has the host format it and let go of the frames, which hold the owner.
     if (exception instanceof Error) readStack(exception);
@@ -37,6 +39,24 @@ export class UnseenError {
     unseenOf(loop).add(this);
     hold(loop);
     collected.register(owner, this, this);
+  }
+
+  get message(): string {
+    return this.#message;
+  }
+
+  get exception(): unknown {
+    return this.#exception;
+  }
+
+  /** When it failed, in milliseconds of the loop's clock. */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** What failed, if it is not garbage yet. */
+  get owner(): object | null {
+    return this.#owner.deref() ?? null;
   }
 
   /** Returns whether it was there to be forgotten. */
@@ -74,6 +94,11 @@ function readStack(error: Error): void {
 /** Reports the errors of a loop's futures that nobody has looked at. */
 export function reportUnseen(loop: BaseEventLoop): void {
   for (const error of [...unseenOf(loop)]) error.report();
+}
+
+/** The errors of a loop's futures that nobody has looked at. */
+export function unseenIn(loop: BaseEventLoop): UnseenError[] {
+  return [...unseenOf(loop)];
 }
 
 const UNSEEN = Symbol("unseen");

@@ -24,18 +24,20 @@
  */
 
 import { stackOf } from "./_debug.ts";
-import { describeTasks, framesOfLoop, waitersIn } from "./_describe.ts";
+import { framesOfLoop, waitersIn } from "./_describe.ts";
 import {
   type AnyFuture,
-  type EventLoop,
+  EventLoop,
   Future,
   futures,
   getEventLoop,
   type Task,
 } from "./_future.ts";
-import { describe } from "./_validate.ts";
+import { checkInstance, describe } from "./_validate.ts";
 import { hooks, type TaskFrame } from "./_frame.ts";
 import { makingOf } from "./_place.ts";
+import { formatSnapshot } from "./_report.ts";
+import { type Snapshot, snapshotOf } from "./_snapshot.ts";
 import { currentTask } from "./_task.ts";
 import {
   awaitedBy,
@@ -47,6 +49,19 @@ import {
 } from "./_text.ts";
 
 export { EventLoop, Future, Task } from "./_future.ts";
+export { formatSnapshot } from "./_report.ts";
+export type {
+  AbandonedSnapshot,
+  CancelSnapshot,
+  ChildSnapshot,
+  FailureSnapshot,
+  HolderSnapshot,
+  LoopSnapshot,
+  Snapshot,
+  TaskSnapshot,
+  ThreadSnapshot,
+  WaitSnapshot,
+} from "./_snapshot.ts";
 
 /** Options of {@linkcode captureCallGraph} and of what prints it. */
 export interface CallGraphOptions {
@@ -209,13 +224,42 @@ export function printCallGraph(
 }
 
 /**
- * Writes all tasks of a loop to the standard error stream as a tree: each
- * task above those that it waits for, with what it waits for and since when
- * and, in debug mode, at which line. Tasks that wait for each other in a
- * circle are named at the end.
+ * What a loop is doing, as plain data: its tasks with what each waits for, who
+ * holds that, since when and, in debug mode, at which line; calls in threads,
+ * child processes, and errors that nobody has looked at.
  *
- * `run(main, { dumpSignal: "SIGUSR1" })` does the same whenever the process
- * gets that signal.
+ * @param loop The loop, by default the one of the caller.
+ * @returns The data; `JSON.stringify` loses nothing of it.
+ * @throws {TypeError} If it is not a loop.
+ *
+ * @example
+ * ```ts
+ * import { createTask, Lock, run, sleep, snapshot } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await run(async () => {
+ *   const lock = new Lock();
+ *   using _ = await lock.acquire();
+ *   const waiter = createTask(() => lock.acquire(), { name: "waiter" });
+ *   await sleep(0);
+ *   const [main, { name, state, waits: [wait] }] = snapshot().tasks;
+ *   assertEquals([name, state, wait.kind], ["waiter", "waiting", "lock"]);
+ *   assertEquals(wait.holders, [{ id: main.id, name: main.name, ended: false }]);
+ *   waiter.cancel();
+ * });
+ * ```
+ */
+export function snapshot(loop: EventLoop = getEventLoop()): Snapshot {
+  checkInstance(loop, EventLoop, "take a snapshot", "loop");
+  return snapshotOf(loop);
+}
+
+/**
+ * Writes what a loop is doing to the standard error stream: the probable cause
+ * of a standstill first, then its tasks with what they wait for, since when
+ * and, in debug mode, at which line. Tasks in the same place are one line.
+ *
+ * `run()` does the same whenever the process gets its `dumpSignal`.
  *
  * @param loop The loop, by default the one of the caller.
  *
@@ -234,7 +278,7 @@ export function printCallGraph(
  * ```
  */
 export function dumpTasks(loop: EventLoop = getEventLoop()): void {
-  console.error(describeTasks(loop));
+  console.error(formatSnapshot(snapshot(loop)));
 }
 
 type Described = Omit<CallGraph, "awaitedBy" | "cycle">;

@@ -20,12 +20,13 @@
 
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
-import { describeTasks } from "./_describe.ts";
 import { EventLoop, frameOf, futures, Task } from "./_future.ts";
 import { describe } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
 import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
 import { allTasks, onceDone } from "./_task.ts";
+import { formatSnapshot } from "./_report.ts";
+import { snapshotOf } from "./_snapshot.ts";
 import { chainOf } from "./_text.ts";
 import "./_threads.ts";
 import { reportUnseen } from "./_unseen.ts";
@@ -295,13 +296,13 @@ export class Runner implements AsyncDisposable {
     if (dumpSignal === undefined) return;
     this.#undump = listen(
       [dumpSignal],
-      () => console.error(describeTasks(loop)),
+      () => console.error(reportOn(loop)),
     );
   }
 
   /** Has all tasks written down if the process ends meanwhile, with nothing left to do. */
   #watch(loop: EventLoop, stuck: string): () => void {
-    const onEnd = () => console.error(`${stuck}\n${describeTasks(loop)}`);
+    const onEnd = () => console.error(`${stuck}\n${reportOn(loop)}`);
     globalThis.addEventListener("beforeunload", onEnd);
     return () => globalThis.removeEventListener("beforeunload", onEnd);
   }
@@ -356,6 +357,11 @@ export class Runner implements AsyncDisposable {
   #listen(onSignal: (name: Deno.Signal) => void): () => void {
     return listen(this.#options.signals ?? ["SIGINT"], onSignal);
   }
+}
+
+/** What a loop is doing, as text. */
+function reportOn(loop: EventLoop): string {
+  return formatSnapshot(snapshotOf(loop));
 }
 
 /** Listens to signals, as far as the host lets it. Returns what ends that. */

@@ -9,7 +9,7 @@ const programs: Record<string, string[]> = {
   "two_locks.ts": [
     'Task "deposit" waiting for <Lock locked, 1 waiting> held by the task withdraw',
     'Task "withdraw" waiting for <Lock locked, 1 waiting> held by the task deposit',
-    "These tasks wait for each other in a circle:",
+    "these tasks wait for each other in a circle: deposit waits for",
   ],
   "unfed_queue.ts": [
     'Task "consumer" waiting for an item of <Queue 0 items, 1 waiting to get>',
