@@ -38,7 +38,7 @@ const FLOORS = [
   ["_debug.ts"],
   ["_text.ts"],
   ["_snapshot.ts"],
-  ["_report.ts"],
+  ["_deadlock.ts", "_report.ts"],
   ["_future.ts"],
   ["_describe.ts", "_io.ts", "_operation.ts", "_thread_pool.ts", "_wait.ts"],
   ["_limiter.ts", "_task.ts"],
