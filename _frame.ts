@@ -669,6 +669,12 @@ export class InnerScope extends CancelScope {
   }
 }
 
+/**
+ * While the tasks of a deadlocked loop are being cancelled: where their waits
+ * end, by their ids.
+ */
+export const endings: { places: Map<number, Place> | null } = { places: null };
+
 let framesMade = 0;
 let origin: string | null = null;
 
@@ -968,9 +974,8 @@ export class TaskFrame extends CancelScope implements Job {
     this.#cancelledAt = loops.stamp(this.#loop);
     this.#cancelledBy = currentId();
     this.#cancelledFrom = origin;
-    if (this.#busy > 0 && this.standing === "foreign" && this.isOwed) {
-      noteOwed(this);
-    }
+    if (this.#busy === 0 || endings.places !== null) return;
+    if (this.standing === "foreign" && this.isOwed) noteOwed(this);
   }
 
   /** A request was taken back. */

@@ -40,6 +40,7 @@ import {
   type CancelRequest,
   type CancelScope,
   type Described,
+  endings,
   failTask,
   finishTask,
   hooks,
@@ -63,7 +64,7 @@ import type {
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
-import { framesOf, Probe, rememberMaking } from "./_place.ts";
+import { framesOf, Place, Probe, rememberMaking } from "./_place.ts";
 import "./_snapshot.ts";
 import { lineOf } from "./_text.ts";
 import type { LoopHandle } from "./_thread_calls.ts";
@@ -649,17 +650,22 @@ export class Future<T> implements Promise<T> {
   }
 
   #fail(error: unknown): void {
-    const awaited = this.#jobs instanceof Then;
+    const jobs = this.#jobs;
     this.#end(ERROR, error);
-    if (!awaited) this.#watch();
+    if (!(jobs instanceof Then)) this.#watch(jobs !== null);
   }
 
   /** Has the error reported if nobody ever looks at it. */
-  #watch(): void {
+  #watch(isHeard = false): void {
     const bond = this.#bond;
     if (bond === MUTED || bond instanceof UnseenError) return;
     if (bond?.explains(this.#value)) return;
-    this.#bond = new UnseenError(this, this.#loop, this.#value);
+    this.#bond = new UnseenError(
+      this,
+      this.#loop,
+      this.#value,
+      isHeard,
+    );
   }
 
   #seen(): void {
@@ -859,10 +865,22 @@ class Answer {
     const outcome = this.#outcome;
     const isLate = outcome instanceof LateError;
     const error = isLate ? cancelledError(outcome.message) : undefined;
+    if (endings.places !== null) {
+      noteEnding(endings.places, this.#scope.root.id, new Place());
+    }
     this.#scope.noteProbe(new Probe(Answer.prototype.then, error));
     if (this.#isError) reject(error ?? outcome);
     else resolve(outcome);
   }
+}
+
+/** The first place in code of the user tells of the wait, later ones of what cleans up. */
+function noteEnding(
+  places: Map<number, Place>,
+  id: number,
+  place: Place,
+): void {
+  if (!places.has(id) && place.line !== null) places.set(id, place);
 }
 
 /** A value for a promise of the host; its scope finds out who awaits that. */
