@@ -196,7 +196,9 @@ function abandonedLines({ abandoned }: Snapshot): string[] {
 }
 
 function hints({ tasks, loop }: Snapshot): string[] {
-  if (loop.debug || !tasks.some(({ state }) => isSuspended(state))) return [];
+  const isBare = ({ state, stack }: TaskSnapshot) =>
+    isSuspended(state) && stack.length === 0;
+  if (loop.debug || !tasks.some(isBare)) return [];
   return ["Debug mode would show the lines where they wait"];
 }
 

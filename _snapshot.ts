@@ -24,7 +24,7 @@ import {
 } from "./_loop.ts";
 import { framesOf, makingOf } from "./_place.ts";
 import { futuresBehind, nameOf, tasksBehind, titleOf } from "./_text.ts";
-import { unseenIn } from "./_unseen.ts";
+import { failuresOf } from "./_unseen.ts";
 
 /** What a loop is doing. Plain data: `JSON.stringify` loses nothing of it. */
 export interface Snapshot {
@@ -40,7 +40,7 @@ export interface Snapshot {
   threads: ThreadSnapshot[];
   /** Child processes. */
   children: ChildSnapshot[];
-  /** Errors of futures and tasks that nobody has looked at. */
+  /** Errors of futures and tasks that nobody has looked at, and the last that were reported. */
   failures: FailureSnapshot[];
   /** Promises that `cancellable` has abandoned and that are still to settle. */
   abandoned: AbandonedSnapshot[];
@@ -364,7 +364,7 @@ function coroOf(frame: TaskFrame): string | null {
 
 function failuresIn(loop: BaseEventLoop): FailureSnapshot[] {
   const now = Math.round(loop.time() * 1000);
-  return unseenIn(loop).map(({ message, exception, owner, since }) => ({
+  return failuresOf(loop).map(({ message, exception, owner, since }) => ({
     message,
     error: titleOf(exception),
     stack: framesOf(exception),

@@ -1,12 +1,13 @@
 /**
  * Errors that nobody has looked at, and their report: when the future that
- * holds one is garbage, when its loop is closed by a runner, or, on the
+ * holds one is garbage, a second after it has failed, when its loop is closed by a runner, or, on the
  * implicit loop, when the program ends.
  *
  * @module
  */
 
 import { captureContext, type Context, runInSlot } from "./_context.ts";
+import { systemTimer } from "./_host.ts";
 import { type BaseEventLoop, internals as loops } from "./_loop.ts";
 import { makingOf } from "./_place.ts";
 
@@ -21,7 +22,16 @@ export class UnseenError {
   /** Where the owner was made, in debug mode; as text, which does not hold the owner. */
   readonly #madeAt: string | undefined;
 
-  constructor(owner: object, loop: BaseEventLoop, exception: unknown) {
+  /** When it failed, by the clock of the host; `null` where somebody has a callback on it. */
+  readonly failedAt: number | null;
+
+  constructor(
+    owner: object,
+    loop: BaseEventLoop,
+    exception: unknown,
+    isHeard: boolean,
+  ) {
+    this.failedAt = isHeard ? null : performance.now();
     const kind =
       (owner as { [Symbol.toStringTag]: string })[Symbol.toStringTag];
     const name = (owner as { getName?(): string }).getName?.();
@@ -39,6 +49,7 @@ export class UnseenError {
     unseenOf(loop).add(this);
     hold(loop);
     collected.register(owner, this, this);
+    reportSoon();
   }
 
   get message(): string {
@@ -70,6 +81,7 @@ export class UnseenError {
 
   report(): void {
     if (!this.forget()) return;
+    remember(this.#loop, this);
     const owner = this.#owner.deref();
     const key = owner !== undefined && "getName" in owner ? "task" : "future";
     this.#context(() =>
@@ -97,8 +109,52 @@ export function reportUnseen(loop: BaseEventLoop): void {
 }
 
 /** The errors of a loop's futures that nobody has looked at. */
-export function unseenIn(loop: BaseEventLoop): UnseenError[] {
+function unseenIn(loop: BaseEventLoop): UnseenError[] {
   return [...unseenOf(loop)];
+}
+
+/** The same, with the last of those that were reported. */
+export function failuresOf(loop: BaseEventLoop): UnseenError[] {
+  return [...reportedOf(loop), ...unseenOf(loop)];
+}
+
+/** So many errors are kept that were reported. */
+const KEPT = 20;
+const REPORTED = Symbol("reported");
+
+function reportedOf(loop: BaseEventLoop): UnseenError[] {
+  return loops.extras(loop).get(REPORTED) as UnseenError[] | undefined ?? [];
+}
+
+function remember(loop: BaseEventLoop, error: UnseenError): void {
+  const kept = [...reportedOf(loop), error].slice(-KEPT);
+  loops.extras(loop).set(REPORTED, kept);
+}
+
+/** After how many seconds an error is reported that nobody has asked for. */
+const PATIENCE = 1;
+let isTimed = false;
+
+function reportSoon(): void {
+  if (isTimed) return;
+  isTimed = true;
+  systemTimer(PATIENCE, reportDue);
+}
+
+/** Reports what has been unseen for long enough, and comes back for the rest. */
+function reportDue(): void {
+  isTimed = false;
+  const limit = performance.now() - PATIENCE * 900;
+  for (const loop of [...holding]) {
+    for (const error of unseenIn(loop)) {
+      if (error.failedAt === null) continue;
+      if (error.failedAt > limit) {
+        reportSoon();
+        break;
+      }
+      error.report();
+    }
+  }
 }
 
 const UNSEEN = Symbol("unseen");

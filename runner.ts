@@ -22,7 +22,7 @@ import { type Abortable, linkSignal, unlinkSignal } from "./_abort.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { watchForDeadlock } from "./_deadlock.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
-import { cancelFrom, tasksOf } from "./_frame.ts";
+import { cancelFrom, endings, tasksOf } from "./_frame.ts";
 import {
   EventLoop,
   frameOf,
@@ -333,14 +333,18 @@ export class Runner implements AsyncDisposable {
     });
     const loop = task.getLoop();
     const unlisten = this.#listen((name) => interruption.onSignal(name));
-    const unwatch = this.#watch(loop, place, ended.reject);
+    let deadlock: Promise<DeadlockError> | null = null;
+    const unwatch = this.#watch(loop, place, (error) => {
+      deadlock = error;
+      ended.reject(error);
+    });
     if (signal) linkSignal(signal, interruption);
     onceDone(task, () => loops.afterBatch(loop, ended.resolve));
     try {
       await ended.promise;
       return task.result();
     } catch (error) {
-      throw interruption.outcome(error);
+      throw await deadlock ?? interruption.outcome(error);
     } finally {
       interruption.end();
       unlisten();
@@ -362,21 +366,29 @@ export class Runner implements AsyncDisposable {
     this.#undump = () => Deno.removeSignalListener(dumpSignal, onSignal);
   }
 
-  /** Ends what is under way, with a report, when nothing is left that could wake a task. */
+  /**
+   * Calls back when nothing is left that could wake a task. Without debug mode
+   * nobody knows where the tasks wait, but the errors that end them do.
+   */
   #watch(
     loop: EventLoop,
     place: Place,
-    end: (error: DeadlockError) => void,
+    end: (error: Promise<DeadlockError>) => void,
   ): () => void {
-    return watchForDeadlock(loop, () => waitsOutside(loop), () => {
-      const isFirst = !this.#isDeadlocked;
+    const isFirst = !this.#isDeadlocked;
+    const isOutside = () => isFirst && waitsOutside(loop);
+    return watchForDeadlock(loop, isOutside, () => {
       this.#isDeadlocked = true;
-      const snapshot = snapshotOf(loop);
-      const title = "Deadlock: nothing is left that could wake a task";
-      if (isFirst) console.error(reportOn(snapshot, title));
-      const message = `${title}; ${verdictOf(snapshot)}`;
-      const error = new DeadlockError(message, { snapshot });
-      end(withFrames(error, place));
+      const report = async () => {
+        const snapshot = snapshotOf(loop);
+        await addPlaces(snapshot, loop);
+        const title = "Deadlock: nothing is left that could wake a task";
+        if (isFirst) console.error(reportOn(snapshot, title));
+        const message = `${title}; ${verdictOf(snapshot)}`;
+        const error = new DeadlockError(message, { snapshot });
+        return withFrames(error, place);
+      };
+      end(report());
     });
   }
 
@@ -401,7 +413,7 @@ export class Runner implements AsyncDisposable {
     const wasDeadlocked = this.#isDeadlocked;
     const unwatch = this.#watch(loop, place, (error) => {
       if (wasDeadlocked) broken.resolve();
-      else broken.reject(error);
+      else error.then(broken.reject);
     });
     const unlimit = this.#limit(loop, place, broken.reject);
     try {
@@ -424,7 +436,7 @@ export class Runner implements AsyncDisposable {
     giveUp: (error: TimeoutError) => void,
   ): () => void {
     const unreport = systemTimer(LATE, () => {
-      if (allTasks(loop).size === 0) return;
+      if (allTasks(loop).size === 0 || this.#isDeadlocked) return;
       const title = `Tasks that were left have not ended ${LATE} s after ` +
         "they were cancelled";
       console.error(reportOn(snapshotOf(loop), title));
@@ -446,7 +458,9 @@ export class Runner implements AsyncDisposable {
   async #endAll(loop: EventLoop): Promise<void> {
     const rest = [...allTasks(loop)];
     cancelFrom("the end of run()", () => {
-      for (const task of rest) task.cancel();
+      for (const task of rest) {
+        if (!this.#isDeadlocked || task.cancelling() === 0) task.cancel();
+      }
     });
     if (this.#forced) await batches(loop, 2);
     else if (rest.length > 0) await allDone(loop, rest);
@@ -516,6 +530,22 @@ class Interruption implements Abortable {
 /** What a loop is doing, below a title. */
 function reportOn(snapshot: Snapshot, title: string): string {
   return `${title}\n${formatSnapshot(snapshot)}`;
+}
+
+/** Cancels the tasks of a loop and adds to a snapshot where they waited. */
+async function addPlaces(snapshot: Snapshot, loop: EventLoop): Promise<void> {
+  const places = endings.places = new Map<number, Place>();
+  cancelFrom("the deadlock", () => {
+    for (const task of allTasks(loop)) task.cancel();
+  });
+  await batches(loop, LAST_BATCHES);
+  endings.places = null;
+  for (const task of snapshot.tasks) {
+    const place = places.get(task.id);
+    if (place === undefined || task.stack.length > 0) continue;
+    task.stack = [...place.frames];
+    task.waits = task.waits.map((wait) => ({ ...wait, place: place.line }));
+  }
 }
 
 function waitsOutside(loop: EventLoop): boolean {

@@ -11,7 +11,6 @@ import {
   Event,
   formatSnapshot,
   gather,
-  getRunningLoop,
   Lock,
   Queue,
   sleep,

@@ -86,3 +86,50 @@ Deno.test("run({ dumpSignal }) says where endless_child.ts is stuck", async () =
   assertStringIncludes(report, wait);
   assertPlace(report, "endless_child.ts", wait);
 });
+
+Deno.test("run() says a second after Ctrl-C what keeps the program from ending", async () => {
+  const child = spawnFile("shielded.ts");
+  const [stdout, stderr] = [child.stdout, child.stderr].map(textReader);
+  await readUntil(stdout, "ready");
+  child.kill("SIGINT");
+  const report = await readUntil(stderr, /"save" waiting .*\n/);
+  const [title, verdict] = report.split("\n");
+  assertEquals(
+    title,
+    "SIGINT came 1 s ago and has not ended the program, a second one will",
+  );
+  assertStringIncludes(
+    verdict,
+    "Task Task-1 was cancelled by SIGINT 1.0 s ago",
+  );
+  assertStringIncludes(verdict, "a shield keeps it from ending");
+  child.kill("SIGINT");
+  const rest = await readUntil(stderr, /KeyboardInterrupt.*\n/);
+  assertStringIncludes(
+    rest,
+    "KeyboardInterrupt: Interrupted by SIGINT while waiting for the task save, which waits for <Event unset, 1 waiting>\n",
+  );
+  assertEquals((await child.status).code, 1);
+  await Promise.all([stdout.cancel(), stderr.cancel(), child.stdin.close()]);
+});
+
+Deno.test("run() says a second after its main has ended what it waits for", async () => {
+  const child = spawnFile("leftover.ts");
+  const stderr = textReader(child.stderr);
+  const report = await readUntil(stderr, /which cannot be interrupted.*\n/);
+  assertStringIncludes(
+    report,
+    "Task deaf was cancelled by the end of run() 1 s ago but sits in a foreign promise, which cannot be interrupted: hand it the signal",
+  );
+  assertStringIncludes(
+    report,
+    "Tasks that were left have not ended 1 s after they were cancelled\n",
+  );
+  child.kill("SIGTERM");
+  assertEquals((await child.status).code, 0);
+  await Promise.all([
+    stderr.cancel(),
+    child.stdout.cancel(),
+    child.stdin.close(),
+  ]);
+});
