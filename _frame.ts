@@ -67,6 +67,8 @@ export interface NamedCancelable extends Cancelable {
 export interface ScopeOwner {
   /** What it is doing that explains a wait inside of it: "timeout(1) expired 2.0 s ago". */
   explain(): string | null;
+  /** The tasks that its end waits for, from their beginning on. */
+  children?(): Iterable<Cancelable>;
 }
 
 /** What is done to futures from here; `_future.ts` fills it in. */
@@ -542,6 +544,14 @@ export abstract class CancelScope extends SlotValue implements Frame {
     );
   }
 
+  /** The tasks that the ends of scopes open in this one wait for. */
+  get children(): Cancelable[] {
+    if (this.#inner === null) return [];
+    return this.#subtree().flatMap((scope) =>
+      scope instanceof InnerScope ? [...scope.owner?.children?.() ?? []] : []
+    );
+  }
+
   /** This scope and those inside of it. */
   #subtree(): CancelScope[] {
     const scopes: CancelScope[] = [this];
@@ -1003,9 +1013,9 @@ export class TaskFrame extends CancelScope implements Job {
   #reasonToEnd({ line }: Place): string {
     const [why] = this.explanations;
     if (why !== undefined) return `has to end (${why})`;
-    const by = this.#cancelledFrom === null ? "" : ` by ${this.#cancelledFrom}`;
     const at = line === null ? "" : ` at ${line}`;
-    return `was cancelled${by}${at} ${PATIENCE} s ago`;
+    const by = this.#cancelledFrom === null ? at : ` by ${this.#cancelledFrom}`;
+    return `was cancelled${by} ${PATIENCE} s ago`;
   }
 
   /** Where it waits for a promise from outside, as far as that is known. */

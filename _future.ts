@@ -61,12 +61,13 @@ import {
 import type {
   CallbackOptions,
   Coroutine,
+  PrintStackOptions,
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
 import { framesOf, Place, Probe, rememberMaking } from "./_place.ts";
 import "./_snapshot.ts";
-import { lineOf } from "./_text.ts";
+import { lineOf, print } from "./_text.ts";
 import type { LoopHandle } from "./_thread_calls.ts";
 import type { AnyFunction, ModuleFunction } from "./_thread_values.ts";
 import { UnseenError } from "./_unseen.ts";
@@ -1153,18 +1154,19 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * Writes {@linkcode Task.getStack} to the standard error stream.
+   * Writes {@linkcode Task.getStack} to the standard output stream, or to a file.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.print_stack}.
    *
-   * @param options How many lines at most.
+   * @param options How many lines at most, and where to write them.
    */
-  printStack(options: StackOptions = {}): void {
-    const lines = this.getStack(options).map((line) => `\n  at ${line}`);
+  printStack(options: PrintStackOptions = {}): void {
+    const { file, ...rest } = options;
+    const lines = this.getStack(rest).map((line) => `\n  at ${line}`);
     const title = lines.length === 0
       ? `No stack for ${lineOf(this)}`
       : `Stack for ${lineOf(this)} (most recent call last):`;
-    console.error(title + lines.join(""));
+    print(title + lines.join(""), file);
   }
 
   /**

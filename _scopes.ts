@@ -434,7 +434,10 @@ export class TaskGroup implements AsyncDisposable {
       const scope = nextScope = new InnerScope(outer);
       const group = new TaskGroup();
       ownGroups.add(group);
-      scope.owner = { explain: () => group.#explain() };
+      scope.owner = {
+        explain: () => group.#explain(),
+        children: () => group.#children,
+      };
       if (limit !== undefined) group.#limiter = new Limiter(limit);
       const leave = (failure: Failure | null) => group.#leave(failure);
       return runIn(scope, () => body(group), leave);

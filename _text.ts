@@ -12,6 +12,7 @@ import {
   type TaskFrame,
 } from "./_frame.ts";
 import type { Frame } from "./_loop.ts";
+import type { TextOutput } from "./_options.ts";
 import { makingOf } from "./_place.ts";
 
 /** How many things a line names before it counts the rest. */
@@ -150,6 +151,13 @@ function nameOfLink(future: Cancelable): string {
   if (behind?.awaits) return namesOf(linksOf(future));
   const line = makingOf(future)?.line;
   return line ? `a future made at ${line}` : "a future";
+}
+
+/** Writes lines to the console or somewhere else. */
+export function print(text: string, file?: TextOutput): void {
+  if (file === undefined) return console.log(text);
+  let rest = new TextEncoder().encode(`${text}\n`);
+  while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
 }
 
 /** An error on one line: "Error: disk full". */

@@ -78,8 +78,10 @@ export type {
   CallbackOptions,
   Cancellable,
   Coroutine,
+  PrintStackOptions,
   StackOptions,
   TaskOptions,
+  TextOutput,
 } from "./_options.ts";
 export {
   allTasks,
