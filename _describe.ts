@@ -21,7 +21,8 @@ export function waitersIn(
 ): Map<Cancelable, Set<TaskFrame>> {
   const waiters = new Map<Cancelable, Set<TaskFrame>>();
   for (const frame of frames) {
-    for (const future of awaitedBy(frame).filter(isPending)) {
+    const pending = awaitedBy(frame).filter(isPending);
+    for (const future of [...pending, ...frame.children]) {
       for (const target of targetsOf(future)) {
         const known = waiters.get(target) ?? new Set();
         waiters.set(target, known.add(frame));

@@ -203,8 +203,8 @@ Deno.test("Task.getStack() gives where a task runs, and where its error came fro
   });
 });
 
-Deno.test("Task.printStack() writes the stack to the standard error stream", async () => {
-  const { stderr } = await program(
+Deno.test("Task.printStack() writes the stack to the standard output stream, or to a file", async () => {
+  const { stdout, stderr } = await program(
     `
     const task = createTask(async () => {
       await sleep(60);
@@ -212,18 +212,18 @@ Deno.test("Task.printStack() writes the stack to the standard error stream", asy
     await sleep(0);
     task.printStack();
     getRunningLoop().setDebug(false);
-    createTask(() => sleep(60), { name: "other" }).printStack();
+    createTask(() => sleep(60), { name: "other" }).printStack({ file: Deno.stderr });
   `,
     { debug: true },
   );
-  const [title, line, none] = stderr.trim().split("\n");
+  const [title, line] = stdout.trim().split("\n");
   assertMatch(
     title,
     /^Stack for <Task pending name="sleeper" waiting .*> \(most recent call last\):$/,
   );
   assertMatch(line, /^ {2}at .*:\d+:\d+\)?$/);
   assertEquals(
-    none,
+    stderr.trim(),
     'No stack for <Task pending name="other" not started yet>',
   );
 });
