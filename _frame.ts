@@ -31,7 +31,8 @@ import {
   internals as loops,
   type Job,
 } from "./_loop.ts";
-import { BODY, followsPromises, type Probe } from "./_place.ts";
+import { systemTimer } from "./_host.ts";
+import { BODY, followsPromises, Place, type Probe } from "./_place.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What a frame knows of a future. */
@@ -43,6 +44,14 @@ export interface Cancelable {
 export interface Described {
   /** What is waited for, in a few words. */
   describe?(): string;
+  /** What kind of wait it is: "lock", "gather". */
+  readonly kind?: string;
+  /** The thing that is waited for. */
+  readonly object?: object;
+  /** More that may explain the wait: "never notified since 3.0 s". */
+  notes?(): string[];
+  /** All code that has a part of what is waited for. */
+  holders?(): Iterable<Frame>;
   /** The futures that are waited for. */
   readonly awaits?: readonly Cancelable[] | undefined;
   /** The code that has what is waited for. */
@@ -52,6 +61,14 @@ export interface Described {
 /** What a frame knows of its task. */
 export interface NamedCancelable extends Cancelable {
   getName(): string;
+}
+
+/** What has opened a scope: a timeout, a group. */
+export interface ScopeOwner {
+  /** What it is doing that explains a wait inside of it: "timeout(1) expired 2.0 s ago". */
+  explain(): string | null;
+  /** The tasks that its end waits for, from their beginning on. */
+  children?(): Iterable<Cancelable>;
 }
 
 /** What is done to futures from here; `_future.ts` fills it in. */
@@ -561,6 +578,28 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.#waiting = new Set([...this.ownAwaits, ...reactions]);
   }
 
+  /** Whether a request to it or to a scope in it has met no await that it could end. */
+  get isOwed(): boolean {
+    return this.root.busy > 0 &&
+      this.#subtree().some((scope) => scope.mustCancel);
+  }
+
+  /** What the scopes say that are open in this one, the outermost first. */
+  get explanations(): string[] {
+    if (this.#inner === null) return [];
+    return this.#subtree().flatMap((scope) =>
+      (scope instanceof InnerScope ? scope.owner?.explain() : null) ?? []
+    );
+  }
+
+  /** The tasks that the ends of scopes open in this one wait for. */
+  get children(): Cancelable[] {
+    if (this.#inner === null) return [];
+    return this.#subtree().flatMap((scope) =>
+      scope instanceof InnerScope ? [...scope.owner?.children?.() ?? []] : []
+    );
+  }
+
   /** This scope and those inside of it. */
   #subtree(): CancelScope[] {
     const scopes: CancelScope[] = [this];
@@ -618,6 +657,8 @@ export class InnerScope extends CancelScope {
   #previous: InnerScope | null = null;
   readonly #root: TaskFrame;
   #closed = false;
+  /** What has opened it, if that has something to say. */
+  owner: ScopeOwner | null = null;
 
   /** Opens a scope in another one. */
   constructor(outer: CancelScope) {
@@ -689,6 +730,32 @@ export class InnerScope extends CancelScope {
   }
 }
 
+/**
+ * While the tasks of a deadlocked loop are being cancelled: where their waits
+ * end, by their ids.
+ */
+export const endings: { places: Map<number, Place> | null } = { places: null };
+
+let framesMade = 0;
+let origin: string | null = null;
+
+/** Calls a function whose requests to cancel come from something that has a name: a signal of the system. */
+export function cancelFrom(name: string, fn: () => void): void {
+  const before = origin;
+  origin = name;
+  try {
+    fn();
+  } finally {
+    origin = before;
+  }
+}
+
+/** The id of the running task, 0 outside of tasks. */
+function currentId(): number {
+  const frame = currentFrame();
+  return frame instanceof CancelScope ? frame.root.id : 0;
+}
+
 /** The body is to be called in the context of whoever made the task. */
 const NEW = 0;
 /** It is to be called in a context that was given. */
@@ -719,10 +786,19 @@ export class TaskFrame extends CancelScope implements Job {
   #isAsked = false;
   #isBeingCancelled = false;
   #bodyEnd: Promise<void> | null = null;
+  /** Whether it was reported that a request cannot be delivered. */
+  #isReported = false;
   /** The name of a task that is done. */
   #lastName: string | number = "";
   #total = 0;
   #busy = 0;
+  readonly #id = ++framesMade;
+  /** The id of the task that made this one, 0 if none did. */
+  readonly #parent: number;
+  /** When the last request to cancel came, and the id of the task it came from. */
+  #cancelledAt: number | null = null;
+  #cancelledBy = 0;
+  #cancelledFrom: string | null = null;
 
   constructor(
     loop: BaseEventLoop,
@@ -731,6 +807,32 @@ export class TaskFrame extends CancelScope implements Job {
     super();
     this.#loop = loop;
     this.#task = task;
+    this.#parent = currentId();
+  }
+
+  /** A number of its own in this program. */
+  get id(): number {
+    return this.#id;
+  }
+
+  /** The id of the task that made this one, 0 if none did. */
+  get parent(): number {
+    return this.#parent;
+  }
+
+  /** When the last request to cancel came, in milliseconds of the loop's clock. */
+  get cancelledAt(): number | null {
+    return this.#cancelledAt;
+  }
+
+  /** What it came from, if that has a name. */
+  get cancelledFrom(): string | null {
+    return this.#cancelledFrom;
+  }
+
+  /** The id of the task that it came from, 0 for code outside of tasks. */
+  get cancelledBy(): number {
+    return this.#cancelledBy;
   }
 
   get loop(): BaseEventLoop {
@@ -933,7 +1035,13 @@ export class TaskFrame extends CancelScope implements Job {
   ended(_reaction: Reaction): void {}
 
   /** A request to cancel has come, to the task or a scope in it. */
-  requested(): void {}
+  requested(): void {
+    this.#cancelledAt = loops.stamp(this.#loop);
+    this.#cancelledBy = currentId();
+    this.#cancelledFrom = origin;
+    if (this.#busy === 0 || endings.places !== null) return;
+    if (this.standing === "foreign" && this.isOwed) noteOwed(this);
+  }
 
   /** A request was taken back. */
   tookBack(): void {}
@@ -941,8 +1049,65 @@ export class TaskFrame extends CancelScope implements Job {
   /** The code of the task is given the error of a request. */
   rejected(): void {}
 
+  /** Says once that a request cannot be delivered, unless it was by now. */
+  reportOwed(from: Place): void {
+    const isStuck = !this.over && !this.#isReported && this.isOwed &&
+      this.standing === "foreign";
+    if (!isStuck || this.#loop.isClosed()) return;
+    this.#isReported = true;
+    const where = this.foreignLine;
+    this.#loop.callExceptionHandler({
+      message: `Task ${this.name} ${this.#reasonToEnd(from)} but sits in a ` +
+        "foreign promise, which cannot be interrupted" +
+        `${where === null ? "" : `, at ${where}`}: hand it the signal, or ` +
+        "await what cancellable() makes of it",
+      task: this.#task!,
+    });
+  }
+
+  #reasonToEnd({ line }: Place): string {
+    const [why] = this.explanations;
+    if (why !== undefined) return `has to end (${why})`;
+    const at = line === null ? "" : ` at ${line}`;
+    const by = this.#cancelledFrom === null ? at : ` by ${this.#cancelledFrom}`;
+    return `was cancelled${by} ${PATIENCE} s ago`;
+  }
+
+  /** Where it waits for a promise from outside, as far as that is known. */
+  protected get foreignLine(): string | null {
+    return null;
+  }
+
   /** The code of the task was given the error of a request by a promise that holds a signal. */
   toldBySignal(): void {}
+}
+
+/** How long a request may meet no await that it could end, in seconds. */
+const PATIENCE = 1;
+
+/** A request that was not delivered at once. */
+interface Owed {
+  readonly frame: TaskFrame;
+  readonly place: Place;
+  readonly since: number;
+}
+
+/** They are looked at once, after their time. */
+let owed: Owed[] = [];
+
+/** The code sits in a promise from outside: that is reported if it has not ended a second later. */
+function noteOwed(frame: TaskFrame): void {
+  if (owed.length === 0) systemTimer(PATIENCE, reportOwed);
+  owed.push({ frame, place: new Place(), since: performance.now() });
+}
+
+function reportOwed(): void {
+  const now = performance.now();
+  const isDue = ({ since }: Owed) => now - since > 900 * PATIENCE;
+  const due = owed.filter(isDue);
+  owed = owed.filter((it) => !isDue(it));
+  if (owed.length > 0) systemTimer(PATIENCE, reportOwed);
+  for (const { frame, place } of due) frame.reportOwed(place);
 }
 
 /** Neighbouring scopes, the oldest first. */

@@ -40,6 +40,7 @@ import {
   type CancelRequest,
   type CancelScope,
   type Described,
+  endings,
   failTask,
   finishTask,
   hooks,
@@ -61,6 +62,7 @@ import {
 import type {
   CallbackOptions,
   Coroutine,
+  PrintStackOptions,
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
@@ -68,10 +70,12 @@ import {
   captureAwaiting,
   followsPromises,
   framesOf,
+  Place,
   Probe,
   rememberMaking,
 } from "./_place.ts";
-import { lineOf } from "./_text.ts";
+import "./_snapshot.ts";
+import { lineOf, print } from "./_text.ts";
 import type { LoopHandle } from "./_thread_channel.ts";
 import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
 import { UnseenError } from "./_unseen.ts";
@@ -84,6 +88,7 @@ import {
   checkInstance,
   checkNumber,
   checkOptions,
+  checkOutput,
   checkSignal,
   describe,
   isClass,
@@ -695,17 +700,22 @@ export class Future<T> implements Promise<T> {
   }
 
   #fail(error: unknown): void {
-    const awaited = this.#jobs instanceof Then;
+    const jobs = this.#jobs;
     this.#end(ERROR, error);
-    if (!awaited) this.#watch();
+    if (!(jobs instanceof Then)) this.#watch(jobs !== null);
   }
 
   /** Has the error reported if nobody ever looks at it. */
-  #watch(): void {
+  #watch(isHeard = false): void {
     const bond = this.#bond;
     if (bond === MUTED || bond instanceof UnseenError) return;
     if (bond?.explains(this.#value)) return;
-    this.#bond = new UnseenError(this, this.#loop, this.#value);
+    this.#bond = new UnseenError(
+      this,
+      this.#loop,
+      this.#value,
+      isHeard,
+    );
   }
 
   #seen(): void {
@@ -951,6 +961,9 @@ class Answer {
   ): void {
     const outcome = this.#outcome;
     const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
+    if (endings.places !== null) {
+      noteEnding(endings.places, this.#scope.root.id, new Place());
+    }
     this.#scope.noteProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
     else if (!LateError.is(outcome)) reject(outcome);
@@ -960,6 +973,15 @@ class Answer {
       reject(error);
     }
   }
+}
+
+/** The first place in code of the user tells of the wait, later ones of what cleans up. */
+function noteEnding(
+  places: Map<number, Place>,
+  id: number,
+  place: Place,
+): void {
+  if (!places.has(id) && place.line !== null) places.set(id, place);
 }
 
 /** The outcome of a scope; the scope around it finds out who awaits that. */
@@ -1262,18 +1284,22 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * Writes {@linkcode Task.getStack} to the standard error stream.
+   * Writes {@linkcode Task.getStack} to the standard output stream, or to a file.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.print_stack}.
    *
-   * @param options How many lines at most.
+   * @param options How many lines at most, and where to write them.
    */
-  printStack(options: StackOptions = {}): void {
-    const lines = this.getStack(options).map((line) => `\n  at ${line}`);
+  printStack(options: PrintStackOptions = {}): void {
+    const action = "print the stack";
+    checkOptions(options, ["limit", "file"], action);
+    const { file, ...rest } = options;
+    checkOutput(file, action);
+    const lines = this.getStack(rest).map((line) => `\n  at ${line}`);
     const title = lines.length === 0
       ? `No stack for ${lineOf(this)}`
       : `Stack for ${lineOf(this)} (most recent call last):`;
-    console.error(title + lines.join(""));
+    print(title + lines.join(""), file);
   }
 
   /**

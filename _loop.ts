@@ -131,6 +131,17 @@ export const switches: DebugSwitches = {
   checkCaller() {},
 };
 
+/** What a loop has to do. */
+export interface LoopCounts {
+  /** Jobs that are ready to run. */
+  ready: number;
+  timers: number;
+  /** When the first timer is due. */
+  due: number;
+  /** Rises with everything that it runs. */
+  drains: number;
+}
+
 /** The inside of a loop, for the other files of this module. */
 export interface LoopInternals {
   push(loop: BaseEventLoop, job: Job): void;
@@ -153,6 +164,7 @@ export interface LoopInternals {
   tasks(loop: BaseEventLoop): { first: Frame | null };
   /** What higher floors keep for as long as the loop, each under its own key. */
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
+  counts(loop: BaseEventLoop): LoopCounts;
   /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
   drain(loop: BaseEventLoop): number;
   /** How many drains of the microtasks have begun, also outside of the loop's turns, which begin none. */
@@ -218,6 +230,7 @@ export class BaseEventLoop {
   constructor(host: LoopHost = realHost()) {
     checkHost(host);
     this.#host = host;
+    living.add(new WeakRef<BaseEventLoop>(this));
     if (debugByDefault()) this.setDebug(true);
   }
 
@@ -234,6 +247,12 @@ export class BaseEventLoop {
       tasks: (loop) => loop.#tasks,
       extras: (loop) => loop.#extras,
       bottom: (loop) => loop.#inTurn && loop.#drains ? loop.#turn : null,
+      counts: (loop) => ({
+        ready: loop.#ready.length,
+        timers: loop.#alarms.length - loop.#dead,
+        due: loop.#alarms.length > 0 ? loop.#alarms.due : Infinity,
+        drains: loop.#drain,
+      }),
       drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
       drains: (loop) => loop.#drain,
       stamp: (loop) =>
@@ -739,19 +758,26 @@ export function currentFrame(): Frame | undefined {
   return currentSlot() as Frame | undefined;
 }
 
+/** Loops that were made, and may be closed or garbage by now. */
+const living = new Set<WeakRef<BaseEventLoop>>();
+
+/** The loops that are not closed. */
+export function livingLoops(): BaseEventLoop[] {
+  const loops: BaseEventLoop[] = [];
+  for (const ref of living) {
+    const loop = ref.deref();
+    if (loop === undefined || loop.isClosed()) living.delete(ref);
+    else loops.push(loop);
+  }
+  return loops;
+}
+
 /** What a runner calls and awaits before it closes the loop, once its tasks have ended. */
 export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
   const extras = internals.extras(loop);
   let closers = extras.get(closersOf) as Set<() => unknown> | undefined;
   if (closers === undefined) extras.set(closersOf, closers = new Set());
   return closers;
-}
-
-/** Calls a function after a real time, if the process is still there. Returns what prevents that. */
-export function idleTimer(seconds: number, fn: () => void): () => void {
-  const timer = setTimeout(fn, Math.min(seconds * 1000, LONGEST_TIMEOUT));
-  Deno.unrefTimer(timer as unknown as number);
-  return () => clearTimeout(timer);
 }
 
 let debugWanted: boolean | undefined;

@@ -81,6 +81,22 @@ export interface StackOptions {
   limit?: number | undefined;
 }
 
+/** Where text can be written: `Deno.stdout`, `Deno.stderr`, an open file. */
+export interface TextOutput {
+  /** Writes some of the bytes and returns how many. */
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** Options of `printStack`. */
+export interface PrintStackOptions extends StackOptions {
+  /**
+   * Where to write.
+   *
+   * @default the standard output stream
+   */
+  file?: TextOutput;
+}
+
 /** How a callback is to be called. */
 export interface CallbackOptions {
   /**

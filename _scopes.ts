@@ -27,7 +27,7 @@ import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_loop.ts";
 import { type Failure, runIn, scopeHere } from "./_operation.ts";
 import { createTask, Deadline, Several } from "./_task.ts";
-import { chainOf, span } from "./_text.ts";
+import { chainOf, span, titleOf } from "./_text.ts";
 import {
   checkCallback,
   checkCoroutine,
@@ -76,6 +76,8 @@ export class Timeout {
   #deadline: Deadline | null = null;
   /** What the task waited for when the time was up. */
   #waitedFor: string | null = null;
+  /** When it was entered, on the loop's clock. */
+  #entered = 0;
   /** Why the scope was interrupted, if not by its deadline. */
   #aborted: { reason: unknown } | null = null;
 
@@ -156,10 +158,19 @@ export class Timeout {
     }
     const outer = scopeHere()!;
     this.#requests = outer.pathRequests;
-    this.#scope = new InnerScope(outer);
+    const scope = this.#scope = new InnerScope(outer);
+    scope.owner = { explain: () => this.#explain() };
+    this.#entered = scope.loop.time();
     this.#state = "active";
     this.reschedule(this.#when);
     return this.#scope;
+  }
+
+  #explain(): string | null {
+    if (this.#state !== "expiring" || this.#when === null) return null;
+    const ago = this.#scope!.loop.time() - this.#when;
+    const length = Math.max(0, this.#when - this.#entered);
+    return `timeout(${+length.toFixed(3)}) expired ${span(ago)} ago`;
   }
 
   #strike(): void {
@@ -429,6 +440,10 @@ export class TaskGroup implements AsyncDisposable {
       const scope = nextScope = new InnerScope(outer);
       const group = new TaskGroup();
       ownGroups.add(group);
+      scope.owner = {
+        explain: () => group.#explain(),
+        children: () => group.#children,
+      };
       if (limit !== undefined) group.#limiter = new Limiter(limit);
       const leave = (failure: Failure | null) => group.#leave(failure);
       return runIn(scope, () => body(group), leave);
@@ -518,6 +533,12 @@ export class TaskGroup implements AsyncDisposable {
     return `<TaskGroup ${state}, ${this.#children.size} tasks>`;
   }
 
+  #explain(): string | null {
+    if (!this.#aborting) return null;
+    if (this.#errors.length === 0) return "TaskGroup being cancelled";
+    return `TaskGroup failing with ${titleOf(this.#errors[0])}`;
+  }
+
   /** Ends the group; returns what is to be thrown. */
   #leave(
     failure: Failure | null,
@@ -540,7 +561,10 @@ export class TaskGroup implements AsyncDisposable {
     let cancelled: Failure | null = null;
     let last: Failure | null = null;
     while (this.#children.size > 0) {
-      this.#empty = futures.make(this.#loop, new Several(this.#children));
+      this.#empty = futures.make(
+        this.#loop,
+        new Several(this.#children, "group"),
+      );
       if (signal) futures.link(this.#empty, signal);
       try {
         await this.#empty;

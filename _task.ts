@@ -314,15 +314,18 @@ const FOREIGN: Waitable = {
   take() {},
   pass() {},
   drop() {},
+  kind: "foreign",
   describe: () => "a foreign promise",
 };
 
 /** Futures that another one stands for. */
 export class Several implements Waitable {
+  readonly kind: string;
   readonly #all: Iterable<AnyFuture>;
 
-  constructor(all: Iterable<AnyFuture>) {
+  constructor(all: Iterable<AnyFuture>, kind: string) {
     this.#all = all;
+    this.kind = kind;
   }
 
   get awaits(): readonly AnyFuture[] {

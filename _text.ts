@@ -12,6 +12,7 @@ import {
   type TaskFrame,
 } from "./_frame.ts";
 import type { Frame } from "./_loop.ts";
+import type { TextOutput } from "./_options.ts";
 import { makingOf } from "./_place.ts";
 
 /** How many things a line names before it counts the rest. */
@@ -20,6 +21,8 @@ const NAMES = 3;
 const LINKS = 5;
 /** How many futures it looks at. */
 const FUTURES = 10_000;
+/** How much of an error a line shows. */
+const TITLE = 200;
 /** How much of a value a line shows. */
 const SHOWN = 60;
 
@@ -148,6 +151,23 @@ function nameOfLink(future: Cancelable): string {
   if (behind?.awaits) return namesOf(linksOf(future));
   const line = makingOf(future)?.line;
   return line ? `a future made at ${line}` : "a future";
+}
+
+/** Writes lines to the console or somewhere else. */
+export function print(text: string, file?: TextOutput): void {
+  if (file === undefined) return console.log(text);
+  let rest = new TextEncoder().encode(`${text}\n`);
+  while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
+}
+
+/** An error on one line: "Error: disk full". */
+export function titleOf(error: unknown): string {
+  try {
+    const [line] = String(error).split("\n", 1);
+    return line.length > TITLE ? `${line.slice(0, TITLE)}...` : line;
+  } catch {
+    return "an error that cannot be shown";
+  }
 }
 
 /** A length of time. */

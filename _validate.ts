@@ -253,6 +253,25 @@ export function checkInstance<T>(
   );
 }
 
+/** Refuses what text cannot be written to. */
+export function checkOutput(
+  file: unknown,
+  action: string,
+): asserts file is { writeSync(data: Uint8Array): number } | undefined {
+  if (file === undefined) return;
+  try {
+    const { writeSync } = file as { writeSync?: unknown };
+    if (typeof writeSync === "function") return;
+  } catch {
+    // it is refused below
+  }
+  throw new TypeError(
+    `Cannot ${action}: file must have a method writeSync, got ${
+      describe(file)
+    }`,
+  );
+}
+
 /** Refuses what is neither a string nor `undefined`. */
 export function checkString(
   value: unknown,

@@ -84,8 +84,10 @@ export type {
   CallbackOptions,
   Cancellable,
   Coroutine,
+  PrintStackOptions,
   StackOptions,
   TaskOptions,
+  TextOutput,
 } from "./_options.ts";
 export {
   allTasks,
@@ -236,6 +238,10 @@ class Sleep<T> extends Future<T> implements Alarm, Waitable {
 
   drop(): void {
     loops.dropAlarm(this.getLoop(), this);
+  }
+
+  get kind(): string {
+    return "timer";
   }
 
   describe(): string {
@@ -389,7 +395,7 @@ class GatheringFuture extends Future<unknown[]> {
     signal: AbortSignal | undefined,
   ) {
     super((children[0]?.getLoop() ?? getEventLoop()) as never);
-    futures.attach(this, new Several(children));
+    futures.attach(this, new Several(children, "gather"));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
     // Tasks that were just made for it are all different, and a set is expensive.
@@ -695,7 +701,7 @@ async function waitNoTime<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   if (future.done()) return future.result();
-  const ended = futures.make(getEventLoop(), new Several([future]));
+  const ended = futures.make(getEventLoop(), new Several([future], "waitFor"));
   if (signal) futures.link(ended, signal);
   const what = nameOf(future);
   const job = onceDone(future, () => {
@@ -795,7 +801,7 @@ async function untilDone(
 ): Promise<void> {
   const loop = getEventLoop();
   const waiting = [...all].filter((future) => !future.done());
-  const waiter = futures.make(loop, new Several(waiting));
+  const waiter = futures.make(loop, new Several(waiting, "wait"));
   if (signal) futures.link(waiter, signal);
   const release = () => {
     if (!waiter.done()) waiter.setResult(undefined);
@@ -855,7 +861,7 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
   if (inner.done()) return inner;
   const outer: Future<T> = futures.make(
     inner.getLoop(),
-    new Several([inner as Future<unknown>]),
+    new Several([inner as Future<unknown>], "shield"),
   );
   const job = onceDone(inner, () => {
     if (outer.done()) return futures.discard(inner);

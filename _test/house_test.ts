@@ -47,6 +47,8 @@ const FLOORS = [
   ],
   ["_debug.ts"],
   ["_text.ts"],
+  ["_snapshot.ts"],
+  ["_deadlock.ts", "_report.ts"],
   ["_future.ts"],
   [
     "_describe.ts",
