@@ -34,17 +34,11 @@ import { BODY } from "./_place.ts";
 /** Leads from the promise of a call to its scope. */
 const SCOPE = Symbol("scope");
 
-/** At least so many promises of calls that did not wait are known with their values. */
+/** How many promises of calls that did not wait are known with their values; a power of two. */
 const RECENT = 16;
-const NO_PROMISES: unknown[] = new Array(2 * RECENT).fill(null);
-/**
- * Those promises, each before its value, and the chunk that was filled before.
- * A fresh array is young, and to store something young in an old one, such as
- * a ring that is kept, would make the collector note it each time.
- */
-let recent: unknown[] = emptyChunk();
-let recentBefore: unknown[] = recent;
-let recentEnd = 0;
+const recentPromises: unknown[] = new Array(RECENT).fill(null);
+const recentValues: unknown[] = new Array(RECENT).fill(undefined);
+let recent = 0;
 
 export { isOverdue } from "./_frame.ts";
 
@@ -60,10 +54,9 @@ export interface Failure {
  */
 export function settledPromise<T>(value: T): Promise<T> {
   const promise = Promise.resolve(value);
-  if (recentEnd === 2 * RECENT) renewRecent();
-  recent[recentEnd] = promise;
-  recent[recentEnd + 1] = value;
-  recentEnd += 2;
+  recent = (recent + 1) & (RECENT - 1);
+  recentPromises[recent] = promise;
+  recentValues[recent] = value;
   return promise;
 }
 
@@ -162,29 +155,10 @@ export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
     future.setResult(undefined as T);
     return future;
   }
-  const found = recentValue(promise);
-  if (found === null || isThenable(found.value)) return null;
-  future.setResult(found.value as T);
+  const place = recentPromises.indexOf(promise);
+  if (place < 0 || isThenable(recentValues[place])) return null;
+  future.setResult(recentValues[place] as T);
   return future;
-}
-
-function renewRecent(): void {
-  recentBefore = recent;
-  recent = emptyChunk();
-  recentEnd = 0;
-}
-
-function emptyChunk(): unknown[] {
-  return NO_PROMISES.slice();
-}
-
-function recentValue(promise: unknown): { value: unknown } | null {
-  for (const chunk of [recent, recentBefore]) {
-    for (let i = 0; i < chunk.length; i += 2) {
-      if (chunk[i] === promise) return { value: chunk[i + 1] };
-    }
-  }
-  return null;
 }
 
 /** The scope of the running code; `null` outside of tasks. */

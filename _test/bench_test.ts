@@ -293,7 +293,7 @@ Deno.test("checkOut() puts the benchmark of today beside the module of then", ()
   Deno.removeSync(new URL("_bench/old.ts", root));
   write(root, { "mod.ts": "2", "_bench/side.ts": "new", "_bench/a/b.ts": "b" });
   commit(root);
-  const checkout = checkOut("HEAD~1", root);
+  using checkout = checkOut("HEAD~1", root);
   const read = (path: string) =>
     Deno.readTextFileSync(new URL(path, checkout.bench));
   assertEquals(checkout.commit, first);
