@@ -45,6 +45,8 @@ export interface HostCore {
   };
   /** Runs the microtasks dry, unless it is called by one. */
   runMicrotasks(): void;
+  /** The state of a promise (0 pending, 1 fulfilled, 2 rejected) and its outcome. */
+  getPromiseDetails(promise: Promise<unknown>): [state: number, value: unknown];
   /** A timer that is no work of the program: neither its tests nor fake clocks see it. */
   createSystemTimer(fn: () => void, after: number, isRefed: boolean): object;
   cancelTimer(timer: object): void;
@@ -131,6 +133,18 @@ export function afterMicrotasks(fn: () => void): void {
 /** The processor time that this process has used, in microseconds; since an earlier answer, if there is one. */
 export function cpuUsage(since?: NodeJS.CpuUsage): NodeJS.CpuUsage {
   return globals.process.cpuUsage(since);
+}
+
+const { getPromiseDetails } = hostCore;
+
+/** Whether the runtime tells at once what a promise is fulfilled with. */
+export const readsPromises: boolean = typeof getPromiseDetails === "function";
+
+/** What a promise is fulfilled with already; `null` if it is not, or nobody can tell. */
+export function fulfilledWith(promise: unknown): { value: unknown } | null {
+  if (!readsPromises || !(promise instanceof Promise)) return null;
+  const [state, value] = getPromiseDetails!(promise);
+  return state === 1 ? { value } : null;
 }
 
 /** The signals that `AbortSignal.any` and `Request` have made of one, as far as that can be seen. */

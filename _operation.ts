@@ -28,13 +28,14 @@ import {
   looksLikeFuture,
   type Waitable,
 } from "./_future.ts";
+import { fulfilledWith, readsPromises } from "./_host.ts";
 import { currentFrame } from "./_loop.ts";
 import { BODY } from "./_place.ts";
 
 /** Leads from the promise of a call to its scope. */
 const SCOPE = Symbol("scope");
 
-/** How many promises of calls that did not wait are known with their values; a power of two. */
+/** How many promises of calls that did not wait are kept with their values, where the runtime does not tell. */
 const RECENT = 16;
 const recentPromises: unknown[] = new Array(RECENT).fill(null);
 const recentValues: unknown[] = new Array(RECENT).fill(undefined);
@@ -48,16 +49,27 @@ export interface Failure {
 }
 
 /**
- * A promise of a value that is there, which a cancellation cannot lose as long
- * as the promise is handed on at once. To note the value with the promise
- * itself would cost a queue or lock that nobody waits for a quarter more.
+ * A promise of a value that is there, which a cancellation cannot lose when the
+ * promise is handed on at once.
  */
 export function settledPromise<T>(value: T): Promise<T> {
   const promise = Promise.resolve(value);
-  recent = (recent + 1) & (RECENT - 1);
+  if (!readsPromises) note(promise, value);
+  return promise;
+}
+
+function note(promise: unknown, value: unknown): void {
+  recent = (recent + 1) % RECENT;
   recentPromises[recent] = promise;
   recentValues[recent] = value;
-  return promise;
+}
+
+/** The value of a promise that has one, as far as that is known. */
+function valueAtHand(promise: unknown): { value: unknown } | null {
+  if (readsPromises) return fulfilledWith(promise);
+  const place = recentPromises.indexOf(promise);
+  if (place < 0 || isThenable(recentValues[place])) return null;
+  return { value: recentValues[place] };
 }
 
 /** As {@linkcode settledPromise}, for calls that give nothing. */
@@ -146,18 +158,16 @@ const awaitBody = {
   },
 };
 
-/** The future of a promise of this module; `null` for other promises. */
+/** The future of a promise that has its value, or is one of this module; `null` for other promises. */
 export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
   const scope = (promise as { [SCOPE]?: InnerScope })[SCOPE];
   if (scope !== undefined) return new OperationFuture(promise, scope);
+  const atHand = promise === settledVoid as unknown
+    ? { value: undefined }
+    : valueAtHand(promise);
+  if (atHand === null) return null;
   const future = new Future<T>();
-  if (promise === settledVoid as unknown) {
-    future.setResult(undefined as T);
-    return future;
-  }
-  const place = recentPromises.indexOf(promise);
-  if (place < 0 || isThenable(recentValues[place])) return null;
-  future.setResult(recentValues[place] as T);
+  future.setResult(atHand.value as T);
   return future;
 }
 
