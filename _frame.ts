@@ -131,6 +131,14 @@ export function failTask(error: unknown): void {
 /** A request to cancel. Its error is made when somebody needs it. */
 export class CancelRequest {
   message: unknown;
+  /** When it came, in milliseconds of the loop's clock. */
+  at = 0;
+  /** The id of the task that it came from, 0 for code outside of tasks. */
+  by = 0;
+  /** What it came from, if that has a name. */
+  from: string | null = null;
+  /** Whether it was reported that it cannot be delivered. */
+  isReported = false;
   #error: CancelledError | null;
   readonly #cause: unknown;
 
@@ -341,8 +349,9 @@ export abstract class CancelScope extends SlotValue implements Frame {
   request(message: unknown, cause?: unknown): void {
     this.count();
     const told = this.undelivered ? this.#cancellation!.latest!.told : null;
-    this.deliver(new CancelRequest(message, cause, told));
-    this.root.requested();
+    const request = new CancelRequest(message, cause, told);
+    this.deliver(request);
+    this.root.requested(request);
   }
 
   /** A request comes to this scope itself. */
@@ -580,8 +589,9 @@ export abstract class CancelScope extends SlotValue implements Frame {
 
   /** Whether a request to it or to a scope in it has met no await that it could end. */
   get isOwed(): boolean {
-    return this.root.busy > 0 &&
-      this.#subtree().some((scope) => scope.mustCancel);
+    if (this.root.busy === 0) return false;
+    if (this.#inner === null) return this.mustCancel;
+    return this.#subtree().some((scope) => scope.mustCancel);
   }
 
   /** What the scopes say that are open in this one, the outermost first. */
@@ -658,14 +668,19 @@ export class InnerScope extends CancelScope {
   readonly #root: TaskFrame;
   #closed = false;
   /** What has opened it, if that has something to say. */
-  owner: ScopeOwner | null = null;
+  readonly #owner: ScopeOwner | null;
 
   /** Opens a scope in another one. */
-  constructor(outer: CancelScope) {
+  constructor(outer: CancelScope, owner: ScopeOwner | null = null) {
     super();
+    this.#owner = owner;
     this.#outer = outer;
     this.#root = outer.root;
     this.enter(outer);
+  }
+
+  get owner(): ScopeOwner | null {
+    return this.#owner;
   }
 
   get outer(): CancelScope {
@@ -786,8 +801,6 @@ export class TaskFrame extends CancelScope implements Job {
   #isAsked = false;
   #isBeingCancelled = false;
   #bodyEnd: Promise<void> | null = null;
-  /** Whether it was reported that a request cannot be delivered. */
-  #isReported = false;
   /** The name of a task that is done. */
   #lastName: string | number = "";
   #total = 0;
@@ -795,10 +808,7 @@ export class TaskFrame extends CancelScope implements Job {
   readonly #id = ++framesMade;
   /** The id of the task that made this one, 0 if none did. */
   readonly #parent: number;
-  /** When the last request to cancel came, and the id of the task it came from. */
-  #cancelledAt: number | null = null;
-  #cancelledBy = 0;
-  #cancelledFrom: string | null = null;
+  #lastRequest: CancelRequest | null = null;
 
   constructor(
     loop: BaseEventLoop,
@@ -822,17 +832,17 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** When the last request to cancel came, in milliseconds of the loop's clock. */
   get cancelledAt(): number | null {
-    return this.#cancelledAt;
+    return this.#lastRequest?.at ?? null;
   }
 
   /** What it came from, if that has a name. */
   get cancelledFrom(): string | null {
-    return this.#cancelledFrom;
+    return this.#lastRequest?.from ?? null;
   }
 
   /** The id of the task that it came from, 0 for code outside of tasks. */
   get cancelledBy(): number {
-    return this.#cancelledBy;
+    return this.#lastRequest?.by ?? 0;
   }
 
   get loop(): BaseEventLoop {
@@ -1035,12 +1045,13 @@ export class TaskFrame extends CancelScope implements Job {
   ended(_reaction: Reaction): void {}
 
   /** A request to cancel has come, to the task or a scope in it. */
-  requested(): void {
-    this.#cancelledAt = loops.stamp(this.#loop);
-    this.#cancelledBy = currentId();
-    this.#cancelledFrom = origin;
-    if (this.#busy === 0 || endings.places !== null) return;
-    if (this.standing === "foreign" && this.isOwed) noteOwed(this);
+  requested(request: CancelRequest): void {
+    this.#lastRequest = request;
+    request.at = loops.stamp(this.#loop);
+    request.by = currentId();
+    request.from = origin;
+    if (endings.places !== null || !this.isOwed) return;
+    if (this.standing === "foreign") noteOwed(this);
   }
 
   /** A request was taken back. */
@@ -1051,10 +1062,11 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** Says once that a request cannot be delivered, unless it was by now. */
   reportOwed(from: Place): void {
-    const isStuck = !this.over && !this.#isReported && this.isOwed &&
+    const isStuck = !this.over && this.#lastRequest?.isReported === false &&
+      this.isOwed &&
       this.standing === "foreign";
     if (!isStuck || this.#loop.isClosed()) return;
-    this.#isReported = true;
+    this.#lastRequest!.isReported = true;
     const where = this.foreignLine;
     this.#loop.callExceptionHandler({
       message: `Task ${this.name} ${this.#reasonToEnd(from)} but sits in a ` +
@@ -1069,7 +1081,7 @@ export class TaskFrame extends CancelScope implements Job {
     const [why] = this.explanations;
     if (why !== undefined) return `has to end (${why})`;
     const at = line === null ? "" : ` at ${line}`;
-    const by = this.#cancelledFrom === null ? at : ` by ${this.#cancelledFrom}`;
+    const by = this.cancelledFrom === null ? at : ` by ${this.cancelledFrom}`;
     return `was cancelled${by} ${PATIENCE} s ago`;
   }
 

@@ -13,6 +13,7 @@ import {
   cancelledError,
   type CancelScope,
   InnerScope,
+  type ScopeOwner,
 } from "./_frame.ts";
 import {
   cancelNested,
@@ -60,6 +61,44 @@ export interface TaskGroupOptions {
 let enterTimeout: (scope: Timeout) => InnerScope;
 let leaveTimeout: (scope: Timeout, failure: Failure | null) => Failure | null;
 let abortTimeout: (scope: Timeout, reason: unknown) => void;
+let explainTimeout: (scope: Timeout) => string | null;
+let noteLength: (scope: Timeout, seconds: number) => void;
+let explainGroup: (group: TaskGroup) => string | null;
+let childrenOf: (group: TaskGroup) => Iterable<Task<unknown>>;
+
+/** What a timeout has to say of the waits inside of it. */
+class TimeoutOwner implements ScopeOwner {
+  readonly #timeout: Timeout;
+
+  constructor(timeout: Timeout) {
+    this.#timeout = timeout;
+  }
+
+  explain(): string | null {
+    return explainTimeout(this.#timeout);
+  }
+}
+
+/** What a group has to say of the waits inside of it. */
+class GroupOwner implements ScopeOwner {
+  group: TaskGroup | null = null;
+
+  explain(): string | null {
+    return this.group && explainGroup(this.group);
+  }
+
+  children(): Iterable<Task<unknown>> {
+    return this.group === null ? [] : childrenOf(this.group);
+  }
+}
+
+/** A deadline that is so many seconds away. */
+export function timeoutIn(seconds: number | null): Timeout {
+  if (seconds === null) return new Timeout(null);
+  const timeout = new Timeout(getEventLoop().time() + seconds);
+  noteLength(timeout, seconds);
+  return timeout;
+}
 
 /**
  * A deadline over a piece of code; `timeout` makes and enters one.
@@ -76,8 +115,8 @@ export class Timeout {
   #deadline: Deadline | null = null;
   /** What the task waited for when the time was up. */
   #waitedFor: string | null = null;
-  /** When it was entered, on the loop's clock. */
-  #entered = 0;
+  /** The time that it gives, in seconds, where that is known. */
+  #length: number | null = null;
   /** Why the scope was interrupted, if not by its deadline. */
   #aborted: { reason: unknown } | null = null;
 
@@ -95,6 +134,8 @@ export class Timeout {
     enterTimeout = (scope) => scope.#enter();
     leaveTimeout = (scope, failure) => scope.#leave(failure);
     abortTimeout = (scope, reason) => scope.#abort(reason);
+    explainTimeout = (scope) => scope.#explain();
+    noteLength = (scope, seconds) => scope.#length = seconds;
   }
 
   /**
@@ -158,9 +199,7 @@ export class Timeout {
     }
     const outer = scopeHere()!;
     this.#requests = outer.pathRequests;
-    const scope = this.#scope = new InnerScope(outer);
-    scope.owner = { explain: () => this.#explain() };
-    this.#entered = scope.loop.time();
+    this.#scope = new InnerScope(outer, new TimeoutOwner(this));
     this.#state = "active";
     this.reschedule(this.#when);
     return this.#scope;
@@ -169,8 +208,8 @@ export class Timeout {
   #explain(): string | null {
     if (this.#state !== "expiring" || this.#when === null) return null;
     const ago = this.#scope!.loop.time() - this.#when;
-    const length = Math.max(0, this.#when - this.#entered);
-    return `timeout(${+length.toFixed(3)}) expired ${span(ago)} ago`;
+    const length = this.#length === null ? "" : +this.#length.toFixed(3);
+    return `timeout(${length}) expired ${span(ago)} ago`;
   }
 
   #strike(): void {
@@ -248,8 +287,7 @@ export function timeout<T>(
   try {
     const seconds = delay === null ? null : toSeconds(delay);
     checkBody(body, "set a timeout");
-    const when = seconds === null ? null : getEventLoop().time() + seconds;
-    return runScope(new Timeout(when), body);
+    return runScope(timeoutIn(seconds), body);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -368,6 +406,11 @@ export class TaskGroup implements AsyncDisposable {
   /** Whose signal a group without a scope of its own has. */
   #controller: AbortController | null = null;
 
+  static {
+    explainGroup = (group) => group.#explain();
+    childrenOf = (group) => group.#children;
+  }
+
   /**
    * Opens a group in the calling task. Outside of tasks there is nothing that
    * it can interrupt; failures then come out at `join` or at the end of the block.
@@ -437,13 +480,10 @@ export class TaskGroup implements AsyncDisposable {
       if (limit !== undefined) checkCount(limit, 1, RUN, "limit");
       const outer = scopeHere();
       if (outer === null) return inTask(() => TaskGroup.run(body, options));
-      const scope = nextScope = new InnerScope(outer);
-      const group = new TaskGroup();
+      const owner = new GroupOwner();
+      const scope = nextScope = new InnerScope(outer, owner);
+      const group = owner.group = new TaskGroup();
       ownGroups.add(group);
-      scope.owner = {
-        explain: () => group.#explain(),
-        children: () => group.#children,
-      };
       if (limit !== undefined) group.#limiter = new Limiter(limit);
       const leave = (failure: Failure | null) => group.#leave(failure);
       return runIn(scope, () => body(group), leave);

@@ -52,7 +52,7 @@ import type { Cancellable, Coroutine } from "./_options.ts";
 import { type Alarm, internals as loops, type Job } from "./_loop.ts";
 import { rememberMaking } from "./_place.ts";
 import { operation } from "./_operation.ts";
-import { runScope, Timeout } from "./_scopes.ts";
+import { runScope, type Timeout, timeoutIn } from "./_scopes.ts";
 import {
   canBeAwaited,
   checkAwaitable,
@@ -689,11 +689,10 @@ function waitForOwn<T>(
   if (limit !== null && limit <= 0) {
     return waitNoTime(ensureFuture(aw), signal);
   }
-  const due = limit === null ? null : getEventLoop().time() + limit;
   const body = aw instanceof Future
     ? () => aw
     : (scope: Timeout) => aw(scope.signal);
-  return runScope(new Timeout(due), body, signal);
+  return runScope(timeoutIn(limit), body, signal);
 }
 
 async function waitNoTime<T>(
