@@ -9,6 +9,7 @@
 
 import type asyncHooks from "node:async_hooks";
 import type events from "node:events";
+import type inspector from "node:inspector";
 import type process from "node:process";
 import type timers from "node:timers";
 import type url from "node:url";
@@ -19,6 +20,8 @@ import type workerThreads from "node:worker_threads";
 interface NodeModules {
   async_hooks: typeof asyncHooks;
   events: typeof events;
+  inspector: typeof inspector;
+  timers: typeof timers;
   url: typeof url;
   v8: typeof v8;
   worker_threads: typeof workerThreads;

@@ -10,6 +10,7 @@
 
 import { WatchedFrame } from "./_debug.ts";
 import {
+  asCancellation,
   CancelScope,
   type NamedCancelable,
   type Reaction,
@@ -36,9 +37,12 @@ export interface Observer {
   wakes(waker: TaskFrame, woken: TaskFrame): void;
   /** A request to cancel has come. */
   requested(frame: TaskFrame): void;
-  /** A task is about to end. */
-  ends(frame: TaskFrame, outcome: "done" | "failed"): void;
+  /** A task ends; it may be told again. */
+  ends(frame: TaskFrame, outcome: Outcome): void;
 }
+
+/** How a task ends. */
+export type Outcome = "done" | "failed" | "cancelled";
 
 /** A constructor of frames. */
 type FrameClass = new (loop: BaseEventLoop, task: NamedCancelable) => TaskFrame;
@@ -71,7 +75,10 @@ function observed(
   return class extends Base {
     override run(): boolean {
       tell((it) => it.resumed(this));
-      return super.run();
+      const ran = super.run();
+      // A task that was cancelled before has not been called at all.
+      if (this.over) tell((it) => it.ends(this, "cancelled"));
+      return ran;
     }
 
     override began(reaction: Reaction): void {
@@ -95,7 +102,8 @@ function observed(
     }
 
     override fail(error: unknown): void {
-      tell((it) => it.ends(this, "failed"));
+      const outcome = asCancellation(error) ? "cancelled" : "failed";
+      tell((it) => it.ends(this, outcome));
       super.fail(error);
     }
   };
