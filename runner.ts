@@ -20,6 +20,7 @@
 
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
+import { type Duration, toSeconds } from "./_duration.ts";
 import { EventLoop, frameOf, futures, Task } from "./_future.ts";
 import { describe } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
@@ -37,6 +38,7 @@ import {
 } from "./exceptions.ts";
 
 export type { Context } from "./_context.ts";
+export type { Duration, DurationLike } from "./_duration.ts";
 export { EventLoop, getEventLoop, getRunningLoop } from "./_future.ts";
 export type { Cancellable, Coroutine } from "./_options.ts";
 export {
@@ -76,6 +78,25 @@ export interface RunnerOptions {
    * @default none
    */
   dumpSignal?: Deno.Signal;
+  /**
+   * Has a block of the event loop that lasts longer than this reported on the
+   * standard error stream while it lasts, with the stack of the code that
+   * blocks. A thread watches for it, to which the debugger of the runtime
+   * tells the stack. So that is open on a port of this machine meanwhile, and
+   * needs `--allow-sys --allow-net=127.0.0.1`; without these only
+   * the task is named.
+   *
+   * @default none
+   */
+  watchdog?: Duration;
+  /**
+   * A file to write a trace to that Perfetto and `chrome://tracing` show:
+   * tasks as rows, with their steps and waits, and arrows from who wakes to
+   * who is woken. Needs `--allow-write` for the file.
+   *
+   * @default none
+   */
+  trace?: string | URL;
 }
 
 /** Options of {@linkcode run}. */
@@ -164,13 +185,17 @@ export class Runner implements AsyncDisposable {
   #forced = false;
   /** Ends the listening for `dumpSignal`, which lasts as long as the loop. */
   #undump: () => void = () => {};
+  /** Ends what watches the loop; `null` before the first run. */
+  #unobserve: (() => Promise<void>)[] | null = null;
 
   /**
    * Makes a runner. Its loop is made when it is first needed.
    *
-   * @param options Debug mode, the loop, and what interrupts it.
+   * @param options Debug mode, the loop, what interrupts it, and what watches it.
+   * @throws {RangeError} If `watchdog` is not above zero.
    */
   constructor(options: RunnerOptions = {}) {
+    if (options.watchdog !== undefined) checkWatchdog(options.watchdog);
     this.#options = options;
   }
 
@@ -219,6 +244,7 @@ export class Runner implements AsyncDisposable {
     const start = () => new Task(main, { context }, loop);
     loops.setRunning(loop, true);
     try {
+      if (this.#isToBeWatched) await this.#observe(loop);
       return await this.#untilDone(
         runIn(this.#context, start, undefined),
         options.signal,
@@ -291,6 +317,26 @@ export class Runner implements AsyncDisposable {
     }
   }
 
+  get #isToBeWatched(): boolean {
+    const { watchdog, trace } = this.#options;
+    return this.#unobserve === null &&
+      (watchdog !== undefined || trace !== undefined);
+  }
+
+  /** Starts what watches the loop. It is loaded only here, as most programs do without. */
+  async #observe(loop: EventLoop): Promise<void> {
+    const { watchdog, trace } = this.#options;
+    const ends: (() => Promise<void>)[] = this.#unobserve = [];
+    if (trace !== undefined) {
+      const { writeTrace } = await import("./_trace.ts");
+      ends.push(writeTrace(loop, trace));
+    }
+    if (watchdog !== undefined) {
+      const { watchBlocks } = await import("./_watchdog.ts");
+      ends.push(await watchBlocks(loop, checkWatchdog(watchdog)));
+    }
+  }
+
   #dumpOnSignal(loop: EventLoop): void {
     const { dumpSignal } = this.#options;
     if (dumpSignal === undefined) return;
@@ -337,6 +383,7 @@ export class Runner implements AsyncDisposable {
       unlisten();
       unwatch();
       this.#undump();
+      for (const end of this.#unobserve ?? []) await end();
       loops.setRunning(loop, false);
       loop.close();
     }
@@ -385,6 +432,17 @@ function listen(
       Deno.removeSignalListener(name, listener);
     }
   };
+}
+
+/** The limit of a watchdog in seconds. */
+function checkWatchdog(limit: Duration): number {
+  const seconds = toSeconds(limit, "watchdog");
+  if (seconds > 0) return seconds;
+  throw new RangeError(
+    `Cannot watch the loop: expected a watchdog above 0, got ${
+      describe(limit)
+    }`,
+  );
 }
 
 function interrupted(
