@@ -31,7 +31,8 @@ import {
   internals as loops,
   type Job,
 } from "./_loop.ts";
-import { Probe } from "./_place.ts";
+import { systemTimer } from "./_host.ts";
+import { Place, type Probe } from "./_place.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What a frame knows of a future. */
@@ -669,6 +670,18 @@ export class InnerScope extends CancelScope {
 }
 
 let framesMade = 0;
+let origin: string | null = null;
+
+/** Calls a function whose requests to cancel come from something that has a name: a signal of the system. */
+export function cancelFrom(name: string, fn: () => void): void {
+  const before = origin;
+  origin = name;
+  try {
+    fn();
+  } finally {
+    origin = before;
+  }
+}
 
 /** The id of the running task, 0 outside of tasks. */
 function currentId(): number {
@@ -705,6 +718,8 @@ export class TaskFrame extends CancelScope implements Job {
   #since: number | null = null;
   #isAsked = false;
   #isBeingCancelled = false;
+  /** Whether it was reported that a request cannot be delivered. */
+  #isReported = false;
   /** The name of a task that is done. */
   #lastName: string | number = "";
   #total = 0;
@@ -715,6 +730,7 @@ export class TaskFrame extends CancelScope implements Job {
   /** When the last request to cancel came, and the id of the task it came from. */
   #cancelledAt: number | null = null;
   #cancelledBy = 0;
+  #cancelledFrom: string | null = null;
 
   /** Whether it stands for code that no loop runs. */
   readonly #isOutside: boolean;
@@ -744,6 +760,11 @@ export class TaskFrame extends CancelScope implements Job {
   /** When the last request to cancel came, in milliseconds of the loop's clock. */
   get cancelledAt(): number | null {
     return this.#cancelledAt;
+  }
+
+  /** What it came from, if that has a name. */
+  get cancelledFrom(): string | null {
+    return this.#cancelledFrom;
   }
 
   /** The id of the task that it came from, 0 for code outside of tasks. */
@@ -946,6 +967,10 @@ export class TaskFrame extends CancelScope implements Job {
   requested(): void {
     this.#cancelledAt = loops.stamp(this.#loop);
     this.#cancelledBy = currentId();
+    this.#cancelledFrom = origin;
+    if (this.#busy > 0 && this.standing === "foreign" && this.isOwed) {
+      noteOwed(this);
+    }
   }
 
   /** A request was taken back. */
@@ -954,8 +979,65 @@ export class TaskFrame extends CancelScope implements Job {
   /** The code of the task is given the error of a request. */
   rejected(): void {}
 
+  /** Says once that a request cannot be delivered, unless it was by now. */
+  reportOwed(from: Place): void {
+    const isStuck = !this.over && !this.#isReported && this.isOwed &&
+      this.standing === "foreign";
+    if (!isStuck || this.#loop.isClosed()) return;
+    this.#isReported = true;
+    const where = this.foreignLine;
+    this.#loop.callExceptionHandler({
+      message: `Task ${this.name} ${this.#reasonToEnd(from)} but sits in a ` +
+        "foreign promise, which cannot be interrupted" +
+        `${where === null ? "" : `, at ${where}`}: hand it the signal, or ` +
+        "await what cancellable() makes of it",
+      task: this.#task!,
+    });
+  }
+
+  #reasonToEnd({ line }: Place): string {
+    const [why] = this.explanations;
+    if (why !== undefined) return `has to end (${why})`;
+    const by = this.#cancelledFrom === null ? "" : ` by ${this.#cancelledFrom}`;
+    const at = line === null ? "" : ` at ${line}`;
+    return `was cancelled${by}${at} ${PATIENCE} s ago`;
+  }
+
+  /** Where it waits for a promise from outside, as far as that is known. */
+  protected get foreignLine(): string | null {
+    return null;
+  }
+
   /** The code of the task was given the error of a request by a promise that holds a signal. */
   toldBySignal(): void {}
+}
+
+/** How long a request may meet no await that it could end, in seconds. */
+const PATIENCE = 1;
+
+/** A request that was not delivered at once. */
+interface Owed {
+  readonly frame: TaskFrame;
+  readonly place: Place;
+  readonly since: number;
+}
+
+/** They are looked at once, after their time. */
+let owed: Owed[] = [];
+
+/** The code sits in a promise from outside: that is reported if it has not ended a second later. */
+function noteOwed(frame: TaskFrame): void {
+  if (owed.length === 0) systemTimer(PATIENCE, reportOwed);
+  owed.push({ frame, place: new Place(), since: performance.now() });
+}
+
+function reportOwed(): void {
+  const now = performance.now();
+  const isDue = ({ since }: Owed) => now - since > 900 * PATIENCE;
+  const due = owed.filter(isDue);
+  owed = owed.filter((it) => !isDue(it));
+  if (owed.length > 0) systemTimer(PATIENCE, reportOwed);
+  for (const { frame, place } of due) frame.reportOwed(place);
 }
 
 /** Neighbouring scopes, the oldest first. */

@@ -42,6 +42,18 @@ export interface HostCore {
   };
   /** Runs the microtasks dry, unless it is called by one. */
   runMicrotasks(): void;
+  /** A timer that is no work of the program: neither its tests nor fake clocks see it. */
+  createSystemTimer(fn: () => void, after: number, isRefed: boolean): object;
+  cancelTimer(timer: object): void;
+  /** Whether the program would end now, asked by `setImmediate`; never while a module is being evaluated. */
+  eventLoopHasMoreWork(): boolean;
+  /** Whether an operation is under way; they are numbered from 0. */
+  hasPromise(id: number): boolean;
+  readonly promiseIdSymbol: symbol;
+  getActiveImmediateCount(): number;
+  /** The names of open resources by their numbers. */
+  resources(): Record<string, string>;
+  readonly ops: { op_void_async_deferred(): Promise<void> };
 }
 
 // deno-lint-ignore no-explicit-any
@@ -64,6 +76,48 @@ export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
 /** Calls a function on a fresh turn of the host, after its sockets and timers had theirs. */
 export function hostTurn(fn: () => void): void {
   globals.setImmediate(fn);
+}
+
+const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
+
+/**
+ * Calls a function after a real time, fake clocks or not. The process stays
+ * for it only if `holds`. Returns what prevents it.
+ */
+export function systemTimer(
+  seconds: number,
+  fn: () => void,
+  holds = false,
+): () => void {
+  const { createSystemTimer, cancelTimer } = hostCore;
+  const after = seconds * 1000;
+  if (createSystemTimer !== undefined && cancelTimer !== undefined) {
+    const timer = createSystemTimer(fn, after, holds);
+    return () => cancelTimer(timer);
+  }
+  const timer = startTimer(fn, after);
+  if (!holds) Deno.unrefTimer(timer as unknown as number);
+  return () => stopTimer(timer);
+}
+
+/** What keeps the process beside operations: timers, sockets of Node. */
+export function activeResources(): string[] {
+  return globals.process.getActiveResourcesInfo();
+}
+
+/** Whether a signal will abort by a timer, which does not keep the process. */
+export function abortsByTimer(signal: AbortSignal): boolean {
+  const sources = [signal];
+  for (const it of sources) {
+    if (internalOf(it, "timerId") && !it.aborted) return true;
+    for (const held of internalsOf(it, "sourceSignals")) {
+      const source = dereference(held);
+      if (source instanceof AbortSignal && !sources.includes(source)) {
+        sources.push(source);
+      }
+    }
+  }
+  return false;
 }
 
 /** Calls a function once the microtasks have run dry. */
@@ -111,11 +165,14 @@ function dereference(ref: unknown): unknown {
 
 /** What a signal keeps in a set under a symbol of the runtime, which no public name leads to. */
 function internalsOf(signal: AbortSignal, name: string): Iterable<unknown> {
-  const key = Object.getOwnPropertySymbols(signal)
-    .find((key) => key.description === `[[${name}]]`);
-  if (key === undefined) return [];
-  const held = (signal as unknown as Record<symbol, unknown>)[key];
+  const held = internalOf(signal, name);
   const isIterable = typeof held === "object" && held !== null &&
     Symbol.iterator in held;
   return isIterable ? held as Iterable<unknown> : [];
+}
+
+function internalOf(signal: AbortSignal, name: string): unknown {
+  const key = Object.getOwnPropertySymbols(signal)
+    .find((key) => key.description === `[[${name}]]`);
+  return key && (signal as unknown as Record<symbol, unknown>)[key];
 }

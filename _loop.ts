@@ -130,6 +130,17 @@ export const switches: DebugSwitches = {
   checkCaller() {},
 };
 
+/** What a loop has to do. */
+export interface LoopCounts {
+  /** Jobs that are ready to run. */
+  ready: number;
+  timers: number;
+  /** When the first timer is due. */
+  due: number;
+  /** Rises with everything that it runs. */
+  drains: number;
+}
+
 /** The inside of a loop, for the other files of this module. */
 export interface LoopInternals {
   push(loop: BaseEventLoop, job: Job): void;
@@ -157,8 +168,7 @@ export interface LoopInternals {
   ready(loop: BaseEventLoop): Deque<Job>;
   /** What higher floors keep for as long as the loop, each under its own key. */
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
-  /** Jobs that are ready, timers, and when the first of these is due. */
-  counts(loop: BaseEventLoop): { ready: number; timers: number; due: number };
+  counts(loop: BaseEventLoop): LoopCounts;
   /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
   drain(loop: BaseEventLoop): number;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
@@ -246,6 +256,7 @@ export class BaseEventLoop {
         ready: loop.#ready.length,
         timers: loop.#alarms.length - loop.#dead,
         due: loop.#alarms.length > 0 ? loop.#alarms.due : Infinity,
+        drains: loop.#drain,
       }),
       drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
       stamp: (loop) =>
@@ -783,13 +794,6 @@ export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
   let closers = extras.get(closersOf) as Set<() => unknown> | undefined;
   if (closers === undefined) extras.set(closersOf, closers = new Set());
   return closers;
-}
-
-/** Calls a function after a real time, if the process is still there. Returns what prevents that. */
-export function idleTimer(seconds: number, fn: () => void): () => void {
-  const timer = setTimeout(fn, Math.min(seconds * 1000, LONGEST_TIMEOUT));
-  Deno.unrefTimer(timer as unknown as number);
-  return () => clearTimeout(timer);
 }
 
 let debugWanted: boolean | undefined;

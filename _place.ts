@@ -150,6 +150,8 @@ function locationOf(line: string): string {
   return /\(([^()]*)\)$/.exec(line)?.[1] ?? line.replace(/^async /, "");
 }
 
+/** A frame without `async`, and without the name that the engine has made up for an anonymous function. */
 function withoutAsync(line: string): string {
-  return line.replace(/^async /, "");
+  return line.replace(/^async /, "")
+    .replace(/^[a-z_$][\w$]*\.[^()]* \((.*)\)$/, "$1");
 }

@@ -240,7 +240,7 @@ function circleVerdict(tasks: readonly TaskSnapshot[]): string | null {
   const advice = circle.some(({ wait }) => wait.kind === "lock")
     ? "; take locks in the same order everywhere"
     : "";
-  return `Deadlock: these tasks wait for each other in a circle: ${
+  return `These tasks wait for each other in a circle: ${
     steps.join("; ")
   }${rest}${advice}`;
 }

@@ -303,7 +303,7 @@ class TaskReader {
     return {
       seconds: this.#secondsSince(frame.cancelledAt ?? this.#now),
       by: frame.cancelledBy || null,
-      from: null,
+      from: frame.cancelledFrom,
       delivered: !frame.isOwed,
     };
   }

@@ -40,7 +40,7 @@ const FLOORS = [
   ["_debug.ts"],
   ["_observe.ts", "_text.ts"],
   ["_snapshot.ts", "_trace.ts", "_watchdog.ts"],
-  ["_attach.ts", "_report.ts"],
+  ["_attach.ts", "_deadlock.ts", "_report.ts"],
   ["_future.ts", "_top.ts"],
   ["_describe.ts", "_io.ts", "_operation.ts", "_thread_pool.ts", "_wait.ts"],
   ["_limiter.ts", "_task.ts"],

@@ -101,7 +101,7 @@ Deno.test("dumpTasks() names the tasks that wait for each other in a circle", as
     const [verdict] = formatSnapshot(snapshot()).split("\n");
     assertEquals(
       verdict,
-      "Deadlock: these tasks wait for each other in a circle: " +
+      "These tasks wait for each other in a circle: " +
         `left waits for ${lock} right; right waits for ${lock} left; ` +
         "take locks in the same order everywhere",
     );
@@ -294,7 +294,7 @@ Deno.test("run() says on a keyboard interrupt what was being waited for", async 
   child.kill("SIGINT");
   await readUntil(
     stderr,
-    "KeyboardInterrupt: Interrupted by SIGINT while waiting for the task listener, which waits for a foreign promise\n",
+    /^error: Uncaught \(in promise\) KeyboardInterrupt: Interrupted by SIGINT while waiting for the task listener, which waits for a foreign promise at file:.*alive\.ts:8:26\n$/,
   );
   assertEquals((await child.status).code, 1);
   await Promise.all([stdout.cancel(), stderr.cancel(), child.stdin.close()]);
