@@ -68,6 +68,9 @@ const globals = globalThis as unknown as {
   setImmediate: typeof timers.setImmediate;
 };
 
+/** Operations that this module has under way and that keep no program alive. */
+export const ownOperations = { count: 0 };
+
 /** Loads a module of Node. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
   return globals.process.getBuiltinModule(`node:${name}`) as NodeModules[K];

@@ -13,7 +13,7 @@
  * @module
  */
 
-import { node } from "./_host.ts";
+import { node, ownOperations } from "./_host.ts";
 import { WatchedFrame } from "./_debug.ts";
 import type { TaskFrame } from "./_frame.ts";
 import { type BaseEventLoop, currentFrame } from "./_loop.ts";
@@ -32,6 +32,9 @@ const EXPRESSION = `globalThis[Symbol.for(${
 })]()`;
 /** Bytes for two counters and a name. */
 const MEMORY = 512;
+
+/** A worker that nothing waits for has so many operations under way: for its messages, and for its end. */
+const WORKER_OPERATIONS = 2;
 
 /** How many watchdogs are there. */
 let watching = 0;
@@ -65,10 +68,12 @@ export async function watchBlocks(
   worker.postMessage(order);
   await ready;
   worker.unref();
+  ownOperations.count += WORKER_OPERATIONS;
   if (order.url === null) observe(loop, new Notes(memory));
   const stopBeats = startBeats(new Int32Array(memory), limit / 8);
   return async () => {
     stopBeats();
+    ownOperations.count -= WORKER_OPERATIONS;
     await worker.terminate();
     if (--watching === 0) leave();
   };

@@ -1,6 +1,7 @@
 // Blocks of the event loop, which are reported while they last.
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { delay } from "@std/async";
 import inspector from "node:inspector";
 import { run, Runner, sleep } from "../mod.ts";
 import { LiveProgram } from "./_live.ts";
@@ -121,17 +122,39 @@ Deno.test("run() with watchdog leaves a debugger open that was open before", asy
   inspector.close();
 });
 
-Deno.test("run() with watchdog does not keep a process that has nothing left to do", async () => {
+Deno.test("run() with watchdog finds a deadlock, awaited at top level or not", async () => {
+  for (const start of ["await run", "run"]) {
+    const body = `import { Event, run } from "@asyncio/asyncio";
+      ${start}(() => new Event().wait(), { watchdog: 60 });`;
+    const args = ["--no-prompt", ...PERMITTED];
+    await using live = await LiveProgram.start(body, { args });
+    await live.untilError("Deadlock: nothing is left that could wake a task");
+    assertEquals((await live.status).code, 1);
+  }
+});
+
+Deno.test("run() with watchdog takes nothing for a deadlock that the host may still end", async () => {
   const body = `import { Event, run } from "@asyncio/asyncio";
-    run(() => new Event().wait(), { watchdog: 60, signals: [] })
-      .catch(() => {});`;
+    const accepted = new Event();
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    console.log("port", listener.addr.port, ".");
+    listener.accept().then((conn) => {
+      conn.close();
+      accepted.set();
+    });
+    await run(() => accepted.wait(), { watchdog: 60 });
+    console.log("accepted");`;
   const args = ["--no-prompt", ...PERMITTED];
   await using live = await LiveProgram.start(body, { args });
-  await live.status;
+  const [, port] = /port (\d+) \./.exec(await live.until(/port \d+ \./))!;
+  // Longer than anything has to stay the same for a deadlock.
+  await delay(2500);
+  (await Deno.connect({ hostname: "127.0.0.1", port: Number(port) })).close();
+  await live.until("accepted");
 });
 
 Deno.test("run() with watchdog refuses a limit that is not above zero", async () => {
-  const message = "Cannot watch the loop: expected a watchdog above 0, got 0";
+  const message = "Cannot create a runner: watchdog must be above 0, got 0";
   await assertRejects(
     () => run(() => sleep(0), { watchdog: 0 }),
     RangeError,
