@@ -14,7 +14,13 @@
  */
 
 import { awaitsTimer } from "./_abort.ts";
-import { activeResources, hostCore, hostTurn, systemTimer } from "./_host.ts";
+import {
+  activeResources,
+  hostCore,
+  hostTurn,
+  ownOperations,
+  systemTimer,
+} from "./_host.ts";
 import { type BaseEventLoop, internals as loops } from "./_loop.ts";
 
 /** The first look comes after so many seconds, each later one after twice as many. */
@@ -127,7 +133,8 @@ function calmMark(): string {
   if (getActiveImmediateCount() > 0 || resourcesInUse > 0) return "busy";
   const signals = Object.values(resources())
     .filter((name) => name === "signal").length;
-  if (countOperations(hasPromise, ops) > signals) return "busy";
+  const idle = signals + ownOperations.count;
+  if (countOperations(hasPromise, ops) > idle) return "busy";
   return String(next - looks);
 }
 

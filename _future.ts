@@ -1173,7 +1173,10 @@ export class Task<T> extends Future<T> {
     super(loop as never);
     this.#coro = coro;
     this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
-    const frame = this.#frame = loop.getDebug()
+    const frames = loops.frames(loop);
+    const frame = this.#frame = frames !== null
+      ? frames(this) as TaskFrame
+      : loop.getDebug()
       ? new WatchedFrame(loop, this)
       : new TaskFrame(loop, this);
     frame.enroll();

@@ -10,6 +10,7 @@
 import type asyncHooks from "node:async_hooks";
 import type crypto from "node:crypto";
 import type events from "node:events";
+import type inspector from "node:inspector";
 import type process from "node:process";
 import type stream from "node:stream";
 import type timers from "node:timers";
@@ -25,6 +26,8 @@ interface NodeModules {
   events: typeof events;
   stream: typeof stream;
   tls: typeof tls;
+  inspector: typeof inspector;
+  timers: typeof timers;
   url: typeof url;
   v8: typeof v8;
   worker_threads: typeof workerThreads;
@@ -72,6 +75,9 @@ const globals = globalThis as unknown as {
   process: typeof process;
   setImmediate: typeof timers.setImmediate;
 };
+
+/** Operations that this module has under way and that keep no program alive. */
+export const ownOperations = { count: 0 };
 
 /** Loads a module of Node. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {

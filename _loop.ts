@@ -162,6 +162,11 @@ export interface LoopInternals {
   frame(loop: BaseEventLoop): Frame;
   /** The head of the list of tasks that are not done, which `_frame.ts` links. */
   tasks(loop: BaseEventLoop): { first: Frame | null };
+  /** Makes the frames of the loop's tasks, `null` for the usual ones. */
+  frames(loop: BaseEventLoop): FrameFactory | null;
+  setFrames(loop: BaseEventLoop, frames: FrameFactory): void;
+  /** What is ready, the next first. */
+  ready(loop: BaseEventLoop): Deque<Job>;
   /** What higher floors keep for as long as the loop, each under its own key. */
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
   counts(loop: BaseEventLoop): LoopCounts;
@@ -174,6 +179,9 @@ export interface LoopInternals {
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   stamp(loop: BaseEventLoop): number;
 }
+
+/** Makes the frame of a task. */
+export type FrameFactory = (task: object) => Frame;
 
 export let internals: LoopInternals;
 
@@ -219,6 +227,7 @@ export class BaseEventLoop {
   #stamp = 0;
   #exceptionHandler: ExceptionHandler | null = null;
   readonly #tasks: { first: Frame | null } = { first: null };
+  #frames: FrameFactory | null = null;
   readonly #extras = new Map<unknown, unknown>();
   readonly #frame: Frame = new LoopFrame(this);
 
@@ -245,6 +254,9 @@ export class BaseEventLoop {
       afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
       frame: (loop) => loop.#frame,
       tasks: (loop) => loop.#tasks,
+      frames: (loop) => loop.#frames,
+      setFrames: (loop, frames) => loop.#frames = frames,
+      ready: (loop) => loop.#ready,
       extras: (loop) => loop.#extras,
       bottom: (loop) => loop.#inTurn && loop.#drains ? loop.#turn : null,
       counts: (loop) => ({

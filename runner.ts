@@ -105,6 +105,25 @@ export interface RunnerOptions {
    * @default null
    */
   shutdownTimeout?: Duration | null;
+  /**
+   * Has a block of the event loop that lasts longer than this reported on the
+   * standard error stream while it lasts, with the stack of the code that
+   * blocks. A thread watches for it, to which the debugger of the runtime
+   * tells the stack. So that is open on a port of this machine meanwhile, and
+   * needs `--allow-sys --allow-net=127.0.0.1`; without these only the task is
+   * named.
+   *
+   * @default none
+   */
+  watchdog?: Duration;
+  /**
+   * A file to write a trace to that Perfetto and `chrome://tracing` show:
+   * tasks as rows, with their steps and waits, and arrows from who wakes to
+   * who is woken. Needs `--allow-write` for the file.
+   *
+   * @default none
+   */
+  trace?: string | URL;
 }
 
 /** Options of {@linkcode run}. */
@@ -138,6 +157,8 @@ const RUNNER_OPTIONS = [
   "signals",
   "dumpSignal",
   "shutdownTimeout",
+  "watchdog",
+  "trace",
 ] as const;
 const RUN_OPTIONS = [...RUNNER_OPTIONS, "signal"] as const;
 const RUNNER_RUN_OPTIONS = ["context", "signal"] as const;
@@ -219,12 +240,15 @@ export class Runner implements AsyncDisposable {
   #isDeadlocked = false;
   /** Ends the listening for `dumpSignal`, which lasts as long as the loop. */
   #undump: () => void = () => {};
+  /** Ends what watches the loop; `null` before the first run. */
+  #unobserve: (() => Promise<void>)[] | null = null;
 
   /**
    * Makes a runner. Its loop is made when it is first needed.
    *
-   * @param options Debug mode, the loop, and what interrupts it.
+   * @param options Debug mode, the loop, what interrupts it, and what watches it.
    * @throws {TypeError} If an option is of the wrong kind, or unknown.
+   * @throws {RangeError} If `watchdog` is not above zero.
    */
   constructor(options: RunnerOptions = {}) {
     this.#options = checkedOptions(options);
@@ -288,6 +312,7 @@ export class Runner implements AsyncDisposable {
     const start = () => new Task(main, { context }, loop);
     loops.setRunning(loop, true);
     try {
+      if (this.#isToBeObserved) await this.#observe(loop);
       return await this.#untilDone(
         runIn(this.#context, start, undefined),
         place,
@@ -350,6 +375,26 @@ export class Runner implements AsyncDisposable {
       unlisten();
       unwatch();
       if (signal) unlinkSignal(signal, interruption);
+    }
+  }
+
+  get #isToBeObserved(): boolean {
+    const { watchdog, trace } = this.#options;
+    return this.#unobserve === null &&
+      (watchdog !== undefined || trace !== undefined);
+  }
+
+  /** Starts what looks at the loop. It is loaded only here, as most programs do without. */
+  async #observe(loop: EventLoop): Promise<void> {
+    const { watchdog, trace } = this.#options;
+    const ends: (() => Promise<void>)[] = this.#unobserve = [];
+    if (trace !== undefined) {
+      const { writeTrace } = await import("./_trace.ts");
+      ends.push(writeTrace(loop, trace));
+    }
+    if (watchdog !== undefined) {
+      const { watchBlocks } = await import("./_watchdog.ts");
+      ends.push(await watchBlocks(loop, checkWatchdog(watchdog)));
     }
   }
 
@@ -427,6 +472,7 @@ export class Runner implements AsyncDisposable {
       unwatch();
       unlimit();
       this.#undump();
+      for (const end of this.#unobserve ?? []) await end();
       loops.setRunning(loop, false);
       loop.close();
     }
@@ -678,7 +724,25 @@ function checkedOptions(options: RunnerOptions): RunnerOptions {
     );
   }
   if (shutdownTimeout != null) toSeconds(shutdownTimeout, "shutdownTimeout");
+  const { watchdog, trace } = options;
+  if (watchdog !== undefined) checkWatchdog(watchdog);
+  if (
+    trace !== undefined && typeof trace !== "string" && !(trace instanceof URL)
+  ) {
+    throw new TypeError(
+      `Cannot ${CREATE}: trace must be a path or a URL, got ${describe(trace)}`,
+    );
+  }
   return { ...options };
+}
+
+/** The limit of a watchdog in seconds. */
+function checkWatchdog(limit: Duration): number {
+  const seconds = toSeconds(limit, "watchdog");
+  if (seconds > 0) return seconds;
+  throw new RangeError(
+    `Cannot ${CREATE}: watchdog must be above 0, got ${describe(limit)}`,
+  );
 }
 
 function checkSignals(signals: unknown): void {
