@@ -91,8 +91,8 @@ const FLOORS = [
     "subprocess.ts",
     "sync.ts",
     "tasks.ts",
-    "testing.ts",
   ],
+  ["testing.ts"],
   ["mod.ts"],
 ];
 
