@@ -748,7 +748,7 @@ function unshared(chunk: OwnBytes): OwnBytes {
 }
 
 /** Refuses what is no limit of a reader. */
-export function checkLimit(limit: unknown, action = CREATE): void {
+export function checkLimit(limit: unknown, action: string = CREATE): void {
   const isNumber = typeof limit === "number";
   const isWhole = Number.isInteger(limit) || limit === Infinity;
   if (isNumber && isWhole && limit > 0) return;

@@ -166,8 +166,6 @@ const rejections: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
       new WritableStream({ abort: turns }),
       { signal },
     ),
-  "as the end of reading a file": (signal) =>
-    Deno.readFile("/dev/zero", { signal }),
 };
 
 function rejectWith(

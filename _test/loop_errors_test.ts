@@ -9,7 +9,6 @@ import {
   gather,
   getRunningLoop,
   run,
-  RuntimeError,
   shield,
   sleep,
   TaskGroup,
@@ -177,7 +176,7 @@ Deno.test("createTask() whose context does not call fails with an error that say
     const context = (() => {}) as never;
     for (const eagerStart of [false, true]) {
       const task = createTask(() => ran = true, { context, eagerStart });
-      await assertRejects(() => task, RuntimeError, "context");
+      await assertRejects(() => task, TypeError, "context");
     }
     assert(!ran);
   }));
