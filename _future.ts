@@ -1041,9 +1041,26 @@ function interrupt(
   message: string,
   reaction: Reaction,
 ): boolean {
-  if (!isInCircle(future)) return cancelNested(future, message);
-  reaction.interrupt();
-  return false;
+  if (isInCircle(future)) {
+    reaction.interrupt();
+    return false;
+  }
+  const isOnItsWay = cancellingAll && future instanceof Task &&
+    frameOf(future).undelivered;
+  return isOnItsWay || cancelNested(future, message);
+}
+
+/** Whether all tasks are being cancelled, so that what they wait for has its own request. */
+let cancellingAll = false;
+
+/** Cancels many tasks at once: a long chain of them is gone through once, and not once for each. */
+export function cancelAll(tasks: Iterable<Task<unknown>>): void {
+  cancellingAll = true;
+  try {
+    for (const task of tasks) task.cancel();
+  } finally {
+    cancellingAll = false;
+  }
 }
 
 /** Whether a future is a task whose cancellation has come to itself: it waits for itself, maybe through others. */

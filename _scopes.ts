@@ -214,7 +214,7 @@ export class Timeout {
 
   #strike(): void {
     this.#state = "expiring";
-    this.#waitedFor = chainOf(this.#scope!.root);
+    this.#waitedFor = chainOf(this.#scope!);
     this.#scope!.request(undefined);
   }
 

@@ -71,16 +71,18 @@ export function waitingTime(frame: TaskFrame): number | null {
 }
 
 /** What a task is suspended in; `null` if it is about to go on. */
-export function waitedFor(frame: TaskFrame): string | null {
-  if (frame.standing === "foreign") return "a foreign promise";
+export function waitedFor(frame: CancelScope): string | null {
+  const isForeign = frame.awaits.length === 0 && !frame.isRunning &&
+    frame.root.standing !== "new";
+  if (isForeign && !frame.root.over) return "a foreign promise";
   const pending = awaitedBy(frame).filter(isPending);
   return pending.length === 0 ? null : namesOf(pending);
 }
 
 /** As {@linkcode waitedFor}, on along a chain of tasks that wait for one another. */
 export function chainOf(
-  frame: TaskFrame,
-  seen: Set<TaskFrame> = new Set(),
+  frame: CancelScope,
+  seen: Set<CancelScope> = new Set(),
 ): string | null {
   const what = waitedFor(frame);
   const [task, ...others] = awaitedBy(frame).filter(isPending).flatMap(
@@ -117,7 +119,7 @@ export function futuresBehind(future: Cancelable): Set<Cancelable> {
 }
 
 /** The futures that a task is suspended in. */
-export function awaitedBy(frame: TaskFrame): Cancelable[] {
+export function awaitedBy(frame: CancelScope): Cancelable[] {
   return frame.awaits.flatMap((reaction) => reaction.source ?? []);
 }
 

@@ -189,18 +189,21 @@ export function captureCallGraph(
   }
   const waiters = waitersIn(framesOfLoop(future.getLoop()));
   const { depth = 1 } = options;
-  const capture = (
-    future: Future<unknown>,
-    path: readonly Future<unknown>[],
-  ): CallGraph => {
-    const cycle = path.includes(future);
-    const above = cycle ? [] : waiters.get(future) ?? [];
-    const awaitedBy = [...above].map((frame) =>
-      capture(frame.task as Task<unknown>, [...path, future])
+  const path = new Set<Future<unknown>>();
+  let captured = 0;
+  const capture = (future: Future<unknown>): CallGraph => {
+    captured++;
+    const cycle = path.has(future);
+    const isTooLarge = path.size >= GRAPH_DEPTH || captured >= GRAPH_SIZE;
+    const above = cycle || isTooLarge ? [] : waiters.get(future) ?? [];
+    path.add(future);
+    const awaitedBy = [...above].map(({ task }) =>
+      capture(task as Task<unknown>)
     );
+    if (!cycle) path.delete(future);
     return { ...describeOne(future, limit, depth), awaitedBy, cycle };
   };
-  return capture(future, []);
+  return capture(future);
 }
 
 /**
@@ -276,6 +279,9 @@ export function printCallGraph(
   print(formatCallGraph(future, rest), file);
 }
 
+/** A call graph is followed so deep, and up to so many futures. */
+const GRAPH_DEPTH = 100;
+const GRAPH_SIZE = 10_000;
 const GRAPH_OPTIONS = ["limit", "depth"] as const;
 const FORMAT_OPTIONS = [...GRAPH_OPTIONS, "format"] as const;
 const PRINT_OPTIONS = [...FORMAT_OPTIONS, "file"] as const;

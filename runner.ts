@@ -24,6 +24,7 @@ import { watchForDeadlock } from "./_deadlock.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import { cancelFrom, endings, tasksOf } from "./_frame.ts";
 import {
+  cancelAll,
   EventLoop,
   frameOf,
   Future,
@@ -507,9 +508,9 @@ export class Runner implements AsyncDisposable {
   async #endAll(loop: EventLoop): Promise<void> {
     const rest = [...allTasks(loop)];
     cancelFrom("the end of run()", () => {
-      for (const task of rest) {
-        if (!this.#isDeadlocked || task.cancelling() === 0) task.cancel();
-      }
+      cancelAll(
+        rest.filter((task) => !this.#isDeadlocked || task.cancelling() === 0),
+      );
     });
     if (this.#forced) await batches(loop, 2);
     else if (rest.length > 0) await allDone(loop, rest);
@@ -585,7 +586,7 @@ function reportOn(snapshot: Snapshot, title: string): string {
 async function addPlaces(snapshot: Snapshot, loop: EventLoop): Promise<void> {
   const places = endings.places = new Map<number, Place>();
   cancelFrom("the deadlock", () => {
-    for (const task of allTasks(loop)) task.cancel();
+    cancelAll(allTasks(loop));
   });
   await batches(loop, LAST_BATCHES);
   endings.places = null;
