@@ -906,9 +906,16 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** Where the code of the task is. `foreign`: in a promise from outside of this module. */
   get standing(): "new" | "running" | "waiting" | "foreign" | "over" {
+    return this.standingIn(this.awaits);
+  }
+
+  /** The same for whoever has looked at the awaits already, which takes time. */
+  standingIn(
+    awaits: readonly Reaction[],
+  ): "new" | "running" | "waiting" | "foreign" | "over" {
     if (this.#stage === OVER) return "over";
     if (this.#stage < BEGUN) return "new";
-    if (this.awaits.length > 0) return "waiting";
+    if (awaits.length > 0) return "waiting";
     return this.isRunning ? "running" : "foreign";
   }
 

@@ -76,29 +76,46 @@ function loopLine({ loop, tasks }: Snapshot): string {
 
 function groupsOf(tasks: readonly TaskSnapshot[]): Group[] {
   const groups = new Map<string, Group>();
+  /** By what tasks do: those whose place is known stand for those where it is not. */
+  const placed = new Map<string, Group>();
   for (const task of tasks) {
+    if (task.stack.length === 0) continue;
     const key = keyOf(task);
-    let group = groups.get(key);
-    if (group === undefined) {
-      group = { tasks: [], shortest: null, longest: null };
-      groups.set(key, group);
-    }
-    group.tasks.push(task);
-    if (task.seconds === null) continue;
-    group.shortest = Math.min(group.shortest ?? Infinity, task.seconds);
-    group.longest = Math.max(group.longest ?? 0, task.seconds);
+    const group = groupOf(groups, `${key} ${task.stack.join(" ")}`);
+    add(group, task);
+    placed.set(key, group);
   }
-  return [...groups.values()];
+  for (const task of tasks) {
+    if (task.stack.length > 0) continue;
+    const key = keyOf(task);
+    add(placed.get(key) ?? groupOf(groups, key), task);
+  }
+  return [...groups.values()].sort((a, b) => a.tasks[0].id - b.tasks[0].id);
+}
+
+function groupOf(groups: Map<string, Group>, key: string): Group {
+  let group = groups.get(key);
+  if (group === undefined) {
+    group = { tasks: [], shortest: null, longest: null };
+    groups.set(key, group);
+  }
+  return group;
+}
+
+function add(group: Group, task: TaskSnapshot): void {
+  group.tasks.push(task);
+  if (task.seconds === null) return;
+  group.shortest = Math.min(group.shortest ?? Infinity, task.seconds);
+  group.longest = Math.max(group.longest ?? 0, task.seconds);
 }
 
 /** Tasks with equal keys do the same. */
 function keyOf(task: TaskSnapshot): string {
-  const { state, stack, waits, requests, scopes, coro } = task;
+  const { state, waits, requests, scopes, coro } = task;
   let key = `${state} ${requests > 0} ${scopes.length} ${coro}`;
   for (const { kind, object, what } of waits) {
     key += ` ${kind} ${object ?? (kind === "task" ? what : "")}`;
   }
-  for (const frame of stack) key += ` ${frame}`;
   return key;
 }
 
@@ -255,15 +272,22 @@ interface Step {
 
 /** A circle of tasks; `null` if there is none. */
 export function circleIn(tasks: readonly TaskSnapshot[]): Step[] | null {
-  const byId = new Map(tasks.map((task) => [task.id, task]));
+  // Tasks that wait for no other are most, and in no circle.
+  const candidates = tasks.filter(hasEdges);
+  const byId = new Map(candidates.map((task) => [task.id, task]));
   const finished = new Set<number>();
-  for (const start of tasks) {
+  for (const start of candidates) {
     const circle = finished.has(start.id)
       ? null
       : circleFrom(start, byId, finished);
     if (circle !== null) return circle;
   }
   return null;
+}
+
+function hasEdges({ waits }: TaskSnapshot): boolean {
+  return waits.length === 1 &&
+    (waits[0].tasks.length > 0 || waits[0].holders.length === 1);
 }
 
 function circleFrom(

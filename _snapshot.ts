@@ -13,6 +13,7 @@ import {
   CancelScope,
   type Described,
   hooks,
+  type Reaction,
   type TaskFrame,
   tasksOf,
 } from "./_frame.ts";
@@ -86,9 +87,9 @@ export interface TaskSnapshot {
   waits: WaitSnapshot[];
   /** How long it has been suspended, in seconds; `null` where that is not known. */
   seconds: number | null;
-  /** Where it is suspended, the innermost call first; in debug mode. */
+  /** Where it is suspended, the innermost call first; in debug mode, and of the 200 newest tasks. */
   stack: string[];
-  /** Where it was made, in debug mode. */
+  /** Where it was made, in debug mode, and of the 200 newest tasks. */
   madeAt: string | null;
 }
 
@@ -187,6 +188,9 @@ export const censuses: Set<Census> = new Set();
 /** How many tasks of a gather or group, and how many holders, are listed. */
 const LISTED = 1000;
 
+/** The stacks of so many tasks are read at once: to format one takes the runtime up to a millisecond. */
+const STACKS = 200;
+
 /** What a loop is doing. */
 export function snapshotOf(loop: BaseEventLoop): Snapshot {
   const { ready, timers, due } = loops.counts(loop);
@@ -218,6 +222,8 @@ class TaskReader {
   readonly #loop: BaseEventLoop;
   readonly #now: number;
   readonly #shared = new Map<object, WaitSnapshot>();
+  /** How many stacks may still be read. */
+  #stacks = STACKS;
 
   constructor(loop: BaseEventLoop) {
     this.#loop = loop;
@@ -232,10 +238,12 @@ class TaskReader {
   }
 
   #read(frame: TaskFrame): TaskSnapshot {
-    const waits = this.#waitsOf(frame);
-    const { standing } = frame;
+    const { awaits } = frame;
+    const isShown = frame instanceof WatchedFrame && this.#stacks-- > 0;
+    const watched = isShown ? frame : null;
+    const waits = this.#waitsOf(watched, awaits);
+    const standing = frame.standingIn(awaits);
     const isReady = standing === "waiting" && waits.length === 0;
-    const watched = frame instanceof WatchedFrame ? frame : null;
     const since = standing === "foreign"
       ? watched?.foreignSince ?? null
       : frame.since;
@@ -256,15 +264,16 @@ class TaskReader {
     };
   }
 
-  #waitsOf(frame: TaskFrame): WaitSnapshot[] {
+  #waitsOf(
+    watched: WatchedFrame | null,
+    awaits: readonly Reaction[],
+  ): WaitSnapshot[] {
     const waits: WaitSnapshot[] = [];
-    for (const reaction of frame.awaits) {
+    for (const reaction of awaits) {
       const { source } = reaction;
       if (source === null || !hooks.about(source).waits) continue;
       const wait = this.#wait(source);
-      const place = frame instanceof WatchedFrame
-        ? frame.placeOf(reaction)?.line ?? null
-        : null;
+      const place = watched?.placeOf(reaction)?.line ?? null;
       waits.push(place === null ? wait : { ...wait, place });
     }
     return waits;
