@@ -77,8 +77,8 @@ export type {
 /** Options of {@linkcode captureCallGraph}. */
 export interface CallGraphOptions {
   /**
-   * The largest number of lines of each call stack: the innermost ones, or
-   * the outermost ones where it is negative.
+   * The largest number of lines of each call stack: the outermost ones, or
+   * the innermost ones where it is negative.
    *
    * @default Infinity
    */
@@ -372,7 +372,8 @@ function linesIn(
 ): readonly string[] {
   const skipped = frame.isRunning ? Math.max(0, depth - 1) : 0;
   const lines = stackOf(frame).slice(skipped);
-  return limit < 0 ? lines.slice(limit) : lines.slice(0, limit);
+  if (limit < 0) return lines.slice(0, -limit);
+  return lines.slice(Math.max(0, lines.length - limit));
 }
 
 function waitsOf(frame: TaskFrame): CallGraphWait[] {

@@ -241,7 +241,7 @@ Deno.test("captureCallGraph() gives lines in debug mode, as many as asked for", 
     assertEquals(callStack.length, 2);
     assertStringIncludes(callStack[0], `fetch (${here("waits")}`);
     assertStringIncludes(callStack[1], `work (${here("calls")}`);
-    assertEquals(captureCallGraph(worker, { limit: 1 })!.callStack, [
+    assertEquals(captureCallGraph(worker, { limit: -1 })!.callStack, [
       callStack[0],
     ]);
     const [first] = captureCallGraph(idler)!.callStack;
