@@ -217,15 +217,24 @@ export function isOverdue(): boolean {
 /** The tasks whose code is making an eager task, which runs its first step inside of theirs. */
 const makingEager: TaskFrame[] = [];
 
+/** Whether what runs is the first step of an eager task. */
+export function isMakingEager(): boolean {
+  return eagerSteps > 0;
+}
+
+let eagerSteps = 0;
+
 /** Starts an eager task from the code that makes it. */
 export function startEager(start: () => void): void {
   const frame = currentFrame();
-  if (!(frame instanceof CancelScope)) return start();
-  makingEager.push(frame.root);
+  const isTask = frame instanceof CancelScope;
+  if (isTask) makingEager.push(frame.root);
+  eagerSteps++;
   try {
     start();
   } finally {
-    makingEager.pop();
+    eagerSteps--;
+    if (isTask) makingEager.pop();
   }
 }
 

@@ -44,6 +44,7 @@ import {
   failTask,
   finishTask,
   hooks,
+  isMakingEager,
   label,
   openScope,
   type Reaction,
@@ -107,11 +108,21 @@ const PENDING = 0;
 const WOKEN = 1;
 /** Has its value, and gives it on the next turn of the loop only. */
 const YIELD = 2;
-const RESULT = 3;
-const ERROR = 4;
-const CANCELLED = 5;
+/** The same, and its turn is on its way already. */
+const QUEUED = 3;
+const RESULT = 4;
+const ERROR = 5;
+const CANCELLED = 6;
 /** Where a future stands, for people. */
-const STATES = ["pending", "pending", "done", "done", "failed", "cancelled"];
+const STATES = [
+  "pending",
+  "pending",
+  "done",
+  "done",
+  "done",
+  "failed",
+  "cancelled",
+];
 
 /** Callbacks of a future, in the order of their coming. */
 type Jobs = Job | Job[] | Set<Job> | null;
@@ -239,9 +250,10 @@ export class Future<T> implements Promise<T> {
       },
       makeYield: (loop, value) => {
         const future: AnyFuture = new Future(loop as never);
-        future.#state = YIELD;
         future.#value = value;
-        loops.push(loop, new Yield(future));
+        // In the first step of an eager task, others would come before its await.
+        future.#state = isMakingEager() ? QUEUED : YIELD;
+        if (future.#state === QUEUED) loops.push(loop, new Yield(future));
         return future;
       },
       yielded: (future) => {
@@ -255,7 +267,7 @@ export class Future<T> implements Promise<T> {
         return jobs.run();
       },
       follow: (future) => {
-        if (future.#state > YIELD) {
+        if (future.#state > QUEUED) {
           future.#react(future.#reaction(finishTask, failTask));
         } else future.#then(finishTask, failTask);
       },
@@ -514,8 +526,9 @@ export class Future<T> implements Promise<T> {
           : "Cannot await a future that belongs to another event loop",
       );
       settled.then(() => reaction.rejected(error));
-    } else if (this.#state <= YIELD) {
-      this.#add(reaction);
+    } else if (this.#state <= QUEUED) {
+      if (this.#state === YIELD) loops.push(this.#loop, reaction);
+      else this.#add(reaction);
       reaction.frame?.suspend(reaction);
     } else {
       late.push(reaction);
@@ -968,9 +981,7 @@ class Answer {
     if (!this.#isError) resolve(outcome);
     else if (!LateError.is(outcome)) reject(outcome);
     else {
-      const error = cancelledError(outcome.message);
-      if (followsPromises) captureAwaiting(error, above);
-      reject(error);
+      reject(errorAt(outcome, above));
     }
   }
 }
@@ -982,6 +993,20 @@ function noteEnding(
   place: Place,
 ): void {
   if (!places.has(id) && place.line !== null) places.set(id, place);
+}
+
+/** The error of a cancellation, with the stack of those who await it. */
+function errorAt(
+  { message }: LateError,
+  above: (...args: never[]) => unknown,
+): CancelledError {
+  if (!followsPromises) return cancelledError(message);
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0; // its own stack would show this module
+  const error = cancelledError(message);
+  Error.stackTraceLimit = limit;
+  captureAwaiting(error, above, limit);
+  return error;
 }
 
 /** The outcome of a scope; the scope around it finds out who awaits that. */

@@ -82,9 +82,13 @@ export const BODY = "asyncio body";
  * thenable that the promise was resolved with: from there V8 follows promises
  * to the functions that await them. Calls above `above` are left out.
  */
-export function captureAwaiting(target: object, above: Callable): void {
+export function captureAwaiting(
+  target: object,
+  above: Callable,
+  depth = DEPTH,
+): void {
   const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = DEPTH;
+  Error.stackTraceLimit = depth;
   Error.captureStackTrace(target, above);
   Error.stackTraceLimit = limit;
 }
