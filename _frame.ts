@@ -459,6 +459,8 @@ export abstract class CancelScope extends SlotValue implements Frame {
     if (cancellation === null || cancellation.state === NONE) return null;
     // An await of what is done already does not suspend: a request outlasts it.
     if (!suspended || !reaction.isAwait) return null;
+    // It gives a value that must not be lost; the next await delivers the request.
+    if (!rejects && cancellation.state === PENDING) return null;
     const { latest } = cancellation;
     this.#reject(cancellation);
     if (rejects) this.root.rejected();

@@ -148,6 +148,8 @@ export interface Waitable extends Described {
   pass(future: AnyFuture): void | Promise<void>;
   /** The future ended before it was woken. */
   drop(future: AnyFuture): void;
+  /** Nobody else has the value: who awaits it gets it, also if it is cancelled at that moment. */
+  readonly keepsValue?: boolean;
   readonly awaits?: readonly AnyFuture[] | undefined;
 }
 
@@ -192,6 +194,8 @@ export interface FutureInternals {
   /** The error of a failed future; looking so is not looking at it. */
   error(future: AnyFuture): unknown;
   behind(future: AnyFuture): Waitable | null;
+  /** Whether it has a value that a cancellation must not lose. */
+  keeps(future: AnyFuture): boolean;
 }
 
 export let futures: FutureInternals;
@@ -303,6 +307,8 @@ export class Future<T> implements Promise<T> {
       error: (future) => future.#state === ERROR ? future.#value : null,
       pending: (future) => future.#state === PENDING,
       behind: (future) => future.#behind,
+      keeps: (future) =>
+        future.#state === RESULT && future.#behind?.keepsValue === true,
     };
     watchFutures(Future.prototype, futures);
     hooks.interrupt = (future, message, reaction) =>
@@ -877,7 +883,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     if (source === null) return false;
     if (
       frame === null || !(frame.mustCancel || struck !== null) ||
-      hooks.cancels(source) || !frame.counts(this)
+      hooks.cancels(source) || futures.keeps(source) || !frame.counts(this)
     ) return futures.react(source, this);
     const request = frame.mustCancel ? frame.pendingRequest! : struck!;
     const scope = frame.resume(this, true) === null ? null : frame;

@@ -200,6 +200,11 @@ class OperationFuture<T> extends Future<T> implements Waitable {
     return true;
   }
 
+  /** It may be a connection. */
+  get keepsValue(): boolean {
+    return true;
+  }
+
   get awaits(): readonly Future<unknown>[] {
     return this.#scope.awaits.flatMap(({ source }) =>
       (source ?? []) as Future<unknown>
