@@ -146,11 +146,11 @@ function countOperations(
   const last = (promise as unknown as Record<symbol, number>)[
     hostCore.promiseIdSymbol!
   ];
-  if (!Number.isInteger(last) || last - next > MOST_OPERATIONS) isLost = true;
+  if (!Number.isInteger(last) || last! - next > MOST_OPERATIONS) isLost = true;
   if (isLost) return Infinity;
   for (const id of underWay) if (!hasPromise(id)) underWay.delete(id);
-  for (let id = next; id < last; id++) if (hasPromise(id)) underWay.add(id);
-  next = last + 1;
+  for (let id = next; id < last!; id++) if (hasPromise(id)) underWay.add(id);
+  next = last! + 1;
   looks++;
   return underWay.size;
 }

@@ -45,7 +45,7 @@ export interface Described {
   /** What is waited for, in a few words. */
   describe?(): string;
   /** What kind of wait it is: "lock", "gather". */
-  readonly kind?: string;
+  readonly kind?: string | undefined;
   /** The thing that is waited for. */
   readonly object?: object;
   /** More that may explain the wait: "never notified since 3.0 s". */

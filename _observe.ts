@@ -61,7 +61,7 @@ export function observe(loop: BaseEventLoop, observer: Observer): void {
   );
   loops.setFrames(loop, (task) => {
     const Frame = loop.getDebug() ? Watched : Plain;
-    const frame = new Frame(loop, task as NamedCancelable);
+    const frame = new Frame!(loop, task as NamedCancelable);
     tell((it) => it.made(frame));
     return frame;
   });

@@ -90,7 +90,7 @@ function groupsOf(tasks: readonly TaskSnapshot[]): Group[] {
     const key = keyOf(task);
     add(placed.get(key) ?? groupOf(groups, key), task);
   }
-  return [...groups.values()].sort((a, b) => a.tasks[0].id - b.tasks[0].id);
+  return [...groups.values()].sort((a, b) => a.tasks[0]!.id - b.tasks[0]!.id);
 }
 
 function groupOf(groups: Map<string, Group>, key: string): Group {
@@ -140,17 +140,17 @@ function groupLines(group: Group): string[] {
   const [first] = group.tasks;
   return [
     `* ${subject(group)} ${doing(group)}`,
-    ...first.scopes.map((scope) => `    in ${scope}`),
-    ...first.waits.flatMap(({ notes }) => notes).map((note) => `    ${note}`),
-    ...first.stack.slice(0, FRAMES).map((frame) => `    at ${frame}`),
-    ...(first.madeAt === null ? [] : [`    made at ${first.madeAt}`]),
+    ...first!.scopes.map((scope) => `    in ${scope}`),
+    ...first!.waits.flatMap(({ notes }) => notes).map((note) => `    ${note}`),
+    ...first!.stack.slice(0, FRAMES).map((frame) => `    at ${frame}`),
+    ...(first!.madeAt === null ? [] : [`    made at ${first!.madeAt}`]),
   ];
 }
 
 function subject({ tasks }: Group): string {
-  const cancelled = cancelledText(tasks[0]);
+  const cancelled = cancelledText(tasks[0]!);
   if (tasks.length === 1) {
-    return `Task ${JSON.stringify(tasks[0].name)}${cancelled}`;
+    return `Task ${JSON.stringify(tasks[0]!.name)}${cancelled}`;
   }
   return `${tasks.length} tasks (${namesOf(tasks)})${cancelled}`;
 }
@@ -169,10 +169,10 @@ function namesOf(tasks: readonly { name: string }[]): string {
 }
 
 function doing({ tasks: [task], shortest, longest }: Group): string {
-  if (task.state === "new") return "not started yet";
-  if (task.state === "running") return "running";
-  if (task.state === "ready") return "about to go on";
-  const what = task.waits.map(textOf).join(", ");
+  if (task!.state === "new") return "not started yet";
+  if (task!.state === "running") return "running";
+  if (task!.state === "ready") return "about to go on";
+  const what = task!.waits.map(textOf).join(", ");
   return `waiting for ${what}${sinceText(shortest, longest)}`;
 }
 
@@ -287,7 +287,7 @@ export function circleIn(tasks: readonly TaskSnapshot[]): Step[] | null {
 
 function hasEdges({ waits }: TaskSnapshot): boolean {
   return waits.length === 1 &&
-    (waits[0].tasks.length > 0 || waits[0].holders.length === 1);
+    (waits[0]!.tasks.length > 0 || waits[0]!.holders.length === 1);
 }
 
 function circleFrom(
@@ -299,16 +299,16 @@ function circleFrom(
   const onPath = new Map([[start.id, 0]]);
   while (path.length > 0) {
     const top = path[path.length - 1];
-    const edge = top.edges.next().value;
+    const edge = top!.edges.next().value;
     if (edge === undefined) {
       path.pop();
-      onPath.delete(top.task.id);
-      finished.add(top.task.id);
+      onPath.delete(top!.task.id);
+      finished.add(top!.task.id);
       continue;
     }
-    top.wait = edge.wait;
+    top!.wait = edge.wait;
     const at = onPath.get(edge.id);
-    if (at !== undefined) return path.slice(at);
+    if (at !== undefined) return path.slice(at) as Step[];
     const task = byId.get(edge.id);
     if (task === undefined || finished.has(edge.id)) continue;
     onPath.set(task.id, path.length);
@@ -325,9 +325,9 @@ function* edgesOf(
   { waits }: TaskSnapshot,
 ): Generator<{ id: number; wait: WaitSnapshot }, undefined> {
   if (waits.length !== 1) return;
-  const [wait] = waits;
+  const wait = waits[0]!;
   for (const id of wait.tasks) yield { id, wait };
-  if (wait.holders.length === 1) yield { id: wait.holders[0].id, wait };
+  if (wait.holders.length === 1) yield { id: wait.holders[0]!.id, wait };
 }
 
 /** A request to cancel that cannot interrupt a promise from outside. */
@@ -373,7 +373,7 @@ function holderVerdict(tasks: readonly TaskSnapshot[]): string | null {
 /** Somebody has failed, and others may wait for what it would have done. */
 function failureVerdict(failures: readonly FailureSnapshot[]): string | null {
   if (failures.length === 0) return null;
-  const [{ message, error, stack }] = failures;
+  const { message, error, stack } = failures[0]!;
   const at = stack.length === 0 ? "" : ` at ${stack[0]}`;
   const more = failures.length - 1;
   const others = more === 0 ? "" : `, and ${count(more, "other failure")}`;
@@ -404,9 +404,9 @@ function pileVerdict(groups: readonly Group[]): string | null {
   );
   if (largest === null || largest.tasks.length < PILE) return null;
   const [task] = largest.tasks;
-  if (task.waits[0]?.kind === "timer") return null;
+  if (task!.waits[0]?.kind === "timer") return null;
   return `${largest.tasks.length} tasks are in one place, ${doing(largest)}${
-    task.madeAt === null ? "" : `, made at ${task.madeAt}`
+    task!.madeAt === null ? "" : `, made at ${task!.madeAt}`
   }: they are made faster than they end`;
 }
 
@@ -430,13 +430,13 @@ function leafVerdict({ tasks, loop }: Snapshot): string | null {
   const leaves = tasks.filter(({ waits }) =>
     waits.some(({ tasks }) => tasks.length === 0)
   );
-  const leaf = leaves.find(({ waits }) => waits[0].kind !== "timer");
+  const leaf = leaves.find(({ waits }) => waits[0]!.kind !== "timer");
   if (leaf === undefined) return null;
   const wait = leaf.waits[0];
-  const advice = ADVICE[wait.kind];
-  const place = wait.place === null ? "" : ` at ${wait.place}`;
+  const advice = ADVICE[wait!.kind];
+  const place = wait!.place === null ? "" : ` at ${wait!.place}`;
   const timed = loop.timers > 0 ? " so far" : "";
-  return `Task ${leaf.name} waits for ${textOf(wait)}${place}${
+  return `Task ${leaf.name} waits for ${textOf(wait!)}${place}${
     advice === undefined ? "" : `: ${advice}${timed}`
   }`;
 }

@@ -331,7 +331,7 @@ function behindOf(source: Cancelable): Described | null {
   }
   const chain = [...futuresBehind(source)];
   if (chain.length !== 2) return behind;
-  return behindOf(chain[1]);
+  return behindOf(chain[1]!);
 }
 
 function kindOf(source: Cancelable, behind: Described | null): string {

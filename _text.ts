@@ -165,7 +165,7 @@ export function print(text: string, file?: TextOutput): void {
 /** An error on one line: "Error: disk full". */
 export function titleOf(error: unknown): string {
   try {
-    const [line] = String(error).split("\n", 1);
+    const line = String(error).split("\n", 1)[0]!;
     return line.length > TITLE ? `${line.slice(0, TITLE)}...` : line;
   } catch {
     return "an error that cannot be shown";

@@ -41,7 +41,7 @@ export interface Turn<T> {
   /** The code that has what is waited for. */
   holder?(): Frame | null;
   /** What kind of wait it is: "lock", "queue.get". */
-  readonly kind?: string;
+  readonly kind?: string | undefined;
   /** More that may explain the wait. */
   notes?(): string[];
   /** All code that has a part of what is waited for. */

@@ -153,7 +153,7 @@ export function withSource(frame: string): string[] {
     const { state } = Deno.permissions.querySync({ name: "read", path });
     if (state !== "granted") return [shown];
     const text = Deno.readTextFileSync(path).split("\n")[Number(line) - 1];
-    return text.trim() === "" ? [shown] : [shown, `       > ${text.trim()}`];
+    return text!.trim() === "" ? [shown] : [shown, `       > ${text!.trim()}`];
   } catch {
     return [shown];
   }
