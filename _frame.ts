@@ -736,6 +736,8 @@ export class TaskFrame extends CancelScope implements Job {
   #isBeingCancelled = false;
   /** Whether it was reported that a request cannot be delivered. */
   #isReported = false;
+  /** Whether that may still have to be reported. */
+  #isNoted = false;
   /** The name of a task that is done. */
   #lastName: string | number = "";
   #total = 0;
@@ -937,6 +939,7 @@ export class TaskFrame extends CancelScope implements Job {
   ): void {
     const task = this.#task!;
     this.#stage = OVER;
+    if (this.#isNoted) dropOwed(this);
     this.release();
     if (this.#next !== null) this.#next.#previous = this.#previous;
     if (this.#previous !== null) this.#previous.#next = this.#next;
@@ -992,7 +995,9 @@ export class TaskFrame extends CancelScope implements Job {
     this.#cancelledBy = currentId();
     this.#cancelledFrom = origin;
     if (this.#busy === 0 || endings.places !== null) return;
-    if (this.standing === "foreign" && this.isOwed) noteOwed(this);
+    if (this.#isNoted || this.standing !== "foreign" || !this.isOwed) return;
+    this.#isNoted = true;
+    noteOwed(this);
   }
 
   /** A request was taken back. */
@@ -1003,6 +1008,7 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** Says once that a request cannot be delivered, unless it was by now. */
   reportOwed(from: Place): void {
+    this.#isNoted = false;
     const isStuck = !this.over && !this.#isReported && this.isOwed &&
       this.standing === "foreign";
     if (!isStuck || this.#loop.isClosed()) return;
@@ -1037,29 +1043,30 @@ export class TaskFrame extends CancelScope implements Job {
 /** How long a request may meet no await that it could end, in seconds. */
 const PATIENCE = 1;
 
-/** A request that was not delivered at once. */
-interface Owed {
-  readonly frame: TaskFrame;
-  readonly place: Place;
-  readonly since: number;
-}
-
-/** They are looked at once, after their time. */
-let owed: Owed[] = [];
+/** Tasks with a request that was not delivered at once: where it came from, and when. */
+const owed = new Map<TaskFrame, { place: Place; since: number }>();
+let stopTimer: (() => void) | null = null;
 
 /** The code sits in a promise from outside: that is reported if it has not ended a second later. */
 function noteOwed(frame: TaskFrame): void {
-  if (owed.length === 0) systemTimer(PATIENCE, reportOwed);
-  owed.push({ frame, place: new Place(), since: performance.now() });
+  stopTimer ??= systemTimer(PATIENCE, reportOwed);
+  owed.set(frame, { place: new Place(), since: performance.now() });
+}
+
+/** A task with such a request has ended. */
+function dropOwed(frame: TaskFrame): void {
+  owed.delete(frame);
+  if (owed.size > 0) return;
+  stopTimer?.();
+  stopTimer = null;
 }
 
 function reportOwed(): void {
-  const now = performance.now();
-  const isDue = ({ since }: Owed) => now - since > 900 * PATIENCE;
-  const due = owed.filter(isDue);
-  owed = owed.filter((it) => !isDue(it));
-  if (owed.length > 0) systemTimer(PATIENCE, reportOwed);
-  for (const { frame, place } of due) frame.reportOwed(place);
+  const limit = performance.now() - 900 * PATIENCE;
+  const due = [...owed].filter(([, { since }]) => since < limit);
+  for (const [frame] of due) owed.delete(frame);
+  stopTimer = owed.size > 0 ? systemTimer(PATIENCE, reportOwed) : null;
+  for (const [frame, { place }] of due) frame.reportOwed(place);
 }
 
 /** Neighbouring scopes, the oldest first. */
