@@ -137,8 +137,9 @@ export class CancelRequest {
   by = 0;
   /** What it came from, if that has a name. */
   from: string | null = null;
-  /** Whether it was reported that it cannot be delivered. */
+  /** Whether it was reported that it cannot be delivered, and whether that may still have to be done. */
   isReported = false;
+  isNoted = false;
   #error: CancelledError | null;
   readonly #cause: unknown;
 
@@ -1012,6 +1013,7 @@ export class TaskFrame extends CancelScope implements Job {
   ): void {
     const task = this.#task!;
     this.#stage = OVER;
+    if (this.#lastRequest?.isNoted) dropOwed(this);
     this.release();
     if (this.#next !== null) this.#next.#previous = this.#previous;
     if (this.#previous !== null) this.#previous.#next = this.#next;
@@ -1064,12 +1066,16 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** A request to cancel has come, to the task or a scope in it. */
   requested(request: CancelRequest): void {
+    const isNoted = this.#lastRequest?.isNoted ?? false;
     this.#lastRequest = request;
     request.at = loops.stamp(this.#loop);
     request.by = currentId();
     request.from = origin;
-    if (endings.places !== null || !this.isOwed) return;
-    if (this.standing === "foreign") noteOwed(this);
+    request.isNoted = isNoted;
+    if (isNoted || endings.places !== null || !this.isOwed) return;
+    if (this.standing !== "foreign") return;
+    request.isNoted = true;
+    noteOwed(this);
   }
 
   /** A request was taken back. */
@@ -1080,6 +1086,7 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** Says once that a request cannot be delivered, unless it was by now. */
   reportOwed(from: Place): void {
+    if (this.#lastRequest !== null) this.#lastRequest.isNoted = false;
     const isStuck = !this.over && this.#lastRequest?.isReported === false &&
       this.isOwed &&
       this.standing === "foreign";
@@ -1115,29 +1122,30 @@ export class TaskFrame extends CancelScope implements Job {
 /** How long a request may meet no await that it could end, in seconds. */
 const PATIENCE = 1;
 
-/** A request that was not delivered at once. */
-interface Owed {
-  readonly frame: TaskFrame;
-  readonly place: Place;
-  readonly since: number;
-}
-
-/** They are looked at once, after their time. */
-let owed: Owed[] = [];
+/** Tasks with a request that was not delivered at once: where it came from, and when. */
+const owed = new Map<TaskFrame, { place: Place; since: number }>();
+let stopTimer: (() => void) | null = null;
 
 /** The code sits in a promise from outside: that is reported if it has not ended a second later. */
 function noteOwed(frame: TaskFrame): void {
-  if (owed.length === 0) systemTimer(PATIENCE, reportOwed);
-  owed.push({ frame, place: new Place(), since: performance.now() });
+  stopTimer ??= systemTimer(PATIENCE, reportOwed);
+  owed.set(frame, { place: new Place(), since: performance.now() });
+}
+
+/** A task with such a request has ended. */
+function dropOwed(frame: TaskFrame): void {
+  owed.delete(frame);
+  if (owed.size > 0) return;
+  stopTimer?.();
+  stopTimer = null;
 }
 
 function reportOwed(): void {
-  const now = performance.now();
-  const isDue = ({ since }: Owed) => now - since > 900 * PATIENCE;
-  const due = owed.filter(isDue);
-  owed = owed.filter((it) => !isDue(it));
-  if (owed.length > 0) systemTimer(PATIENCE, reportOwed);
-  for (const { frame, place } of due) frame.reportOwed(place);
+  const limit = performance.now() - 900 * PATIENCE;
+  const due = [...owed].filter(([, { since }]) => since < limit);
+  for (const [frame] of due) owed.delete(frame);
+  stopTimer = owed.size > 0 ? systemTimer(PATIENCE, reportOwed) : null;
+  for (const [frame, { place }] of due) frame.reportOwed(place);
 }
 
 /** Neighbouring scopes, the oldest first. */

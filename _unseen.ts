@@ -77,6 +77,7 @@ export class UnseenError {
     const known = unseen.delete(this);
     if (known) collected.unregister(this);
     if (unseen.size === 0) holding.delete(this.#loop);
+    if (holding.size === 0) stopReporting();
     return known;
   }
 
@@ -134,17 +135,21 @@ function remember(loop: BaseEventLoop, error: UnseenError): void {
 
 /** After how many seconds an error is reported that nobody has asked for. */
 const PATIENCE = 1;
-let isTimed = false;
+let stopTimer: (() => void) | null = null;
 
 function reportSoon(): void {
-  if (isTimed) return;
-  isTimed = true;
-  systemTimer(PATIENCE, reportDue);
+  stopTimer ??= systemTimer(PATIENCE, reportDue);
+}
+
+/** Nothing is left to report. */
+function stopReporting(): void {
+  stopTimer?.();
+  stopTimer = null;
 }
 
 /** Reports what has been unseen for long enough, and comes back for the rest. */
 function reportDue(): void {
-  isTimed = false;
+  stopTimer = null;
   const limit = performance.now() - PATIENCE * 900;
   for (const loop of [...holding]) {
     for (const error of unseenIn(loop)) {
