@@ -85,7 +85,7 @@ export const BODY = "asyncio body";
 export function captureAwaiting(
   target: object,
   above: Callable,
-  depth = DEPTH,
+  depth: number = DEPTH,
 ): void {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = depth;
