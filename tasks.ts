@@ -308,7 +308,7 @@ export function sleep<T = void>(
  *
  * @typeParam A The types of the awaitables.
  * @param aws Futures, promises and coroutine functions.
- * @param options Whether errors are results.
+ * @param options Whether errors are results, how many run at once, and a signal that cancels them.
  * @returns A future of the results, in the order of the arguments.
  * @throws {TypeError} If one of them cannot be awaited; then none is started.
  *
@@ -676,8 +676,8 @@ async function waitForForeign<T>(
   signal: AbortSignal | undefined,
 ): Promise<T> {
   const future = ensureFuture(promise);
-  const outcome = await outcomeOf(promise);
-  if (outcome !== null) return valueOf(outcome);
+  await null; // a promise that has settled before tells the future first
+  if (future.done()) return future.result();
   return await waitForOwn(future, limit, signal);
 }
 
@@ -731,7 +731,7 @@ async function waitNoTime<T>(
  *
  * @typeParam T The type of their values.
  * @param aws Futures and tasks; no coroutine functions and no promises.
- * @param options How long, and for what.
+ * @param options How long, for what, and a signal that ends the wait.
  * @returns Those that are done, and those that are not.
  * @throws {TypeError} If one of them is not a future.
  * @throws {RangeError} If there is none, or `returnWhen` is unknown.
@@ -885,7 +885,7 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
  *
  * @typeParam T The type of the values.
  * @param aws Futures, promises and coroutine functions; a future given twice comes once.
- * @param options How long all of it may take.
+ * @param options How long all of it may take, how many coroutine functions run at once, and a signal that ends the iteration.
  * @returns An iterable for one iteration, in either style. After the deadline `for await` throws a `TimeoutError`, and each turn that is left rejects with one.
  * @throws {TypeError} If `aws` is not an iterable of awaitables.
  *
@@ -914,28 +914,9 @@ export function asCompleted<T>(
   return new CompletionQueue(all, seconds, signal);
 }
 
-/** What an outcome was: a value, or what was thrown. */
-type Outcome<T> = { value: T } | { thrown: unknown };
-
 /** Whether something is a promise from outside of this module. */
 function isForeign<T>(aw: Awaitable<T>): aw is PromiseLike<T> {
   return !(aw instanceof Future) && canBeAwaited(aw);
-}
-
-/** The outcome of a promise that has one already, otherwise `null`. */
-function outcomeOf<T>(promise: PromiseLike<T>): Promise<Outcome<T> | null> {
-  return new Promise((resolve) => {
-    promise.then(
-      (value) => resolve({ value }),
-      (thrown) => resolve({ thrown }),
-    );
-    Promise.resolve().then(() => resolve(null)); // behind what has settled
-  });
-}
-
-function valueOf<T>(outcome: Outcome<T>): T {
-  if ("thrown" in outcome) throw outcome.thrown;
-  return outcome.value;
 }
 
 function checkFuture(aw: unknown): void {

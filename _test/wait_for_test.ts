@@ -422,3 +422,19 @@ Deno.test("waitFor() checks its arguments before anything happens", async () => 
     assert(!called);
   });
 });
+
+Deno.test("waitFor() calls the then() of a thenable once, as each call may start its work", async () => {
+  let calls = 0;
+  const query = {
+    then(give: (value: string) => void) {
+      calls++;
+      Promise.resolve("rows").then(give);
+    },
+  } as PromiseLike<string>;
+  await virtual(async () => {
+    assertEquals(await waitFor(query, 1), "rows");
+    assertEquals(calls, 1);
+  });
+  assertEquals(await waitFor(query, 1), "rows");
+  assertEquals(calls, 2);
+});
