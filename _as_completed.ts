@@ -12,7 +12,7 @@ import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { Deque } from "./_collections.ts";
 import { Future, futures } from "./_future.ts";
 import type { Job, TimerHandle } from "./_loop.ts";
-import { onceDone } from "./_task.ts";
+import { onceDone } from "./_awaitable.ts";
 import { Home, type Turn, WaitQueue } from "./_wait.ts";
 import { TimeoutError } from "./exceptions.ts";
 

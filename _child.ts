@@ -19,7 +19,7 @@ import {
   signalFailure,
   type SubprocessOptions,
 } from "./_command.ts";
-import type { EventLoop } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { closersOf, internals as loops } from "./_loop.ts";
 import {
   Gate,

@@ -5,7 +5,7 @@
  */
 
 import { type Duration, toSeconds } from "./_duration.ts";
-import { type EventLoop, getEventLoop } from "./_future.ts";
+import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { operation } from "./_operation.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";

@@ -21,8 +21,8 @@ import {
   hooks,
   type NamedCancelable,
   type Reaction,
-  TaskFrame,
-} from "./_frame.ts";
+} from "./_cancel_scope.ts";
+import { TaskFrame } from "./_frame.ts";
 import {
   type BaseEventLoop,
   currentFrame,

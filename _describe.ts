@@ -4,8 +4,10 @@
  * @module
  */
 
-import { type Cancelable, hooks, type TaskFrame, tasksOf } from "./_frame.ts";
-import type { EventLoop } from "./_future.ts";
+import type { Cancelable } from "./_cancel_request.ts";
+import { hooks } from "./_cancel_scope.ts";
+import { type TaskFrame, tasksOf } from "./_frame.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { awaitedBy, futuresBehind, isPending, taskOfHolder } from "./_text.ts";
 
 /** The frames of the tasks of a loop that are not done, in the order of their making. */

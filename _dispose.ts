@@ -5,9 +5,9 @@
  */
 
 import { runInSlot } from "./_context.ts";
-import type { EventLoop } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { internals as loops } from "./_loop.ts";
-import { currentTask } from "./_task.ts";
+import { currentTask } from "./_awaitable.ts";
 
 /**
  * Waits for the end of something that is being disposed of. A cancellation

@@ -1,12 +1,8 @@
 /**
- * Futures, tasks, and the loop that makes them: three classes that name each
- * other, and therefore share a file.
- *
- * In this order: what other files may do with a future (`futures`), `Future`,
- * `Then` (one call of its `then`), `DoneCallback`, `Task`, how a body is
- * started (`drive`), `EventLoop`, how a loop is found, and how a future ends as
- * a promise does. What a task is suspended in and how it is cancelled is in
- * `_frame.ts`, how jobs take turns in `_loop.ts`.
+ * Futures. The loop and the tasks that they know of are in `_event_loop.ts`
+ * and `_task.ts`, one call of `then` is in `_then.ts`. What a task is suspended
+ * in and how it is cancelled is in `_cancel_scope.ts`, how jobs take turns in
+ * `_loop.ts`.
  *
  * A future is no native promise and makes none, so a failed one that nobody
  * looks at is no `unhandledrejection`; it is reported through the loop instead.
@@ -15,86 +11,42 @@
  * It is then *woken* before it has a value, and gets the value when the code
  * that waits resumes; see `_wait.ts`.
  *
- * A task keeps the context of whoever made it until its first step, on the
- * loop's turn. A task that is cancelled before that never calls its body.
- *
  * @module
  */
 
 import { SignalTie } from "./_abort.ts";
-import { Deque } from "./_collections.ts";
 import {
-  captureContext,
-  captureSlot,
-  type Context,
-  currentSlot,
-  runFrom,
-  runIn,
-  runInSlot,
-} from "./_context.ts";
-import type { Duration } from "./_duration.ts";
-import { stackOf, WatchedFrame, watchFutures } from "./_debug.ts";
-import {
-  asCancellation,
   cancelledError,
   type CancelRequest,
+  label,
+  LateError,
+} from "./_cancel_request.ts";
+import {
   type CancelScope,
   type Described,
-  endings,
   failTask,
   finishTask,
   hooks,
   isMakingEager,
-  label,
   openScope,
-  type Reaction,
-  startEager,
-  TaskFrame,
-  taskName,
-  tasksOf,
-} from "./_frame.ts";
-import {
-  BaseEventLoop,
-  currentFrame,
-  type Frame,
-  internals as loops,
-  type Job,
-} from "./_loop.ts";
-import type {
-  CallbackOptions,
-  Coroutine,
-  PrintStackOptions,
-  StackOptions,
-  TaskOptions,
-} from "./_options.ts";
-import {
-  captureAwaiting,
-  followsPromises,
-  framesOf,
-  Place,
-  Probe,
-  rememberMaking,
-} from "./_place.ts";
-import "./_snapshot.ts";
-import { lineOf, print } from "./_text.ts";
-import type { LoopHandle } from "./_thread_channel.ts";
-import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
+} from "./_cancel_scope.ts";
+import { Deque } from "./_collections.ts";
+import { currentSlot } from "./_context.ts";
+import { watchFutures } from "./_debug.ts";
+import type { EventLoop, getEventLoop } from "./_event_loop.ts";
+import { type Frame, internals as loops, type Job } from "./_loop.ts";
+import type { CallbackOptions, Coroutine } from "./_options.ts";
+import { lineOf } from "./_text.ts";
+import type { DoneCallback, Handler, Then } from "./_then.ts";
 import { UnseenError } from "./_unseen.ts";
 import {
-  checkBag,
   checkCallback,
   checkContext,
-  checkCoroutine,
-  checkFlag,
   checkInstance,
-  checkNumber,
   checkOptions,
-  checkOutput,
-  checkSignal,
-  describe,
-  isClass,
+  instanceOf,
+  isErrorClass,
   isInstance,
-  toName,
 } from "./_validate.ts";
 import {
   CancelledError,
@@ -129,12 +81,28 @@ type Jobs = Job | Job[] | Set<Job> | null;
 /** More jobs than this are kept in a set, from which one is taken out at once. */
 const MANY_JOBS = 32;
 /** Marks what is an event loop. */
-const LOOP: unique symbol = Symbol("loop");
+export const LOOP: unique symbol = Symbol("loop");
 /** Stands for the report of an error that nobody is to hear of. */
 const MUTED = Symbol("muted");
 
 /** Answer of {@linkcode Turn.take}: there is nothing to take after all, wait again. */
 export const AGAIN: unique symbol = Symbol("again");
+
+/** What futures need of the files above, which need futures themselves. */
+interface Parts {
+  readonly Then: typeof Then;
+  readonly DoneCallback: typeof DoneCallback;
+  readonly EventLoop: typeof EventLoop;
+  readonly getEventLoop: typeof getEventLoop;
+}
+
+/** `_event_loop.ts` puts them in. */
+let parts: Parts;
+
+/** Puts in what is made above this file. */
+export function completeFutures(all: Parts): void {
+  parts = all;
+}
 
 /** A future of whatever type. */
 // deno-lint-ignore no-explicit-any
@@ -257,13 +225,15 @@ export class Future<T> implements Promise<T> {
         future.#value = value;
         // In the first step of an eager task, others would come before its await.
         future.#state = isMakingEager() ? QUEUED : YIELD;
-        if (future.#state === QUEUED) loops.push(loop, new Yield(future));
+        if (future.#state === QUEUED) {
+          loops.push(loop, { run: () => futures.yielded(future) });
+        }
         return future;
       },
       yielded: (future) => {
         const jobs = future.#jobs;
         future.#state = RESULT;
-        if (!(jobs instanceof Then)) {
+        if (!(jobs instanceof parts.Then)) {
           future.#notify();
           return false;
         }
@@ -311,10 +281,7 @@ export class Future<T> implements Promise<T> {
         future.#state === RESULT && future.#behind?.keepsValue === true,
     };
     watchFutures(Future.prototype, futures);
-    hooks.interrupt = (future, message, reaction) =>
-      (future as AnyFuture).#state !== WOKEN &&
-      interrupt(future as AnyFuture, message, reaction);
-    hooks.rawName = (task) => rawName(task as Task<unknown>);
+    hooks.isWoken = (future) => (future as AnyFuture).#state === WOKEN;
     hooks.cancels = (future) => (future as AnyFuture).#cancels();
     hooks.settle = (future, value) => (future as AnyFuture).#end(RESULT, value);
     hooks.fail = (future, error) => (future as AnyFuture).#fail(error);
@@ -425,7 +392,7 @@ export class Future<T> implements Promise<T> {
     checkCallback(fn, ADD_CALLBACK);
     checkOptions(options, CALLBACK_OPTIONS, ADD_CALLBACK);
     checkContext(options.context, ADD_CALLBACK);
-    const job = new DoneCallback(
+    const job = new parts.DoneCallback(
       this,
       fn as (future: AnyFuture) => unknown,
       options.context ?? undefined,
@@ -442,7 +409,7 @@ export class Future<T> implements Promise<T> {
   removeDoneCallback(fn: (future: this) => unknown): number {
     const jobs = allJobs(this.#jobs);
     const kept = jobs.filter((job) =>
-      !(job instanceof DoneCallback && job.fn === fn)
+      !(job instanceof parts.DoneCallback && job.fn === fn)
     );
     this.#jobs = someJobs(kept);
     return jobs.length - kept.length;
@@ -549,7 +516,7 @@ export class Future<T> implements Promise<T> {
       if (!frame.isScope) frame = null;
       else if (frame.over) frame = openScope(frame);
     }
-    return new Then(this, this.#loop, frame, onFulfilled, onRejected);
+    return new parts.Then(this, this.#loop, frame, onFulfilled, onRejected);
   }
 
   /** A reaction has its turn. */
@@ -635,7 +602,7 @@ export class Future<T> implements Promise<T> {
     this.#state = WOKEN;
     const jobs = this.#jobs;
     this.#jobs = null;
-    if (jobs instanceof Then) loops.push(loop, jobs);
+    if (jobs instanceof parts.Then) loops.push(loop, jobs);
     else if (jobs === null) {
       this.#pushWoken(loop, { run: () => this.#runFirst() });
     } else for (const job of allJobs(jobs)) this.#pushWoken(loop, job);
@@ -643,7 +610,7 @@ export class Future<T> implements Promise<T> {
   }
 
   #pushWoken(loop: EventLoop, job: Job): void {
-    if (job instanceof Then) return loops.push(loop, job);
+    if (job instanceof parts.Then) return loops.push(loop, job);
     const lost = () => this.#rescue(job);
     loops.push(loop, { run: () => job.run(), lost });
   }
@@ -721,7 +688,7 @@ export class Future<T> implements Promise<T> {
   #fail(error: unknown): void {
     const jobs = this.#jobs;
     this.#end(ERROR, error);
-    if (!(jobs instanceof Then)) this.#watch(jobs !== null);
+    if (!(jobs instanceof parts.Then)) this.#watch(jobs !== null);
   }
 
   /** Has the error reported if nobody ever looks at it. */
@@ -768,967 +735,8 @@ export class Future<T> implements Promise<T> {
   }
 }
 
-/** A cancellation whose error is made where it is given to an `await`. */
-class LateError {
-  readonly #brand = true;
-  readonly message: unknown;
-
-  constructor(message: unknown) {
-    this.message = message;
-  }
-
-  /** `instanceof` would ask a proxy, which may throw. */
-  static is(value: unknown): value is LateError {
-    return typeof value === "object" && value !== null && #brand in value;
-  }
-}
-
-/**
- * Gives a future the value that it has, on the loop's next turn. No future
- * itself: the engine makes objects of one base class slowly once they are of
- * more than four classes.
- */
-class Yield implements Job {
-  readonly #future: AnyFuture;
-
-  constructor(future: AnyFuture) {
-    this.#future = future;
-  }
-
-  run(): boolean {
-    return futures.yielded(this.#future);
-  }
-}
-
-/** What `then` is given. */
-// deno-lint-ignore no-explicit-any
-type Handler = ((outcome: any) => unknown) | null | undefined;
-
-/**
- * One call of `then`, and what it gives: the job that calls the handlers on
- * the loop's turn, and a future that ends as they do and hands a cancellation
- * on.
- *
- * Most are an `await`: the host's own resolving functions, and an answer that
- * nobody looks at. Only an `await` counts as a wait of its task. To tell one
- * from handlers of the user costs more than all the rest, and matters only
- * where a task is cancelled or looked at, so it is found out there.
- */
-class Then<T> extends Future<T> implements Reaction, Waitable {
-  static {
-    looksLikeFuture(this);
-  }
-
-  source: AnyFuture | null;
-  frame: CancelScope | null;
-  struck: CancelRequest | null = null;
-  #context = captureSlot();
-  #onFulfilled: Handler;
-  #onRejected: Handler;
-
-  constructor(
-    source: AnyFuture,
-    loop: EventLoop,
-    frame: CancelScope | null,
-    onFulfilled: Handler,
-    onRejected: Handler,
-  ) {
-    super(loop as never);
-    this.source = source;
-    this.frame = frame;
-    this.#onFulfilled = onFulfilled;
-    this.#onRejected = onRejected;
-    futures.attach(this, this);
-  }
-
-  get isAwait(): boolean {
-    if (this.#onFulfilled === finishTask) return true;
-    return isResolver(this.#onFulfilled) && isResolver(this.#onRejected);
-  }
-
-  get awaits(): readonly AnyFuture[] {
-    return this.source === null ? [] : [this.source];
-  }
-
-  take(): void {}
-  pass(): void {}
-  drop(): void {}
-
-  /** Cancels what it comes from, as far up the chain as that is not done. */
-  override cancel(message?: string): boolean {
-    const chain: AnyFuture[] = [this];
-    for (const it of chain) {
-      if (it instanceof Then && it.source !== null) chain.push(it.source);
-    }
-    for (const it of chain.reverse()) {
-      if (isInCircle(it)) continue;
-      const isCancelled = it instanceof Then
-        ? it.#cancelItself(message)
-        : cancelNested(it, message);
-      if (isCancelled) return true;
-    }
-    return false;
-  }
-
-  #cancelItself(message?: string): boolean {
-    return super.cancel(message);
-  }
-
-  lost(): void {
-    if (this.source !== null) futures.rescue(this.source, this);
-  }
-
-  run(): boolean {
-    const { source, frame, struck } = this;
-    if (source === null) return false;
-    if (
-      frame === null || !(frame.mustCancel || struck !== null) ||
-      hooks.cancels(source) || futures.keeps(source) || !frame.counts(this)
-    ) return futures.react(source, this);
-    const request = frame.mustCancel ? frame.pendingRequest! : struck!;
-    const scope = frame.resume(this, true) === null ? null : frame;
-    const reject = () =>
-      this.rejected(
-        request.hasError ? request.error : new LateError(request.message),
-        scope,
-      );
-    const passed = futures.abandon(source);
-    if (passed instanceof Promise) passed.then(reject);
-    else reject();
-    return true;
-  }
-
-  interrupt(): void {
-    futures.unsubscribe(this.source!, this);
-    loops.push(this.getLoop(), this);
-  }
-
-  /** The source has a value. `scope` wants to know who awaits it. */
-  fulfilled(value: unknown, scope: CancelScope | null): void {
-    const handler = this.#onFulfilled;
-    if (scope !== null && handler !== finishTask) {
-      value = new Answer(scope, value, false);
-    }
-    if (typeof handler === "function") this.#call(handler, value);
-    else this.#end(resolve, value);
-  }
-
-  /** The source has failed. */
-  rejected(error: unknown, scope: CancelScope | null = null): void {
-    const handler = this.#onRejected;
-    if (scope !== null && handler !== failTask) {
-      this.#call(this.#onFulfilled!, new Answer(scope, error, true));
-      return;
-    }
-    if (LateError.is(error)) error = cancelledError(error.message);
-    if (typeof handler === "function") this.#call(handler, error);
-    else this.#end(reject, error);
-  }
-
-  #call(handler: (outcome: unknown) => unknown, outcome: unknown): void {
-    const context = this.#context;
-    try {
-      this.#end(resolve, runIn(context, handler, outcome));
-    } catch (error) {
-      this.#end(reject, isClass(handler) ? notHandler(handler, error) : error);
-    }
-  }
-
-  /** Lets go of all that was needed to get here. */
-  #end(
-    end: (future: AnyFuture, outcome: unknown) => void,
-    outcome: unknown,
-  ): void {
-    this.source = this.struck = null;
-    this.#context = undefined;
-    this.#onFulfilled = this.#onRejected = null;
-    end(this, outcome);
-  }
-}
-
-function notHandler(handler: unknown, cause: unknown): TypeError {
-  return new TypeError(
-    `Cannot call back: what then() is given must be a function, got ${
-      describe(handler)
-    }`,
-    { cause },
-  );
-}
-
-/** Resolves a promise of the host with an outcome, and finds out who awaits it. */
-class Answer {
-  readonly #scope: CancelScope;
-  readonly #outcome: unknown;
-  readonly #isError: boolean;
-  readonly #own: number;
-
-  constructor(
-    scope: CancelScope,
-    outcome: unknown,
-    isError: boolean,
-    own = 0,
-  ) {
-    this.#scope = scope;
-    this.#outcome = outcome;
-    this.#isError = isError;
-    this.#own = own;
-  }
-
-  then(
-    resolve: (value: unknown) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    const outcome = this.#outcome;
-    const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
-    if (endings.places !== null) {
-      noteEnding(endings.places, this.#scope.root.id, new Place());
-    }
-    this.#scope.noteProbe(new Probe(above, this.#own));
-    if (!this.#isError) resolve(outcome);
-    else if (!LateError.is(outcome)) reject(outcome);
-    else {
-      reject(errorAt(outcome, above));
-    }
-  }
-}
-
-/** The first place in code of the user tells of the wait, later ones of what cleans up. */
-function noteEnding(
-  places: Map<number, Place>,
-  id: number,
-  place: Place,
-): void {
-  if (!places.has(id) && place.line !== null) places.set(id, place);
-}
-
-/** The error of a cancellation, with the stack of those who await it. */
-function errorAt(
-  { message }: LateError,
-  above: (...args: never[]) => unknown,
-): CancelledError {
-  if (!followsPromises) return cancelledError(message);
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 0; // its own stack would show this module
-  const error = cancelledError(message);
-  Error.stackTraceLimit = limit;
-  captureAwaiting(error, above, limit);
-  return error;
-}
-
-/** The outcome of a scope; the scope around it finds out who awaits that. */
-export function answer(
-  scope: CancelScope,
-  outcome: unknown,
-  isError: boolean,
-): PromiseLike<unknown> {
-  const thenable: unknown = new Answer(scope, outcome, isError, 1);
-  return thenable as PromiseLike<unknown>;
-}
-
-/** How many cancellations may be under way inside of one another. */
-const MAX_DEPTH = 100;
-let depth = 0;
-/** Those that are too deep for the stack, and come afterwards. */
-const deferred = new Map<AnyFuture, string | undefined>();
-
-/**
- * Cancels a future from within the cancellation of another one: chains of
- * tasks are of any length, and the stack is not.
- */
-export function cancelNested(future: AnyFuture, message?: string): boolean {
-  if (depth >= MAX_DEPTH) {
-    if (future.done()) return false;
-    deferred.set(future, message);
-    return true;
-  }
-  depth++;
-  try {
-    return future.cancel(message);
-  } finally {
-    depth--;
-    if (depth === 0 && deferred.size > 0) cancelDeferred();
-  }
-}
-
-/** Each once, be it that tasks wait for one another in a circle. */
-function cancelDeferred(): void {
-  depth++;
-  const seen = new Set<AnyFuture>();
-  try {
-    for (const [future, message] of deferred) {
-      deferred.delete(future);
-      if (seen.has(future)) continue;
-      seen.add(future);
-      future.cancel(message);
-    }
-  } finally {
-    depth--;
-  }
-}
-
-/** Cancels what an await is suspended in. Returns whether the await ends by that. */
-function interrupt(
-  future: AnyFuture,
-  message: string,
-  reaction: Reaction,
-): boolean {
-  if (isInCircle(future)) {
-    reaction.interrupt();
-    return false;
-  }
-  const isOnItsWay = cancellingAll && future instanceof Task &&
-    frameOf(future).undelivered;
-  return isOnItsWay || cancelNested(future, message);
-}
-
-/** Whether all tasks are being cancelled, so that what they wait for has its own request. */
-let cancellingAll = false;
-
-/** Cancels many tasks at once: a long chain of them is gone through once, and not once for each. */
-export function cancelAll(tasks: Iterable<Task<unknown>>): void {
-  cancellingAll = true;
-  try {
-    for (const task of tasks) task.cancel();
-  } finally {
-    cancellingAll = false;
-  }
-}
-
-/** Whether a future is a task whose cancellation has come to itself: it waits for itself, maybe through others. */
-function isInCircle(future: AnyFuture): boolean {
-  return future instanceof Task && frameOf(future).isBeingCancelled;
-}
-
-/** A function to call once a future is done, in its own context. */
-class DoneCallback implements Job {
-  readonly fn: (future: AnyFuture) => unknown;
-  readonly #future: AnyFuture;
-  /** The context that was asked for. */
-  readonly #context: Context | undefined;
-  /** The context of whoever added the callback. */
-  readonly #own = captureSlot();
-
-  constructor(
-    future: AnyFuture,
-    fn: (future: AnyFuture) => unknown,
-    context: Context | undefined,
-  ) {
-    this.fn = fn;
-    this.#future = future;
-    this.#context = context;
-  }
-
-  run(): boolean {
-    if (!futures.claim(this.#future, this)) return false;
-    const frame = loops.frame(this.#future.getLoop());
-    const call = DoneCallback.#call;
-    if (this.#context) this.#callIn(this.#context, frame);
-    else runFrom(this.#own, frame, call, this);
-    return true;
-  }
-
-  #callIn(context: Context, frame: Frame): void {
-    let isCalled = false;
-    try {
-      context(() => {
-        isCalled = true;
-        runInSlot(frame, DoneCallback.#call, this);
-      });
-      if (!isCalled) throw notCalled("call a done callback");
-    } catch (exception) {
-      this.#report(exception);
-    }
-  }
-
-  #report(exception: unknown): void {
-    this.#future.getLoop().callExceptionHandler({
-      message: `Error in done callback ${this.fn.name || "(anonymous)"}`,
-      exception,
-      future: this.#future,
-    });
-  }
-
-  static #call(this: void, self: DoneCallback): void {
-    try {
-      self.fn(self.#future);
-    } catch (exception) {
-      self.#report(exception);
-    }
-  }
-}
-
-function notCalled(action: string): TypeError {
-  return new TypeError(
-    `Cannot ${action}: its context did not call the function that it was given`,
-  );
-}
-
 const ADD_CALLBACK = "add a done callback";
 const CALLBACK_OPTIONS = ["context"] as const;
-
-let tasksMade = 0;
-
-/** The inside of a task, for the other files of this module. */
-export let frameOf: (task: Task<unknown>) => TaskFrame;
-let bodyOf: (task: Task<unknown>) => Coroutine<unknown>;
-let rawName: (task: Task<unknown>) => string | number;
-
-/**
- * A coroutine function that the loop runs, and the future of its outcome.
- *
- * It starts on the loop's next turn. {@linkcode Task.cancel} requests that it
- * end: the await that it is suspended in rejects with a `CancelledError`.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#task-object}.
- *
- * @typeParam T What the coroutine returns.
- *
- * @example
- * ```ts
- * import { createTask, sleep } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * const task = createTask(async () => {
- *   await sleep(0);
- *   return 42;
- * }, { name: "answer" });
- * assert(await task === 42 && task.getName() === "answer");
- * ```
- */
-export class Task<T> extends Future<T> {
-  readonly #coro: Coroutine<T>;
-  readonly #frame: TaskFrame;
-  #name: string | number;
-
-  /**
-   * Makes a task and has it started. `createTask` is the usual way.
-   *
-   * @param coro The coroutine function.
-   * @param options Name, context, eager start and signal.
-   * @param loop The loop, by default the one of the caller.
-   * @throws {TypeError} If `coro` is not a function.
-   */
-  constructor(
-    coro: Coroutine<T>,
-    options?: TaskOptions,
-    loop: EventLoop = getEventLoop(),
-  ) {
-    checkCoroutine(coro, CREATE);
-    if (!isLoop(loop)) checkInstance(loop, EventLoop, CREATE, "loop");
-    const { name, signal, context = null, eagerStart } = checkedOptions(
-      options,
-    );
-    super(loop as never);
-    this.#coro = coro;
-    this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
-    const frames = loops.frames(loop);
-    const frame = this.#frame = frames !== null
-      ? frames(this) as TaskFrame
-      : loop.getDebug()
-      ? new WatchedFrame(loop, this)
-      : new TaskFrame(loop, this);
-    frame.enroll();
-    if (signal) this.#follow(signal);
-    if (context !== null) contexts.set(this, context);
-    const from = context ?? captureSlot();
-    if (!eagerStart) frame.startSoon(from, context !== null);
-    else if (frame.mustCancel) frame.finish(undefined);
-    else startEager(() => hooks.start(frame, from, context !== null));
-    if (eagerStart && this.done()) doneAtOnce.add(this);
-  }
-
-  static {
-    frameOf = (task) => task.#frame;
-    bodyOf = (task) => task.#coro;
-    rawName = (task) => task.#name;
-    hooks.frameOf = (future) => future instanceof Task ? future.#frame : null;
-  }
-
-  /**
-   * Aborts when a cancellation is requested, with the `CancelledError` as its
-   * reason. Once that was delivered the task has a fresh signal.
-   */
-  get signal(): AbortSignal {
-    return this.#frame.signal;
-  }
-
-  /** The name. */
-  getName(): string {
-    return taskName(this.#name);
-  }
-
-  /**
-   * Renames the task.
-   *
-   * @param name The name, made a string if it is none.
-   */
-  setName(name: string): void {
-    this.#name = toName(name, "name a task");
-  }
-
-  /**
-   * The coroutine function.
-   *
-   * @returns The function. As in CPython, it is `null` for a task that was done when it had been made, as an eager one may be; the type leaves that out.
-   */
-  getCoro(): Coroutine<T> {
-    if (doneAtOnce.has(this)) return null as unknown as Coroutine<T>;
-    return (original.get(this.#coro as Coroutine<unknown>) ??
-      this.#coro) as Coroutine<T>;
-  }
-
-  /** The context that the body runs in. */
-  getContext(): Context {
-    let context = contexts.get(this);
-    if (context === undefined) {
-      const frame = this.#frame;
-      const from = frame.over ? leftContexts.get(this) : frame.from;
-      context = runFrom(from, frame, captureContext, null);
-      contexts.set(this, context);
-    }
-    return context;
-  }
-
-  /** How many requests to cancel the task are standing. */
-  cancelling(): number {
-    return this.#frame.total;
-  }
-
-  /**
-   * Requests that the task end: what it awaits rejects with a
-   * `CancelledError`, at once or at its next wait, and {@linkcode Task.signal}
-   * aborts. The task may catch that and go on.
-   *
-   * @param message The message of the error.
-   * @returns `false` if the task is done already.
-   */
-  override cancel(message?: string): boolean {
-    if (this.done()) return super.cancel(message);
-    this.#frame.cancel(message);
-    return true;
-  }
-
-  /**
-   * Takes one request back. With the last one, a cancellation that was not
-   * delivered yet is dropped.
-   *
-   * @returns How many requests are left.
-   */
-  uncancel(): number {
-    return this.#frame.uncancel();
-  }
-
-  /**
-   * Where the task is suspended or, if it has failed, where its error came
-   * from. A suspended task knows that in debug mode only.
-   *
-   * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.get_stack}.
-   *
-   * @param options How many lines at most: the newest of a suspended task, the oldest of an error.
-   * @returns Lines such as `"main (file:///app.ts:7:3)"`, the oldest call first; none where nothing is known.
-   */
-  getStack(options: StackOptions = {}): string[] {
-    const limit = stackLimit(options, "get the stack");
-    if (!this.done()) return stackOf(this.#frame).slice(0, limit).reverse();
-    if (!futures.failed(this)) return [];
-    return framesOf(futures.error(this)).reverse().slice(0, limit);
-  }
-
-  /**
-   * Writes {@linkcode Task.getStack} to the standard output stream, or to a file.
-   *
-   * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.print_stack}.
-   *
-   * @param options How many lines at most, and where to write them.
-   */
-  printStack(options: PrintStackOptions = {}): void {
-    const action = "print the stack";
-    checkOptions(options, ["limit", "file"], action);
-    const { file, ...rest } = options;
-    checkOutput(file, action);
-    const lines = this.getStack(rest).map((line) => `\n  at ${line}`);
-    const title = lines.length === 0
-      ? `No stack for ${lineOf(this)}`
-      : `Stack for ${lineOf(this)} (most recent call last):`;
-    print(title + lines.join(""), file);
-  }
-
-  /**
-   * Refused: the result of a task is what its coroutine returns.
-   *
-   * @param _value Ignored.
-   * @throws {RuntimeError} Always.
-   */
-  override setResult(_value: T): never {
-    throw new RuntimeError("Cannot set the result of a task");
-  }
-
-  /**
-   * Refused: the error of a task is what its coroutine throws.
-   *
-   * @param _error Ignored.
-   * @throws {RuntimeError} Always.
-   */
-  override setException(_error: unknown): never {
-    throw new RuntimeError("Cannot set the exception of a task");
-  }
-
-  /** The name of the class. */
-  override get [Symbol.toStringTag](): string {
-    return "Task";
-  }
-
-  /** Lets a signal cancel the task. */
-  #follow(signal: AbortSignal): void {
-    const abort = (reason: unknown) => this.#frame.cancel(undefined, reason);
-    if (signal.aborted) return abort(signal.reason);
-    const tie = new SignalTie(signal, abort);
-    futures.subscribe(this, { run: () => (tie.cut(), false) });
-  }
-}
-
-const CREATE = "create a task";
-export const TASK_OPTIONS = [
-  "name",
-  "context",
-  "eagerStart",
-  "signal",
-] as const;
-
-function checkedOptions(options: TaskOptions | undefined): TaskOptions {
-  if (options === undefined) return NO_OPTIONS;
-  checkOptions(options, TASK_OPTIONS, CREATE);
-  checkSignal(options.signal, CREATE);
-  checkContext(options.context, CREATE);
-  // Python's default is its `None`.
-  checkFlag(options.eagerStart ?? undefined, CREATE, "eagerStart");
-  return options;
-}
-
-const NO_OPTIONS: TaskOptions = {};
-
-function stackLimit(options: StackOptions, action: string): number {
-  checkOptions(options, STACK_OPTIONS, action);
-  const { limit = Infinity } = options;
-  checkNumber(limit, action, "limit");
-  return limit;
-}
-
-const STACK_OPTIONS = ["limit"] as const;
-
-/** The coroutine functions of the user behind those that this module has put around them. */
-export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
-  new WeakMap();
-
-/** Eager tasks that were done when they had been made. */
-const doneAtOnce = new WeakSet<object>();
-
-/** The contexts of tasks that were given one, or asked for theirs. */
-const contexts = new WeakMap<object, Context>();
-/** What tasks that are done have run in, where that was more than the task itself. */
-const leftContexts = new WeakMap<object, unknown>();
-
-hooks.keepContext = (task, frame) => leftContexts.set(task, frame.from);
-
-hooks.start = (frame, from, isGiven) => {
-  if (!isGiven) return runFrom(from, frame, drive, frame);
-  let isCalled = false;
-  try {
-    (from as Context)(() => {
-      if (isCalled || frame.over) return;
-      isCalled = true;
-      runInSlot(frame, drive, frame);
-    });
-  } catch (error) {
-    if (!isCalled) frame.fail(error);
-  }
-  if (!isCalled && !frame.over) frame.fail(notCalled("run a task"));
-};
-
-/** Runs a body from its beginning; one that returns no promise is done at once. */
-function drive(frame: TaskFrame): void {
-  frame.started();
-  try {
-    const value = bodyOf(frame.task as Task<unknown>)(frame.argument);
-    if (!isThenable(value)) frame.finish(value);
-    else if (value instanceof Future) futures.follow(value);
-    // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
-    else frame.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
-  } catch (error) {
-    frame.fail(error);
-  }
-}
-
-/** An arrow function without parameters cannot see what it is called with. */
-hooks.takesSignal = (task) => {
-  const coro = bodyOf(task as Task<unknown>);
-  return coro.length > 0 || !NO_PARAMETERS.test(sourceOf.call(coro));
-};
-
-const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;
-
-/** Makes the tasks of a loop; see `eagerTaskFactory`. */
-export type TaskFactory = <T>(
-  loop: EventLoop,
-  coro: Coroutine<T>,
-  options?: TaskOptions,
-) => Task<T>;
-
-/**
- * The loop that runs tasks and callbacks.
- *
- * `run()` makes one and ends it; where there is none, an implicit one serves
- * top-level code, request handlers and test bodies.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html}.
- *
- * @example
- * ```ts
- * import { getRunningLoop, run, sleep } from "@asyncio/asyncio";
- *
- * await run(async () => {
- *   const loop = getRunningLoop();
- *   loop.callLater(0.01, console.log, "called");
- *   await sleep({ milliseconds: 20 });
- * });
- * ```
- */
-export class EventLoop extends BaseEventLoop {
-  #taskFactory: TaskFactory | null = null;
-
-  static {
-    Object.defineProperty(this.prototype, LOOP, { value: true });
-  }
-
-  /**
-   * Makes a pending future of this loop.
-   *
-   * @typeParam T The type of its value.
-   * @returns The future.
-   */
-  createFuture<T = unknown>(): Future<T> {
-    const future = new Future<T>(this as never);
-    if (this.getDebug()) rememberMaking(future);
-    return future;
-  }
-
-  /**
-   * Runs a coroutine function as a task of this loop.
-   *
-   * @typeParam T What the coroutine returns.
-   * @param coro The coroutine function.
-   * @param options Name, context, eager start and signal.
-   * @returns The task.
-   * @throws {TypeError} If `coro` is not a function.
-   */
-  createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
-    if (this.#taskFactory !== null) return this.#make(coro, options);
-    return new Task(coro, options, this);
-  }
-
-  /**
-   * Sets what makes the tasks of this loop.
-   *
-   * @param factory The factory, or `null` for plain tasks.
-   * @throws {TypeError} If it is neither.
-   */
-  setTaskFactory(factory: TaskFactory | null): void {
-    if (factory !== null) {
-      checkCallback(factory, "set the task factory", "the factory");
-    }
-    this.#taskFactory = factory;
-  }
-
-  /**
-   * Runs a function in a thread of this loop, as `toThread` does.
-   *
-   * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.run_in_executor}.
-   *
-   * @typeParam F The function.
-   * @param fn The function, or the module it is exported from and its name.
-   * @param args Its arguments.
-   * @returns What it returns; if that is a promise, its value.
-   */
-  runInExecutor<F extends ThreadFunction>(
-    fn: F | ModuleFunction,
-    ...args: Parameters<F>
-  ): Promise<Awaited<ReturnType<F>>>;
-  /**
-   * The same, with asyncio's place for an executor. There is only the default one.
-   *
-   * @typeParam F The function.
-   * @param executor `null`, for the default executor.
-   * @param fn The function, or the module it is exported from and its name.
-   * @param args Its arguments.
-   * @returns What it returns; if that is a promise, its value.
-   */
-  runInExecutor<F extends ThreadFunction>(
-    executor: null,
-    fn: F | ModuleFunction,
-    ...args: Parameters<F>
-  ): Promise<Awaited<ReturnType<F>>>;
-  runInExecutor(...call: unknown[]): Promise<unknown> {
-    const [fn, ...args] = call[0] === null ? call.slice(1) : call;
-    return threads.call(this, fn, args);
-  }
-
-  /**
-   * Waits until the calls in threads of this loop are done and the threads
-   * have ended. More calls are refused from now on. Cancelling the wait
-   * changes nothing of that.
-   *
-   * @param timeout How long at most, 300 seconds by default. Then there is a warning, calls under way fail, and their threads are left to themselves.
-   */
-  async shutdownDefaultExecutor(timeout: Duration = 300): Promise<void> {
-    await threads.shutdown(this, timeout);
-  }
-
-  /**
-   * Lets other threads call functions on this loop, by `runCoroutineThreadsafe`
-   * with their names. Each call runs as a task. A name that was used before
-   * stands for the new function.
-   *
-   * @param functions The functions, by name. They may be `async`.
-   * @throws {TypeError} If one is no function; then none is published.
-   */
-  expose(functions: Record<string, ThreadFunction>): void {
-    threads.expose(this, functions);
-  }
-
-  /**
-   * What stands for this loop in other threads: an argument for `toThread`,
-   * or something to post to a worker of one's own.
-   *
-   * @returns The handle, the same one every time. It can be cloned.
-   */
-  handle(): LoopHandle {
-    return threads.handle(this);
-  }
-
-  /**
-   * Ends the loop: what is ready or timed is dropped, and calls from other
-   * threads fail.
-   *
-   * @throws {RuntimeError} If it is running.
-   */
-  override close(): void {
-    super.close();
-    threads.close?.(this);
-  }
-
-  /** The task factory that was set, `null` for plain tasks. */
-  getTaskFactory(): TaskFactory | null {
-    return this.#taskFactory;
-  }
-
-  /** Has the factory make a task. Options that are not known are for the factory. */
-  #make<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
-    checkCoroutine(coro, CREATE);
-    checkBag(options, TASK_OPTIONS, CREATE);
-    const task = this.#taskFactory!(this, coro, options);
-    checkInstance(task, Future, CREATE, "what the task factory makes");
-    return task;
-  }
-
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
-    let tasks = 0;
-    for (let it = tasksOf(this).first; it !== null; it = it.next) tasks++;
-    const state = this.isClosed()
-      ? "closed"
-      : this.isRunning()
-      ? "running"
-      : "idle";
-    const debug = this.getDebug() ? ", debug mode" : "";
-    return `<${this.constructor.name} ${state}, ${tasks} tasks${debug}>`;
-  }
-}
-
-/** What threads do for a loop. */
-export interface ThreadHooks {
-  call(loop: EventLoop, fn: unknown, args: unknown[]): Promise<unknown>;
-  expose(loop: EventLoop, functions: Record<string, ThreadFunction>): void;
-  handle(loop: EventLoop): LoopHandle;
-  shutdown(loop: EventLoop, timeout: Duration): Promise<void>;
-  /** Only there once `_threads.ts` is. */
-  close?(loop: EventLoop): void;
-}
-
-/** `_threads.ts` fills it in. */
-export const threads = {} as ThreadHooks;
-
-let defaultLoop: EventLoop | undefined;
-
-/**
- * The loop that runs the code that asks.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_running_loop}.
- *
- * @returns The loop.
- * @throws {RuntimeError} Where no runner is running; the implicit loop does not count.
- */
-export function getRunningLoop(): EventLoop {
-  const loop = currentFrame()?.loop as EventLoop | undefined;
-  if (loop === undefined || !loop.isRunning()) {
-    throw new RuntimeError("There is no running event loop here");
-  }
-  return loop;
-}
-
-/**
- * The loop for the code that asks.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_event_loop}.
- *
- * @returns The running loop, or the implicit one where none is running.
- */
-export function getEventLoop(): EventLoop {
-  const loop = currentFrame()?.loop as EventLoop | undefined;
-  return loop ?? (defaultLoop ??= new EventLoop());
-}
-
-/** Whether a loop is the implicit one, which code outside of every runner shares. */
-export function isImplicit(loop: EventLoop): boolean {
-  return loop === defaultLoop;
-}
-
-/**
- * Ends a future as a promise does. A promise that comes late is heard and
- * forgotten, so it is never an `unhandledrejection`.
- */
-export function adopt<T>(future: Future<T>, promise: PromiseLike<T>): void {
-  promise.then(
-    (value) => {
-      if (!future.done()) futures.settle(future, value);
-    },
-    (error) => reject(future, error),
-  );
-}
-
-function resolve(future: AnyFuture, value: unknown): void {
-  if (future.done()) return;
-  if (value === future) {
-    return futures.fail(
-      future,
-      new TypeError(
-        "Chaining cycle: the handler of a then() returned its own promise",
-      ),
-    );
-  }
-  try {
-    if (isThenable(value)) return adopt(future, value);
-  } catch (error) { // of a getter, or of its `then`
-    return reject(future, error);
-  }
-  futures.settle(future, value);
-}
-
-function reject(future: AnyFuture, error: unknown): void {
-  if (future.done()) return;
-  const cancellation = asCancellation(error);
-  if (cancellation !== null) futures.cancel(future, cancellation);
-  else futures.fail(future, error);
-}
 
 /** Has a kind of future that nobody outside of this module knows be called a future in messages. */
 export function looksLikeFuture(kind: object): void {
@@ -1757,40 +765,6 @@ function reactLate(): void {
   futures.react(reaction.source!, reaction);
 }
 
-const sourceOf = Function.prototype.toString;
-let resolverSource = "";
-new Promise<void>((resolve) => {
-  resolverSource = sourceOf.call(resolve);
-  resolve();
-});
-
-/** Whether a function is the host's own, made to settle a promise. */
-function isResolver(fn: unknown): boolean {
-  return typeof fn === "function" && fn.name === "" &&
-    sourceOf.call(fn) === resolverSource;
-}
-
-function isErrorClass(value: unknown): value is new () => Error {
-  try {
-    return typeof value === "function" && value.prototype instanceof Error;
-  } catch {
-    return false; // a proxy that throws
-  }
-}
-
-function instanceOf(type: new () => Error): Error {
-  try {
-    return new type();
-  } catch (cause) {
-    throw new TypeError(
-      `Cannot set an exception: no error can be made of ${
-        describe(type)
-      } without arguments`,
-      { cause },
-    );
-  }
-}
-
 /** As `instanceof`, which every new future would be a third slower with. */
 function isLoop(value: unknown): value is EventLoop {
   try {
@@ -1803,18 +777,18 @@ function isLoop(value: unknown): value is EventLoop {
 /** The loop in the options of a future. Subclasses of this module give it as it is. */
 function loopOf(options: { loop?: EventLoop } | undefined): EventLoop {
   checkOptions(options, FUTURE_OPTIONS, CREATE_FUTURE);
-  const loop = options?.loop;
-  if (loop === undefined) return getEventLoop();
-  checkInstance(loop, EventLoop, CREATE_FUTURE, "loop");
-  return loop;
+  return checkedLoop(options?.loop, CREATE_FUTURE);
 }
 
 const CREATE_FUTURE = "create a future";
 const FUTURE_OPTIONS = ["loop"] as const;
 
-/** Whether `await` would wait for a value. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (typeof value === "object" && value !== null ||
-    typeof value === "function") &&
-    typeof (value as { then?: unknown }).then === "function";
+/** The loop that was given, else the one of the caller. */
+export function checkedLoop(
+  loop: EventLoop | undefined,
+  action: string,
+): EventLoop {
+  if (loop === undefined) return parts.getEventLoop();
+  if (!isLoop(loop)) checkInstance(loop, parts.EventLoop, action, "loop");
+  return loop;
 }

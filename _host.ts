@@ -309,3 +309,17 @@ function internalOf(signal: AbortSignal, name: string): unknown {
     .find((key) => key.description === `[[${name}]]`);
   return key && (signal as unknown as Record<symbol, unknown>)[key];
 }
+
+/** The source of a function, whatever it has made of its own `toString`. */
+export const sourceOf = Function.prototype.toString;
+let resolverSource = "";
+new Promise<void>((resolve) => {
+  resolverSource = sourceOf.call(resolve);
+  resolve();
+});
+
+/** Whether a function is the host's own, made to settle a promise. */
+export function isResolver(fn: unknown): boolean {
+  return typeof fn === "function" && fn.name === "" &&
+    sourceOf.call(fn) === resolverSource;
+}

@@ -14,7 +14,7 @@
  */
 
 import { runInSlot } from "./_context.ts";
-import type { EventLoop } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { afterMicrotasks } from "./_host.ts";
 import { currentFrame, internals as loops } from "./_loop.ts";
 import { RuntimeError } from "./exceptions.ts";

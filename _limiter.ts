@@ -6,7 +6,7 @@
  */
 
 import type { AnyFuture } from "./_future.ts";
-import { original } from "./_future.ts";
+import { original } from "./_task.ts";
 import type { Coroutine } from "./_options.ts";
 import { Home, type Turn, WaitQueue } from "./_wait.ts";
 

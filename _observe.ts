@@ -9,14 +9,13 @@
  */
 
 import { WatchedFrame } from "./_debug.ts";
+import { asCancellation, type CancelRequest } from "./_cancel_request.ts";
 import {
-  asCancellation,
-  type CancelRequest,
   CancelScope,
   type NamedCancelable,
   type Reaction,
-  TaskFrame,
-} from "./_frame.ts";
+} from "./_cancel_scope.ts";
+import { TaskFrame } from "./_frame.ts";
 import {
   type BaseEventLoop,
   currentFrame,

@@ -11,23 +11,13 @@
  * @module
  */
 
-import {
-  CancelRequest,
-  type CancelScope,
-  InnerScope,
-  openScope,
-  TaskFrame,
-} from "./_frame.ts";
-import {
-  adopt,
-  answer,
-  Future,
-  futures,
-  getEventLoop,
-  isThenable,
-  looksLikeFuture,
-  type Waitable,
-} from "./_future.ts";
+import { CancelRequest } from "./_cancel_request.ts";
+import { type CancelScope, InnerScope, openScope } from "./_cancel_scope.ts";
+import { TaskFrame } from "./_frame.ts";
+import { adopt, answer } from "./_then.ts";
+import { Future, futures, looksLikeFuture, type Waitable } from "./_future.ts";
+import { getEventLoop } from "./_event_loop.ts";
+import { isThenable } from "./_validate.ts";
 import { fulfilledWith, readsPromises } from "./_host.ts";
 import { currentFrame } from "./_loop.ts";
 import { BODY } from "./_place.ts";
@@ -41,7 +31,7 @@ const recentPromises: unknown[] = new Array(RECENT).fill(null);
 const recentValues: unknown[] = new Array(RECENT).fill(undefined);
 let recent = 0;
 
-export { isOverdue } from "./_frame.ts";
+export { isOverdue } from "./_cancel_scope.ts";
 
 /** Something that was thrown, be it `undefined`. */
 export interface Failure {

@@ -17,7 +17,8 @@ import {
   reuse,
 } from "./_bytes.ts";
 import { waitInDisposer } from "./_dispose.ts";
-import { AGAIN, type EventLoop, futures } from "./_future.ts";
+import { AGAIN, futures } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { operation } from "./_operation.ts";
 import { checkCaller, HostCalls } from "./_io.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";

@@ -19,13 +19,8 @@ import {
   type OwnBytes,
   toBytes,
 } from "./_bytes.ts";
-import {
-  AGAIN,
-  type AnyFuture,
-  type EventLoop,
-  futures,
-  getEventLoop,
-} from "./_future.ts";
+import { AGAIN, type AnyFuture, futures } from "./_future.ts";
+import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { checkpoint, isOverdue, settledPromise } from "./_operation.ts";
 import type { Cancellable } from "./_options.ts";
 import { checkCaller, HostCalls, outsideTasks } from "./_io.ts";

@@ -11,23 +11,21 @@ import { type Duration, toSeconds, toTime } from "./_duration.ts";
 import {
   asCancellation,
   cancelledError,
+  cancelNested,
+} from "./_cancel_request.ts";
+import {
   type CancelScope,
   InnerScope,
   type ScopeOwner,
-} from "./_frame.ts";
-import {
-  cancelNested,
-  type EventLoop,
-  type Future,
-  futures,
-  getEventLoop,
-  type Task,
-} from "./_future.ts";
+} from "./_cancel_scope.ts";
+import { type EventLoop, getEventLoop } from "./_event_loop.ts";
+import { type Future, futures } from "./_future.ts";
+import type { Task } from "./_task.ts";
 import { Limiter } from "./_limiter.ts";
 import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_loop.ts";
 import { type Failure, runIn, scopeHere } from "./_operation.ts";
-import { createTask, Deadline, Several } from "./_task.ts";
+import { createTask, Deadline, Several } from "./_awaitable.ts";
 import { chainOf, span, titleOf } from "./_text.ts";
 import {
   checkCallback,

@@ -21,13 +21,9 @@ import {
 } from "./_connect.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { waitInDisposer } from "./_dispose.ts";
-import {
-  type EventLoop,
-  type Future,
-  futures,
-  getEventLoop,
-  type Task,
-} from "./_future.ts";
+import { type EventLoop, getEventLoop } from "./_event_loop.ts";
+import { type Future, futures } from "./_future.ts";
+import type { Task } from "./_task.ts";
 import { operation } from "./_operation.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { internals as loops, type TimerHandle } from "./_loop.ts";
@@ -41,7 +37,7 @@ import {
 } from "./_stream_options.ts";
 import { checkCallback, describe, signalOf } from "./_validate.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
-import { onceDone } from "./_task.ts";
+import { onceDone } from "./_awaitable.ts";
 import { type ServerTls, serverTls } from "./_tls.ts";
 import { listenUnix, SocketFile } from "./_unix_socket.ts";
 import { Home, WaitQueue } from "./_wait.ts";

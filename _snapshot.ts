@@ -8,15 +8,14 @@
  */
 
 import { WatchedFrame } from "./_debug.ts";
+import type { Cancelable } from "./_cancel_request.ts";
 import {
-  type Cancelable,
   CancelScope,
   type Described,
   hooks,
   type Reaction,
-  type TaskFrame,
-  tasksOf,
-} from "./_frame.ts";
+} from "./_cancel_scope.ts";
+import { type TaskFrame, tasksOf } from "./_frame.ts";
 import {
   type BaseEventLoop,
   type Frame,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { EventLoop } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import {
   type ByteSource,
   Inlet,

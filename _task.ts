@@ -1,52 +1,64 @@
 /**
- * Making tasks, asking for them, and small pieces for what waits for them.
+ * Tasks, and how their bodies are started.
+ *
+ * A task keeps the context of whoever made it until its first step, on the
+ * loop's turn. A task that is cancelled before that never calls its body.
  *
  * @module
  */
 
-import { tasksOf } from "./_frame.ts";
+import { SignalTie } from "./_abort.ts";
+import { failTask, finishTask, hooks, startEager } from "./_cancel_scope.ts";
 import {
-  adopt,
-  type AnyFuture,
-  type Awaitable,
-  EventLoop,
-  Future,
-  futures,
-  getEventLoop,
-  isThenable,
-  Task,
-  TASK_OPTIONS,
-  type TaskFactory,
-  type Waitable,
-} from "./_future.ts";
+  captureContext,
+  captureSlot,
+  type Context,
+  runFrom,
+  runInSlot,
+} from "./_context.ts";
+import { stackOf, WatchedFrame } from "./_debug.ts";
+import type { EventLoop } from "./_event_loop.ts";
+import { TaskFrame, taskName } from "./_frame.ts";
+import { checkedLoop, Future, futures } from "./_future.ts";
+import { sourceOf } from "./_host.ts";
+import { internals as loops } from "./_loop.ts";
+import type {
+  Coroutine,
+  PrintStackOptions,
+  StackOptions,
+  TaskOptions,
+} from "./_options.ts";
+import { framesOf } from "./_place.ts";
+import { lineOf, print } from "./_text.ts";
+import { notCalled } from "./_then.ts";
 import {
-  checkBag,
-  checkCallback,
-  checkInstance,
+  checkContext,
+  checkCoroutine,
+  checkFlag,
+  checkNumber,
   checkOptions,
-  describe,
-  isClass,
+  checkOutput,
+  checkSignal,
+  isThenable,
+  toName,
 } from "./_validate.ts";
-import { futureOfOwn } from "./_operation.ts";
-import type { Coroutine, TaskOptions } from "./_options.ts";
-import {
-  type Alarm,
-  currentFrame,
-  internals as loops,
-  type Job,
-} from "./_loop.ts";
+import { RuntimeError } from "./exceptions.ts";
+
+let tasksMade = 0;
+
+/** The inside of a task, for the other files of this module. */
+export let frameOf: (task: Task<unknown>) => TaskFrame;
+let bodyOf: (task: Task<unknown>) => Coroutine<unknown>;
 
 /**
- * Runs a coroutine function as a task of the loop of the caller, the implicit
- * loop where there is none. The loop holds the task until it is done.
+ * A coroutine function that the loop runs, and the future of its outcome.
  *
- * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task}.
+ * It starts on the loop's next turn. {@linkcode Task.cancel} requests that it
+ * end: the await that it is suspended in rejects with a `CancelledError`.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#task-object}.
  *
  * @typeParam T What the coroutine returns.
- * @param coro The coroutine function. It is called on the loop's next turn, with the task's signal.
- * @param options Name, context, eager start, and a signal that cancels the task.
- * @returns The task.
- * @throws {TypeError} If `coro` is not a function.
  *
  * @example
  * ```ts
@@ -54,320 +66,280 @@ import {
  * import { assert } from "@std/assert";
  *
  * const task = createTask(async () => {
- *   await sleep({ milliseconds: 1 });
- *   return "done";
- * });
- * assert(await task === "done");
+ *   await sleep(0);
+ *   return 42;
+ * }, { name: "answer" });
+ * assert(await task === 42 && task.getName() === "answer");
  * ```
  */
-export function createTask<T>(
-  coro: Coroutine<T>,
-  options?: TaskOptions,
-): Task<T> {
-  return getEventLoop().createTask(coro, options);
-}
+export class Task<T> extends Future<T> {
+  readonly #coro: Coroutine<T>;
+  readonly #frame: TaskFrame;
+  #name: string | number;
 
-/**
- * The task that the running code belongs to.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.current_task}.
- *
- * @param loop The loop that is asked about, by default the one of the caller.
- * @returns The task, `null` outside of tasks, in callbacks of the loop, and for a loop that does not run the caller.
- */
-export function currentTask(loop?: EventLoop): Task<unknown> | null {
-  if (loop !== undefined) checkLoop(loop, "get the current task");
-  const frame = currentFrame();
-  if (frame === undefined || frame.task === null) return null;
-  if (loop !== undefined && frame.loop !== loop) return null;
-  return frame.task as Task<unknown>;
-}
-
-function checkLoop(loop: unknown, action: string): void {
-  checkInstance(loop, EventLoop, action, "loop");
-}
-
-/**
- * The tasks of a loop that are not done.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.all_tasks}.
- *
- * @param loop The loop, by default the one of the caller.
- * @returns The tasks in the order of their making.
- */
-export function allTasks(
-  loop: EventLoop = getEventLoop(),
-): Set<Task<unknown>> {
-  checkLoop(loop, "list the tasks");
-  const tasks: Task<unknown>[] = [];
-  for (let frame = tasksOf(loop).first; frame !== null; frame = frame.next) {
-    tasks.push(frame.task as Task<unknown>);
-  }
-  return new Set(tasks.reverse());
-}
-
-/**
- * Makes a future of anything that can be awaited: a future stays as it is, a
- * coroutine function becomes a task, a promise is wrapped.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.ensure_future}.
- *
- * @typeParam T The type of the value.
- * @param aw What is to be awaited.
- * @returns The future.
- * @throws {TypeError} If `aw` is none of these.
- */
-export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
-  if (isCoroutine(aw)) return createTask(aw);
-  if (isFuture(aw)) return aw as Future<T>;
-  if (canBeAwaited(aw)) return wrapFuture(aw as PromiseLike<T>);
-  throw notAwaitable(aw, "make a future");
-}
-
-/** Refuses what {@linkcode ensureFuture} does, and starts nothing. */
-export function checkAwaitable(aw: unknown, action: string): void {
-  if (typeof aw === "function" ? !isClass(aw) : canBeAwaited(aw)) return;
-  throw notAwaitable(aw, action);
-}
-
-function notAwaitable(value: unknown, action: string): TypeError {
-  return new TypeError(
-    `Cannot ${action}: expected a future, a promise or a coroutine function, got ${
-      describe(value)
-    }`,
-  );
-}
-
-/** Whether a function is to be called: what can be awaited itself, as a proxy may be, is not. */
-export function isCoroutine<T>(aw: Awaitable<T>): aw is Coroutine<T> {
-  return typeof aw === "function" && !canBeAwaited(aw);
-}
-
-/** As {@linkcode isThenable}, and `false` for what cannot be looked at. */
-export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
-  try {
-    return isThenable(value);
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Wraps a promise, so that a task that awaits it can be cancelled. What the
- * promise stands for runs on, as nothing can be done to it from outside.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.wrap_future}.
- *
- * @typeParam T The type of the value.
- * @param promise The promise; a future is given back as it is.
- * @returns A future of the same outcome.
- * @throws {TypeError} If it is not a promise.
- *
- * @example
- * ```ts
- * import { waitFor, wrapFuture } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * const text = await wrapFuture(Promise.resolve("text"));
- * assert(text === "text");
- * ```
- */
-export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
-  if (isFuture(promise)) return promise as Future<T>;
-  if (!canBeAwaited(promise)) {
-    throw new TypeError(
-      `Cannot wrap a promise: expected one, got ${describe(promise)}`,
+  /**
+   * Makes a task and has it started. `createTask` is the usual way.
+   *
+   * @param coro The coroutine function.
+   * @param options Name, context, eager start and signal.
+   * @param loop The loop, by default the one of the caller.
+   * @throws {TypeError} If `coro` is not a function.
+   */
+  constructor(
+    coro: Coroutine<T>,
+    options?: TaskOptions,
+    loop?: EventLoop,
+  ) {
+    checkCoroutine(coro, CREATE);
+    loop = checkedLoop(loop, CREATE);
+    const { name, signal, context = null, eagerStart } = checkedOptions(
+      options,
     );
+    super(loop as never);
+    this.#coro = coro;
+    this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
+    const frames = loops.frames(loop);
+    const frame = this.#frame = frames !== null
+      ? frames(this) as TaskFrame
+      : loop.getDebug()
+      ? new WatchedFrame(loop, this)
+      : new TaskFrame(loop, this);
+    frame.enroll();
+    if (signal) this.#follow(signal);
+    if (context !== null) contexts.set(this, context);
+    const from = context ?? captureSlot();
+    if (!eagerStart) frame.startSoon(from, context !== null);
+    else if (frame.mustCancel) frame.finish(undefined);
+    else startEager(() => hooks.start(frame, from, context !== null));
+    if (eagerStart && this.done()) doneAtOnce.add(this);
   }
-  const own = futureOfOwn(promise);
-  if (own !== null) return own;
-  const future: Future<T> = futures.make(getEventLoop(), FOREIGN);
+
+  static {
+    frameOf = (task) => task.#frame;
+    bodyOf = (task) => task.#coro;
+    hooks.rawName = (task) => (task as Task<unknown>).#name;
+    hooks.frameOf = (future) => future instanceof Task ? future.#frame : null;
+  }
+
+  /**
+   * Aborts when a cancellation is requested, with the `CancelledError` as its
+   * reason. Once that was delivered the task has a fresh signal.
+   */
+  get signal(): AbortSignal {
+    return this.#frame.signal;
+  }
+
+  /** The name. */
+  getName(): string {
+    return taskName(this.#name);
+  }
+
+  /**
+   * Renames the task.
+   *
+   * @param name The name, made a string if it is none.
+   */
+  setName(name: string): void {
+    this.#name = toName(name, "name a task");
+  }
+
+  /**
+   * The coroutine function.
+   *
+   * @returns The function. As in CPython, it is `null` for a task that was done when it had been made, as an eager one may be; the type leaves that out.
+   */
+  getCoro(): Coroutine<T> {
+    if (doneAtOnce.has(this)) return null as unknown as Coroutine<T>;
+    return (original.get(this.#coro as Coroutine<unknown>) ??
+      this.#coro) as Coroutine<T>;
+  }
+
+  /** The context that the body runs in. */
+  getContext(): Context {
+    let context = contexts.get(this);
+    if (context === undefined) {
+      const frame = this.#frame;
+      const from = frame.over ? leftContexts.get(this) : frame.from;
+      context = runFrom(from, frame, captureContext, null);
+      contexts.set(this, context);
+    }
+    return context;
+  }
+
+  /** How many requests to cancel the task are standing. */
+  cancelling(): number {
+    return this.#frame.total;
+  }
+
+  /**
+   * Requests that the task end: what it awaits rejects with a
+   * `CancelledError`, at once or at its next wait, and {@linkcode Task.signal}
+   * aborts. The task may catch that and go on.
+   *
+   * @param message The message of the error.
+   * @returns `false` if the task is done already.
+   */
+  override cancel(message?: string): boolean {
+    if (this.done()) return super.cancel(message);
+    this.#frame.cancel(message);
+    return true;
+  }
+
+  /**
+   * Takes one request back. With the last one, a cancellation that was not
+   * delivered yet is dropped.
+   *
+   * @returns How many requests are left.
+   */
+  uncancel(): number {
+    return this.#frame.uncancel();
+  }
+
+  /**
+   * Where the task is suspended or, if it has failed, where its error came
+   * from. A suspended task knows that in debug mode only.
+   *
+   * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.get_stack}.
+   *
+   * @param options How many lines at most: the newest of a suspended task, the oldest of an error.
+   * @returns Lines such as `"main (file:///app.ts:7:3)"`, the oldest call first; none where nothing is known.
+   */
+  getStack(options: StackOptions = {}): string[] {
+    const limit = stackLimit(options, "get the stack");
+    if (!this.done()) return stackOf(this.#frame).slice(0, limit).reverse();
+    if (!futures.failed(this)) return [];
+    return framesOf(futures.error(this)).reverse().slice(0, limit);
+  }
+
+  /**
+   * Writes {@linkcode Task.getStack} to the standard output stream, or to a file.
+   *
+   * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.print_stack}.
+   *
+   * @param options How many lines at most, and where to write them.
+   */
+  printStack(options: PrintStackOptions = {}): void {
+    const action = "print the stack";
+    checkOptions(options, ["limit", "file"], action);
+    const { file, ...rest } = options;
+    checkOutput(file, action);
+    const lines = this.getStack(rest).map((line) => `\n  at ${line}`);
+    const title = lines.length === 0
+      ? `No stack for ${lineOf(this)}`
+      : `Stack for ${lineOf(this)} (most recent call last):`;
+    print(title + lines.join(""), file);
+  }
+
+  /**
+   * Refused: the result of a task is what its coroutine returns.
+   *
+   * @param _value Ignored.
+   * @throws {RuntimeError} Always.
+   */
+  override setResult(_value: T): never {
+    throw new RuntimeError("Cannot set the result of a task");
+  }
+
+  /**
+   * Refused: the error of a task is what its coroutine throws.
+   *
+   * @param _error Ignored.
+   * @throws {RuntimeError} Always.
+   */
+  override setException(_error: unknown): never {
+    throw new RuntimeError("Cannot set the exception of a task");
+  }
+
+  /** The name of the class. */
+  override get [Symbol.toStringTag](): string {
+    return "Task";
+  }
+
+  /** Lets a signal cancel the task. */
+  #follow(signal: AbortSignal): void {
+    const abort = (reason: unknown) => this.#frame.cancel(undefined, reason);
+    if (signal.aborted) return abort(signal.reason);
+    const tie = new SignalTie(signal, abort);
+    futures.subscribe(this, { run: () => (tie.cut(), false) });
+  }
+}
+
+const CREATE = "create a task";
+export const TASK_OPTIONS = [
+  "name",
+  "context",
+  "eagerStart",
+  "signal",
+] as const;
+
+function checkedOptions(options: TaskOptions | undefined): TaskOptions {
+  if (options === undefined) return NO_OPTIONS;
+  checkOptions(options, TASK_OPTIONS, CREATE);
+  checkSignal(options.signal, CREATE);
+  checkContext(options.context, CREATE);
+  // Python's default is its `None`.
+  checkFlag(options.eagerStart ?? undefined, CREATE, "eagerStart");
+  return options;
+}
+
+const NO_OPTIONS: TaskOptions = {};
+
+function stackLimit(options: StackOptions, action: string): number {
+  checkOptions(options, STACK_OPTIONS, action);
+  const { limit = Infinity } = options;
+  checkNumber(limit, action, "limit");
+  return limit;
+}
+
+const STACK_OPTIONS = ["limit"] as const;
+
+/** The coroutine functions of the user behind those that this module has put around them. */
+export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
+  new WeakMap();
+
+/** Eager tasks that were done when they had been made. */
+const doneAtOnce = new WeakSet<object>();
+
+/** The contexts of tasks that were given one, or asked for theirs. */
+const contexts = new WeakMap<object, Context>();
+/** What tasks that are done have run in, where that was more than the task itself. */
+const leftContexts = new WeakMap<object, unknown>();
+
+hooks.keepContext = (task, frame) => leftContexts.set(task, frame.from);
+
+hooks.start = (frame, from, isGiven) => {
+  if (!isGiven) return runFrom(from, frame, drive, frame);
+  let isCalled = false;
   try {
-    adopt(future, promise);
+    (from as Context)(() => {
+      if (isCalled || frame.over) return;
+      isCalled = true;
+      runInSlot(frame, drive, frame);
+    });
   } catch (error) {
-    if (!future.done()) futures.fail(future, error);
+    if (!isCalled) frame.fail(error);
   }
-  return future;
-}
-
-/**
- * Whether a value is a future of this module, tasks included.
- *
- * @param value Anything.
- * @returns Whether it is one.
- */
-export function isFuture(value: unknown): value is Future<unknown> {
-  try {
-    return value instanceof Future;
-  } catch {
-    return false; // a proxy that throws
-  }
-}
-
-/**
- * Whether a value is an `async` function. Other functions may be used as
- * coroutine functions too.
- *
- * @param value Anything.
- * @returns Whether it is one.
- */
-export function isCoroutineFunction(
-  value: unknown,
-): value is (...args: unknown[]) => Promise<unknown> {
-  try {
-    return value instanceof AsyncFunction;
-  } catch {
-    return false; // a proxy that throws
-  }
-}
-
-/**
- * A task factory that starts every task at once, up to its first wait.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.eager_task_factory}.
- *
- * @typeParam T What the coroutine returns.
- * @param loop The loop.
- * @param coro The coroutine function.
- * @param options Name and context.
- * @returns The task; done already if its body did not wait and is not `async`.
- *
- * @example
- * ```ts
- * import { createTask, eagerTaskFactory, getRunningLoop, run } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * await run(() => {
- *   getRunningLoop().setTaskFactory(eagerTaskFactory);
- *   assert(createTask(() => 42).result() === 42);
- * });
- * ```
- */
-export function eagerTaskFactory<T>(
-  loop: EventLoop,
-  coro: Coroutine<T>,
-  options?: TaskOptions,
-): Task<T> {
-  checkLoop(loop, "create a task");
-  checkOptions(options, TASK_OPTIONS, "create a task");
-  return new Task(coro, { eagerStart: true, ...options }, loop);
-}
-
-/** Makes a task as the `Task` constructor does. */
-export type TaskConstructor = <T>(
-  coro: Coroutine<T>,
-  options: TaskOptions,
-  loop: EventLoop,
-) => Task<T>;
-
-/**
- * Makes an eager task factory of one's own kind of task.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_eager_task_factory}.
- *
- * @param custom Makes a task of the coroutine function and the options.
- * @returns The factory, for `loop.setTaskFactory`.
- * @throws {TypeError} If `custom` is not a function, or a class.
- */
-export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
-  checkCallback(custom, "create a task factory", "what makes the tasks");
-  return (loop, coro, options) => {
-    // Options that are not known are for `custom`.
-    checkBag(options, TASK_OPTIONS, "create a task");
-    return custom(coro, { eagerStart: true, ...options }, loop);
-  };
-}
-
-const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
-
-/** A call back to this module at a time, or at once if that has come. */
-export class Deadline implements Alarm {
-  dead = false;
-  readonly #loop: EventLoop;
-  #strike: (() => void) | null;
-
-  constructor(loop: EventLoop, due: number, strike: () => void) {
-    this.#loop = loop;
-    this.#strike = strike;
-    if (due <= loop.time()) {
-      this.dead = true;
-      loops.push(loop, this);
-    } else loops.addAlarm(loop, due, this);
-  }
-
-  cancel(): void {
-    if (this.#strike === null) return;
-    this.#strike = null;
-    loops.dropAlarm(this.#loop, this);
-  }
-
-  run(): boolean {
-    const strike = this.#strike;
-    this.#strike = null;
-    strike?.();
-    return false;
-  }
-}
-
-/** What a wrapped promise stands for. */
-const FOREIGN: Waitable = {
-  take() {},
-  pass() {},
-  drop() {},
-  kind: "foreign",
-  describe: () => "a foreign promise",
+  if (!isCalled && !frame.over) frame.fail(notCalled("run a task"));
 };
 
-/** Futures that another one stands for. */
-export class Several implements Waitable {
-  readonly kind: string;
-  readonly #all: Iterable<AnyFuture>;
-
-  constructor(all: Iterable<AnyFuture>, kind: string) {
-    this.#all = all;
-    this.kind = kind;
-  }
-
-  get awaits(): readonly AnyFuture[] {
-    return [...this.#all];
-  }
-
-  take(): void {}
-  pass(): void {}
-  drop(): void {}
-}
-
-/** Calls back from the loop, in order with all other callbacks of the future. */
-export function onceDone<F extends AnyFuture>(
-  future: F,
-  call: (future: F) => void,
-): Job {
-  const job = new OnceDone(future, call as (future: AnyFuture) => void);
-  futures.subscribe(future, job);
-  return job;
-}
-
-class OnceDone implements Job {
-  readonly #future: AnyFuture;
-  readonly #call: (future: AnyFuture) => void;
-
-  constructor(future: AnyFuture, call: (future: AnyFuture) => void) {
-    this.#future = future;
-    this.#call = call;
-  }
-
-  run(): boolean {
-    if (futures.claim(this.#future, this)) this.#call(this.#future);
-    return false;
-  }
-}
-
-/** How a finished future failed or was cancelled, `null` if it did neither. */
-export function errorOf(future: AnyFuture): { thrown: unknown } | null {
+/** Runs a body from its beginning; one that returns no promise is done at once. */
+function drive(frame: TaskFrame): void {
+  frame.started();
   try {
-    future.result();
-    return null;
-  } catch (thrown) {
-    return { thrown };
+    const value = bodyOf(frame.task as Task<unknown>)(frame.argument);
+    if (!isThenable(value)) frame.finish(value);
+    else if (value instanceof Future) futures.follow(value);
+    // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
+    else frame.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
+  } catch (error) {
+    frame.fail(error);
   }
 }
+
+/** An arrow function without parameters cannot see what it is called with. */
+hooks.takesSignal = (task) => {
+  const coro = bodyOf(task as Task<unknown>);
+  return coro.length > 0 || !NO_PARAMETERS.test(sourceOf.call(coro));
+};
+
+const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;

@@ -5,12 +5,9 @@
  */
 
 import { WatchedFrame } from "./_debug.ts";
-import {
-  type Cancelable,
-  CancelScope,
-  hooks,
-  type TaskFrame,
-} from "./_frame.ts";
+import type { Cancelable } from "./_cancel_request.ts";
+import { CancelScope, hooks } from "./_cancel_scope.ts";
+import type { TaskFrame } from "./_frame.ts";
 import type { Frame } from "./_loop.ts";
 import type { TextOutput } from "./_options.ts";
 import { makingOf } from "./_place.ts";

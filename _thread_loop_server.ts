@@ -7,10 +7,11 @@
 
 import { Deque } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
-import type { EventLoop, Task } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
+import type { Task } from "./_task.ts";
 import { hostTurn } from "./_host.ts";
 import { framesOf } from "./_place.ts";
-import { errorOf, onceDone } from "./_task.ts";
+import { errorOf, onceDone } from "./_awaitable.ts";
 import {
   type Answer,
   type Ask,

@@ -18,12 +18,8 @@
 import type { Worker } from "node:worker_threads";
 import { Deque, RecentMap } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
-import {
-  type AnyFuture,
-  type EventLoop,
-  futures,
-  type Waitable,
-} from "./_future.ts";
+import { type AnyFuture, futures, type Waitable } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { cpuUsage, hostTurn, startWorker } from "./_host.ts";
 import { framesOf } from "./_place.ts";
 import { type Definition, nameOfDefinition } from "./_thread_function.ts";

@@ -8,20 +8,18 @@
  */
 
 import { type Duration, toSeconds } from "./_duration.ts";
+import { adopt } from "./_then.ts";
 import {
-  adopt,
   type AnyFuture,
-  EventLoop,
   type Future,
   futures,
-  getEventLoop,
-  type Task,
-  threads,
   type Waitable,
 } from "./_future.ts";
+import { EventLoop, getEventLoop, threads } from "./_event_loop.ts";
+import type { Task } from "./_task.ts";
 import type { Coroutine } from "./_options.ts";
 import { currentFrame, internals as loops } from "./_loop.ts";
-import { errorOf, onceDone } from "./_task.ts";
+import { errorOf, onceDone } from "./_awaitable.ts";
 import { RecentMap } from "./_collections.ts";
 import { errorsOfRuntime, isOfRuntime } from "./_host.ts";
 import { framesOf } from "./_place.ts";

@@ -5,7 +5,7 @@
  */
 
 import { addressed, closeQuietly, isAbstract, unixText } from "./_connect.ts";
-import type { EventLoop } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import type { Cancellable } from "./_options.ts";
 import { hostWait } from "./_writer.ts";
 

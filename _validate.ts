@@ -691,3 +691,33 @@ export const PORTABLE_CHECKS: readonly Function[] = [
   ],
   ...[nearestOf, synonymsOf, plainName, editDistance],
 ];
+
+/** Whether `await` would wait for a value. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (typeof value === "object" && value !== null ||
+    typeof value === "function") &&
+    typeof (value as { then?: unknown }).then === "function";
+}
+
+/** Whether a value is a class of errors. */
+export function isErrorClass(value: unknown): value is new () => Error {
+  try {
+    return typeof value === "function" && value.prototype instanceof Error;
+  } catch {
+    return false; // a proxy that throws
+  }
+}
+
+/** An error of a class, which was given in place of one. */
+export function instanceOf(type: new () => Error): Error {
+  try {
+    return new type();
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot set an exception: no error can be made of ${
+        describe(type)
+      } without arguments`,
+      { cause },
+    );
+  }
+}

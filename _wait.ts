@@ -14,13 +14,11 @@ import { Deque } from "./_collections.ts";
 import {
   AGAIN,
   type AnyFuture,
-  type EventLoop,
   type Future,
   futures,
-  getEventLoop,
-  isImplicit,
   type Waitable,
 } from "./_future.ts";
+import { type EventLoop, getEventLoop, isImplicit } from "./_event_loop.ts";
 import type { Cancellable } from "./_options.ts";
 import type { Frame } from "./_loop.ts";
 import { checkSignal } from "./_validate.ts";

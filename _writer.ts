@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type AnyFuture, type EventLoop, futures } from "./_future.ts";
+import { type AnyFuture, futures } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { outsideTasks } from "./_io.ts";
 import type { Cancellable } from "./_options.ts";
 import { isInstance } from "./_validate.ts";

@@ -25,20 +25,16 @@
 
 import { stackOf } from "./_debug.ts";
 import { framesOfLoop, waitersIn } from "./_describe.ts";
-import {
-  type AnyFuture,
-  EventLoop,
-  Future,
-  futures,
-  getEventLoop,
-  type Task,
-} from "./_future.ts";
+import { type AnyFuture, Future, futures } from "./_future.ts";
+import { EventLoop, getEventLoop } from "./_event_loop.ts";
+import type { Task } from "./_task.ts";
 import type { TextOutput } from "./_options.ts";
-import { hooks, type TaskFrame } from "./_frame.ts";
+import { hooks } from "./_cancel_scope.ts";
+import type { TaskFrame } from "./_frame.ts";
 import { makingOf } from "./_place.ts";
 import { formatSnapshot } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
-import { currentTask } from "./_task.ts";
+import { currentTask } from "./_awaitable.ts";
 import {
   awaitedBy,
   isPending,
@@ -58,7 +54,9 @@ import {
 } from "./_validate.ts";
 import "./_threads.ts";
 
-export { EventLoop, Future, Task } from "./_future.ts";
+export { EventLoop } from "./_event_loop.ts";
+export { Future } from "./_future.ts";
+export { Task } from "./_task.ts";
 export type { TextOutput } from "./_options.ts";
 export { formatSnapshot } from "./_report.ts";
 export type {

@@ -23,15 +23,10 @@ import { captureSlot, type Context, runIn } from "./_context.ts";
 import { watchForDeadlock } from "./_deadlock.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import { cancelFrom, endings, tasksOf } from "./_frame.ts";
-import {
-  cancelAll,
-  EventLoop,
-  frameOf,
-  Future,
-  futures,
-  original,
-  Task,
-} from "./_future.ts";
+import { cancelAll } from "./_cancel_request.ts";
+import { EventLoop } from "./_event_loop.ts";
+import { frameOf, original, Task } from "./_task.ts";
+import { Future, futures } from "./_future.ts";
 import { systemTimer } from "./_host.ts";
 import { framesOf, Place } from "./_place.ts";
 import {
@@ -44,7 +39,7 @@ import {
 } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
 import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
-import { allTasks, onceDone } from "./_task.ts";
+import { allTasks, onceDone } from "./_awaitable.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
 import { chainOf, progressOf, span } from "./_text.ts";
@@ -60,7 +55,7 @@ import {
 
 export type { Context } from "./_context.ts";
 export type { Duration, DurationLike } from "./_duration.ts";
-export { EventLoop, getEventLoop, getRunningLoop } from "./_future.ts";
+export { EventLoop, getEventLoop, getRunningLoop } from "./_event_loop.ts";
 export type { Cancellable, Coroutine } from "./_options.ts";
 export {
   BaseEventLoop,

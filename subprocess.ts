@@ -39,12 +39,11 @@ import { runInSlot } from "./_context.ts";
 import {
   AGAIN,
   type AnyFuture,
-  type EventLoop,
   Future,
   futures,
-  getEventLoop,
   type Waitable,
 } from "./_future.ts";
+import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { afterMicrotasks } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
 import { internals as loops } from "./_loop.ts";

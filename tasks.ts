@@ -23,20 +23,18 @@
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort.ts";
+import { CancellableIterator, isAsyncIterable } from "./_async_iterator.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
   type Awaitable,
-  cancelNested,
-  type EventLoop,
   Future,
   futures,
-  getEventLoop,
   looksLikeFuture,
   type Waitable,
 } from "./_future.ts";
+import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { CompletionQueue, type Completions } from "./_as_completed.ts";
-import { hooks } from "./_frame.ts";
+import { GatheringFuture } from "./_gather.ts";
 import { Limiter } from "./_limiter.ts";
 import {
   checkCount,
@@ -59,13 +57,12 @@ import {
   createTask,
   currentTask,
   ensureFuture,
-  errorOf,
   isCoroutine,
   isFuture,
   onceDone,
   Several,
   wrapFuture,
-} from "./_task.ts";
+} from "./_awaitable.ts";
 import { nameOf } from "./_text.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
 
@@ -79,7 +76,9 @@ export {
 } from "./_scopes.ts";
 export type { Context } from "./_context.ts";
 export type { Duration, DurationLike } from "./_duration.ts";
-export { type Awaitable, Future, Task, type TaskFactory } from "./_future.ts";
+export { type Awaitable, Future } from "./_future.ts";
+export { Task } from "./_task.ts";
+export { type TaskFactory } from "./_event_loop.ts";
 export type {
   CallbackOptions,
   Cancellable,
@@ -100,7 +99,7 @@ export {
   isFuture,
   type TaskConstructor,
   wrapFuture,
-} from "./_task.ts";
+} from "./_awaitable.ts";
 
 export {
   type LoopHandle,
@@ -371,116 +370,6 @@ function futuresFor<T>(
   );
 }
 
-/** The future of a gather: done with its last child, or with the first error. */
-class GatheringFuture extends Future<unknown[]> {
-  static {
-    looksLikeFuture(this);
-  }
-
-  readonly #children: readonly Future<unknown>[];
-  /** The children, each once, and what hears of their ends. */
-  readonly #distinct: readonly Future<unknown>[];
-  readonly #jobs: (Job | null)[] = [];
-  readonly #returnExceptions: boolean;
-  #unfinished: number;
-  #cancelRequested = false;
-  /** Whether its children are being cancelled: it may be reached on several ways. */
-  #isBeingCancelled = false;
-  #aborted: { reason: unknown } | null = null;
-
-  constructor(
-    children: readonly Future<unknown>[],
-    returnExceptions: boolean,
-    areNew: boolean,
-    signal: AbortSignal | undefined,
-  ) {
-    super((children[0]?.getLoop() ?? getEventLoop()) as never);
-    futures.attach(this, new Several(children, "gather"));
-    this.#children = children;
-    this.#returnExceptions = returnExceptions;
-    // Tasks that were just made for it are all different, and a set is expensive.
-    const distinct = areNew ? children : [...new Set(children)];
-    this.#distinct = distinct;
-    this.#unfinished = distinct.length;
-    if (distinct.length === 0) this.setResult([]);
-    const done: Future<unknown>[] = [];
-    const onDone = (child: Future<unknown>) => this.childDone(child);
-    for (const child of distinct) {
-      if (child.done()) done.push(child);
-      this.#jobs.push(child.done() ? null : onceDone(child, onDone));
-    }
-    for (const child of done) this.childDone(child);
-    if (signal && !this.done()) this.#follow(signal);
-  }
-
-  override cancel(message?: string): boolean {
-    if (this.done()) return super.cancel(message);
-    if (this.#isBeingCancelled) return true;
-    this.#isBeingCancelled = true;
-    let any = false;
-    let isCircle = false;
-    try {
-      for (const child of this.#children) {
-        isCircle ||= hooks.frameOf(child)?.isBeingCancelled === true;
-        any = cancelNested(child, message) || any;
-      }
-    } finally {
-      this.#isBeingCancelled = false;
-    }
-    if (any) this.#cancelRequested = true;
-    // A child that waits for this cannot end before it.
-    return isCircle ? super.cancel(message) : any;
-  }
-
-  childDone(child: Future<unknown>): void {
-    this.#unfinished--;
-    if (this.done()) return futures.discard(child);
-    const isBad = child.cancelled() || futures.failed(child);
-    if (isBad && !this.#returnExceptions && this.#aborted === null) {
-      futures.fail(this, errorOf(child)!.thrown);
-      this.#letGo();
-    } else if (this.#unfinished === 0) this.#finish();
-  }
-
-  /** A signal ends it as a cancellation would, with the signal's reason. */
-  #follow(signal: AbortSignal): void {
-    const target = {
-      abort: (reason: unknown) => {
-        this.#aborted = { reason };
-        this.cancel();
-      },
-    };
-    linkSignal(signal, target);
-    onceDone(this, () => unlinkSignal(signal, target));
-  }
-
-  /** What the other children do is not heard of any more, and they do not hold on to this. */
-  #letGo(): void {
-    this.#distinct.forEach((child, i) => {
-      const job = this.#jobs[i]!;
-      if (job === null || child.done()) return;
-      futures.unsubscribe(child, job);
-      futures.mute(child);
-    });
-  }
-
-  #finish(): void {
-    const results = this.#children.map((child) =>
-      child.cancelled() || futures.failed(child)
-        ? errorOf(child)!.thrown
-        : child.result()
-    );
-    if (this.#aborted !== null) futures.fail(this, this.#aborted.reason);
-    else if (this.#cancelRequested) {
-      const last = this.#children.at(-1)!;
-      futures.fail(
-        this,
-        last.cancelled() ? errorOf(last)!.thrown : new CancelledError(),
-      );
-    } else this.setResult(results);
-  }
-}
-
 /**
  * Lets a task be cancelled while it awaits a promise from outside of this
  * module: the wait ends at once. What the promise stands for runs on; its
@@ -540,75 +429,6 @@ export function cancellable<T>(
       describe(source)
     }`,
   );
-}
-
-/** Goes over an async iterable, each step of which can be given up. */
-class CancellableIterator<T> implements AsyncIterator<T> {
-  readonly #source: AsyncIterator<T>;
-  /** Whether a step is under way, behind which a generator would queue its end. */
-  #isBusy = false;
-
-  constructor(source: AsyncIterable<T>) {
-    this.#source = source instanceof ReadableStream
-      ? new StreamIterator(source)
-      : source[Symbol.asyncIterator]();
-  }
-
-  next(): Promise<IteratorResult<T>> {
-    this.#isBusy = true;
-    const idle = () => {
-      this.#isBusy = false;
-    };
-    const step = Promise.resolve(this.#source.next());
-    step.then(idle, idle);
-    const future = cancellable(step);
-    onceDone(future, () => {
-      if (future.cancelled()) this.#giveUp();
-    });
-    return future;
-  }
-
-  async return(): Promise<IteratorResult<T>> {
-    if (this.#isBusy) this.#giveUp();
-    else await this.#source.return?.();
-    return { done: true, value: undefined };
-  }
-
-  #giveUp(): void {
-    Promise.resolve(this.#source.return?.()).catch(() => {});
-  }
-}
-
-/** Goes over a stream. Its end does not wait for the read under way. */
-class StreamIterator<T> implements AsyncIterator<T> {
-  readonly #reader: ReadableStreamDefaultReader<T>;
-
-  constructor(stream: ReadableStream<T>) {
-    this.#reader = stream.getReader();
-  }
-
-  async next(): Promise<IteratorResult<T>> {
-    const { done, value } = await this.#reader.read();
-    if (!done) return { done, value };
-    this.#reader.releaseLock();
-    return { done, value: undefined };
-  }
-
-  async return(): Promise<IteratorResult<T>> {
-    const cancelled = this.#reader.cancel();
-    this.#reader.releaseLock();
-    await cancelled;
-    return { done: true, value: undefined };
-  }
-}
-
-function isAsyncIterable<T>(value: unknown): value is AsyncIterable<T> {
-  try {
-    return typeof value === "object" && value !== null &&
-      Symbol.asyncIterator in value;
-  } catch {
-    return false; // a proxy that throws
-  }
 }
 
 /**

@@ -17,19 +17,19 @@
  */
 
 import { type Duration, toSeconds, toTime } from "./_duration.ts";
-import { EventLoop } from "./_future.ts";
+import { EventLoop } from "./_event_loop.ts";
 import { hostTurn } from "./_host.ts";
 import type { ExceptionContext, LoopHost } from "./_loop.ts";
 import { formatSnapshot } from "./_report.ts";
 import { snapshotOf } from "./_snapshot.ts";
-import { allTasks, currentTask } from "./_task.ts";
+import { allTasks, currentTask } from "./_awaitable.ts";
 import { checkCallback, checkFlag, checkOptions } from "./_validate.ts";
 import "./_threads.ts";
 import { ExceptionGroup, TimeoutError } from "./exceptions.ts";
 import { Runner } from "./runner.ts";
 
 export type { Duration, DurationLike } from "./_duration.ts";
-export { EventLoop } from "./_future.ts";
+export { EventLoop } from "./_event_loop.ts";
 
 /** Options of a {@linkcode VirtualTimeLoop}. */
 export interface VirtualTimeOptions {

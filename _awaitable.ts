@@ -1,0 +1,370 @@
+/**
+ * Making tasks, asking for them, and small pieces for what waits for them.
+ *
+ * @module
+ */
+
+import { tasksOf } from "./_frame.ts";
+import { adopt } from "./_then.ts";
+import {
+  type AnyFuture,
+  type Awaitable,
+  Future,
+  futures,
+  type Waitable,
+} from "./_future.ts";
+import { EventLoop, getEventLoop, type TaskFactory } from "./_event_loop.ts";
+import {
+  checkBag,
+  checkCallback,
+  checkInstance,
+  checkOptions,
+  describe,
+  isClass,
+  isThenable,
+} from "./_validate.ts";
+import { Task, TASK_OPTIONS } from "./_task.ts";
+import { futureOfOwn } from "./_operation.ts";
+import type { Coroutine, TaskOptions } from "./_options.ts";
+import {
+  type Alarm,
+  currentFrame,
+  internals as loops,
+  type Job,
+} from "./_loop.ts";
+
+/**
+ * Runs a coroutine function as a task of the loop of the caller, the implicit
+ * loop where there is none. The loop holds the task until it is done.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task}.
+ *
+ * @typeParam T What the coroutine returns.
+ * @param coro The coroutine function. It is called on the loop's next turn, with the task's signal.
+ * @param options Name, context, eager start, and a signal that cancels the task.
+ * @returns The task.
+ * @throws {TypeError} If `coro` is not a function.
+ *
+ * @example
+ * ```ts
+ * import { createTask, sleep } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const task = createTask(async () => {
+ *   await sleep({ milliseconds: 1 });
+ *   return "done";
+ * });
+ * assert(await task === "done");
+ * ```
+ */
+export function createTask<T>(
+  coro: Coroutine<T>,
+  options?: TaskOptions,
+): Task<T> {
+  return getEventLoop().createTask(coro, options);
+}
+
+/**
+ * The task that the running code belongs to.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.current_task}.
+ *
+ * @param loop The loop that is asked about, by default the one of the caller.
+ * @returns The task, `null` outside of tasks, in callbacks of the loop, and for a loop that does not run the caller.
+ */
+export function currentTask(loop?: EventLoop): Task<unknown> | null {
+  if (loop !== undefined) checkLoop(loop, "get the current task");
+  const frame = currentFrame();
+  if (frame === undefined || frame.task === null) return null;
+  if (loop !== undefined && frame.loop !== loop) return null;
+  return frame.task as Task<unknown>;
+}
+
+function checkLoop(loop: unknown, action: string): void {
+  checkInstance(loop, EventLoop, action, "loop");
+}
+
+/**
+ * The tasks of a loop that are not done.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.all_tasks}.
+ *
+ * @param loop The loop, by default the one of the caller.
+ * @returns The tasks in the order of their making.
+ */
+export function allTasks(
+  loop: EventLoop = getEventLoop(),
+): Set<Task<unknown>> {
+  checkLoop(loop, "list the tasks");
+  const tasks: Task<unknown>[] = [];
+  for (let frame = tasksOf(loop).first; frame !== null; frame = frame.next) {
+    tasks.push(frame.task as Task<unknown>);
+  }
+  return new Set(tasks.reverse());
+}
+
+/**
+ * Makes a future of anything that can be awaited: a future stays as it is, a
+ * coroutine function becomes a task, a promise is wrapped.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.ensure_future}.
+ *
+ * @typeParam T The type of the value.
+ * @param aw What is to be awaited.
+ * @returns The future.
+ * @throws {TypeError} If `aw` is none of these.
+ */
+export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
+  if (isCoroutine(aw)) return createTask(aw);
+  if (isFuture(aw)) return aw as Future<T>;
+  if (canBeAwaited(aw)) return wrapFuture(aw as PromiseLike<T>);
+  throw notAwaitable(aw, "make a future");
+}
+
+/** Refuses what {@linkcode ensureFuture} does, and starts nothing. */
+export function checkAwaitable(aw: unknown, action: string): void {
+  if (typeof aw === "function" ? !isClass(aw) : canBeAwaited(aw)) return;
+  throw notAwaitable(aw, action);
+}
+
+function notAwaitable(value: unknown, action: string): TypeError {
+  return new TypeError(
+    `Cannot ${action}: expected a future, a promise or a coroutine function, got ${
+      describe(value)
+    }`,
+  );
+}
+
+/** Whether a function is to be called: what can be awaited itself, as a proxy may be, is not. */
+export function isCoroutine<T>(aw: Awaitable<T>): aw is Coroutine<T> {
+  return typeof aw === "function" && !canBeAwaited(aw);
+}
+
+/** As {@linkcode isThenable}, and `false` for what cannot be looked at. */
+export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
+  try {
+    return isThenable(value);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Wraps a promise, so that a task that awaits it can be cancelled. What the
+ * promise stands for runs on, as nothing can be done to it from outside.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.wrap_future}.
+ *
+ * @typeParam T The type of the value.
+ * @param promise The promise; a future is given back as it is.
+ * @returns A future of the same outcome.
+ * @throws {TypeError} If it is not a promise.
+ *
+ * @example
+ * ```ts
+ * import { waitFor, wrapFuture } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const text = await wrapFuture(Promise.resolve("text"));
+ * assert(text === "text");
+ * ```
+ */
+export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
+  if (isFuture(promise)) return promise as Future<T>;
+  if (!canBeAwaited(promise)) {
+    throw new TypeError(
+      `Cannot wrap a promise: expected one, got ${describe(promise)}`,
+    );
+  }
+  const own = futureOfOwn(promise);
+  if (own !== null) return own;
+  const future: Future<T> = futures.make(getEventLoop(), FOREIGN);
+  try {
+    adopt(future, promise);
+  } catch (error) {
+    if (!future.done()) futures.fail(future, error);
+  }
+  return future;
+}
+
+/**
+ * Whether a value is a future of this module, tasks included.
+ *
+ * @param value Anything.
+ * @returns Whether it is one.
+ */
+export function isFuture(value: unknown): value is Future<unknown> {
+  try {
+    return value instanceof Future;
+  } catch {
+    return false; // a proxy that throws
+  }
+}
+
+/**
+ * Whether a value is an `async` function. Other functions may be used as
+ * coroutine functions too.
+ *
+ * @param value Anything.
+ * @returns Whether it is one.
+ */
+export function isCoroutineFunction(
+  value: unknown,
+): value is (...args: unknown[]) => Promise<unknown> {
+  try {
+    return value instanceof AsyncFunction;
+  } catch {
+    return false; // a proxy that throws
+  }
+}
+
+/**
+ * A task factory that starts every task at once, up to its first wait.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.eager_task_factory}.
+ *
+ * @typeParam T What the coroutine returns.
+ * @param loop The loop.
+ * @param coro The coroutine function.
+ * @param options Name and context.
+ * @returns The task; done already if its body did not wait and is not `async`.
+ *
+ * @example
+ * ```ts
+ * import { createTask, eagerTaskFactory, getRunningLoop, run } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * await run(() => {
+ *   getRunningLoop().setTaskFactory(eagerTaskFactory);
+ *   assert(createTask(() => 42).result() === 42);
+ * });
+ * ```
+ */
+export function eagerTaskFactory<T>(
+  loop: EventLoop,
+  coro: Coroutine<T>,
+  options?: TaskOptions,
+): Task<T> {
+  checkLoop(loop, "create a task");
+  checkOptions(options, TASK_OPTIONS, "create a task");
+  return new Task(coro, { eagerStart: true, ...options }, loop);
+}
+
+/** Makes a task as the `Task` constructor does. */
+export type TaskConstructor = <T>(
+  coro: Coroutine<T>,
+  options: TaskOptions,
+  loop: EventLoop,
+) => Task<T>;
+
+/**
+ * Makes an eager task factory of one's own kind of task.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_eager_task_factory}.
+ *
+ * @param custom Makes a task of the coroutine function and the options.
+ * @returns The factory, for `loop.setTaskFactory`.
+ * @throws {TypeError} If `custom` is not a function, or a class.
+ */
+export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
+  checkCallback(custom, "create a task factory", "what makes the tasks");
+  return (loop, coro, options) => {
+    // Options that are not known are for `custom`.
+    checkBag(options, TASK_OPTIONS, "create a task");
+    return custom(coro, { eagerStart: true, ...options }, loop);
+  };
+}
+
+const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
+
+/** A call back to this module at a time, or at once if that has come. */
+export class Deadline implements Alarm {
+  dead = false;
+  readonly #loop: EventLoop;
+  #strike: (() => void) | null;
+
+  constructor(loop: EventLoop, due: number, strike: () => void) {
+    this.#loop = loop;
+    this.#strike = strike;
+    if (due <= loop.time()) {
+      this.dead = true;
+      loops.push(loop, this);
+    } else loops.addAlarm(loop, due, this);
+  }
+
+  cancel(): void {
+    if (this.#strike === null) return;
+    this.#strike = null;
+    loops.dropAlarm(this.#loop, this);
+  }
+
+  run(): boolean {
+    const strike = this.#strike;
+    this.#strike = null;
+    strike?.();
+    return false;
+  }
+}
+
+/** What a wrapped promise stands for. */
+const FOREIGN: Waitable = {
+  take() {},
+  pass() {},
+  drop() {},
+  kind: "foreign",
+  describe: () => "a foreign promise",
+};
+
+/** Futures that another one stands for. */
+export class Several implements Waitable {
+  readonly kind: string;
+  readonly #all: Iterable<AnyFuture>;
+
+  constructor(all: Iterable<AnyFuture>, kind: string) {
+    this.#all = all;
+    this.kind = kind;
+  }
+
+  get awaits(): readonly AnyFuture[] {
+    return [...this.#all];
+  }
+
+  take(): void {}
+  pass(): void {}
+  drop(): void {}
+}
+
+/** Calls back from the loop, in order with all other callbacks of the future. */
+export function onceDone<F extends AnyFuture>(
+  future: F,
+  call: (future: F) => void,
+): Job {
+  const job = new OnceDone(future, call as (future: AnyFuture) => void);
+  futures.subscribe(future, job);
+  return job;
+}
+
+class OnceDone implements Job {
+  readonly #future: AnyFuture;
+  readonly #call: (future: AnyFuture) => void;
+
+  constructor(future: AnyFuture, call: (future: AnyFuture) => void) {
+    this.#future = future;
+    this.#call = call;
+  }
+
+  run(): boolean {
+    if (futures.claim(this.#future, this)) this.#call(this.#future);
+    return false;
+  }
+}
+
+/** How a finished future failed or was cancelled, `null` if it did neither. */
+export function errorOf(future: AnyFuture): { thrown: unknown } | null {
+  try {
+    future.result();
+    return null;
+  } catch (thrown) {
+    return { thrown };
+  }
+}

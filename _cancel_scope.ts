@@ -1,0 +1,738 @@
+/**
+ * What follows the code of a task across its awaits: the task itself, and the
+ * scopes (timeouts, groups) that are open in it. The frame of the task is in
+ * `_frame.ts`.
+ *
+ * Each is a {@linkcode CancelScope} and the value of the context slot while
+ * its code runs, so an `await` belongs to the innermost scope that it was
+ * begun in. A request to cancel goes to one scope and on to all scopes inside
+ * of it; it interrupts what is awaited there and nothing else.
+ *
+ * JavaScript does not tell whether anybody awaits a promise: the loser of a
+ * `Promise.race` looks like any other wait. A request must not count as
+ * delivered because such a wait was rejected. So the rejection of an await
+ * takes the stack of those who await it ({@linkcode Probe}), and when the code
+ * of the scope shows up next, with an await or at its end, the stack tells
+ * whether the code was given the error. Without that proof the request stays
+ * pending, and the await delivers it. Engines other than V8 do not follow
+ * promises; there the proof is that the code shows up in the same run of the
+ * microtasks as the rejection.
+ *
+ * Futures stand above this file and put in what is needed of them.
+ *
+ * @module
+ */
+
+import { type ReasonTap, tapReason } from "./_abort.ts";
+import {
+  type Cancelable,
+  cancelNested,
+  CancelRequest,
+  isCancellingAll,
+} from "./_cancel_request.ts";
+import { runInSlot, SlotValue } from "./_context.ts";
+import type { TaskFrame } from "./_frame.ts";
+import {
+  type BaseEventLoop,
+  currentFrame,
+  type Frame,
+  internals as loops,
+  type Job,
+} from "./_loop.ts";
+import { followsPromises, type Probe } from "./_place.ts";
+import type { CancelledError } from "./exceptions.ts";
+
+/** What is known of a thing that is waited for. */
+export interface Described {
+  /** What is waited for, in a few words. */
+  describe?(): string;
+  /** What kind of wait it is: "lock", "gather". */
+  readonly kind?: string | undefined;
+  /** The thing that is waited for. */
+  readonly object?: object;
+  /** More that may explain the wait: "never notified since 3.0 s". */
+  notes?(): string[];
+  /** All code that has a part of what is waited for. */
+  holders?(): Iterable<Frame>;
+  /** The futures that are waited for. */
+  readonly awaits?: readonly Cancelable[] | undefined;
+  /** The code that has what is waited for. */
+  readonly holder?: Frame | null;
+}
+
+/** What a frame knows of its task. */
+export interface NamedCancelable extends Cancelable {
+  getName(): string;
+}
+
+/** What has opened a scope: a timeout, a group. */
+export interface ScopeOwner {
+  /** What it is doing that explains a wait inside of it: "timeout(1) expired 2.0 s ago". */
+  explain(): string | null;
+  /** The tasks that its end waits for, from their beginning on. */
+  children?(): Iterable<Cancelable>;
+}
+
+/** What is done to futures from here; `_future.ts` fills it in. */
+export interface FutureHooks {
+  /** Whether it was woken: its turn is passed on when the code that waits resumes. */
+  isWoken(future: Cancelable): boolean;
+  /** Whether its outcome is a cancellation, which then stands for that of the task. */
+  cancels(future: Cancelable): boolean;
+  settle(future: Cancelable, value: unknown): void;
+  fail(future: Cancelable, error: unknown): void;
+  cancel(future: Cancelable, message: unknown): void;
+  /** The name of a task, a number for one that was given none. */
+  rawName(task: Cancelable): string | number;
+  /** Calls the body of a task, in a captured context or in one that was given. */
+  start(frame: TaskFrame, from: unknown, isGiven: boolean): void;
+  /** Whether the body of a task can see the signal that it is called with. */
+  takesSignal(task: Cancelable): boolean;
+  /** Remembers the context of a task that has ended. */
+  keepContext(task: Cancelable, frame: TaskFrame): void;
+  /** What can be said of a future; looking at its error so is not looking at it. */
+  about(future: Cancelable): {
+    kind: string;
+    state: string;
+    /** Whether what it stands for has not come. */
+    waits: boolean;
+    value: unknown;
+    behind: Described | null;
+  };
+  /** The frame of a future that is a task. */
+  frameOf(future: Cancelable): TaskFrame | null;
+}
+
+export const hooks: { -readonly [K in keyof FutureHooks]: FutureHooks[K] } =
+  {} as FutureHooks;
+
+/** One `await` of a future, or what may be one; `_future.ts` has the class. */
+export interface Reaction extends Job {
+  /** What is awaited; `null` once it has ended. */
+  readonly source: Cancelable | null;
+  /** Where it is awaited, `null` for code outside of tasks and for what turned out to be no await. */
+  frame: CancelScope | null;
+  /** Whether it resumes the code of a task, and does not just tell of the outcome. */
+  readonly isAwait: boolean;
+  /** A cancellation that could not interrupt this await beside others. */
+  struck: CancelRequest | null;
+  /** Ends the await with a cancellation, although what it awaits goes on. */
+  interrupt(): void;
+}
+
+/** Ends the running task with what its body returned, as a handler. */
+export function finishTask(value: unknown): void {
+  (currentFrame() as CancelScope).root.finish(value);
+}
+
+/** Ends the running task with what its body threw, as a handler. */
+export function failTask(error: unknown): void {
+  (currentFrame() as CancelScope).root.fail(error);
+}
+
+/** No request, or it was delivered. */
+const NONE = 0;
+/** The next await delivers it. */
+const PENDING = 1;
+/** Awaits were interrupted and are about to reject. */
+const STRUCK = 2;
+/** Awaits have rejected; whether the code was given the error is not known yet. */
+const REJECTED = 3;
+
+/** The requests to cancel one scope. Made with the first. */
+class Cancellation {
+  /** How many requests this scope itself was given and nobody took back. */
+  requests = 0;
+  state = NONE;
+  /** The last request that came to the scope, its own or from further out. */
+  latest: CancelRequest | null = null;
+  /** The last one from further out, and the last of those that the code has met. */
+  outer: CancelRequest | null = null;
+  met: CancelRequest | null = null;
+  /** Who awaits what was rejected, and in which drain of the microtasks that was. */
+  probes: Probe[] = [];
+  drain = -1;
+  /** Tells whether the reason of the signal was taken in this drain. */
+  tap: ReasonTap | null = null;
+  /** The request came while the code was in a promise from outside of this module. */
+  isOverdue = false;
+}
+
+/** How many scopes have a request that came while their code was in a promise from outside of this module. */
+let overdue = 0;
+
+/**
+ * Whether the running code is to be cancelled since before it came back from
+ * such a promise. A call that would not have to wait must not take anything then.
+ */
+export function isOverdue(): boolean {
+  if (overdue === 0) return false;
+  const frame = currentFrame();
+  return frame instanceof CancelScope && (openScope(frame)?.isOverdue ?? false);
+}
+
+/** The tasks whose code is making an eager task, which runs its first step inside of theirs. */
+const makingEager: TaskFrame[] = [];
+
+/** Whether what runs is the first step of an eager task. */
+export function isMakingEager(): boolean {
+  return eagerSteps > 0;
+}
+
+let eagerSteps = 0;
+
+/** Starts an eager task from the code that makes it. */
+export function startEager(start: () => void): void {
+  const frame = currentFrame();
+  const isTask = frame instanceof CancelScope;
+  if (isTask) makingEager.push(frame.root);
+  eagerSteps++;
+  try {
+    start();
+  } finally {
+    eagerSteps--;
+    if (isTask) makingEager.pop();
+  }
+}
+
+/** A piece of code that can be cancelled: a task, or a scope inside of it. */
+export abstract class CancelScope extends SlotValue implements Frame {
+  /**
+   * The awaits it is suspended in, several under a `Promise.all`; and handlers
+   * that were taken for awaits, see {@linkcode CancelScope.awaits}.
+   */
+  #waiting: Reaction | Set<Reaction> | null = null;
+  /** The scopes that are open directly inside of this one, the newest first. */
+  #inner: InnerScope | null = null;
+  /** Whose signal the code has now; made early, as it costs less than to find out whether the body takes it. */
+  #controller: AbortController | null = null;
+  #cancellation: Cancellation | null = null;
+
+  abstract readonly loop: BaseEventLoop;
+  abstract readonly task: NamedCancelable | null;
+  /** The frame of the task. */
+  abstract readonly root: TaskFrame;
+  abstract readonly outer: CancelScope | null;
+  /** Code that still runs belongs to the scope outside, or to nobody. */
+  abstract readonly over: boolean;
+  /** Has stacks show what awaits the body of the scope. */
+  protected abstract markBody(): void;
+  /** Whether somebody may hold the signal. */
+  protected abstract readonly isSignalTaken: boolean;
+
+  get isScope(): boolean {
+    return true;
+  }
+
+  /** The awaits that were begun in this scope itself. */
+  get ownAwaits(): Reaction[] {
+    const waiting = this.#waiting;
+    if (waiting === null) return [];
+    const all = waiting instanceof Set ? [...waiting] : [waiting];
+    return all.filter((reaction) => this.counts(reaction));
+  }
+
+  /** The awaits in this scope and in those inside of it. */
+  get awaits(): Reaction[] {
+    if (this.#inner === null) return this.ownAwaits;
+    return this.#subtree().flatMap((scope) => scope.ownAwaits);
+  }
+
+  /** The scope that was opened last inside of this one, and in that, and so on. */
+  get innermost(): CancelScope {
+    let scope = this.#inner;
+    while (scope !== null && scope.#inner !== null) scope = scope.#inner;
+    return scope ?? this;
+  }
+
+  /** Requests to this scope that nobody took back. */
+  get ownRequests(): number {
+    return this.#cancellation === null ? 0 : this.#cancellation.requests;
+  }
+
+  /** Requests to this scope and to those around it that nobody took back. */
+  get pathRequests(): number {
+    if (this.root.total === 0) return 0;
+    let count = this.ownRequests;
+    for (let it = this.outer; it !== null; it = it.outer) {
+      count += it.ownRequests;
+    }
+    return count;
+  }
+
+  /** A request has met no pending await: the next one delivers it. */
+  get mustCancel(): boolean {
+    return this.#cancellation !== null && this.#cancellation.state === PENDING;
+  }
+
+  /** Whether a request is on its way that the code of this scope has not seen. */
+  get undelivered(): boolean {
+    const cancellation = this.#cancellation;
+    return cancellation !== null &&
+      (cancellation.state === PENDING || cancellation.state === STRUCK);
+  }
+
+  /** Whether a reaction is an await; one that is not is no longer kept as one. */
+  counts(reaction: Reaction): boolean {
+    if (reaction.isAwait) return true;
+    reaction.frame = null;
+    this.#remove(reaction);
+    return false;
+  }
+
+  /** Aborts with the next cancellation; another one after each. */
+  get signal(): AbortSignal {
+    const cancellation = this.#cancellation;
+    if (cancellation !== null && this.isRunning) this.#weigh(cancellation);
+    return this.controller.signal;
+  }
+
+  /** Whether code of the task is what runs now, be it that it is just making an eager task. */
+  get isRunning(): boolean {
+    const frame = currentFrame();
+    return frame instanceof CancelScope && frame.root === this.root ||
+      makingEager.includes(this.root);
+  }
+
+  protected get controller(): AbortController {
+    let controller = this.#controller;
+    if (controller === null) {
+      controller = this.#controller = new AbortController();
+      const latest = this.#cancellation?.latest;
+      if (latest && (this.undelivered || this.over)) {
+        controller.abort(latest.error);
+      }
+    }
+    return controller;
+  }
+
+  /** The code of the scope has failed, which ends what it has begun elsewhere. */
+  abortSignal(reason: unknown): void {
+    this.#controller?.abort(reason);
+  }
+
+  /** A request to cancel this scope. */
+  request(message: unknown, cause?: unknown): void {
+    this.count();
+    const told = this.undelivered ? this.#cancellation!.latest!.told : null;
+    const request = new CancelRequest(message, cause, told);
+    this.deliver(request);
+    this.root.requested(request);
+  }
+
+  /** A request comes to this scope itself. */
+  protected count(): void {
+    const cancellation = this.#cancellation ??= new Cancellation();
+    cancellation.requests++;
+    this.root.total++;
+  }
+
+  /** Takes requests to this scope itself back, and drops what is pending when none is left at all. */
+  takeBack(count: number): void {
+    const cancellation = this.#cancellation;
+    if (cancellation === null) return;
+    count = Math.min(count, cancellation.requests);
+    cancellation.requests -= count;
+    this.root.total -= count;
+    this.root.tookBack();
+    if (this.root.total === 0 && this.root.busy > 0) this.root.dropPending();
+  }
+
+  /** Takes back the request that the scope has made itself, or another one where somebody else took that. */
+  settleRequest(): void {
+    if (this.ownRequests > 0) this.takeBack(1);
+    else if (this.root.total > 0) this.root.uncancel();
+  }
+
+  /** Has the next await deliver a request again that is still standing. */
+  rearm(message?: unknown): void {
+    const cancellation = this.#cancellation ??= new Cancellation();
+    cancellation.latest = new CancelRequest(message);
+    this.#become(cancellation, PENDING);
+    this.markBody();
+  }
+
+  /** A request has come: interrupts what is awaited here and in the scopes inside of this one. */
+  deliver(request: CancelRequest): void {
+    for (const scope of this.#subtree()) scope.#strike(request, scope !== this);
+  }
+
+  #strike(request: CancelRequest, isOuter: boolean): void {
+    const cancellation = this.#cancellation ??= new Cancellation();
+    cancellation.latest = request;
+    if (isOuter) cancellation.outer = request;
+    cancellation.probes = [];
+    const awaits = this.ownAwaits;
+    let reached = false;
+    for (const reaction of awaits) {
+      if (this.#interrupt(reaction, request)) reached = true;
+      else if (awaits.length > 1) reaction.struck = request;
+    }
+    this.#become(cancellation, reached ? STRUCK : PENDING);
+    this.markBody();
+    if (awaits.length === 0 && this.#inner === null && !this.isRunning) {
+      cancellation.isOverdue = true;
+      overdue++;
+    }
+    const controller = this.#controller;
+    if (controller === null) return;
+    // Nobody has it otherwise, and to abort it is expensive.
+    if (this.isSignalTaken) this.#abort(controller, cancellation);
+    else this.#controller = null;
+  }
+
+  /** Cancels what an await is suspended in. Returns whether the await ends by that. */
+  #interrupt(reaction: Reaction, request: CancelRequest): boolean {
+    const source = reaction.source!;
+    if (hooks.isWoken(source)) return false;
+    const frame = hooks.frameOf(source);
+    if (frame?.isBeingCancelled) { // the code waits for itself, maybe through others
+      reaction.interrupt();
+      return false;
+    }
+    if (isCancellingAll() && frame?.undelivered) return true;
+    return cancelNested(source, request.message as string);
+  }
+
+  /** An await begins. A request that is still to be delivered strikes here. */
+  suspend(reaction: Reaction): void {
+    const cancellation = this.#cancellation;
+    if (cancellation !== null && cancellation.state !== NONE) {
+      if (!this.counts(reaction)) return;
+      this.#weigh(cancellation);
+    }
+    this.root.began(reaction);
+    const waiting = this.#waiting;
+    if (waiting === null) this.#waiting = reaction;
+    else if (waiting instanceof Set) waiting.add(reaction);
+    else if (waiting !== reaction) {
+      this.#waiting = this.counts(waiting)
+        ? new Set([waiting, reaction])
+        : reaction;
+    }
+    if (cancellation === null || cancellation.state !== PENDING) return;
+    if (this.#interrupt(reaction, cancellation.latest!)) {
+      this.#become(cancellation, STRUCK);
+    }
+  }
+
+  /** An await ends. Returns the request that it delivers, if any. */
+  resume(reaction: Reaction, rejects: boolean): CancelRequest | null {
+    const suspended = this.#remove(reaction);
+    this.root.ended(reaction);
+    const cancellation = this.#cancellation;
+    if (cancellation === null || cancellation.state === NONE) return null;
+    // An await of what is done already does not suspend: a request outlasts it.
+    if (!suspended || !reaction.isAwait) return null;
+    // It gives a value that must not be lost; the next await delivers the request.
+    if (!rejects && cancellation.state === PENDING) return null;
+    const { latest } = cancellation;
+    this.#reject(cancellation);
+    if (rejects) this.root.rejected();
+    return latest;
+  }
+
+  /** Notes who awaits what has just been rejected. */
+  noteProbe(probe: Probe): void {
+    const cancellation = this.#cancellation;
+    if (cancellation?.state !== REJECTED) return;
+    cancellation.drain = loops.drain(this.loop);
+    cancellation.probes.push(probe);
+  }
+
+  /** The code of the scope is being given an error. */
+  #reject(cancellation: Cancellation): void {
+    this.#become(cancellation, REJECTED);
+    cancellation.drain = loops.drain(this.loop);
+    this.#renewSignal();
+  }
+
+  /** Code of the scope shows up: settles whether it was given the error of the last request. */
+  #weigh(cancellation: Cancellation): void {
+    if (cancellation.state === REJECTED) {
+      const { drain, probes } = cancellation;
+      const isProven = followsPromises
+        ? probes.some((probe) => probe.isAwaited)
+        : drain === loops.drain(this.loop);
+      cancellation.probes = [];
+      if (!isProven) return this.#become(cancellation, PENDING);
+    } else if (cancellation.state === PENDING && cancellation.tap?.wasTaken) {
+      this.root.toldBySignal();
+      this.#renewSignal();
+    } else return;
+    this.#become(cancellation, NONE);
+    cancellation.met = cancellation.outer;
+    cancellation.tap = null;
+  }
+
+  #become(cancellation: Cancellation, state: number): void {
+    if (cancellation.isOverdue) {
+      cancellation.isOverdue = false;
+      overdue--;
+    }
+    if (cancellation.state === NONE) this.root.busy++;
+    cancellation.state = state;
+    if (state === NONE) this.root.busy--;
+  }
+
+  /** Code of the scope comes to its end, or opens another scope. Returns whether a request is still to be delivered. */
+  owes(): boolean {
+    const cancellation = this.#cancellation;
+    if (cancellation === null || cancellation.state === NONE) return false;
+    this.#weigh(cancellation);
+    return cancellation.state !== NONE;
+  }
+
+  get isOverdue(): boolean {
+    return this.owes() && this.#cancellation!.isOverdue;
+  }
+
+  /** The error of the request that is still to be delivered. */
+  get pendingError(): CancelledError {
+    return this.#cancellation!.latest!.error;
+  }
+
+  get pendingRequest(): CancelRequest | null {
+    return this.#cancellation === null ? null : this.#cancellation.latest;
+  }
+
+  /** Drops what is pending in this scope and in those inside of it. */
+  dropPending(): void {
+    for (const scope of this.#subtree()) {
+      const cancellation = scope.#cancellation;
+      if (cancellation === null || cancellation.state === STRUCK) continue;
+      if (cancellation.state === NONE) continue;
+      for (const reaction of scope.ownAwaits) reaction.struck = null;
+      scope.#become(cancellation, NONE);
+      if (scope.#waiting === null) scope.#renewSignal();
+    }
+  }
+
+  /** Links a scope into the one that it is opened in. */
+  protected enter(this: InnerScope, outer: CancelScope): void {
+    const next = outer.#inner;
+    this.next = next;
+    if (next !== null) next.previous = this;
+    outer.#inner = this;
+    if (!outer.owes()) return;
+    const cancellation = this.#cancellation = new Cancellation();
+    cancellation.outer = cancellation.latest = outer.#cancellation!.latest;
+    this.#become(cancellation, PENDING);
+  }
+
+  /**
+   * Takes a scope out: what is still awaited in it goes on in the outer one.
+   * Returns whether the code that awaits the scope has to be found out, as it
+   * learns of a request through the end of the scope alone.
+   */
+  protected leave(this: InnerScope, outer: CancelScope): boolean {
+    if (this.next !== null) this.next.previous = this.previous;
+    if (this.previous === null) outer.#inner = this.next;
+    else this.previous.next = this.next;
+    if (this.#inner !== null) outer.#adoptScopes(this.#inner);
+    if (this.#waiting !== null) outer.#adoptAwaits(this);
+    this.#inner = null;
+    this.#waiting = null;
+    const inner = this.#cancellation;
+    if (inner === null) return false;
+    if (inner.outer !== null) this.owes();
+    this.#become(inner, NONE);
+    const cancellation = outer.#cancellation;
+    if (cancellation === null || cancellation.state === NONE) return false;
+    if (inner.met === null || inner.met !== cancellation.latest) return false;
+    outer.#reject(cancellation);
+    return true;
+  }
+
+  #adoptScopes(first: InnerScope): void {
+    let last = first;
+    last.outer = this;
+    while (last.next !== null) {
+      last = last.next;
+      last.outer = this;
+    }
+    last.next = this.#inner;
+    if (last.next !== null) last.next.previous = last;
+    this.#inner = first;
+  }
+
+  #adoptAwaits(scope: CancelScope): void {
+    const reactions = scope.ownAwaits;
+    if (reactions.length === 0) return;
+    for (const reaction of reactions) reaction.frame = this;
+    this.#waiting = new Set([...this.ownAwaits, ...reactions]);
+  }
+
+  /** Whether a request to it or to a scope in it has met no await that it could end. */
+  get isOwed(): boolean {
+    if (this.root.busy === 0) return false;
+    if (this.#inner === null) return this.mustCancel;
+    return this.#subtree().some((scope) => scope.mustCancel);
+  }
+
+  /** What the scopes say that are open in this one, the outermost first. */
+  get explanations(): string[] {
+    if (this.#inner === null) return [];
+    return this.#subtree().flatMap((scope) =>
+      (scope instanceof InnerScope ? scope.owner?.explain() : null) ?? []
+    );
+  }
+
+  /** The tasks that the ends of scopes open in this one wait for. */
+  get children(): Cancelable[] {
+    if (this.#inner === null) return [];
+    return this.#subtree().flatMap((scope) =>
+      scope instanceof InnerScope ? [...scope.owner?.children?.() ?? []] : []
+    );
+  }
+
+  /** This scope and those inside of it. */
+  #subtree(): CancelScope[] {
+    const scopes: CancelScope[] = [this];
+    for (const scope of scopes) {
+      if (scope.#inner === null) continue;
+      for (const inner of inOrder(scope.#inner)) scopes.push(inner);
+    }
+    return scopes;
+  }
+
+  /** Returns whether it was there. */
+  #remove(reaction: Reaction): boolean {
+    if (this.#waiting === reaction) {
+      this.#waiting = null;
+      return true;
+    }
+    if (!(this.#waiting instanceof Set)) return false;
+    const removed = this.#waiting.delete(reaction);
+    if (this.#waiting.size === 0) this.#waiting = null;
+    return removed;
+  }
+
+  #renewSignal(): void {
+    if (this.#controller?.signal.aborted) this.#controller = null;
+  }
+
+  /** Tells whoever holds the signal, and watches who takes its reason: that code learns of the request so. */
+  #abort(controller: AbortController, cancellation: Cancellation): void {
+    const isForeign = this.#waiting === null && !this.isRunning;
+    if (isForeign) {
+      const drain = () => loops.drains(this.loop);
+      const isOwnCode = () => this.isRunning;
+      cancellation.tap = tapReason(controller.signal, drain, isOwnCode);
+    }
+    controller.abort(cancellation.latest!.error);
+  }
+
+  /** The task is done. */
+  protected release(): void {
+    this.#waiting = null;
+    this.#inner = null;
+    if (this.#cancellation === null) this.#controller = null;
+    else {
+      this.#become(this.#cancellation, NONE);
+      this.#cancellation.probes = [];
+    }
+  }
+}
+
+/** A scope inside of a task: its own signal, and what was awaited in it. */
+export class InnerScope extends CancelScope {
+  #outer: CancelScope;
+  /** Neighbours among the scopes that are open in the same one. */
+  #next: InnerScope | null = null;
+  #previous: InnerScope | null = null;
+  readonly #root: TaskFrame;
+  #closed = false;
+  /** What has opened it, if that has something to say. */
+  readonly #owner: ScopeOwner | null;
+
+  /** Opens a scope in another one. */
+  constructor(outer: CancelScope, owner: ScopeOwner | null = null) {
+    super();
+    this.#owner = owner;
+    this.#outer = outer;
+    this.#root = outer.root;
+    this.enter(outer);
+  }
+
+  get owner(): ScopeOwner | null {
+    return this.#owner;
+  }
+
+  get outer(): CancelScope {
+    return this.#outer;
+  }
+
+  set outer(outer: CancelScope) {
+    this.#outer = outer;
+  }
+
+  get next(): InnerScope | null {
+    return this.#next;
+  }
+
+  set next(scope: InnerScope | null) {
+    this.#next = scope;
+  }
+
+  get previous(): InnerScope | null {
+    return this.#previous;
+  }
+
+  set previous(scope: InnerScope | null) {
+    this.#previous = scope;
+  }
+
+  get root(): TaskFrame {
+    return this.#root;
+  }
+
+  get loop(): BaseEventLoop {
+    return this.#root.loop;
+  }
+
+  get task(): NamedCancelable | null {
+    return this.#root.task;
+  }
+
+  get over(): boolean {
+    return this.#closed;
+  }
+
+  protected get isSignalTaken(): boolean {
+    return true;
+  }
+
+  /** The function that runs the body shows itself. */
+  protected markBody(): void {}
+
+  /** Calls `fn(arg)` so that it, and all it goes on to wait for, belongs to the scope. */
+  run<A, R>(fn: (arg: A) => R, arg: A): R {
+    return runInSlot(this, fn, arg);
+  }
+
+  /** Closes the scope. Returns what {@linkcode CancelScope.leave} does. */
+  close(): boolean {
+    if (this.#closed) return false;
+    this.#closed = true;
+    const isToBeFoundOut = this.leave(this.#outer);
+    if (this.ownRequests > 0) this.takeBack(this.ownRequests);
+    return isToBeFoundOut;
+  }
+}
+
+/** Neighbouring scopes, the oldest first. */
+function inOrder(newest: InnerScope): InnerScope[] {
+  const scopes: InnerScope[] = [];
+  for (let it: InnerScope | null = newest; it !== null; it = it.next) {
+    scopes.push(it);
+  }
+  return scopes.reverse();
+}
+
+/** The innermost scope around code that is still open; `null` if its task is done. */
+export function openScope(scope: CancelScope): CancelScope | null {
+  let it: CancelScope | null = scope;
+  while (it !== null && it.over) it = it.outer;
+  return it;
+}

@@ -1,0 +1,253 @@
+/**
+ * The event loop, and how it is found.
+ *
+ * @module
+ */
+
+import { tasksOf } from "./_frame.ts";
+import type { Duration } from "./_duration.ts";
+import { completeFutures, Future, LOOP } from "./_future.ts";
+import { BaseEventLoop, currentFrame } from "./_loop.ts";
+import type { Coroutine, TaskOptions } from "./_options.ts";
+import { rememberMaking } from "./_place.ts";
+import "./_snapshot.ts";
+import { Task, TASK_OPTIONS } from "./_task.ts";
+import { DoneCallback, Then } from "./_then.ts";
+import type { LoopHandle } from "./_thread_channel.ts";
+import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
+import {
+  checkBag,
+  checkCallback,
+  checkCoroutine,
+  checkInstance,
+} from "./_validate.ts";
+import { RuntimeError } from "./exceptions.ts";
+
+const CREATE = "create a task";
+
+/** Makes the tasks of a loop; see `eagerTaskFactory`. */
+export type TaskFactory = <T>(
+  loop: EventLoop,
+  coro: Coroutine<T>,
+  options?: TaskOptions,
+) => Task<T>;
+
+/**
+ * The loop that runs tasks and callbacks.
+ *
+ * `run()` makes one and ends it; where there is none, an implicit one serves
+ * top-level code, request handlers and test bodies.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html}.
+ *
+ * @example
+ * ```ts
+ * import { getRunningLoop, run, sleep } from "@asyncio/asyncio";
+ *
+ * await run(async () => {
+ *   const loop = getRunningLoop();
+ *   loop.callLater(0.01, console.log, "called");
+ *   await sleep({ milliseconds: 20 });
+ * });
+ * ```
+ */
+export class EventLoop extends BaseEventLoop {
+  #taskFactory: TaskFactory | null = null;
+
+  static {
+    Object.defineProperty(this.prototype, LOOP, { value: true });
+  }
+
+  /**
+   * Makes a pending future of this loop.
+   *
+   * @typeParam T The type of its value.
+   * @returns The future.
+   */
+  createFuture<T = unknown>(): Future<T> {
+    const future = new Future<T>(this as never);
+    if (this.getDebug()) rememberMaking(future);
+    return future;
+  }
+
+  /**
+   * Runs a coroutine function as a task of this loop.
+   *
+   * @typeParam T What the coroutine returns.
+   * @param coro The coroutine function.
+   * @param options Name, context, eager start and signal.
+   * @returns The task.
+   * @throws {TypeError} If `coro` is not a function.
+   */
+  createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
+    if (this.#taskFactory !== null) return this.#make(coro, options);
+    return new Task(coro, options, this);
+  }
+
+  /**
+   * Sets what makes the tasks of this loop.
+   *
+   * @param factory The factory, or `null` for plain tasks.
+   * @throws {TypeError} If it is neither.
+   */
+  setTaskFactory(factory: TaskFactory | null): void {
+    if (factory !== null) {
+      checkCallback(factory, "set the task factory", "the factory");
+    }
+    this.#taskFactory = factory;
+  }
+
+  /**
+   * Runs a function in a thread of this loop, as `toThread` does.
+   *
+   * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.run_in_executor}.
+   *
+   * @typeParam F The function.
+   * @param fn The function, or the module it is exported from and its name.
+   * @param args Its arguments.
+   * @returns What it returns; if that is a promise, its value.
+   */
+  runInExecutor<F extends ThreadFunction>(
+    fn: F | ModuleFunction,
+    ...args: Parameters<F>
+  ): Promise<Awaited<ReturnType<F>>>;
+  /**
+   * The same, with asyncio's place for an executor. There is only the default one.
+   *
+   * @typeParam F The function.
+   * @param executor `null`, for the default executor.
+   * @param fn The function, or the module it is exported from and its name.
+   * @param args Its arguments.
+   * @returns What it returns; if that is a promise, its value.
+   */
+  runInExecutor<F extends ThreadFunction>(
+    executor: null,
+    fn: F | ModuleFunction,
+    ...args: Parameters<F>
+  ): Promise<Awaited<ReturnType<F>>>;
+  runInExecutor(...call: unknown[]): Promise<unknown> {
+    const [fn, ...args] = call[0] === null ? call.slice(1) : call;
+    return threads.call(this, fn, args);
+  }
+
+  /**
+   * Waits until the calls in threads of this loop are done and the threads
+   * have ended. More calls are refused from now on. Cancelling the wait
+   * changes nothing of that.
+   *
+   * @param timeout How long at most, 300 seconds by default. Then there is a warning, calls under way fail, and their threads are left to themselves.
+   */
+  async shutdownDefaultExecutor(timeout: Duration = 300): Promise<void> {
+    await threads.shutdown(this, timeout);
+  }
+
+  /**
+   * Lets other threads call functions on this loop, by `runCoroutineThreadsafe`
+   * with their names. Each call runs as a task. A name that was used before
+   * stands for the new function.
+   *
+   * @param functions The functions, by name. They may be `async`.
+   * @throws {TypeError} If one is no function; then none is published.
+   */
+  expose(functions: Record<string, ThreadFunction>): void {
+    threads.expose(this, functions);
+  }
+
+  /**
+   * What stands for this loop in other threads: an argument for `toThread`,
+   * or something to post to a worker of one's own.
+   *
+   * @returns The handle, the same one every time. It can be cloned.
+   */
+  handle(): LoopHandle {
+    return threads.handle(this);
+  }
+
+  /**
+   * Ends the loop: what is ready or timed is dropped, and calls from other
+   * threads fail.
+   *
+   * @throws {RuntimeError} If it is running.
+   */
+  override close(): void {
+    super.close();
+    threads.close?.(this);
+  }
+
+  /** The task factory that was set, `null` for plain tasks. */
+  getTaskFactory(): TaskFactory | null {
+    return this.#taskFactory;
+  }
+
+  /** Has the factory make a task. Options that are not known are for the factory. */
+  #make<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
+    checkCoroutine(coro, CREATE);
+    checkBag(options, TASK_OPTIONS, CREATE);
+    const task = this.#taskFactory!(this, coro, options);
+    checkInstance(task, Future, CREATE, "what the task factory makes");
+    return task;
+  }
+
+  /** One line for the console. */
+  [Symbol.for("Deno.customInspect")](): string {
+    let tasks = 0;
+    for (let it = tasksOf(this).first; it !== null; it = it.next) tasks++;
+    const state = this.isClosed()
+      ? "closed"
+      : this.isRunning()
+      ? "running"
+      : "idle";
+    const debug = this.getDebug() ? ", debug mode" : "";
+    return `<${this.constructor.name} ${state}, ${tasks} tasks${debug}>`;
+  }
+}
+
+/** What threads do for a loop. */
+export interface ThreadHooks {
+  call(loop: EventLoop, fn: unknown, args: unknown[]): Promise<unknown>;
+  expose(loop: EventLoop, functions: Record<string, ThreadFunction>): void;
+  handle(loop: EventLoop): LoopHandle;
+  shutdown(loop: EventLoop, timeout: Duration): Promise<void>;
+  /** Only there once `_threads.ts` is. */
+  close?(loop: EventLoop): void;
+}
+
+/** `_threads.ts` fills it in. */
+export const threads = {} as ThreadHooks;
+
+let defaultLoop: EventLoop | undefined;
+
+/**
+ * The loop that runs the code that asks.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_running_loop}.
+ *
+ * @returns The loop.
+ * @throws {RuntimeError} Where no runner is running; the implicit loop does not count.
+ */
+export function getRunningLoop(): EventLoop {
+  const loop = currentFrame()?.loop as EventLoop | undefined;
+  if (loop === undefined || !loop.isRunning()) {
+    throw new RuntimeError("There is no running event loop here");
+  }
+  return loop;
+}
+
+/**
+ * The loop for the code that asks.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_event_loop}.
+ *
+ * @returns The running loop, or the implicit one where none is running.
+ */
+export function getEventLoop(): EventLoop {
+  const loop = currentFrame()?.loop as EventLoop | undefined;
+  return loop ?? (defaultLoop ??= new EventLoop());
+}
+
+/** Whether a loop is the implicit one, which code outside of every runner shares. */
+export function isImplicit(loop: EventLoop): boolean {
+  return loop === defaultLoop;
+}
+
+completeFutures({ Then, DoneCallback, EventLoop, getEventLoop });

@@ -1,0 +1,370 @@
+/**
+ * What a future calls when it is done: the handlers of a `then`, most of which
+ * are an `await`, and done callbacks.
+ *
+ * @module
+ */
+
+import {
+  asCancellation,
+  cancelledError,
+  cancelNested,
+  type CancelRequest,
+  LateError,
+} from "./_cancel_request.ts";
+import {
+  type CancelScope,
+  failTask,
+  finishTask,
+  hooks,
+  type Reaction,
+} from "./_cancel_scope.ts";
+import {
+  captureSlot,
+  type Context,
+  runFrom,
+  runIn,
+  runInSlot,
+} from "./_context.ts";
+import type { EventLoop } from "./_event_loop.ts";
+import { endings } from "./_frame.ts";
+import {
+  type AnyFuture,
+  Future,
+  futures,
+  looksLikeFuture,
+  type Waitable,
+} from "./_future.ts";
+import { isResolver } from "./_host.ts";
+import { type Frame, internals as loops, type Job } from "./_loop.ts";
+import { captureAwaiting, followsPromises, Place, Probe } from "./_place.ts";
+import { describe, isClass, isThenable } from "./_validate.ts";
+import type { CancelledError } from "./exceptions.ts";
+
+/** What `then` is given. */
+// deno-lint-ignore no-explicit-any
+export type Handler = ((outcome: any) => unknown) | null | undefined;
+
+/**
+ * One call of `then`, and what it gives: the job that calls the handlers on
+ * the loop's turn, and a future that ends as they do and hands a cancellation
+ * on.
+ *
+ * Most are an `await`: the host's own resolving functions, and an answer that
+ * nobody looks at. Only an `await` counts as a wait of its task. To tell one
+ * from handlers of the user costs more than all the rest, and matters only
+ * where a task is cancelled or looked at, so it is found out there.
+ */
+export class Then<T> extends Future<T> implements Reaction, Waitable {
+  static {
+    looksLikeFuture(this);
+  }
+
+  source: AnyFuture | null;
+  frame: CancelScope | null;
+  struck: CancelRequest | null = null;
+  #context = captureSlot();
+  #onFulfilled: Handler;
+  #onRejected: Handler;
+
+  constructor(
+    source: AnyFuture,
+    loop: EventLoop,
+    frame: CancelScope | null,
+    onFulfilled: Handler,
+    onRejected: Handler,
+  ) {
+    super(loop as never);
+    this.source = source;
+    this.frame = frame;
+    this.#onFulfilled = onFulfilled;
+    this.#onRejected = onRejected;
+    futures.attach(this, this);
+  }
+
+  get isAwait(): boolean {
+    if (this.#onFulfilled === finishTask) return true;
+    return isResolver(this.#onFulfilled) && isResolver(this.#onRejected);
+  }
+
+  get awaits(): readonly AnyFuture[] {
+    return this.source === null ? [] : [this.source];
+  }
+
+  take(): void {}
+  pass(): void {}
+  drop(): void {}
+
+  /** Cancels what it comes from, as far up the chain as that is not done. */
+  override cancel(message?: string): boolean {
+    const chain: AnyFuture[] = [this];
+    for (const it of chain) {
+      if (it instanceof Then && it.source !== null) chain.push(it.source);
+    }
+    for (const it of chain.reverse()) {
+      if (hooks.frameOf(it)?.isBeingCancelled) continue; // it waits for itself
+      const isCancelled = it instanceof Then
+        ? it.#cancelItself(message)
+        : cancelNested(it, message);
+      if (isCancelled) return true;
+    }
+    return false;
+  }
+
+  #cancelItself(message?: string): boolean {
+    return super.cancel(message);
+  }
+
+  lost(): void {
+    if (this.source !== null) futures.rescue(this.source, this);
+  }
+
+  run(): boolean {
+    const { source, frame, struck } = this;
+    if (source === null) return false;
+    if (
+      frame === null || !(frame.mustCancel || struck !== null) ||
+      hooks.cancels(source) || futures.keeps(source) || !frame.counts(this)
+    ) return futures.react(source, this);
+    const request = frame.mustCancel ? frame.pendingRequest! : struck!;
+    const scope = frame.resume(this, true) === null ? null : frame;
+    const reject = () =>
+      this.rejected(
+        request.hasError ? request.error : new LateError(request.message),
+        scope,
+      );
+    const passed = futures.abandon(source);
+    if (passed instanceof Promise) passed.then(reject);
+    else reject();
+    return true;
+  }
+
+  interrupt(): void {
+    futures.unsubscribe(this.source!, this);
+    loops.push(this.getLoop(), this);
+  }
+
+  /** The source has a value. `scope` wants to know who awaits it. */
+  fulfilled(value: unknown, scope: CancelScope | null): void {
+    const handler = this.#onFulfilled;
+    if (scope !== null && handler !== finishTask) {
+      value = new Answer(scope, value, false);
+    }
+    if (typeof handler === "function") this.#call(handler, value);
+    else this.#end(resolve, value);
+  }
+
+  /** The source has failed. */
+  rejected(error: unknown, scope: CancelScope | null = null): void {
+    const handler = this.#onRejected;
+    if (scope !== null && handler !== failTask) {
+      this.#call(this.#onFulfilled!, new Answer(scope, error, true));
+      return;
+    }
+    if (LateError.is(error)) error = cancelledError(error.message);
+    if (typeof handler === "function") this.#call(handler, error);
+    else this.#end(reject, error);
+  }
+
+  #call(handler: (outcome: unknown) => unknown, outcome: unknown): void {
+    const context = this.#context;
+    try {
+      this.#end(resolve, runIn(context, handler, outcome));
+    } catch (error) {
+      this.#end(reject, isClass(handler) ? notHandler(handler, error) : error);
+    }
+  }
+
+  /** Lets go of all that was needed to get here. */
+  #end(
+    end: (future: AnyFuture, outcome: unknown) => void,
+    outcome: unknown,
+  ): void {
+    this.source = this.struck = null;
+    this.#context = undefined;
+    this.#onFulfilled = this.#onRejected = null;
+    end(this, outcome);
+  }
+}
+
+function notHandler(handler: unknown, cause: unknown): TypeError {
+  return new TypeError(
+    `Cannot call back: what then() is given must be a function, got ${
+      describe(handler)
+    }`,
+    { cause },
+  );
+}
+
+/** Resolves a promise of the host with an outcome, and finds out who awaits it. */
+class Answer {
+  readonly #scope: CancelScope;
+  readonly #outcome: unknown;
+  readonly #isError: boolean;
+  readonly #own: number;
+
+  constructor(
+    scope: CancelScope,
+    outcome: unknown,
+    isError: boolean,
+    own = 0,
+  ) {
+    this.#scope = scope;
+    this.#outcome = outcome;
+    this.#isError = isError;
+    this.#own = own;
+  }
+
+  then(
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const outcome = this.#outcome;
+    const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
+    if (endings.places !== null) {
+      noteEnding(endings.places, this.#scope.root.id, new Place());
+    }
+    this.#scope.noteProbe(new Probe(above, this.#own));
+    if (!this.#isError) resolve(outcome);
+    else if (!LateError.is(outcome)) reject(outcome);
+    else {
+      reject(errorAt(outcome, above));
+    }
+  }
+}
+
+/** The first place in code of the user tells of the wait, later ones of what cleans up. */
+function noteEnding(
+  places: Map<number, Place>,
+  id: number,
+  place: Place,
+): void {
+  if (!places.has(id) && place.line !== null) places.set(id, place);
+}
+
+/** The error of a cancellation, with the stack of those who await it. */
+function errorAt(
+  { message }: LateError,
+  above: (...args: never[]) => unknown,
+): CancelledError {
+  if (!followsPromises) return cancelledError(message);
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0; // its own stack would show this module
+  const error = cancelledError(message);
+  Error.stackTraceLimit = limit;
+  captureAwaiting(error, above, limit);
+  return error;
+}
+
+/** The outcome of a scope; the scope around it finds out who awaits that. */
+export function answer(
+  scope: CancelScope,
+  outcome: unknown,
+  isError: boolean,
+): PromiseLike<unknown> {
+  const thenable: unknown = new Answer(scope, outcome, isError, 1);
+  return thenable as PromiseLike<unknown>;
+}
+
+/**
+ * Ends a future as a promise does. A promise that comes late is heard and
+ * forgotten, so it is never an `unhandledrejection`.
+ */
+export function adopt<T>(future: Future<T>, promise: PromiseLike<T>): void {
+  promise.then(
+    (value) => {
+      if (!future.done()) futures.settle(future, value);
+    },
+    (error) => reject(future, error),
+  );
+}
+
+function resolve(future: AnyFuture, value: unknown): void {
+  if (future.done()) return;
+  if (value === future) {
+    return futures.fail(
+      future,
+      new TypeError(
+        "Chaining cycle: the handler of a then() returned its own promise",
+      ),
+    );
+  }
+  try {
+    if (isThenable(value)) return adopt(future, value);
+  } catch (error) { // of a getter, or of its `then`
+    return reject(future, error);
+  }
+  futures.settle(future, value);
+}
+
+function reject(future: AnyFuture, error: unknown): void {
+  if (future.done()) return;
+  const cancellation = asCancellation(error);
+  if (cancellation !== null) futures.cancel(future, cancellation);
+  else futures.fail(future, error);
+}
+
+/** A function to call once a future is done, in its own context. */
+export class DoneCallback implements Job {
+  readonly fn: (future: AnyFuture) => unknown;
+  readonly #future: AnyFuture;
+  /** The context that was asked for. */
+  readonly #context: Context | undefined;
+  /** The context of whoever added the callback. */
+  readonly #own = captureSlot();
+
+  constructor(
+    future: AnyFuture,
+    fn: (future: AnyFuture) => unknown,
+    context: Context | undefined,
+  ) {
+    this.fn = fn;
+    this.#future = future;
+    this.#context = context;
+  }
+
+  run(): boolean {
+    if (!futures.claim(this.#future, this)) return false;
+    const frame = loops.frame(this.#future.getLoop());
+    const call = DoneCallback.#call;
+    if (this.#context) this.#callIn(this.#context, frame);
+    else runFrom(this.#own, frame, call, this);
+    return true;
+  }
+
+  #callIn(context: Context, frame: Frame): void {
+    let isCalled = false;
+    try {
+      context(() => {
+        isCalled = true;
+        runInSlot(frame, DoneCallback.#call, this);
+      });
+      if (!isCalled) throw notCalled("call a done callback");
+    } catch (exception) {
+      this.#report(exception);
+    }
+  }
+
+  #report(exception: unknown): void {
+    this.#future.getLoop().callExceptionHandler({
+      message: `Error in done callback ${this.fn.name || "(anonymous)"}`,
+      exception,
+      future: this.#future,
+    });
+  }
+
+  static #call(this: void, self: DoneCallback): void {
+    try {
+      self.fn(self.#future);
+    } catch (exception) {
+      self.#report(exception);
+    }
+  }
+}
+
+/** For a context that does not do what a context does. */
+export function notCalled(action: string): TypeError {
+  return new TypeError(
+    `Cannot ${action}: its context did not call the function that it was given`,
+  );
+}
