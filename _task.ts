@@ -93,7 +93,7 @@ function checkLoop(loop: unknown, action: string): void {
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.all_tasks}.
  *
  * @param loop The loop, by default the one of the caller.
- * @returns The tasks in the order of their making.
+ * @returns The tasks, oldest first.
  */
 export function allTasks(
   loop: EventLoop = getEventLoop(),
@@ -261,7 +261,7 @@ export type TaskConstructor = <T>(
 ) => Task<T>;
 
 /**
- * Makes an eager task factory of one's own kind of task.
+ * Makes an eager task factory for your own kind of task.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_eager_task_factory}.
  *
