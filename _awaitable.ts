@@ -90,7 +90,7 @@ function checkLoop(loop: unknown, action: string): void {
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.all_tasks}.
  *
  * @param loop The loop, by default the one of the caller.
- * @returns The tasks in the order of their making.
+ * @returns The tasks, oldest first.
  */
 export function allTasks(
   loop: EventLoop = getEventLoop(),
@@ -258,7 +258,7 @@ export type TaskConstructor = <T>(
 ) => Task<T>;
 
 /**
- * Makes an eager task factory of one's own kind of task.
+ * Makes an eager task factory for your own kind of task.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_eager_task_factory}.
  *

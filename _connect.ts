@@ -41,7 +41,7 @@ import { TimeoutError } from "./exceptions.ts";
 /** A reader and a writer of the same connection. */
 export type Streams = [reader: StreamReader, writer: StreamWriter];
 
-/** What `Deno.connectTls` takes, with or without a certificate of one's own. */
+/** What `Deno.connectTls` takes, with or without a certificate of your own. */
 export type ClientTlsOptions = Partial<
   Deno.ConnectTlsOptions & Deno.TlsCertifiedKeyPem
 >;

@@ -18,7 +18,7 @@ export interface DurationLike {
   milliseconds?: number;
   /** Millionths of a second. */
   microseconds?: number;
-  /** Thousand-millionths of a second. */
+  /** Billionths of a second. */
   nanoseconds?: number;
 }
 

@@ -133,7 +133,7 @@ export class EventLoop extends BaseEventLoop {
   /**
    * Waits until the calls in threads of this loop are done and the threads
    * have ended. More calls are refused from now on. Cancelling the wait
-   * changes nothing of that.
+   * does not change that.
    *
    * @param timeout How long at most, 300 seconds by default. Then there is a warning, calls under way fail, and their threads are left to themselves.
    */
@@ -155,7 +155,7 @@ export class EventLoop extends BaseEventLoop {
 
   /**
    * What stands for this loop in other threads: an argument for `toThread`,
-   * or something to post to a worker of one's own.
+   * or something to post to a worker of your own.
    *
    * @returns The handle, the same one every time. It can be cloned.
    */

@@ -364,7 +364,7 @@ export class Outlet {
 
   /**
    * Ends the writing, and the connection too once the reader is at its end or
-   * if it cannot be closed by halves.
+   * if it cannot be half-closed.
    */
   async endWriting(): Promise<void> {
     this.#closesAtEnd = true;

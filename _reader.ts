@@ -112,9 +112,9 @@ export let readers: ReaderInternals;
  * `Promise.race()` still waits, and takes what comes; to give up on a read,
  * use `timeout()`, `waitFor()` or a signal.
  *
- * What is read is a view of memory that other reads may share. Who wants to
- * transfer it to another thread, or to keep a few bytes of a lot, makes a copy
- * with `slice()`; chunks of 4 KiB and more may be transferred as they are.
+ * What is read is a view of memory that other reads may share. To transfer it
+ * to another thread, or to keep a few bytes of many, copy it with `slice()`;
+ * chunks of 4 KiB and more may be transferred as they are.
  *
  * `openConnection` and servers make readers; one made by hand is fed by hand.
  *

@@ -582,7 +582,7 @@ export function startServer(
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_unix_server}.
  *
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
- * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character and has no file. Permission to read and write is needed for the path alone.
+ * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character and has no file. Both need permission for the net, a path also to read and write it.
  * @param options Limit, what becomes of the file, and a signal that ends the wait.
  * @returns The server. Its callbacks run in the context of this call.
  * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of the host likewise, with the path in their message.

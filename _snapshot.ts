@@ -34,7 +34,7 @@ export interface Snapshot {
   pid: number;
   /** The loop. */
   loop: LoopSnapshot;
-  /** Its tasks that are not done, in the order of their making. */
+  /** Its tasks that are not done, oldest first. */
   tasks: TaskSnapshot[];
   /** Calls in threads. */
   threads: ThreadSnapshot[];
@@ -52,7 +52,7 @@ export interface LoopSnapshot {
   name: string;
   /** Whether a runner is running it. */
   state: "running" | "idle" | "closed";
-  /** Whether debug mode is on. Places are known only there. */
+  /** Whether debug mode is on. Places are known only there, and in a `DeadlockError`. */
   debug: boolean;
   /** The time on its clock, in seconds. */
   time: number;
@@ -80,13 +80,13 @@ export interface TaskSnapshot {
   requests: number;
   /** The last of these requests, `null` if there is none. */
   cancelled: CancelSnapshot | null;
-  /** What it is inside of and that explains its state: `"timeout(1) expired 2.0 s ago"`. */
+  /** The scopes it is in that explain its state: `"timeout(1) expired 2.0 s ago"`. */
   scopes: string[];
   /** What it is suspended in: nothing, one thing, or several under a `Promise.all`. */
   waits: WaitSnapshot[];
   /** How long it has been suspended, in seconds; `null` where that is not known. */
   seconds: number | null;
-  /** Where it is suspended, the innermost call first; in debug mode, and of the 200 newest tasks. */
+  /** Where it is suspended, the innermost call first; in debug mode or a `DeadlockError`, and of the 200 newest tasks. */
   stack: string[];
   /** Where it was made, in debug mode, and of the 200 newest tasks. */
   madeAt: string | null;
@@ -118,21 +118,21 @@ export interface WaitSnapshot {
   object: number | null;
   /** The ids of the tasks that it stands for. */
   tasks: number[];
-  /** Who has what is waited for. */
+  /** The tasks that hold what is waited for. */
   holders: HolderSnapshot[];
-  /** Where it is awaited, in debug mode. */
+  /** Where it is awaited, in debug mode or a `DeadlockError`. */
   place: string | null;
   /** More that may explain it: `"never notified since 3.0 s"`. */
   notes: string[];
 }
 
-/** A task that has something. */
+/** A task that holds what another one waits for. */
 export interface HolderSnapshot {
   /** Its id. */
   id: number;
   /** Its name. */
   name: string;
-  /** Whether it is done, so that it will not give up what it has. */
+  /** Whether it is done, and so will never release it. */
   ended: boolean;
 }
 

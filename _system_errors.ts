@@ -11,10 +11,10 @@ import { isInstance } from "./_validate.ts";
  * The kind of every error that the operating system reports: a missing file,
  * a port in use, a refused connection, a host name that nobody knows.
  *
- * To be tested with `instanceof` and given to filters; no error is made of
- * it. Deno throws them as `Deno.errors.NotFound` and the like, and those
- * without a class of their own as a plain `Error`. A failed `fetch` is one if
- * its cause is. What Deno itself refuses, for want of a permission, is none.
+ * Test for it with `instanceof` or a filter; it is never constructed. Deno
+ * throws such errors as `Deno.errors.NotFound` and the like, and those without
+ * a class of their own as a plain `Error`. A failed `fetch` is one if its cause
+ * is. What Deno itself refuses, for want of a permission, is none.
  *
  * Stands for {@link https://docs.python.org/3/library/exceptions.html#OSError}.
  *
@@ -42,7 +42,7 @@ export abstract class OSError extends Error {
     ...["TimedOut", "UnexpectedEof", "WouldBlock"],
   ];
 
-  /** Refused: a kind is only to be tested with. */
+  /** Refused: this is only a class to test for. */
   constructor() {
     super();
     throw new TypeError(
@@ -99,7 +99,7 @@ export abstract class OSError extends Error {
 
 /**
  * The kind of errors of a connection: refused, reset, aborted, not connected,
- * broken pipe, unexpected end. To be tested with `instanceof`, as
+ * broken pipe, unexpected end. Test for it with `instanceof`, as for
  * {@linkcode OSError}.
  *
  * Stands for {@link https://docs.python.org/3/library/exceptions.html#ConnectionError}.

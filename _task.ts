@@ -146,7 +146,7 @@ export class Task<T> extends Future<T> {
   /**
    * The coroutine function.
    *
-   * @returns The function. As in CPython, it is `null` for a task that was done when it had been made, as an eager one may be; the type leaves that out.
+   * @returns The function. As in CPython, it is `null` for a task that was already done when it was made, as an eager one may be; the type leaves that out.
    */
   getCoro(): Coroutine<T> {
     if (doneAtOnce.has(this)) return null as unknown as Coroutine<T>;

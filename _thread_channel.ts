@@ -51,7 +51,7 @@ import { CancelledError, RuntimeError } from "./exceptions.ts";
 /**
  * A loop as other threads know it: `loop.handle()` makes it, and
  * `runCoroutineThreadsafe` takes it. It can be an argument of `toThread`, and
- * it can be posted to a worker of one's own.
+ * it can be posted to a worker of your own.
  */
 export interface LoopHandle {
   /** Tells handles from other objects. */

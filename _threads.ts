@@ -150,7 +150,7 @@ export function toThread<F extends ThreadFunction>(
  * no memory is shared.
  *
  * Functions that {@linkcode toThread} sends as source find it among their
- * globals. Modules, also those of workers of one's own, import it.
+ * globals. Modules, also those of your own workers, import it.
  *
  * On the loop's own thread it takes any coroutine function and its
  * `EventLoop`; the future can then be awaited, but not waited for.

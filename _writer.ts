@@ -90,7 +90,7 @@ export class WriteTransport {
     this.#outlet.writeEof();
   }
 
-  /** Whether the connection can be closed by halves. */
+  /** Whether the connection can be half-closed. */
   canWriteEof(): boolean {
     return this.#outlet.parts.halfCloses !== false;
   }
@@ -222,7 +222,7 @@ export class StreamWriter implements AsyncDisposable {
    * Ends the writing, once everything written is sent: the other side comes
    * to its end of input. Reading goes on.
    *
-   * @throws {Deno.errors.NotSupported} If the connection cannot be closed by halves.
+   * @throws {Deno.errors.NotSupported} If the connection cannot be half-closed.
    */
   writeEof(): void {
     this.#outlet.writeEof();
@@ -261,7 +261,7 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * The address of the other side, or the own one.
+   * The address of the other side, or of this one.
    *
    * @param name Which address.
    * @returns The address; its `transport` tells of what kind it is.

@@ -456,7 +456,7 @@ export class BrokenBarrierError extends RuntimeError {
 }
 
 /**
- * The system call that sends files is not there for this kind of transport.
+ * The system call that sends files is not available for this kind of transport.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.SendfileNotAvailableError}.
  *

@@ -130,7 +130,7 @@ export interface CallGraph {
   future: Future<unknown>;
   /** The name of the task, `null` for a plain future. */
   name: string | null;
-  /** Where it stands. */
+  /** What state it is in. */
   state: "pending" | "done" | "failed" | "cancelled";
   /** What the task is doing, in words: `"waiting for the task a since 1.0 s"`; otherwise the state. */
   doing: string;
@@ -142,7 +142,7 @@ export interface CallGraph {
   madeAt: string | null;
   /** The tasks that wait for it, or for a lock that it holds. */
   awaitedBy: readonly CallGraph[];
-  /** It stands above itself already: the tasks wait for each other, and the graph is not followed further. */
+  /** It is in the graph above itself already: the tasks wait for each other, and the graph ends here. */
   cycle: boolean;
 }
 

@@ -357,7 +357,7 @@ export class Queue<T> implements AsyncIterable<T> {
 
   /**
    * Shuts the queue down: `put` is refused from now on, and `get` once the
-   * queue is empty. Whoever waits in either is told.
+   * queue is empty. Calls that wait in either throw.
    *
    * @param immediate Whether to drop the items that are still in it. They count as dealt with.
    * @throws {TypeError} If it is neither `true` nor `false`.
@@ -441,8 +441,8 @@ export class Queue<T> implements AsyncIterable<T> {
 }
 
 /**
- * A queue that gives the lowest item first; which of several equal ones is
- * not said.
+ * A queue that gives the lowest item first; equal ones come in no particular
+ * order.
  *
  * Numbers, bigints, strings, booleans and dates are compared by value, and
  * arrays element by element, as tuples in Python: `[priority, item]`.

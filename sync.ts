@@ -206,7 +206,7 @@ export class Lock {
   }
 
   /**
-   * Frees the lock, for the first who waits.
+   * Frees the lock for the first waiter.
    *
    * @throws {RuntimeError} If nobody holds it.
    */
@@ -289,7 +289,7 @@ export class Event {
     this.#waiters.wakeAll();
   }
 
-  /** Takes it back. Those who were woken before stay woken. */
+  /** Clears it. Waiters that were woken before stay woken. */
   clear(): void {
     this.#set = false;
   }
@@ -546,7 +546,7 @@ export class Condition {
   /**
    * Wakes waiters; each goes on once it has the lock.
    *
-   * @param n How many, the first first.
+   * @param n The number of waiters to wake, in the order they came.
    * @throws {RuntimeError} If the lock is not held.
    * @throws {TypeError} If `n` is not a number.
    */
@@ -699,7 +699,7 @@ export class Semaphore {
     }
   }
 
-  /** Gives a permit back, to the first who waits. */
+  /** Gives a permit back, to the first waiter. */
   release(): void {
     this.#value++;
     this.#wakeNext();
@@ -728,7 +728,7 @@ export class Semaphore {
 }
 
 /**
- * A semaphore that refuses a `release()` that no `acquire()` stands against.
+ * A semaphore that refuses a `release()` without an `acquire()` before it.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-sync.html#asyncio.BoundedSemaphore}.
  *
@@ -762,7 +762,7 @@ export class BoundedSemaphore extends Semaphore {
   }
 
   /**
-   * Gives a permit back, to the first who waits.
+   * Gives a permit back, to the first waiter.
    *
    * @throws {RangeError} If all permits are back already.
    */

@@ -299,9 +299,9 @@ export function sleep<T = void>(
  * Waits for all of several things at once.
  *
  * Coroutine functions become tasks. If one fails, the gather fails at once
- * with its error and the others run on; what they do later is not heard of.
- * Cancelling the gather, or the task that awaits it, cancels all of them.
- * A future that is given twice fills both places.
+ * with its error and the others run on; their later results and errors are
+ * ignored. Cancelling the gather, or the task that awaits it, cancels all of
+ * them. A future that is given twice fills both places.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.gather}.
  *

@@ -3,7 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { gather, Semaphore } from "@asyncio/asyncio";
-import { makeCertificate } from "./_certificate.ts";
+import { makeCertificate } from "../docs/certificate.ts";
 import { allExamples, changing, example, printed, start } from "./_examples.ts";
 import { main as workQueue } from "../examples/queues/work_queue.ts";
 import { readUntil, textReader } from "./_programs.ts";

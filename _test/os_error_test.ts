@@ -15,7 +15,7 @@ import {
   type StreamReader,
   type StreamWriter,
 } from "@asyncio/asyncio";
-import { makeCertificate } from "./_certificate.ts";
+import { makeCertificate } from "../docs/certificate.ts";
 import { portOf, ResettingPeer } from "./_streams.ts";
 
 /** What a call throws or rejects with. */

@@ -19,7 +19,7 @@ import {
   TimeoutError,
   waitFor,
 } from "@asyncio/asyncio";
-import { makeCertificate } from "./_certificate.ts";
+import { makeCertificate } from "../docs/certificate.ts";
 import {
   bytes,
   close,

@@ -15,7 +15,7 @@ import {
   TimeoutError,
 } from "@asyncio/asyncio";
 import { VirtualTimeLoop } from "@asyncio/asyncio/testing";
-import { makeCertificate } from "./_certificate.ts";
+import { makeCertificate } from "../docs/certificate.ts";
 import {
   bytes,
   close,

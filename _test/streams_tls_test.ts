@@ -18,7 +18,7 @@ import {
   type StreamReader,
   type StreamWriter,
 } from "@asyncio/asyncio";
-import { makeCertificate } from "./_certificate.ts";
+import { makeCertificate } from "../docs/certificate.ts";
 import {
   bytes,
   close,

@@ -10,7 +10,7 @@ import {
   timeout,
 } from "@asyncio/asyncio";
 import { TextLineStream } from "@std/streams";
-import { makeCertificate } from "../_certificate.ts";
+import { makeCertificate } from "../../docs/certificate.ts";
 import { settle, sockets } from "../_streams.ts";
 import type { Target } from "./abuses.ts";
 
