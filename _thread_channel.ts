@@ -99,6 +99,8 @@ export class Layout {
   static readonly MORE = 6;
   /** How many calls were made through the slot, ever. */
   static readonly CALLS = 7;
+  /** 1 while the thread may be waiting for room. */
+  static readonly ROOM = 8;
   /** Where the pipes of a slot begin. */
   static readonly PIPES = 16;
 
@@ -405,14 +407,20 @@ export class LoopClient {
     if (this.#listening) this.#raise(slot + Layout.SIGNAL);
   }
 
-  /** Writes a message, and blocks for as long as there is no room. */
+  /**
+   * Writes a message, and blocks for as long as there is no room. Before it
+   * does, the loop is told and the pipe is tried again: it could have been
+   * emptied in between.
+   */
   #send(bytes: Uint8Array): void {
+    const room = this.#slot + Layout.ROOM;
     for (let at = 0;;) {
       const signal = this.#signal;
       const count = this.#asks.write(bytes, at);
       if (count > 0) this.#raise(Layout.BELL);
       at += count;
       if (at === bytes.length || this.#closed) return;
+      if (Atomics.exchange(this.#cells, room, 1) === 0) continue;
       Atomics.wait(this.#cells, this.#slot + Layout.SIGNAL, signal);
     }
   }

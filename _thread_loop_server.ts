@@ -162,7 +162,8 @@ class ServerSlot {
     while (heard === 0) {
       const bytes = this.#asks.read();
       if (bytes === null) break;
-      if (bytes.length === Layout.PIPE_BYTES) this.#signal();
+      const room = this.#slot + Layout.ROOM;
+      if (Atomics.exchange(this.#cells, room, 0) === 1) this.#signal();
       const asks = this.#messages.take(bytes) as Ask[];
       heard = asks.length;
       for (const ask of asks) this.#hear(ask);

@@ -28,6 +28,7 @@ import { AGAIN } from "./_future.ts";
 import {
   checkpoint,
   isOverdue,
+  operation,
   settledPromise,
   settledVoid,
 } from "./_operation.ts";
@@ -370,13 +371,13 @@ export class Queue<T> implements AsyncIterable<T> {
         }`,
       );
     }
-    const dropped = immediate ? this.#items.length : 0;
-    if (immediate) this.#items.clear();
-    this.#isShutDown = true;
     if (immediate) {
-      this.#unfinished -= Math.min(this.#unfinished, dropped);
+      const dropped = this.#items.length;
+      this.#items.clear();
+      this.#unfinished = Math.max(0, this.#unfinished - dropped);
       if (this.#unfinished === 0) this.#joiners.wakeAll();
     }
+    this.#isShutDown = true;
     this.#getters.wakeAll();
     this.#putters.wakeAll();
   }
@@ -403,16 +404,15 @@ export class Queue<T> implements AsyncIterable<T> {
    * ```
    */
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
-    return {
-      next: async () => {
-        try {
-          return { done: false, value: await this.get() };
-        } catch (error) {
-          if (!(error instanceof QueueShutDown)) throw error;
-          return { done: true, value: undefined };
-        }
-      },
+    const next = async (): Promise<IteratorResult<T, undefined>> => {
+      try {
+        return { done: false, value: await this.get() };
+      } catch (error) {
+        if (!(error instanceof QueueShutDown)) throw error;
+        return { done: true, value: undefined };
+      }
     };
+    return { next: () => this.empty() ? operation(next) : next() };
   }
 
   /** One line for the console. */

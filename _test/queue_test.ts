@@ -669,6 +669,17 @@ Deno.test("Queue in for await loses no item when the consumer is cancelled", () 
     assertEquals(queue.getNowait(), 1);
   }));
 
+Deno.test("Queue takes no item for a next() of its iterator that timed out", () =>
+  virtual(async () => {
+    const queue = new Queue<number>();
+    const items = queue[Symbol.asyncIterator]();
+    await assertRejects(() => waitFor(items.next(), 1), TimeoutError);
+    await queue.put(1);
+    await sleep(1);
+    assertEquals(queue.qsize(), 1);
+    assertEquals(await waitFor(items.next(), 1), { done: false, value: 1 });
+  }));
+
 Deno.test("Queue shows its items and who waits in one line", () =>
   virtual(async () => {
     assertEquals(Deno.inspect(new Queue()), "<Queue 0 items>");

@@ -258,6 +258,45 @@ Deno.test("runCoroutineThreadsafe() sends messages of any length", async () => {
   });
 });
 
+Deno.test("runCoroutineThreadsafe() goes on when the loop empties the pipe in the middle of writing a long call", async () => {
+  const state = new Int32Array(new SharedArrayBuffer(4));
+  const sum = await run(() => {
+    const loop = getRunningLoop();
+    const released = loop.createFuture<number>();
+    loop.expose({
+      wait: () => released,
+      busy: () => {
+        Atomics.store(state, 0, 1);
+        while (Atomics.load(state, 0) === 1); // a call that is made now is not read
+        return released;
+      },
+      release: ({ length }: Uint8Array) => released.setResult(length),
+    });
+    return toThread(
+      (loop, state: Int32Array) => {
+        const { store } = Atomics;
+        const busy = runCoroutineThreadsafe<number>("busy", loop);
+        while (Atomics.load(state, 0) === 0);
+        const waiting = runCoroutineThreadsafe<number>("wait", loop);
+        // Bytes count as written only when all before them have been read.
+        Atomics.store = ((cells: Int32Array, place: number, count: number) => {
+          Atomics.store = store;
+          const before = Atomics.load(cells, place);
+          store(state, 0, 2);
+          while (Atomics.load(cells, place + 1) !== before);
+          return store(cells, place, count);
+        }) as typeof store;
+        const long = new Uint8Array(20_000);
+        runCoroutineThreadsafe("release", loop, long).result();
+        return busy.result() + waiting.result();
+      },
+      loop.handle(),
+      state,
+    );
+  });
+  assertEquals(sum, 40_000);
+});
+
 Deno.test("runCoroutineThreadsafe() can be awaited in a thread, which is not blocked", async () => {
   await run(async () => {
     const loop = getRunningLoop();
