@@ -36,13 +36,13 @@ export function describe(value: unknown): string {
         ? `${JSON.stringify(value.slice(0, 60))}...`
         : JSON.stringify(value);
     case "bigint":
-      return shorten(`${value}n`);
+      return clip(`${value}n`);
     case "function":
       return describeFunction(value);
     case "object":
       return value === null ? "null" : describeObject(value);
     default:
-      return shorten(String(value));
+      return clip(String(value));
   }
 }
 
@@ -89,7 +89,7 @@ function isBag(
   // It has a signal, but as options it would be none that anybody meant.
   if (isInstance(options, AbortController)) return false;
   try {
-    return isPlain(options) || known.some((name) => name in options);
+    return isOfNoClass(options) || known.some((name) => name in options);
   } catch (cause) {
     throw unreadable(action, cause);
   }
@@ -384,18 +384,6 @@ export function labelOf(
   return name === undefined ? "" : ` ${JSON.stringify(toName(name, action))}`;
 }
 
-/**
- * Has the errors of a function that returns a promise come as a rejection,
- * those of its checks too.
- */
-export function rejectOnThrow<T>(fn: () => Promise<T>): Promise<T> {
-  try {
-    return fn();
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
 /** Whether a function is a class, which cannot be called without `new`. */
 export function isClass(fn: unknown): boolean {
   try {
@@ -451,8 +439,8 @@ export function looksThenable(value: unknown): boolean {
   }
 }
 
-/** Whether an object is of no class. One of a class may still serve as options, as a `Timeout` does for its signal. */
-function isPlain(object: object): boolean {
+/** Whether an object is of no class; one of a class may serve as options all the same, as a `Timeout` does for its signal. */
+function isOfNoClass(object: object): boolean {
   const prototype = Object.getPrototypeOf(object);
   return prototype === Object.prototype || prototype === null ||
     valueOfProperty(prototype, "constructor") === Object;
@@ -640,7 +628,7 @@ function nameOfFunction(fn: Function): string {
     const name = Object.getOwnPropertyDescriptor(fn, "name")?.value;
     // One that was made up, as of a property called "() => {}", reads as source.
     return typeof name === "string" && /^[\p{L}\p{N}_$#. ]*$/u.test(name)
-      ? shorten(name)
+      ? clip(name)
       : "";
   } catch {
     return "";
@@ -660,34 +648,6 @@ function withArticle(name: string): string {
   return /^[AEIOaeio]/.test(name) ? `an ${name}` : `a ${name}`;
 }
 
-function shorten(text: string): string {
+function clip(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
-
-/**
- * The checks that durations and error classes use, which travel to threads as
- * source: none of these functions needs anything but others of this list.
- */
-// deno-lint-ignore ban-types
-export const PORTABLE_CHECKS: readonly Function[] = [
-  ...[describe, describeFunction, describeObject, nameOfFunction],
-  ...[isAsync, isClass, isInstance, isIterable, looksThenable, valueOfProperty],
-  ...[
-    withArticle,
-    shorten,
-    checkNumber,
-    checkString,
-    checkErrorArguments,
-    checkOptions,
-  ],
-  ...[
-    isBag,
-    isPlain,
-    unreadable,
-    unknownIn,
-    notOptions,
-    unknownOption,
-    hintFor,
-  ],
-  ...[nearestOf, synonymsOf, plainName, editDistance],
-];
