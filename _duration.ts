@@ -26,7 +26,7 @@ export interface DurationLike {
 export type Duration = number | DurationLike;
 
 /** The length of each unit. */
-export const SECONDS_PER_UNIT = {
+const SECONDS_PER_UNIT = {
   days: 86_400,
   hours: 3_600,
   minutes: 60,
@@ -35,7 +35,7 @@ export const SECONDS_PER_UNIT = {
   microseconds: 1e-6,
   nanoseconds: 1e-9,
 };
-export const CALENDAR_UNITS: readonly string[] = ["years", "months", "weeks"];
+const CALENDAR_UNITS: readonly string[] = ["years", "months", "weeks"];
 
 /**
  * The seconds of a duration, negative ones as they are.
@@ -44,10 +44,7 @@ export const CALENDAR_UNITS: readonly string[] = ["years", "months", "weeks"];
  * @throws {RangeError} If it is `NaN`, or has units of no fixed length.
  */
 export function toSeconds(duration: Duration, what = "delay"): number {
-  if (typeof duration === "number" && duration === duration) return duration;
-  if (typeof duration === "number") {
-    throw new RangeError(`Invalid ${what}: expected a number, got NaN`);
-  }
+  if (typeof duration === "number") return checkedNumber(duration, what);
   if (typeof duration === "object" && duration !== null) {
     return sumOfUnits(duration, what);
   }
@@ -65,10 +62,7 @@ export function toSeconds(duration: Duration, what = "delay"): number {
  * @throws {RangeError} If it is `NaN`.
  */
 export function toTime(when: number, what = "time"): number {
-  if (typeof when === "number" && when === when) return when;
-  if (typeof when === "number") {
-    throw new RangeError(`Invalid ${what}: expected a number, got NaN`);
-  }
+  if (typeof when === "number") return checkedNumber(when, what);
   throw new TypeError(
     `Invalid ${what}: expected seconds on the clock of loop.time(), got ${
       describe(when)
@@ -76,7 +70,12 @@ export function toTime(when: number, what = "time"): number {
   );
 }
 
-export function sumOfUnits(duration: object, what: string): number {
+function checkedNumber(value: number, what: string): number {
+  if (value === value) return value;
+  throw new RangeError(`Invalid ${what}: expected a number, got NaN`);
+}
+
+function sumOfUnits(duration: object, what: string): number {
   const values = unitsOf(duration, what);
   let total = 0;
   let found = false;
@@ -103,7 +102,7 @@ export function sumOfUnits(duration: object, what: string): number {
 }
 
 /** What a duration says of each unit, read once. */
-export function unitsOf(
+function unitsOf(
   duration: object,
   what: string,
 ): Record<string, unknown> {

@@ -159,15 +159,11 @@ export function checkSignal(
   const hint = isInstance(signal, AbortController)
     ? "; pass controller.signal"
     : "";
-  throw new TypeError(
-    `Cannot ${action}: signal must be an AbortSignal, got ${
-      describe(signal)
-    }${hint}`,
-  );
+  throw wrongKind(signal, "an AbortSignal", action, "signal", hint);
 }
 
 /** Whether a value is an `AbortSignal`. */
-export function isSignal(value: unknown): value is AbortSignal {
+function isSignal(value: unknown): value is AbortSignal {
   try {
     abortedOf.call(value);
     return true;
@@ -184,9 +180,7 @@ export function checkCallback(
   // deno-lint-ignore no-explicit-any
 ): asserts callback is (...args: any[]) => unknown {
   if (typeof callback === "function" && !isClass(callback)) return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be a function, got ${describe(callback)}`,
-  );
+  throw wrongKind(callback, "a function", action, name);
 }
 
 /** Refuses a context that is neither a function nor left out; `null` leaves it out too. */
@@ -196,11 +190,8 @@ export function checkContext(
 ): asserts context is (<R>(fn: () => R) => R) | null | undefined {
   if (context === undefined || context === null) return;
   if (typeof context === "function" && !isClass(context)) return;
-  throw new TypeError(
-    `Cannot ${action}: context must be a function such as AsyncLocalStorage.snapshot() returns, got ${
-      describe(context)
-    }`,
-  );
+  const expected = "a function such as AsyncLocalStorage.snapshot() returns";
+  throw wrongKind(context, expected, action, "context");
 }
 
 /** Refuses what is not a coroutine function, and says what to write for a promise. */
@@ -230,11 +221,7 @@ export function checkIterable(
   name: string,
 ): asserts value is Iterable<unknown> {
   if (isIterable(value)) return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be an iterable such as an array, got ${
-      describe(value)
-    }`,
-  );
+  throw wrongKind(value, "an iterable such as an array", action, name);
 }
 
 /** Refuses what is not an object of a class. */
@@ -246,11 +233,7 @@ export function checkInstance<T>(
   name: string,
 ): asserts value is T {
   if (isInstance(value, type)) return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be ${withArticle(type.name)}, got ${
-      describe(value)
-    }`,
-  );
+  throw wrongKind(value, withArticle(type.name), action, name);
 }
 
 /** Refuses what text cannot be written to. */
@@ -279,9 +262,7 @@ export function checkString(
   name: string,
 ): asserts value is string | undefined {
   if (value === undefined || typeof value === "string") return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be a string, got ${describe(value)}`,
-  );
+  throw wrongKind(value, "a string", action, name);
 }
 
 /** Refuses what is neither an array of strings nor `undefined`. */
@@ -291,19 +272,19 @@ export function checkStrings(
   name: string,
 ): void {
   if (value === undefined) return;
-  let got = describe(value);
+  let wrong: unknown = value;
+  let where = "";
   try {
     if (Array.isArray(value)) {
-      const wrong = value.findIndex((it) => typeof it !== "string");
-      if (wrong < 0) return;
-      got = `${describe(value[wrong])} in it`;
+      const index = value.findIndex((it) => typeof it !== "string");
+      if (index < 0) return;
+      wrong = value[index];
+      where = " in it";
     }
   } catch {
     // A proxy that throws.
   }
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be an array of strings, got ${got}`,
-  );
+  throw wrongKind(wrong, "an array of strings", action, name, where);
 }
 
 /** Refuses what is not a number, and `NaN`. */
@@ -313,9 +294,7 @@ export function checkNumber(
   name: string,
 ): asserts value is number {
   if (typeof value === "number" && value === value) return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be a number, got ${describe(value)}`,
-  );
+  throw wrongKind(value, "a number", action, name);
 }
 
 /** Refuses what is neither `true`, `false` nor `undefined`. */
@@ -325,9 +304,7 @@ export function checkFlag(
   name: string,
 ): asserts value is boolean | undefined {
   if (value === undefined || typeof value === "boolean") return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be true or false, got ${describe(value)}`,
-  );
+  throw wrongKind(value, "true or false", action, name);
 }
 
 /** Refuses what is not a whole number or `Infinity`, and less than `least`. */
@@ -355,9 +332,7 @@ export function checkErrorArguments(
   if (isGood && options === undefined) return;
   const action = `create ${withArticle(type)}`;
   if (isGood) return checkOptions(options, known, action);
-  throw new TypeError(
-    `Cannot ${action}: message must be a string, got ${describe(message)}`,
-  );
+  throw wrongKind(message, "a string", action, "message");
 }
 
 /** A name given by the user as a string, whatever it is. */
@@ -430,7 +405,7 @@ export function isInstance<T>(
 }
 
 /** Whether a value has a `then` method, found without calling a getter. */
-export function looksThenable(value: unknown): boolean {
+function looksThenable(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   try {
     return typeof valueOfProperty(value, "then") === "function";
@@ -469,8 +444,18 @@ function notOptions(
     : isInstance(value, AbortController)
     ? "; pass { signal: controller.signal }"
     : "";
+  return wrongKind(value, "an object", action, "options", hint);
+}
+
+function wrongKind(
+  value: unknown,
+  expected: string,
+  action: string,
+  name: string,
+  hint = "",
+): TypeError {
   return new TypeError(
-    `Cannot ${action}: options must be an object, got ${
+    `Cannot ${action}: ${name} must be ${expected}, got ${
       describe(value)
     }${hint}`,
   );

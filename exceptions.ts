@@ -16,13 +16,14 @@
 
 import {
   checkErrorArguments,
+  checkInstance,
+  checkIterable,
   checkNumber,
   checkString,
   describe,
   isAsync,
   isClass,
   isInstance,
-  isIterable,
 } from "./_validate.ts";
 
 export { ConnectionError, OSError } from "./_system_errors.ts";
@@ -356,13 +357,7 @@ export class IncompleteReadError extends Error {
   ) {
     checkErrorArguments("IncompleteReadError", undefined, options);
     const action = "create an IncompleteReadError";
-    if (!isInstance(partial, Uint8Array)) {
-      throw new TypeError(
-        `Cannot ${action}: partial must be a Uint8Array, got ${
-          describe(partial)
-        }`,
-      );
-    }
+    checkInstance(partial, Uint8Array, action, "partial");
     if (expected !== null) checkNumber(expected, action, "expected");
     super(
       `${partial.length} bytes read on a total of ${
@@ -574,13 +569,7 @@ export class ExceptionGroup extends AggregateError {
     options?: ErrorOptions,
   ) {
     checkErrorArguments("ExceptionGroup", message, options);
-    if (!isIterable(errors)) {
-      throw new TypeError(
-        `Cannot create an ExceptionGroup: errors must be an iterable such as an array, got ${
-          describe(errors)
-        }`,
-      );
-    }
+    checkIterable(errors, "create an ExceptionGroup", "errors");
     super(errors, message, options);
     if (this.errors.length === 0) {
       throw new RangeError("Cannot create an ExceptionGroup of no errors");
