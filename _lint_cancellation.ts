@@ -222,7 +222,7 @@ class Waits {
 
   /** A call of an async function of this file that waits. */
   #isOwnFunction(call: CallExpression): boolean {
-    const fn = this.model.functionOf(call);
+    const fn = this.model.functionAt(call.callee);
     if (!fn?.async || fn.generator) return false;
     if (!this.#known.has(fn)) {
       this.#known.set(fn, false); // ends circles

@@ -174,6 +174,18 @@ export const BODY_PARAMETERS: Readonly<Record<string, Kind[]>> = {
   startUnixServer: [instance("StreamReader"), instance("StreamWriter")],
 };
 
+/** A function or method as a user writes it. */
+export function label(name: string): string {
+  const [owner, method] = name.split(".");
+  const isStatic = !method || name === "TaskGroup.run";
+  return `\`${isStatic ? name : `${lower(owner)}.${method}`}()\``;
+}
+
+function lower(name: string): string {
+  const last = name.match(/[A-Z][a-z]*$/)![0];
+  return last.toLowerCase();
+}
+
 export function isWaiting(name: string | undefined): boolean {
   return name !== undefined && WAITING.has(name);
 }

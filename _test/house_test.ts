@@ -38,7 +38,6 @@ const FLOORS = [
     "_tls.ts",
   ],
   [
-    "_lint_coroutine.ts",
     "_loop.ts",
     "_options.ts",
     "_thread_channel.ts",
@@ -47,6 +46,7 @@ const FLOORS = [
   [
     "_frame.ts",
     "_lint_cancellation.ts",
+    "_lint_coroutine.ts",
     "_lint_duration.ts",
     "_lint_release.ts",
     "_lint_signal.ts",
