@@ -25,16 +25,17 @@ export interface DurationLike {
 /** A length of time: a number of seconds, or a {@linkcode DurationLike}. `Infinity` means never. */
 export type Duration = number | DurationLike;
 
-/** The length of each unit. */
-const SECONDS_PER_UNIT = {
-  days: 86_400,
-  hours: 3_600,
-  minutes: 60,
-  seconds: 1,
-  milliseconds: 1e-3,
-  microseconds: 1e-6,
-  nanoseconds: 1e-9,
-};
+/** The units and their lengths, in seconds. */
+const UNITS: readonly (readonly [name: string, seconds: number])[] = [
+  ["days", 86_400],
+  ["hours", 3_600],
+  ["minutes", 60],
+  ["seconds", 1],
+  ["milliseconds", 1e-3],
+  ["microseconds", 1e-6],
+  ["nanoseconds", 1e-9],
+];
+const UNIT_NAMES = UNITS.map(([name]) => name);
 const CALENDAR_UNITS: readonly string[] = ["years", "months", "weeks"];
 
 /**
@@ -79,9 +80,10 @@ function sumOfUnits(duration: object, what: string): number {
   const values = unitsOf(duration, what);
   let total = 0;
   let found = false;
-  for (const [unit, seconds] of Object.entries(SECONDS_PER_UNIT)) {
-    const value = values[unit];
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
     if (value === undefined) continue;
+    const [unit, seconds] = UNITS[i]!;
     if (typeof value !== "number") {
       throw new TypeError(
         `Invalid ${what}: ${unit} must be a number, got ${describe(value)}`,
@@ -101,21 +103,17 @@ function sumOfUnits(duration: object, what: string): number {
   throw new RangeError(`Invalid ${what}: its units add up to NaN`);
 }
 
-/** What a duration says of each unit, read once. */
-function unitsOf(
-  duration: object,
-  what: string,
-): Record<string, unknown> {
+/** What a duration says of each unit, in their order, read once. */
+function unitsOf(duration: object, what: string): unknown[] {
   const values = duration as Record<string, unknown>;
-  const known = Object.keys(SECONDS_PER_UNIT);
   let foreign: string | undefined;
-  let units: Record<string, unknown>;
+  let units: unknown[];
   try {
     foreign = CALENDAR_UNITS.find((unit) => values[unit]);
     if (foreign === undefined) {
-      for (const key in values) if (!known.includes(key)) foreign ??= key;
+      for (const key in values) if (!UNIT_NAMES.includes(key)) foreign ??= key;
     }
-    units = Object.fromEntries(known.map((unit) => [unit, values[unit]]));
+    units = UNIT_NAMES.map((unit) => values[unit]);
   } catch (cause) {
     throw new TypeError(`Invalid ${what}: the duration cannot be read`, {
       cause,
@@ -125,8 +123,8 @@ function unitsOf(
   if (CALENDAR_UNITS.includes(foreign)) {
     throw new RangeError(`Invalid ${what}: ${foreign} have no fixed length`);
   }
-  if (Array.isArray(duration)) return {};
-  const nearest = nearestOf(foreign, known);
+  if (Array.isArray(duration)) return [];
+  const nearest = nearestOf(foreign, UNIT_NAMES);
   throw new TypeError(
     `Invalid ${what}: unknown unit ${describe(foreign)}${
       nearest === null ? "" : `, did you mean "${nearest}"?`

@@ -635,7 +635,8 @@ export class ExceptionGroup extends AggregateError {
   ): ExceptionGroup | null {
     if (errors.length === 0) return null;
     const { message, cause, stack } = whole;
-    const group = new ExceptionGroup(message, errors, { cause });
+    const options = "cause" in whole ? { cause } : undefined;
+    const group = new ExceptionGroup(message, errors, options);
     if (stack !== undefined) group.stack = stack;
     return group;
   }
