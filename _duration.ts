@@ -18,7 +18,7 @@ export interface DurationLike {
   milliseconds?: number;
   /** Millionths of a second. */
   microseconds?: number;
-  /** Thousand-millionths of a second. */
+  /** Billionths of a second. */
   nanoseconds?: number;
 }
 
@@ -41,7 +41,7 @@ const CALENDAR_UNITS: readonly string[] = ["years", "months", "weeks"];
 /**
  * The seconds of a duration, negative ones as they are.
  *
- * @throws {TypeError} If it is no duration.
+ * @throws {TypeError} If it is not a duration.
  * @throws {RangeError} If it is `NaN`, or has units of no fixed length.
  */
 export function toSeconds(duration: Duration, what = "delay"): number {
@@ -57,9 +57,9 @@ export function toSeconds(duration: Duration, what = "delay"): number {
 }
 
 /**
- * A time of a loop's clock as it is.
+ * Checks a time on a loop's clock, and returns it.
  *
- * @throws {TypeError} If it is no number: a duration is counted from now, a time is not.
+ * @throws {TypeError} If it is not a number: a duration is counted from now, a time is not.
  * @throws {RangeError} If it is `NaN`.
  */
 export function toTime(when: number, what = "time"): number {
@@ -103,7 +103,7 @@ function sumOfUnits(duration: object, what: string): number {
   throw new RangeError(`Invalid ${what}: its units add up to NaN`);
 }
 
-/** What a duration says of each unit, in their order, read once. */
+/** The value of each unit, in the order of {@linkcode UNITS}, each read once. */
 function unitsOf(duration: object, what: string): unknown[] {
   const values = duration as Record<string, unknown>;
   let foreign: string | undefined;

@@ -38,10 +38,10 @@ const TELLS =
   /^(?:aborted|throwIfAborted|cancelled|cancelling|uncancel|exitCode)$/;
 /** Functions that look for a cancellation: `isCancelled`, `rethrowIfAborted`. */
 const ASKS = /(?:check|if|is|rethrow)\w*(?:abort|cancel)/i;
-/** Functions that write down what they are given. */
+/** Functions that log their arguments. */
 const LOGS =
   /^(?:(?:console|log|logger|LOG|LOGGER)\.\w+|log|print|warn|alert)$/;
-/** Functions that give a text. */
+/** Functions that turn a value into text. */
 const TELLS_TEXT = /^(?:String|JSON\.stringify|Deno\.inspect)$/;
 /** Functions that may throw, or end the program. */
 const MAY_THROW =

@@ -47,7 +47,7 @@ export function describe(value: unknown): string {
 }
 
 /**
- * Refuses an options bag that is none, and options that are not known.
+ * Refuses what is no options bag, and unknown options.
  *
  * @param options What was passed; `undefined` stands for no options.
  * @param known The names of the options.
@@ -58,8 +58,8 @@ export function checkOptions(
   known: readonly string[],
   action: string,
 ): void {
+  checkBag(options, known, action);
   if (options === undefined) return;
-  if (!isBag(options, known, action)) throw notOptions(options, known, action);
   let unknown: string | undefined;
   try {
     unknown = unknownIn(options, known);

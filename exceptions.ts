@@ -60,7 +60,7 @@ export class CancelledError extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("CancelledError", message, options);
@@ -96,7 +96,7 @@ export class TimeoutError extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("TimeoutError", message, options);
@@ -129,7 +129,7 @@ export class InvalidStateError extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("InvalidStateError", message, options);
@@ -161,7 +161,7 @@ export class RuntimeError extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("RuntimeError", message, options);
@@ -200,7 +200,7 @@ export class KeyboardInterrupt extends Error {
    *
    * @param message What happened.
    * @param options The usual error options, and the signal.
-   * @throws {TypeError} If the message or the signal is no string, or the options are none.
+   * @throws {TypeError} If the message or the signal is not a string, or the options are invalid.
    */
   constructor(
     message?: string,
@@ -238,7 +238,7 @@ export class QueueEmpty extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("QueueEmpty", message, options);
@@ -271,7 +271,7 @@ export class QueueFull extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("QueueFull", message, options);
@@ -304,7 +304,7 @@ export class QueueShutDown extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("QueueShutDown", message, options);
@@ -438,7 +438,7 @@ export class BrokenBarrierError extends RuntimeError {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("BrokenBarrierError", message, options);
@@ -469,7 +469,7 @@ export class SendfileNotAvailableError extends RuntimeError {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("SendfileNotAvailableError", message, options);
@@ -502,7 +502,7 @@ export class DeadlockError extends RuntimeError {
    *
    * @param message What happened.
    * @param options The usual error options, and the snapshot.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(
     message?: string,

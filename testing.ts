@@ -76,8 +76,8 @@ export class VirtualTimeLoop extends EventLoop {
    * Makes a loop.
    *
    * @param options Where the clock starts, and how patient it is.
-   * @throws {RangeError} If the start is infinite, or one of both is `NaN`.
-   * @throws {TypeError} If an option is unknown, the start is no number, or the patience no duration.
+   * @throws {RangeError} If the start is infinite, or either is `NaN`.
+   * @throws {TypeError} If an option is unknown, the start is not a number, or the patience is not a duration.
    */
   constructor(options: VirtualTimeOptions = {}) {
     checkOptions(options, ["patience", "start"], "create a VirtualTimeLoop");
@@ -96,7 +96,7 @@ class VirtualHost implements LoopHost {
   #now: number;
   readonly #patience: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Raised to make a jump that is on its way miss. */
+  /** Incremented to call off a jump that is already on its way. */
   #asked = 0;
 
   constructor(start: number, patience: number) {
@@ -221,7 +221,7 @@ class TestRun {
   readonly #runner: Runner;
   readonly #limit: number | null;
   readonly #failures = new Set<unknown>();
-  /** The end of its time, beside which nothing else matters. */
+  /** The timeout, which outranks every other failure. */
   #expired: TimeoutError | null = null;
   /** Rejects when the test has not even ended after its timeout. */
   readonly #stuck = Promise.withResolvers<never>();
