@@ -11,13 +11,13 @@ import { currentTask } from "./_awaitable.ts";
 
 /**
  * Waits for the end of something that is being disposed of. A cancellation
- * does not throw here: it would be told together with the error of the block,
- * as a `SuppressedError`. It has the end come at once instead, and the next
- * wait of the task tells of it, if the block does not.
+ * does not throw here: joined to an error of the block it would come out as a
+ * `SuppressedError`. Instead it makes the end come at once, and the next wait
+ * of the task throws it, unless the block has.
  *
  * @param loop The loop that the wait belongs to.
- * @param wait Begins the wait.
- * @param hurry Has the end come at once.
+ * @param wait Starts the wait.
+ * @param hurry Makes the end come at once.
  */
 export async function waitInDisposer(
   loop: EventLoop,
@@ -34,7 +34,7 @@ export async function waitInDisposer(
   }
 }
 
-/** Called outside of the task, this gives a promise that it cannot interrupt. */
+/** Run outside of the task, so that a cancellation does not interrupt the wait. */
 async function awaitOutside(wait: () => Promise<void>): Promise<void> {
   await wait();
 }

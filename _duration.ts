@@ -25,29 +25,27 @@ export interface DurationLike {
 /** A length of time: a number of seconds, or a {@linkcode DurationLike}. `Infinity` means never. */
 export type Duration = number | DurationLike;
 
-/** The length of each unit. */
-export const SECONDS_PER_UNIT = {
-  days: 86_400,
-  hours: 3_600,
-  minutes: 60,
-  seconds: 1,
-  milliseconds: 1e-3,
-  microseconds: 1e-6,
-  nanoseconds: 1e-9,
-};
-export const CALENDAR_UNITS: readonly string[] = ["years", "months", "weeks"];
+/** The units and their lengths, in seconds. */
+const UNITS: readonly (readonly [name: string, seconds: number])[] = [
+  ["days", 86_400],
+  ["hours", 3_600],
+  ["minutes", 60],
+  ["seconds", 1],
+  ["milliseconds", 1e-3],
+  ["microseconds", 1e-6],
+  ["nanoseconds", 1e-9],
+];
+const UNIT_NAMES = UNITS.map(([name]) => name);
+const CALENDAR_UNITS: readonly string[] = ["years", "months", "weeks"];
 
 /**
  * The seconds of a duration, negative ones as they are.
  *
- * @throws {TypeError} If it is no duration.
+ * @throws {TypeError} If it is not a duration.
  * @throws {RangeError} If it is `NaN`, or has units of no fixed length.
  */
 export function toSeconds(duration: Duration, what = "delay"): number {
-  if (typeof duration === "number" && duration === duration) return duration;
-  if (typeof duration === "number") {
-    throw new RangeError(`Invalid ${what}: expected a number, got NaN`);
-  }
+  if (typeof duration === "number") return checkedNumber(duration, what);
   if (typeof duration === "object" && duration !== null) {
     return sumOfUnits(duration, what);
   }
@@ -59,16 +57,13 @@ export function toSeconds(duration: Duration, what = "delay"): number {
 }
 
 /**
- * A time of a loop's clock as it is.
+ * Checks a time on a loop's clock, and returns it.
  *
- * @throws {TypeError} If it is no number: a duration is counted from now, a time is not.
+ * @throws {TypeError} If it is not a number: a duration is counted from now, a time is not.
  * @throws {RangeError} If it is `NaN`.
  */
 export function toTime(when: number, what = "time"): number {
-  if (typeof when === "number" && when === when) return when;
-  if (typeof when === "number") {
-    throw new RangeError(`Invalid ${what}: expected a number, got NaN`);
-  }
+  if (typeof when === "number") return checkedNumber(when, what);
   throw new TypeError(
     `Invalid ${what}: expected seconds on the clock of loop.time(), got ${
       describe(when)
@@ -76,13 +71,19 @@ export function toTime(when: number, what = "time"): number {
   );
 }
 
-export function sumOfUnits(duration: object, what: string): number {
+function checkedNumber(value: number, what: string): number {
+  if (value === value) return value;
+  throw new RangeError(`Invalid ${what}: expected a number, got NaN`);
+}
+
+function sumOfUnits(duration: object, what: string): number {
   const values = unitsOf(duration, what);
   let total = 0;
   let found = false;
-  for (const [unit, seconds] of Object.entries(SECONDS_PER_UNIT)) {
-    const value = values[unit];
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
     if (value === undefined) continue;
+    const [unit, seconds] = UNITS[i]!;
     if (typeof value !== "number") {
       throw new TypeError(
         `Invalid ${what}: ${unit} must be a number, got ${describe(value)}`,
@@ -102,21 +103,17 @@ export function sumOfUnits(duration: object, what: string): number {
   throw new RangeError(`Invalid ${what}: its units add up to NaN`);
 }
 
-/** What a duration says of each unit, read once. */
-export function unitsOf(
-  duration: object,
-  what: string,
-): Record<string, unknown> {
+/** The value of each unit, in the order of {@linkcode UNITS}, each read once. */
+function unitsOf(duration: object, what: string): unknown[] {
   const values = duration as Record<string, unknown>;
-  const known = Object.keys(SECONDS_PER_UNIT);
   let foreign: string | undefined;
-  let units: Record<string, unknown>;
+  let units: unknown[];
   try {
     foreign = CALENDAR_UNITS.find((unit) => values[unit]);
     if (foreign === undefined) {
-      for (const key in values) if (!known.includes(key)) foreign ??= key;
+      for (const key in values) if (!UNIT_NAMES.includes(key)) foreign ??= key;
     }
-    units = Object.fromEntries(known.map((unit) => [unit, values[unit]]));
+    units = UNIT_NAMES.map((unit) => values[unit]);
   } catch (cause) {
     throw new TypeError(`Invalid ${what}: the duration cannot be read`, {
       cause,
@@ -126,8 +123,8 @@ export function unitsOf(
   if (CALENDAR_UNITS.includes(foreign)) {
     throw new RangeError(`Invalid ${what}: ${foreign} have no fixed length`);
   }
-  if (Array.isArray(duration)) return {};
-  const nearest = nearestOf(foreign, known);
+  if (Array.isArray(duration)) return [];
+  const nearest = nearestOf(foreign, UNIT_NAMES);
   throw new TypeError(
     `Invalid ${what}: unknown unit ${describe(foreign)}${
       nearest === null ? "" : `, did you mean "${nearest}"?`

@@ -30,12 +30,11 @@ export function isFunction(node: Node): node is FunctionNode {
  * long as to note them while Deno walks the tree.
  */
 const CHILDREN = new WeakMap<Node, Node[]>();
-const COLLECTED = new WeakSet<Deno.lint.Program>();
 
 /** A visitor that notes the children of all nodes, for the first who asks for it. */
 export function collect(program: Deno.lint.Program): Deno.lint.LintVisitor {
-  if (COLLECTED.has(program)) return {};
-  COLLECTED.add(program);
+  if (CHILDREN.has(program)) return {};
+  CHILDREN.set(program, []);
   return {
     "*"(node: Node) {
       const parent = parentOf(node);
@@ -62,7 +61,9 @@ export function* descendants(
   const ahead = [node];
   for (let it = ahead.pop(); it; it = ahead.pop()) {
     yield it;
-    if (enters(it)) ahead.push(...childrenOf(it).toReversed());
+    if (!enters(it)) continue;
+    const children = childrenOf(it);
+    for (let i = children.length; i-- > 0;) ahead.push(children[i]);
   }
 }
 
@@ -131,6 +132,14 @@ export function propertyName(
   if (key.type === "Identifier") return node.computed ? undefined : key.name;
   if (key.type === "PrivateIdentifier") return `#${key.name}`;
   return key.type === "Literal" ? String(key.value) : undefined;
+}
+
+/** What a property in shorthand lacks before its value can change. */
+export function shorthandKey(value: Node): string {
+  const parent = parentOf(value);
+  return parent?.type === "Property" && parent.shorthand
+    ? `${propertyName(parent)}: `
+    : "";
 }
 
 /** The arguments up to the first spread, after which positions are unknown. */

@@ -38,10 +38,10 @@ const TELLS =
   /^(?:aborted|throwIfAborted|cancelled|cancelling|uncancel|exitCode)$/;
 /** Functions that look for a cancellation: `isCancelled`, `rethrowIfAborted`. */
 const ASKS = /(?:check|if|is|rethrow)\w*(?:abort|cancel)/i;
-/** Functions that write down what they are given. */
+/** Functions that log their arguments. */
 const LOGS =
   /^(?:(?:console|log|logger|LOG|LOGGER)\.\w+|log|print|warn|alert)$/;
-/** Functions that give a text. */
+/** Functions that turn a value into text. */
 const TELLS_TEXT = /^(?:String|JSON\.stringify|Deno\.inspect)$/;
 /** Functions that may throw, or end the program. */
 const MAY_THROW =
@@ -222,7 +222,7 @@ class Waits {
 
   /** A call of an async function of this file that waits. */
   #isOwnFunction(call: CallExpression): boolean {
-    const fn = this.model.functionOf(call);
+    const fn = this.model.functionAt(call.callee);
     if (!fn?.async || fn.generator) return false;
     if (!this.#known.has(fn)) {
       this.#known.set(fn, false); // ends circles

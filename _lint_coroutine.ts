@@ -24,6 +24,7 @@ import {
   COROUTINE_POSITIONS,
   isPromise,
   isWaiting,
+  label,
 } from "./_lint_library.ts";
 import type { Model } from "./_lint_model.ts";
 
@@ -168,16 +169,4 @@ function isForEachCallback(fn: Node): boolean {
   const callee = unwrap(call.callee);
   return callee.type === "MemberExpression" &&
     propertyName(callee) === "forEach" && call.arguments[0] === wrapped(fn);
-}
-
-/** A function or method as a user writes it. */
-export function label(name: string): string {
-  const [owner, method] = name.split(".");
-  const isStatic = !method || name === "TaskGroup.run";
-  return `\`${isStatic ? name : `${lower(owner)}.${method}`}()\``;
-}
-
-function lower(name: string): string {
-  const last = name.match(/[A-Z][a-z]*$/)![0];
-  return last.toLowerCase();
 }

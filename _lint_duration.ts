@@ -8,14 +8,15 @@ import {
   type CallExpression,
   type Node,
   numberOf,
-  parentOf,
   plainArguments,
   propertyName,
   propertyValue,
+  shorthandKey,
   unwrap,
 } from "./_lint_ast.ts";
-import { label } from "./_lint_coroutine.ts";
+import { label } from "./_lint_library.ts";
 import type { Model } from "./_lint_model.ts";
+import { initOf } from "./_lint_scope.ts";
 
 /** Where a duration is an argument. */
 const POSITIONS: Record<string, number> = {
@@ -64,7 +65,7 @@ export function noMilliseconds(
           fix: (fixer) =>
             fixer.replaceText(
               node,
-              `${keyOf(node)}{ milliseconds: ${text} }`,
+              `${shorthandKey(node)}{ milliseconds: ${text} }`,
             ),
         });
       }
@@ -83,14 +84,6 @@ function* durationsOf(name: string, call: CallExpression): Generator<Node> {
       if (value) yield value;
     }
   }
-}
-
-/** What a property in shorthand lacks before its value can change. */
-function keyOf(node: Node): string {
-  const parent = parentOf(node);
-  return parent?.type === "Property" && parent.shorthand
-    ? `${propertyName(parent)}: `
-    : "";
 }
 
 function isInMilliseconds(expression: Node, model: Model): boolean {
@@ -121,8 +114,8 @@ function hasFactorThousand(node: Node): boolean {
 /** Whether a name does not stand for an object that says its unit itself. */
 function mayBeNumber(id: Deno.lint.Identifier, model: Model): boolean {
   const binding = model.scopes.lookUp(id.name, id);
-  const annotation = binding?.annotation as Deno.lint.TSTypeAnnotation;
-  if (annotation) return annotation.typeAnnotation.type === "TSNumberKeyword";
+  const annotation = binding?.annotation;
+  if (annotation) return annotation.type === "TSNumberKeyword";
   const init = binding?.owner.type === "VariableDeclarator" &&
     binding.owner.init;
   return !init || unwrap(init).type !== "ObjectExpression";
@@ -131,11 +124,7 @@ function mayBeNumber(id: Deno.lint.Identifier, model: Model): boolean {
 /** The number or the product that a constant of this file stands for. */
 function constantOf(id: Deno.lint.Identifier, model: Model): Node | undefined {
   const binding = model.scopes.lookUp(id.name, id);
-  if (binding?.owner.type !== "VariableDeclarator" || binding.isAssigned) {
-    return undefined;
-  }
-  const init = binding.path?.length === 0 && binding.owner.init;
-  const value = init ? unwrap(init) : undefined;
+  const value = binding && initOf(binding);
   return value?.type === "Literal" || value?.type === "BinaryExpression"
     ? value
     : undefined;

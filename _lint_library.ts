@@ -26,7 +26,7 @@ function promise(of?: Kind): Kind {
   return { is: "promise", of };
 }
 
-/** Classes that differ from another one in nothing that a rule looks at. */
+/** Classes that rules need not tell from their base class. */
 const BASES: Record<string, string> = {
   LifoQueue: "Queue",
   PriorityQueue: "Queue",
@@ -60,7 +60,7 @@ const STREAMS: Kind = {
   items: [instance("StreamReader"), instance("StreamWriter")],
 };
 
-/** What calls give; a promise for those that are not worth more. */
+/** What calls return; those of {@linkcode WAITING} that are not listed return a promise. */
 const RESULTS: Record<string, Kind> = {
   createTask: instance("Task"),
   currentTask: instance("Task"),
@@ -87,7 +87,7 @@ const RESULTS: Record<string, Kind> = {
   "TaskGroup.createTask": instance("Task"),
 };
 
-/** Calls that wait: whoever does not await them goes on too early and misses their errors. */
+/** Calls that wait: code that does not await them goes on too early and misses their errors. */
 const WAITING = new Set([
   "gather",
   "sleep",
@@ -174,6 +174,18 @@ export const BODY_PARAMETERS: Readonly<Record<string, Kind[]>> = {
   startUnixServer: [instance("StreamReader"), instance("StreamWriter")],
 };
 
+/** A function or method as a user writes it. */
+export function label(name: string): string {
+  const [owner, method] = name.split(".");
+  const isStatic = !method || name === "TaskGroup.run";
+  return `\`${isStatic ? name : `${lower(owner)}.${method}`}()\``;
+}
+
+function lower(name: string): string {
+  const last = name.match(/[A-Z][a-z]*$/)![0];
+  return last.toLowerCase();
+}
+
 export function isWaiting(name: string | undefined): boolean {
   return name !== undefined && WAITING.has(name);
 }
@@ -206,7 +218,7 @@ export function isPromise(kind: Kind | undefined): boolean {
     kind?.is === "instance" && (kind.of === "Task" || kind.of === "Future");
 }
 
-/** How the module is written in an import, at any version and any topic. */
+/** Specifiers of the published module, at any version and entry point. */
 const PUBLISHED =
   /^(?:(?:jsr:\/?)?@asyncio\/asyncio|(?:npm:\/?)?@jsr\/asyncio__asyncio)(?:@[^/]+)?(?:\/|$)|^https:\/\/(?:jsr\.io\/@asyncio\/asyncio|npm\.jsr\.io\/@jsr\/asyncio__asyncio)\//;
 

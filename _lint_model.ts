@@ -34,7 +34,7 @@ import {
   memberOf,
   resultOf,
 } from "./_lint_library.ts";
-import { type Binding, ScopeTree, type Step } from "./_lint_scope.ts";
+import { type Binding, initOf, ScopeTree, type Step } from "./_lint_scope.ts";
 
 type ClassNode = Deno.lint.ClassDeclaration | Deno.lint.ClassExpression;
 
@@ -131,13 +131,7 @@ export class Model {
     return this.#kinds.get(expression);
   }
 
-  /** The function of this file that a call runs, if no other can be meant. */
-  functionOf(call: CallExpression): FunctionNode | undefined {
-    const callee = unwrap(call.callee);
-    return isFunction(callee) ? callee : this.functionAt(callee);
-  }
-
-  /** The function of this file that an expression names. */
+  /** The function of this file that an expression is or names, if no other can be meant. */
   functionAt(expression: Node): FunctionNode | undefined {
     const node = unwrap(expression);
     if (isFunction(node)) return node;
@@ -155,7 +149,8 @@ export class Model {
     if (isFunction(binding.owner) && binding.position === undefined) {
       return binding.owner;
     }
-    return initOf(binding, isFunction);
+    const value = initOf(binding);
+    return value && isFunction(value) ? value : undefined;
   }
 
   /** What a function is handed to, right where it is written. */
@@ -319,7 +314,7 @@ export class Model {
         ? this.#typeAt(binding.annotation, [...binding.path, name])
         : undefined;
     }
-    const value = propertyValue(initOf(binding, isAnything), name);
+    const value = propertyValue(initOf(binding), name);
     return value && this.kindOf(value);
   }
 
@@ -355,10 +350,9 @@ export class Model {
     if (member.type === "AssignmentExpression") {
       return this.kindOf(member.right);
     }
-    const node = member as Node["type"] extends never ? never : Node;
-    if (node.type === "PropertyDefinition") {
-      if (node.typeAnnotation) return this.#typeKind(node.typeAnnotation);
-      return node.value ? this.kindOf(node.value) : undefined;
+    if (member.type === "PropertyDefinition") {
+      if (member.typeAnnotation) return this.#typeKind(member.typeAnnotation);
+      return member.value ? this.kindOf(member.value) : undefined;
     }
     const { parameter } = member as unknown as Deno.lint.TSParameterProperty;
     if (parameter?.type === "AssignmentPattern") {
@@ -393,7 +387,7 @@ export class Model {
   #callKind(node: CallExpression): Kind | undefined {
     const name = this.calledBy(node);
     if (name) return resultOf(name);
-    const fn = this.functionOf(node);
+    const fn = this.functionAt(node.callee);
     if (fn) return this.#returnKind(fn);
     const callee = unwrap(node.callee);
     if (this.isGlobal(callee, "fetch")) return { is: "promise" };
@@ -563,22 +557,6 @@ function bare(annotation: Node): Node {
 function isConst(type: Node): boolean {
   return type.type === "TSTypeReference" &&
     type.typeName.type === "Identifier" && type.typeName.name === "const";
-}
-
-function isAnything(_node: Node): _node is Node {
-  return true;
-}
-
-/** The value of a variable that holds the whole of it. */
-function initOf<T extends Node>(
-  { owner, path, isAssigned }: Binding,
-  isWanted: (node: Node) => node is T,
-): T | undefined {
-  if (owner.type !== "VariableDeclarator" || path?.length !== 0) {
-    return undefined;
-  }
-  const init = owner.init && unwrap(owner.init);
-  return init && !isAssigned && isWanted(init) ? init : undefined;
 }
 
 /** The class that `this` is an object of. */

@@ -14,7 +14,7 @@ import {
   unwrap,
   wrapped,
 } from "./_lint_ast.ts";
-import { label } from "./_lint_coroutine.ts";
+import { label } from "./_lint_library.ts";
 import type { Model } from "./_lint_model.ts";
 import type { Binding } from "./_lint_scope.ts";
 

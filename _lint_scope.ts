@@ -14,6 +14,8 @@ import {
   isWrapper,
   type Node,
   parentOf,
+  propertyName,
+  unwrap,
 } from "./_lint_ast.ts";
 
 /** A way into a value: the name of a property, or a position in an array. */
@@ -79,7 +81,6 @@ export class ScopeTree {
   readonly #scopes = new Map<Node, Scope>();
   readonly #declared = new Set<unknown>();
   readonly #meanings = new Map<Identifier, Binding>();
-
   readonly #text: string;
 
   constructor(program: Node, text: string) {
@@ -284,6 +285,14 @@ export class ScopeTree {
   }
 }
 
+/** The value of a variable that holds the whole of it, and always. */
+export function initOf({ owner, path, isAssigned }: Binding): Node | undefined {
+  return owner.type === "VariableDeclarator" && owner.init &&
+      path?.length === 0 && !isAssigned
+    ? unwrap(owner.init)
+    : undefined;
+}
+
 /** Where a `var` lands. */
 function functionScope(scope: Scope): Scope {
   let it = scope;
@@ -295,9 +304,10 @@ function functionScope(scope: Scope): Scope {
 }
 
 function annotationOf(pattern: Node): Node | undefined {
-  return "typeAnnotation" in pattern
-    ? pattern.typeAnnotation as Node | undefined
-    : undefined;
+  const { typeAnnotation } = pattern as {
+    typeAnnotation?: Deno.lint.TSTypeAnnotation;
+  };
+  return typeAnnotation?.typeAnnotation;
 }
 
 /** The names that a pattern declares, each with its way into the value. */
@@ -329,7 +339,7 @@ function* namesIn(
     case "ObjectPattern":
       for (const item of pattern.properties) {
         if (item.type === "RestElement") yield* namesIn(item, null, text);
-        else yield* namesIn(item.value, to(keyOf(item)), text);
+        else yield* namesIn(item.value, to(propertyName(item)), text);
       }
       break;
   }
@@ -364,13 +374,6 @@ function itemsOf(list: string): string[] {
     else items[items.length - 1] += char;
   }
   return items;
-}
-
-function keyOf(property: Deno.lint.Property): string | undefined {
-  if (property.key.type === "Literal") return String(property.key.value);
-  return property.key.type === "Identifier" && !property.computed
-    ? property.key.name
-    : undefined;
 }
 
 /** Whether a name is the target of an assignment, also in a pattern or a loop. */

@@ -15,11 +15,11 @@ import {
   parentOf,
   plainArguments,
   propertyName,
+  shorthandKey,
   unwrap,
   wrapped,
 } from "./_lint_ast.ts";
-import { label } from "./_lint_coroutine.ts";
-import { memberOf } from "./_lint_library.ts";
+import { label, memberOf } from "./_lint_library.ts";
 import type { Model } from "./_lint_model.ts";
 import type { Binding } from "./_lint_scope.ts";
 
@@ -29,11 +29,7 @@ interface SignalScope {
   body: FunctionNode;
 }
 
-const SCOPE_BODIES: Record<string, number> = {
-  timeout: 1,
-  timeoutAt: 1,
-  "TaskGroup.run": 0,
-};
+const SIGNAL_SCOPES = new Set(["timeout", "timeoutAt", "TaskGroup.run"]);
 
 /** Finds signals of an outer scope that are handed on inside an inner one. */
 export function noOuterSignal(
@@ -86,7 +82,7 @@ export function noOuterSignal(
       if (it === binding.owner) return undefined;
       if (!isFunction(it)) continue;
       const name = model.roleOf(it);
-      if (name && Object.hasOwn(SCOPE_BODIES, name)) return { name, body: it };
+      if (name && SIGNAL_SCOPES.has(name)) return { name, body: it };
     }
     return undefined;
   }
@@ -103,7 +99,7 @@ export function noOuterSignal(
     const meant = model.scopes.lookUp(param.name, use);
     if (meant?.owner !== body) return undefined;
     return (fixer: Deno.lint.Fixer) =>
-      fixer.replaceText(use, `${keyOf(use)}${param.name}.signal`);
+      fixer.replaceText(use, `${shorthandKey(use)}${param.name}.signal`);
   }
 
   /** Whether a parameter named `signal` would change the meaning of nothing else. */
@@ -124,9 +120,8 @@ export function noOuterSignal(
 
 /** Whether nothing says that a parameter is something else, such as a `Deno.Signal`. */
 function mayBeSignal({ annotation, path }: Binding): boolean {
-  if (!annotation) return true;
-  const type = (annotation as Deno.lint.TSTypeAnnotation).typeAnnotation;
-  return type.type === "TSTypeReference" && path?.length !== 0;
+  return !annotation ||
+    annotation.type === "TSTypeReference" && path?.length !== 0;
 }
 
 /** Whether a signal becomes an argument, or the option `signal`, of a call that is not of the module. */
@@ -163,11 +158,4 @@ function isForeign(
     callee.object.type === "Identifier" &&
     /^(?:console|AbortSignal)$/.test(callee.object.name);
   return !isShown && !model.calledBy(call);
-}
-
-function keyOf(node: Node): string {
-  const parent = parentOf(node);
-  return parent?.type === "Property" && parent.shorthand
-    ? `${propertyName(parent)}: `
-    : "";
 }

@@ -12,6 +12,8 @@
  * @module
  */
 
+import { isClass } from "./_validate.ts";
+
 /** A function that can run in another thread, or be called from one. */
 // deno-lint-ignore no-explicit-any
 export type ThreadFunction = (...args: any[]) => any;
@@ -279,11 +281,6 @@ export function kindOf(value: unknown): string {
     // A proxy that throws.
   }
   return "an object";
-}
-
-export function isClass(value: unknown): boolean {
-  return typeof value === "function" &&
-    /^class\b/.test(Function.prototype.toString.call(value));
 }
 
 /** The beginning of a text that may be long. */

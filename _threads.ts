@@ -37,12 +37,12 @@ import {
   describeValue,
   ErrorClasses,
   excerpt,
-  isClass,
   lookAt,
   type ModuleFunction,
   placeAbove,
   type ThreadFunction,
 } from "./_thread_serialize.ts";
+import { isClass } from "./_validate.ts";
 import * as exceptions from "./exceptions.ts";
 import { RuntimeError } from "./exceptions.ts";
 

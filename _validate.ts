@@ -36,18 +36,18 @@ export function describe(value: unknown): string {
         ? `${JSON.stringify(value.slice(0, 60))}...`
         : JSON.stringify(value);
     case "bigint":
-      return shorten(`${value}n`);
+      return clip(`${value}n`);
     case "function":
       return describeFunction(value);
     case "object":
       return value === null ? "null" : describeObject(value);
     default:
-      return shorten(String(value));
+      return clip(String(value));
   }
 }
 
 /**
- * Refuses an options bag that is none, and options that are not known.
+ * Refuses what is no options bag, and unknown options.
  *
  * @param options What was passed; `undefined` stands for no options.
  * @param known The names of the options.
@@ -58,8 +58,8 @@ export function checkOptions(
   known: readonly string[],
   action: string,
 ): void {
+  checkBag(options, known, action);
   if (options === undefined) return;
-  if (!isBag(options, known, action)) throw notOptions(options, known, action);
   let unknown: string | undefined;
   try {
     unknown = unknownIn(options, known);
@@ -89,7 +89,7 @@ function isBag(
   // It has a signal, but as options it would be none that anybody meant.
   if (isInstance(options, AbortController)) return false;
   try {
-    return isPlain(options) || known.some((name) => name in options);
+    return isOfNoClass(options) || known.some((name) => name in options);
   } catch (cause) {
     throw unreadable(action, cause);
   }
@@ -159,15 +159,11 @@ export function checkSignal(
   const hint = isInstance(signal, AbortController)
     ? "; pass controller.signal"
     : "";
-  throw new TypeError(
-    `Cannot ${action}: signal must be an AbortSignal, got ${
-      describe(signal)
-    }${hint}`,
-  );
+  throw wrongKind(signal, "an AbortSignal", action, "signal", hint);
 }
 
 /** Whether a value is an `AbortSignal`. */
-export function isSignal(value: unknown): value is AbortSignal {
+function isSignal(value: unknown): value is AbortSignal {
   try {
     abortedOf.call(value);
     return true;
@@ -184,9 +180,7 @@ export function checkCallback(
   // deno-lint-ignore no-explicit-any
 ): asserts callback is (...args: any[]) => unknown {
   if (typeof callback === "function" && !isClass(callback)) return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be a function, got ${describe(callback)}`,
-  );
+  throw wrongKind(callback, "a function", action, name);
 }
 
 /** Refuses a context that is neither a function nor left out; `null` leaves it out too. */
@@ -196,11 +190,8 @@ export function checkContext(
 ): asserts context is (<R>(fn: () => R) => R) | null | undefined {
   if (context === undefined || context === null) return;
   if (typeof context === "function" && !isClass(context)) return;
-  throw new TypeError(
-    `Cannot ${action}: context must be a function such as AsyncLocalStorage.snapshot() returns, got ${
-      describe(context)
-    }`,
-  );
+  const expected = "a function such as AsyncLocalStorage.snapshot() returns";
+  throw wrongKind(context, expected, action, "context");
 }
 
 /** Refuses what is not a coroutine function, and says what to write for a promise. */
@@ -230,11 +221,7 @@ export function checkIterable(
   name: string,
 ): asserts value is Iterable<unknown> {
   if (isIterable(value)) return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be an iterable such as an array, got ${
-      describe(value)
-    }`,
-  );
+  throw wrongKind(value, "an iterable such as an array", action, name);
 }
 
 /** Refuses what is not an object of a class. */
@@ -246,11 +233,7 @@ export function checkInstance<T>(
   name: string,
 ): asserts value is T {
   if (isInstance(value, type)) return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be ${withArticle(type.name)}, got ${
-      describe(value)
-    }`,
-  );
+  throw wrongKind(value, withArticle(type.name), action, name);
 }
 
 /** Refuses what text cannot be written to. */
@@ -279,9 +262,7 @@ export function checkString(
   name: string,
 ): asserts value is string | undefined {
   if (value === undefined || typeof value === "string") return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be a string, got ${describe(value)}`,
-  );
+  throw wrongKind(value, "a string", action, name);
 }
 
 /** Refuses what is neither an array of strings nor `undefined`. */
@@ -291,19 +272,19 @@ export function checkStrings(
   name: string,
 ): void {
   if (value === undefined) return;
-  let got = describe(value);
+  let wrong: unknown = value;
+  let where = "";
   try {
     if (Array.isArray(value)) {
-      const wrong = value.findIndex((it) => typeof it !== "string");
-      if (wrong < 0) return;
-      got = `${describe(value[wrong])} in it`;
+      const index = value.findIndex((it) => typeof it !== "string");
+      if (index < 0) return;
+      wrong = value[index];
+      where = " in it";
     }
   } catch {
     // A proxy that throws.
   }
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be an array of strings, got ${got}`,
-  );
+  throw wrongKind(wrong, "an array of strings", action, name, where);
 }
 
 /** Refuses what is not a number, and `NaN`. */
@@ -313,9 +294,7 @@ export function checkNumber(
   name: string,
 ): asserts value is number {
   if (typeof value === "number" && value === value) return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be a number, got ${describe(value)}`,
-  );
+  throw wrongKind(value, "a number", action, name);
 }
 
 /** Refuses what is neither `true`, `false` nor `undefined`. */
@@ -325,9 +304,7 @@ export function checkFlag(
   name: string,
 ): asserts value is boolean | undefined {
   if (value === undefined || typeof value === "boolean") return;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be true or false, got ${describe(value)}`,
-  );
+  throw wrongKind(value, "true or false", action, name);
 }
 
 /** Refuses what is not a whole number or `Infinity`, and less than `least`. */
@@ -355,9 +332,7 @@ export function checkErrorArguments(
   if (isGood && options === undefined) return;
   const action = `create ${withArticle(type)}`;
   if (isGood) return checkOptions(options, known, action);
-  throw new TypeError(
-    `Cannot ${action}: message must be a string, got ${describe(message)}`,
-  );
+  throw wrongKind(message, "a string", action, "message");
 }
 
 /** A name given by the user as a string, whatever it is. */
@@ -382,18 +357,6 @@ export function labelOf(
   checkOptions(options, known, action);
   const { name } = options;
   return name === undefined ? "" : ` ${JSON.stringify(toName(name, action))}`;
-}
-
-/**
- * Has the errors of a function that returns a promise come as a rejection,
- * those of its checks too.
- */
-export function rejectOnThrow<T>(fn: () => Promise<T>): Promise<T> {
-  try {
-    return fn();
-  } catch (error) {
-    return Promise.reject(error);
-  }
 }
 
 /** Whether a function is a class, which cannot be called without `new`. */
@@ -442,7 +405,7 @@ export function isInstance<T>(
 }
 
 /** Whether a value has a `then` method, found without calling a getter. */
-export function looksThenable(value: unknown): boolean {
+function looksThenable(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   try {
     return typeof valueOfProperty(value, "then") === "function";
@@ -451,8 +414,8 @@ export function looksThenable(value: unknown): boolean {
   }
 }
 
-/** Whether an object is of no class. One of a class may still serve as options, as a `Timeout` does for its signal. */
-function isPlain(object: object): boolean {
+/** Whether an object is of no class; one of a class may serve as options all the same, as a `Timeout` does for its signal. */
+function isOfNoClass(object: object): boolean {
   const prototype = Object.getPrototypeOf(object);
   return prototype === Object.prototype || prototype === null ||
     valueOfProperty(prototype, "constructor") === Object;
@@ -481,8 +444,18 @@ function notOptions(
     : isInstance(value, AbortController)
     ? "; pass { signal: controller.signal }"
     : "";
+  return wrongKind(value, "an object", action, "options", hint);
+}
+
+function wrongKind(
+  value: unknown,
+  expected: string,
+  action: string,
+  name: string,
+  hint = "",
+): TypeError {
   return new TypeError(
-    `Cannot ${action}: options must be an object, got ${
+    `Cannot ${action}: ${name} must be ${expected}, got ${
       describe(value)
     }${hint}`,
   );
@@ -640,7 +613,7 @@ function nameOfFunction(fn: Function): string {
     const name = Object.getOwnPropertyDescriptor(fn, "name")?.value;
     // One that was made up, as of a property called "() => {}", reads as source.
     return typeof name === "string" && /^[\p{L}\p{N}_$#. ]*$/u.test(name)
-      ? shorten(name)
+      ? clip(name)
       : "";
   } catch {
     return "";
@@ -660,37 +633,9 @@ function withArticle(name: string): string {
   return /^[AEIOaeio]/.test(name) ? `an ${name}` : `a ${name}`;
 }
 
-function shorten(text: string): string {
+function clip(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
-
-/**
- * The checks that durations and error classes use, which travel to threads as
- * source: none of these functions needs anything but others of this list.
- */
-// deno-lint-ignore ban-types
-export const PORTABLE_CHECKS: readonly Function[] = [
-  ...[describe, describeFunction, describeObject, nameOfFunction],
-  ...[isAsync, isClass, isInstance, isIterable, looksThenable, valueOfProperty],
-  ...[
-    withArticle,
-    shorten,
-    checkNumber,
-    checkString,
-    checkErrorArguments,
-    checkOptions,
-  ],
-  ...[
-    isBag,
-    isPlain,
-    unreadable,
-    unknownIn,
-    notOptions,
-    unknownOption,
-    hintFor,
-  ],
-  ...[nearestOf, synonymsOf, plainName, editDistance],
-];
 
 /** Whether `await` would wait for a value. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

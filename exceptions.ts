@@ -16,13 +16,14 @@
 
 import {
   checkErrorArguments,
+  checkInstance,
+  checkIterable,
   checkNumber,
   checkString,
   describe,
   isAsync,
   isClass,
   isInstance,
-  isIterable,
 } from "./_validate.ts";
 
 export { ConnectionError, OSError } from "./_system_errors.ts";
@@ -59,7 +60,7 @@ export class CancelledError extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("CancelledError", message, options);
@@ -95,7 +96,7 @@ export class TimeoutError extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("TimeoutError", message, options);
@@ -128,7 +129,7 @@ export class InvalidStateError extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("InvalidStateError", message, options);
@@ -160,7 +161,7 @@ export class RuntimeError extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("RuntimeError", message, options);
@@ -199,7 +200,7 @@ export class KeyboardInterrupt extends Error {
    *
    * @param message What happened.
    * @param options The usual error options, and the signal.
-   * @throws {TypeError} If the message or the signal is no string, or the options are none.
+   * @throws {TypeError} If the message or the signal is not a string, or the options are invalid.
    */
   constructor(
     message?: string,
@@ -237,7 +238,7 @@ export class QueueEmpty extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("QueueEmpty", message, options);
@@ -270,7 +271,7 @@ export class QueueFull extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("QueueFull", message, options);
@@ -303,7 +304,7 @@ export class QueueShutDown extends Error {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("QueueShutDown", message, options);
@@ -356,13 +357,7 @@ export class IncompleteReadError extends Error {
   ) {
     checkErrorArguments("IncompleteReadError", undefined, options);
     const action = "create an IncompleteReadError";
-    if (!isInstance(partial, Uint8Array)) {
-      throw new TypeError(
-        `Cannot ${action}: partial must be a Uint8Array, got ${
-          describe(partial)
-        }`,
-      );
-    }
+    checkInstance(partial, Uint8Array, action, "partial");
     if (expected !== null) checkNumber(expected, action, "expected");
     super(
       `${partial.length} bytes read on a total of ${
@@ -443,7 +438,7 @@ export class BrokenBarrierError extends RuntimeError {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("BrokenBarrierError", message, options);
@@ -474,7 +469,7 @@ export class SendfileNotAvailableError extends RuntimeError {
    *
    * @param message What happened.
    * @param options The usual error options.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("SendfileNotAvailableError", message, options);
@@ -507,7 +502,7 @@ export class DeadlockError extends RuntimeError {
    *
    * @param message What happened.
    * @param options The usual error options, and the snapshot.
-   * @throws {TypeError} If the message is no string, or the options are none.
+   * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
   constructor(
     message?: string,
@@ -574,13 +569,7 @@ export class ExceptionGroup extends AggregateError {
     options?: ErrorOptions,
   ) {
     checkErrorArguments("ExceptionGroup", message, options);
-    if (!isIterable(errors)) {
-      throw new TypeError(
-        `Cannot create an ExceptionGroup: errors must be an iterable such as an array, got ${
-          describe(errors)
-        }`,
-      );
-    }
+    checkIterable(errors, "create an ExceptionGroup", "errors");
     super(errors, message, options);
     if (this.errors.length === 0) {
       throw new RangeError("Cannot create an ExceptionGroup of no errors");
@@ -646,7 +635,8 @@ export class ExceptionGroup extends AggregateError {
   ): ExceptionGroup | null {
     if (errors.length === 0) return null;
     const { message, cause, stack } = whole;
-    const group = new ExceptionGroup(message, errors, { cause });
+    const options = "cause" in whole ? { cause } : undefined;
+    const group = new ExceptionGroup(message, errors, options);
     if (stack !== undefined) group.stack = stack;
     return group;
   }

@@ -71,7 +71,7 @@ const RULES: Record<string, Check> = {
  * @param options The names.
  * @returns The plugin, to be the default export of a file that `deno.json`
  * lists under `lint.plugins`.
- * @throws {TypeError} For another option, or specifiers that are no strings.
+ * @throws {TypeError} If an option is unknown, or a specifier is not a string.
  *
  * @example
  * ```ts

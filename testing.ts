@@ -76,8 +76,8 @@ export class VirtualTimeLoop extends EventLoop {
    * Makes a loop.
    *
    * @param options Where the clock starts, and how patient it is.
-   * @throws {RangeError} If the start is infinite, or one of both is `NaN`.
-   * @throws {TypeError} If an option is unknown, the start is no number, or the patience no duration.
+   * @throws {RangeError} If the start is infinite, or either is `NaN`.
+   * @throws {TypeError} If an option is unknown, the start is not a number, or the patience is not a duration.
    */
   constructor(options: VirtualTimeOptions = {}) {
     checkOptions(options, ["patience", "start"], "create a VirtualTimeLoop");
@@ -96,7 +96,7 @@ class VirtualHost implements LoopHost {
   #now: number;
   readonly #patience: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Raised to make a jump that is on its way miss. */
+  /** Incremented to call off a jump that is already on its way. */
   #asked = 0;
 
   constructor(start: number, patience: number) {
@@ -220,8 +220,8 @@ export function asyncTest<A extends unknown[]>(
 class TestRun {
   readonly #runner: Runner;
   readonly #limit: number | null;
-  readonly #failures: unknown[] = [];
-  /** The end of its time, beside which nothing else matters. */
+  readonly #failures = new Set<unknown>();
+  /** The timeout, which outranks every other failure. */
   #expired: TimeoutError | null = null;
   /** Rejects when the test has not even ended after its timeout. */
   readonly #stuck = Promise.withResolvers<never>();
@@ -250,16 +250,15 @@ class TestRun {
       const ended = this.#runner.run(() => this.#main(loop, body));
       await Promise.race([ended, this.#stuck.promise]);
     } catch (error) {
-      if (this.#failures.length === 0) this.#failures.push(error);
+      this.#failures.add(error);
     }
     clearTimeout(this.#grace);
-    await this.#runner.close().catch((error) => this.#failures.push(error));
+    await this.#runner.close().catch((error) => this.#failures.add(error));
     if (this.#expired !== null) throw this.#expired;
-    if (this.#failures.length === 1) throw this.#failures[0];
-    if (this.#failures.length > 1) {
-      throw new ExceptionGroup("The test failed in several ways", [
-        ...this.#failures,
-      ]);
+    const failures = [...this.#failures];
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) {
+      throw new ExceptionGroup("The test failed in several ways", failures);
     }
   }
 
@@ -276,7 +275,7 @@ class TestRun {
     const left = [...allTasks(loop)].filter((task) => task !== main);
     if (left.length === 0) return;
     const names = left.map((task) => task.getName()).join(", ");
-    this.#failures.push(
+    this.#failures.add(
       new Error(
         `The test has left tasks behind: ${names}\n${
           formatSnapshot(snapshotOf(loop))
@@ -299,7 +298,7 @@ class TestRun {
   }
 
   #note({ message, exception }: ExceptionContext): void {
-    this.#failures.push(
+    this.#failures.add(
       exception instanceof Error
         ? exception
         : new Error(message, { cause: exception }),

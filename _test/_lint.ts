@@ -1,5 +1,6 @@
 /** What the lint plugin says of a source text. */
 
+import { assertEquals } from "@std/assert";
 import plugin from "../lint.ts";
 
 /** Imports everything that the tests of rules use. */
@@ -17,6 +18,23 @@ import type { Process, StreamReader, StreamWriter, Task } from "@asyncio/asyncio
 export function found(rule: string, program: string): string[] {
   const source = IMPORTS + program;
   return diagnostics(rule, source).map(({ range }) => source.slice(...range));
+}
+
+/** Asserts what a rule finds in programs, one after another. */
+export function assertFound(
+  rule: string,
+  table: Record<string, string[]>,
+): void {
+  for (const [program, expected] of Object.entries(table)) {
+    assertEquals(found(rule, program), expected, program);
+  }
+}
+
+/** Asserts that a rule leaves programs alone. */
+export function assertNothing(rule: string, programs: string[]): void {
+  for (const program of programs) {
+    assertEquals(found(rule, program), [], program);
+  }
 }
 
 /** What a rule finds in a whole file. */

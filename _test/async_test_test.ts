@@ -93,6 +93,24 @@ Deno.test("asyncTest() tells of everything that went wrong", async () => {
   assert(messages.some((it) => it.includes("left tasks behind: left")));
 });
 
+Deno.test("asyncTest() tells of the error of its function beside one of a callback, and of each once", async () => {
+  const test = asyncTest(async () => {
+    const error = new RangeError("callback");
+    for (let i = 0; i < 2; i++) {
+      getRunningLoop().callSoon(() => {
+        throw error;
+      });
+    }
+    await sleep(0);
+    throw new EvalError("function");
+  });
+  const error = await assertRejects(test, ExceptionGroup) as ExceptionGroup;
+  assertEquals(error.errors.map(String), [
+    "RangeError: callback",
+    "EvalError: function",
+  ]);
+});
+
 Deno.test("asyncTest() refuses what is no test, and unknown options", () => {
   assertThrows(() => asyncTest(5 as never), TypeError, "the test must be");
   assertThrows(

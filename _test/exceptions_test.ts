@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertFalse,
   assertInstanceOf,
   assertStrictEquals,
   assertThrows,
@@ -144,6 +145,7 @@ Deno.test("ExceptionGroup.split() divides nested groups by class, and keeps the 
     assertEquals([part.message, part.cause], ["outer", odd]);
     assertEquals(part.stack, group.stack);
   }
+  assertFalse("cause" in hit!.errors[0]);
   assertEquals(hit!.errors[0].message, "inner");
   assertEquals(group.errors.length, 3);
 });

@@ -39,7 +39,6 @@ const FLOORS = [
     "_tls.ts",
   ],
   [
-    "_lint_coroutine.ts",
     "_loop.ts",
     "_options.ts",
     "_thread_channel.ts",
@@ -48,6 +47,7 @@ const FLOORS = [
   [
     "_cancel_scope.ts",
     "_lint_cancellation.ts",
+    "_lint_coroutine.ts",
     "_lint_duration.ts",
     "_lint_release.ts",
     "_lint_signal.ts",

@@ -1,20 +1,14 @@
 // The rules of the lint plugin on cancellation, signals, locks and durations.
 
 import { assertEquals } from "@std/assert";
-import { fixed, fixedFile, found, foundInFile } from "./_lint.ts";
-
-/** Asserts what a rule finds in programs, one after another. */
-function assertFound(rule: string, table: Record<string, string[]>): void {
-  for (const [program, expected] of Object.entries(table)) {
-    assertEquals(found(rule, program), expected, program);
-  }
-}
-
-function assertNothing(rule: string, programs: string[]): void {
-  for (const program of programs) {
-    assertEquals(found(rule, program), [], program);
-  }
-}
+import {
+  assertFound,
+  assertNothing,
+  fixed,
+  fixedFile,
+  found,
+  foundInFile,
+} from "./_lint.ts";
 
 const SWALLOW = "no-swallowed-cancellation";
 

@@ -15,6 +15,7 @@ const PROGRAM = new URL("_thread_program.ts", ROOT);
 /** Where the program begins. */
 const MAIN = "_thread_worker.ts";
 const DECLARATION = /^export (?:async )?(?:class|function|const|let) (\w+)/gm;
+const TOP_LEVEL = /^(?:async )?(?:class|function\*?|const|let) (\w+)/gm;
 /** Imports of values, and names that are handed on. */
 const IMPORT = /^(import|export) ([^;]*?) from "\.\/([^"]+)";\n/gm;
 
@@ -23,6 +24,7 @@ export async function makeProgram(): Promise<string> {
   const files = new Map<string, File>();
   await readFile(MAIN, files);
   const parts = [...files.values()].map(({ code }) => code);
+  checkNames(parts);
   const program = [
     '"use strict"; (runtime) => {',
     ...parts,
@@ -42,6 +44,16 @@ export async function makeProgram(): Promise<string> {
 /** An expression whose value is the function to start it. */
 export const THREAD_PROGRAM = ${JSON.stringify(program)};
 `;
+}
+
+/** Refuses a name that two files declare: in one function, the later takes both. */
+function checkNames(parts: readonly string[]): void {
+  const names = parts.flatMap((it) =>
+    [...it.matchAll(TOP_LEVEL)].map(([, name]) => name)
+  );
+  const twice = names.filter((it, i) => names.indexOf(it) < i);
+  if (twice.length === 0) return;
+  throw new Error(`Two files of the program declare ${twice.join(", ")}`);
 }
 
 /** A file of the program. */

@@ -297,6 +297,20 @@ Deno.test("runCoroutineThreadsafe() goes on when the loop empties the pipe in th
   assertEquals(sum, 40_000);
 });
 
+Deno.test("runCoroutineThreadsafe() sends objects of classes as their structured clones", async () => {
+  await run(async () => {
+    const loop = getRunningLoop();
+    loop.expose({ echo: (value: unknown) => value });
+    const point = await toThread((loop) => {
+      class Point {
+        x = 1;
+      }
+      return runCoroutineThreadsafe("echo", loop, new Point()).result();
+    }, loop.handle());
+    assertEquals(point, { x: 1 });
+  });
+});
+
 Deno.test("runCoroutineThreadsafe() can be awaited in a thread, which is not blocked", async () => {
   await run(async () => {
     const loop = getRunningLoop();

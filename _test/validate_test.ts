@@ -14,8 +14,6 @@ import {
   checkString,
   describe,
   isClass,
-  PORTABLE_CHECKS,
-  rejectOnThrow,
   signalOf,
   toName,
 } from "../_validate.ts";
@@ -368,45 +366,4 @@ Deno.test("toName() makes a string of what can be one", () => {
       `Cannot test: name must be a string, got ${describe(name)}`,
     );
   }
-});
-
-Deno.test("rejectOnThrow() turns an error into a rejection", async () => {
-  assertEquals(await rejectOnThrow(() => Promise.resolve(1)), 1);
-  await assertRejects(
-    () =>
-      rejectOnThrow<void>(() => {
-        throw new RangeError("far");
-      }),
-    RangeError,
-    "far",
-  );
-});
-
-Deno.test("PORTABLE_CHECKS work from their sources alone", () => {
-  const sources = PORTABLE_CHECKS.map((it) => `var ${it.name} = ${it};`);
-  const names = PORTABLE_CHECKS.map(({ name }) => name);
-  const portable = new Function(`${sources.join("")}; return { ${names} };`)();
-  for (const value of [1, "a", Foo, new Foo(), {}, [], trappedObject()]) {
-    assertEquals(portable.describe(value), describe(value));
-  }
-  const checks: [() => void, string][] = [
-    [
-      () => portable.checkOptions({ ssl: 1 }, ["tls"], "test"),
-      'Cannot test: unknown option "ssl", did you mean "tls"?',
-    ],
-    [
-      () => portable.checkOptions({ timeout: 1 }, ["signal"], "test"),
-      'Cannot test: unknown option "timeout", use timeout() or waitFor() around the call',
-    ],
-    [
-      () => portable.checkOptions(new AbortController(), ["signal"], "test"),
-      "Cannot test: options must be an object, got an AbortController; pass { signal: controller.signal }",
-    ],
-    [
-      () => portable.checkErrorArguments("Error", 1),
-      "Cannot create an Error: message must be a string, got 1",
-    ],
-  ];
-  for (const [check, text] of checks) assertEquals(refusal(check), text);
-  assert(portable.isInstance(new Foo(), Foo) && portable.isIterable([]));
 });
