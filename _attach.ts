@@ -132,10 +132,10 @@ export class Target {
     }
   }
 
-  /** Lets go of the process. */
+  /** Lets go of the process, be it that it does not answer. */
   async detach(): Promise<void> {
     if (this.#guard !== null) {
-      await this.#session.evaluate(closing(0)).catch(() => {});
+      this.#session.evaluate(closing(0)).catch(() => {});
       // The process ends the connection as it closes its debugger.
       const late = Promise.withResolvers<void>();
       const timer = setTimeout(late.resolve, PATIENCE);
