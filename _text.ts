@@ -157,8 +157,13 @@ function nameOfLink(future: Cancelable): string {
 
 /** Writes lines to the console or somewhere else. */
 export function print(text: string, file?: TextOutput): void {
-  if (file === undefined) return console.log(text);
-  let rest = new TextEncoder().encode(`${text}\n`);
+  if (file === undefined) console.log(text);
+  else writeAll(`${text}\n`, file);
+}
+
+/** Writes a text to its end. */
+export function writeAll(text: string, file: TextOutput): void {
+  let rest = new TextEncoder().encode(text);
   while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
 }
 

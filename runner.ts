@@ -242,7 +242,7 @@ export class Runner implements AsyncDisposable {
   /** Ends the listening for `dumpSignal`, which lasts as long as the loop. */
   #undump: () => void = () => {};
   /** Ends what watches the loop; `null` before the first run. */
-  #unobserve: (() => Promise<void>)[] | null = null;
+  #unobserve: (() => unknown)[] | null = null;
 
   /**
    * Makes a runner. Its loop is made when it is first needed.
@@ -313,7 +313,10 @@ export class Runner implements AsyncDisposable {
     const start = () => new Task(main, { context }, loop);
     loops.setRunning(loop, true);
     try {
-      if (this.#isToBeObserved) await this.#observe(loop);
+      if (this.#isToBeObserved) {
+        await this.#observe(loop);
+        options.signal?.throwIfAborted();
+      }
       return await this.#untilDone(
         runIn(this.#context, start, undefined),
         place,
@@ -388,7 +391,7 @@ export class Runner implements AsyncDisposable {
   /** Starts what looks at the loop. It is loaded only here, as most programs do without. */
   async #observe(loop: EventLoop): Promise<void> {
     const { watchdog, trace } = this.#options;
-    const ends: (() => Promise<void>)[] = this.#unobserve = [];
+    const ends: (() => unknown)[] = this.#unobserve = [];
     if (trace !== undefined) {
       const { writeTrace } = await import("./_trace.ts");
       ends.push(writeTrace(loop, trace));

@@ -122,6 +122,16 @@ Deno.test("run() with watchdog leaves a debugger open that was open before", asy
   inspector.close();
 });
 
+Deno.test("run() with watchdog rejects with the reason of a signal that aborts before main starts", async () => {
+  const controller = new AbortController();
+  const started = run(() => sleep(60), {
+    watchdog: 60,
+    signal: controller.signal,
+  });
+  controller.abort(new RangeError("stop"));
+  await assertRejects(() => started, RangeError, "stop");
+});
+
 Deno.test("run() with watchdog finds a deadlock, awaited at top level or not", async () => {
   for (const start of ["await run", "run"]) {
     const body = `import { Event, run } from "@asyncio/asyncio";
