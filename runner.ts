@@ -454,7 +454,7 @@ export class Runner implements AsyncDisposable {
   async #close(place: Place): Promise<void> {
     const loop = this.#loop;
     if (loop === null) return;
-    if (loop.isClosed()) return this.#undump();
+    if (loop.isClosed()) return await this.#leave();
     loops.setRunning(loop, true);
     const broken = Promise.withResolvers<void>();
     broken.promise.catch(() => {});
@@ -475,11 +475,16 @@ export class Runner implements AsyncDisposable {
       unlisten();
       unwatch();
       unlimit();
-      this.#undump();
-      for (const end of this.#unobserve ?? []) await end();
+      await this.#leave();
       loops.setRunning(loop, false);
       loop.close();
     }
+  }
+
+  /** Ends what watches the loop. */
+  async #leave(): Promise<void> {
+    this.#undump();
+    for (const end of this.#unobserve ?? []) await end();
   }
 
   /** Reports what takes long to end, and gives it up after `shutdownTimeout`. Returns what prevents both. */

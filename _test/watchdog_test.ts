@@ -114,6 +114,14 @@ Deno.test("Runner with watchdog watches all its runs, and several share the debu
   assertEquals(inspector.url(), undefined);
 });
 
+Deno.test("Runner.close() with watchdog closes the debugger of a loop that was closed before", async () => {
+  const runner = new Runner({ watchdog: 60 });
+  await runner.run(() => sleep(0));
+  runner.getLoop().close();
+  await runner.close();
+  assertEquals(inspector.url(), undefined);
+});
+
 Deno.test("run() with watchdog leaves a debugger open that was open before", async () => {
   inspector.open(0, "127.0.0.1");
   const url = inspector.url();
