@@ -37,8 +37,11 @@ import { framesOf, Place } from "./_place.ts";
 import {
   checkCallback,
   checkContext,
+  checkFlag,
   checkOptions,
   checkSignal,
+  checkString,
+  checkStrings,
   describe,
   startedHint,
 } from "./_validate.ts";
@@ -716,22 +719,12 @@ function checkMain(main: unknown): void {
 function checkedOptions(options: RunnerOptions): RunnerOptions {
   checkOptions(options, RUNNER_OPTIONS, CREATE);
   const { debug, loopFactory, signals, dumpSignal, shutdownTimeout } = options;
-  if (debug !== undefined && typeof debug !== "boolean") {
-    throw new TypeError(
-      `Cannot ${CREATE}: debug must be a boolean, got ${describe(debug)}`,
-    );
-  }
+  checkFlag(debug, CREATE, "debug");
   if (loopFactory !== undefined) {
     checkCallback(loopFactory, CREATE, "loopFactory");
   }
-  if (signals !== undefined) checkSignals(signals);
-  if (typeof dumpSignal !== "string" && dumpSignal != null) {
-    throw new TypeError(
-      `Cannot ${CREATE}: dumpSignal must be the name of a signal, got ${
-        describe(dumpSignal)
-      }`,
-    );
-  }
+  checkStrings(signals, CREATE, "signals");
+  checkString(dumpSignal ?? undefined, CREATE, "dumpSignal");
   if (shutdownTimeout != null) toSeconds(shutdownTimeout, "shutdownTimeout");
   const { watchdog, trace } = options;
   if (watchdog !== undefined) checkWatchdog(watchdog);
@@ -751,16 +744,5 @@ function checkWatchdog(limit: Duration): number {
   if (seconds > 0) return seconds;
   throw new RangeError(
     `Cannot ${CREATE}: watchdog must be above 0, got ${describe(limit)}`,
-  );
-}
-
-function checkSignals(signals: unknown): void {
-  const isGood = Array.isArray(signals) &&
-    signals.every((name) => typeof name === "string");
-  if (isGood) return;
-  throw new TypeError(
-    `Cannot ${CREATE}: signals must be an array of names of signals, got ${
-      describe(signals)
-    }`,
   );
 }
