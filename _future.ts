@@ -68,7 +68,7 @@ import type {
   TaskOptions,
 } from "./_options.ts";
 import {
-  captureAwaiting,
+  captureStack,
   followsPromises,
   framesOf,
   Place,
@@ -1011,7 +1011,7 @@ function errorAt(
   Error.stackTraceLimit = 0; // its own stack would show this module
   const error = cancelledError(message);
   Error.stackTraceLimit = limit;
-  captureAwaiting(error, above, limit);
+  captureStack(error, above, limit);
   return error;
 }
 

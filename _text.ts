@@ -195,10 +195,24 @@ function namesOf(futures: readonly Cancelable[]): string {
     return futures.length === 1 ? "a future" : `${futures.length} futures`;
   }
   nesting++;
-  const names = futures.slice(0, NAMES).map(nameOf);
-  nesting--;
-  const more = futures.length - names.length;
-  return names.join(", ") + (more > 0 ? ` and ${more} more` : "");
+  try {
+    return firstOf(futures, NAMES, nameOf);
+  } finally {
+    nesting--;
+  }
+}
+
+/** The first things of a list as text, with the number of the rest: "a, b and 3 more". */
+export function firstOf<T>(
+  list: readonly T[],
+  most: number,
+  textOf: (it: T) => string,
+  separator = ", ",
+): string {
+  const shown = list.slice(0, most).map(textOf).join(separator);
+  const more = list.length - most;
+  if (more <= 0) return shown;
+  return `${shown}${separator.replace(", ", " ")}and ${more} more`;
 }
 
 /** The task whose code has something, done or not; `null` for code outside of tasks. */

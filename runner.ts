@@ -50,7 +50,7 @@ import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
 import { allTasks, onceDone } from "./_task.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
-import { chainOf, progressOf, span } from "./_text.ts";
+import { chainOf, firstOf, progressOf, span } from "./_text.ts";
 import "./_threads.ts";
 import { reportUnseen } from "./_unseen.ts";
 import {
@@ -617,14 +617,15 @@ function waitsOutside(loop: EventLoop): boolean {
 
 /** The tasks that have not ended in time. */
 function survivors(loop: EventLoop, seconds: number): string {
-  const tasks = [...allTasks(loop)];
-  const lines = tasks.slice(0, MOST_SURVIVORS).map((task) =>
-    `${task.getName()} ${progressOf(frameOf(task))}`
+  const tasks = firstOf(
+    [...allTasks(loop)],
+    MOST_SURVIVORS,
+    (task) => `${task.getName()} ${progressOf(frameOf(task))}`,
+    "; ",
   );
-  const more = tasks.length - lines.length;
-  return `Tasks that were left have not ended within ${span(seconds)}: ${
-    lines.join("; ")
-  }${more > 0 ? `; and ${more} more` : ""}`;
+  return `Tasks that were left have not ended within ${
+    span(seconds)
+  }: ${tasks}`;
 }
 
 /** Shows where a runner was called, and nothing of this module. */
