@@ -12,6 +12,7 @@
  */
 
 import { InspectorSession } from "./_inspector.ts";
+import { linesOf } from "./_place.ts";
 import { EXIT, type ProcessTable, PsError } from "./_process.ts";
 import type { Snapshot } from "./_snapshot.ts";
 
@@ -238,12 +239,8 @@ function closing(milliseconds: number): string {
 
 function threadOf(thread: string, seen: Seen | null): ThreadLoops | null {
   if (seen === null || seen.loops === null) return null;
-  const stack = seen.stack.split("\n")
-    .filter((line) => /^\s+at /.test(line))
-    .map((line) => line.trim().slice("at ".length))
-    .filter((line) =>
-      !/^<anonymous>:|\((?:ext|node):|^(?:ext|node):/.test(line)
-    );
+  const stack = linesOf(seen.stack)
+    .filter((line) => !line.startsWith("<anonymous>:")); // the question itself
   return { thread, loops: JSON.parse(seen.loops), stack };
 }
 

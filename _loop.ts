@@ -11,9 +11,9 @@
  * a task is therefore never interleaved with another one, however deep its
  * async functions are nested: the steps of asyncio. Where the host lets us, we
  * run its microtasks ourselves; otherwise each step costs a `process.nextTick`,
- * whose queue runs after the microtasks, and which is ten times as dear.
- * Resuming every job of a batch at once would be cheaper still, and would
- * interleave tasks by the depth of their call stacks.
+ * whose queue runs after the microtasks, at ten times the price. Resuming every
+ * job of a batch at once would be cheaper still, and would interleave tasks by
+ * the depth of their call stacks.
  *
  * Between batches the loop goes back to the host with `setImmediate`, which
  * polls sockets and timers of the host and is not clamped to milliseconds as
@@ -155,7 +155,7 @@ export interface LoopInternals {
   afterBatch(loop: BaseEventLoop, call: () => void): void;
   /** The frame of the loop's callbacks. */
   frame(loop: BaseEventLoop): Frame;
-  /** The head of the list of tasks that are not done, which `_frame.ts` links. */
+  /** The head of the list of tasks that are not done, which `_frame.ts` links up. */
   tasks(loop: BaseEventLoop): { first: Frame | null };
   /** Makes the frames of the loop's tasks, `null` for the usual ones. */
   frames(loop: BaseEventLoop): FrameFactory | null;
@@ -197,7 +197,7 @@ export class BaseEventLoop {
 
   readonly #host: LoopHost;
   readonly #ready = new Deque<Job>();
-  /** Jobs of the present batch that are still to run; `#ready` may hold more. */
+  /** Jobs of the current batch that are still to run; `#ready` may hold more. */
   #batch = 0;
   /** Whether a turn is under way or on its way. */
   #awake = false;
@@ -208,7 +208,7 @@ export class BaseEventLoop {
   /** Rises before and after the microtasks of each job. */
   #drain = 0;
   #inTurn = false;
-  /** Called, in this order, when the present batch has run. */
+  /** Called, in this order, when the current batch has run. */
   #atBatchEnd: (() => void)[] = [];
   readonly #alarms = new TimerHeap<Alarm>();
   /** Alarms in the heap that will do nothing. */

@@ -1,6 +1,6 @@
 /**
  * Places in a program: where a task was made, and where it waits. Only debug
- * mode takes note of them, as a stack costs more than an await.
+ * mode records them, as a stack costs more than an await.
  *
  * @module
  */
@@ -53,7 +53,7 @@ export class Place {
     return this.#rows.endsWith(other.#rows);
   }
 
-  /** Formatting is what is dear about a stack, so it waits for the first question. */
+  /** Formatting is what is expensive about a stack, so it waits for the first question. */
   get #all(): readonly string[] {
     return this.#lines ??= linesOf(this.#taken.stack);
   }
@@ -165,7 +165,7 @@ export function makingOf(thing: object): Place | null {
 }
 
 /** The frames of a stack that lie in files, those of the host left out. */
-function linesOf(stack: unknown): string[] {
+export function linesOf(stack: unknown): string[] {
   if (typeof stack !== "string") return [];
   return stack.split("\n")
     .filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line))

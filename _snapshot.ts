@@ -10,7 +10,6 @@
 import { WatchedFrame } from "./_debug.ts";
 import {
   type Cancelable,
-  CancelScope,
   type Described,
   hooks,
   type Reaction,
@@ -24,7 +23,14 @@ import {
   livingLoops,
 } from "./_loop.ts";
 import { framesOf, makingOf } from "./_place.ts";
-import { futuresBehind, nameOf, tasksBehind, titleOf } from "./_text.ts";
+import {
+  futuresBehind,
+  isPending,
+  nameOf,
+  taskOfHolder,
+  tasksBehind,
+  titleOf,
+} from "./_text.ts";
 import { failuresOf } from "./_unseen.ts";
 
 /** What a loop is doing. Plain data: `JSON.stringify` loses nothing of it. */
@@ -271,7 +277,7 @@ class TaskReader {
     const waits: WaitSnapshot[] = [];
     for (const reaction of awaits) {
       const { source } = reaction;
-      if (source === null || !hooks.about(source).waits) continue;
+      if (source === null || !isPending(source)) continue;
       const wait = this.#wait(source);
       const place = watched?.placeOf(reaction)?.line ?? null;
       waits.push(place === null ? wait : { ...wait, place });
@@ -292,7 +298,7 @@ class TaskReader {
   }
 
   #describe(source: Cancelable, behind: Described | null): WaitSnapshot {
-    const isPlain = behind?.awaits === undefined && behind !== null;
+    const isPlain = behind !== null && behind.awaits === undefined;
     return {
       kind: kindOf(source, behind),
       what: nameOf(source),
@@ -345,8 +351,9 @@ function holdersOf(behind: Described): HolderSnapshot[] {
   if (behind.holder) holders.add(behind.holder);
   const found = new Map<number, HolderSnapshot>();
   for (const holder of holders) {
-    if (!(holder instanceof CancelScope)) continue;
-    const { id, name, over } = holder.root;
+    const frame = taskOfHolder(holder);
+    if (frame === null) continue;
+    const { id, name, over } = frame;
     found.set(id, { id, name, ended: over });
     if (found.size >= LISTED) break;
   }
