@@ -12,6 +12,7 @@
  */
 
 import { InspectorSession } from "./_inspector.ts";
+import { linesOf } from "./_place.ts";
 import { EXIT, type ProcessTable, PsError } from "./_process.ts";
 import type { Snapshot } from "./_snapshot.ts";
 
@@ -32,10 +33,10 @@ interface Seen {
   stack: string;
 }
 
-/** A debugger that is listening. */
+/** A debugger that is listening, and the process it belongs to. */
 interface Found {
-  readonly port: number;
   readonly url: string;
+  readonly pid: number;
 }
 
 /** Where `SIGUSR1` opens the debugger. */
@@ -95,7 +96,8 @@ export class Target {
   async open(): Promise<void> {
     const params = { waitForDebuggerOnStart: false };
     // A runtime that does not have it has only its main thread looked at.
-    await this.#session.call("NodeWorker.enable", params).catch(() => {});
+    const enabled = this.#session.call("NodeWorker.enable", params);
+    await this.#answer(enabled.catch(() => {}));
     // The runtime tells of its workers after its answer, and not of their end.
     await delay(GRACE);
   }
@@ -116,26 +118,34 @@ export class Target {
   }
 
   async #readMain(): Promise<Seen> {
+    const guard = this.#guard === null ? "" : `${closing(this.#guard)}, `;
+    const seen = this.#session.evaluate(`(${guard}${SEE})`);
+    try {
+      return await this.#answer(seen) as Seen;
+    } catch (error) {
+      const { message } = error as Error;
+      throw new PsError(EXIT.lost, `Cannot read the process: ${message}`);
+    }
+  }
+
+  /** Waits for an answer, and says so if that takes long. */
+  async #answer<T>(answer: Promise<T>): Promise<T> {
     const timer = setTimeout(
       this.#tell,
       PATIENCE,
       "The process does not answer: it waits in a call of the system",
     );
-    const guard = this.#guard === null ? "" : `${closing(this.#guard)}, `;
     try {
-      return await this.#session.evaluate(`(${guard}${SEE})`) as Seen;
-    } catch (error) {
-      const { message } = error as Error;
-      throw new PsError(EXIT.lost, `Cannot read the process: ${message}`);
+      return await answer;
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Lets go of the process. */
+  /** Lets go of the process, be it that it does not answer. */
   async detach(): Promise<void> {
     if (this.#guard !== null) {
-      await this.#session.evaluate(closing(0)).catch(() => {});
+      this.#session.evaluate(closing(0)).catch(() => {});
       // The process ends the connection as it closes its debugger.
       const late = Promise.withResolvers<void>();
       const timer = setTimeout(late.resolve, PATIENCE);
@@ -229,12 +239,8 @@ function closing(milliseconds: number): string {
 
 function threadOf(thread: string, seen: Seen | null): ThreadLoops | null {
   if (seen === null || seen.loops === null) return null;
-  const stack = seen.stack.split("\n")
-    .filter((line) => /^\s+at /.test(line))
-    .map((line) => line.trim().slice("at ".length))
-    .filter((line) =>
-      !/^<anonymous>:|\((?:ext|node):|^(?:ext|node):/.test(line)
-    );
+  const stack = linesOf(seen.stack)
+    .filter((line) => !line.startsWith("<anonymous>:")); // the question itself
   return { thread, loops: JSON.parse(seen.loops), stack };
 }
 
@@ -286,12 +292,20 @@ async function findOpen(
   pid: number,
   table: ProcessTable,
 ): Promise<Found | null> {
-  const given = /--inspect(?:-brk|-wait)?=(?:\S*:)?(\d+)/
-    .exec(await table.command(pid));
+  const command = await table.command(pid).catch(refuse(pid));
+  const given = /--inspect(?:-brk|-wait)?=(?:\S*:)?(\d+)/.exec(command);
   const ports = new Set([PORT, ...(given ? [Number(given[1])] : [])]);
   const listening = await table.ports(pid).catch(refuse(pid));
+  const likely = [...ports].filter((port) => listening?.includes(port) ?? true);
+  return await findAt(likely, pid);
+}
+
+/** The debugger of a process, if it listens on one of some ports. */
+async function findAt(
+  ports: readonly number[],
+  pid: number,
+): Promise<Found | null> {
   for (const port of ports) {
-    if (listening !== null && !listening.includes(port)) continue;
     const found = await ask(port);
     if (found?.pid === pid) return found;
   }
@@ -299,13 +313,13 @@ async function findOpen(
 }
 
 /** Asks whether a debugger listens, and whose it is. */
-async function ask(port: number): Promise<Found & { pid: number } | null> {
+async function ask(port: number): Promise<Found | null> {
   try {
     const response = await fetch(`http://127.0.0.1:${port}/json/list`, {
       signal: AbortSignal.timeout(PATIENCE),
     });
     const [{ title, webSocketDebuggerUrl: url }] = await response.json();
-    return { port, url, pid: Number(/\[pid: (\d+)\]/.exec(title)?.[1]) };
+    return { url, pid: Number(/\[pid: (\d+)\]/.exec(title)?.[1]) };
   } catch {
     return null; // nobody, or somebody else
   }
@@ -399,13 +413,15 @@ async function untilOpen(
   let hasTold = false;
   let last = Date.now();
   for (;;) {
-    const found = await ask(PORT);
-    if (found?.pid === pid) return found;
+    const found = await findAt([PORT], pid);
+    if (found !== null) return found;
     if (await table.program(pid) === null) {
       throw new PsError(EXIT.lost, `Process ${pid} has ended`);
     }
     if (Date.now() > last + PATIENCE) {
-      const elsewhere = await findElsewhere(pid, table);
+      // One that the program has opened itself, where only it knows.
+      const ports = await table.ports(pid).catch(refuse(pid));
+      const elsewhere = await findAt(ports ?? [], pid);
       if (elsewhere !== null) return elsewhere;
       if (!hasTold) tell(blockedText(pid));
       hasTold = true;
@@ -419,18 +435,6 @@ async function untilOpen(
 
 function blockedText(pid: number): string {
   return `Process ${pid} does not answer: its event loop is blocked. The report comes when the block ends (to see the stack during a block: run(main, { watchdog: 0.5 }))`;
-}
-
-/** A debugger that the program has opened itself, where only it knows. */
-async function findElsewhere(
-  pid: number,
-  table: ProcessTable,
-): Promise<Found | null> {
-  for (const port of await table.ports(pid) ?? []) {
-    const found = await ask(port);
-    if (found?.pid === pid) return found;
-  }
-  return null;
 }
 
 /** Tells of a process that belongs to somebody else. */

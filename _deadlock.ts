@@ -101,7 +101,7 @@ class Watch {
 
   #isStuck(): boolean {
     if (hostCore.eventLoopHasMoreWork?.() === false) return true;
-    const seen = `${loops.counts(this.#loop).drains} ${calmMark()}`;
+    const seen = `${loops.drains(this.#loop)} ${calmMark()}`;
     const now = performance.now();
     if (seen.endsWith("busy") || seen !== this.#seen) {
       this.#seen = seen;

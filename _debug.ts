@@ -1,16 +1,16 @@
 /**
- * Debug mode: notes that are too dear to be taken always, and the reports
- * that can be made of them.
+ * Debug mode: records that are too expensive to keep always, and the reports
+ * that are made of them.
  *
  * A loop in debug mode gives its tasks a {@linkcode WatchedFrame}, which
- * overrides what it wants to hear of. Tasks of other loops have a plain
- * `TaskFrame`, so what is switched off costs nothing.
+ * overrides what it wants to be told. Tasks of other loops have a plain
+ * `TaskFrame`, so debug mode costs nothing while it is off.
  *
- * The place of an `await` can be seen only while it begins, from inside of
- * something that it reads: of a future, that is `then`; of a native promise,
- * it is `constructor`, by which the host tells whether it must wrap it. Both
- * become accessors while any loop is in debug mode. Nothing else shows where
- * a task sits that awaits a promise from outside of this module.
+ * The place of an `await` can be seen only while it begins, from inside of a
+ * property that it reads: `then` of a future; `constructor` of a native
+ * promise, which tells the engine whether it has to wrap it. Both become
+ * accessors while any loop is in debug mode. Nothing else shows where a task
+ * awaits a promise from outside of this module.
  *
  * @module
  */
@@ -33,16 +33,16 @@ import {
 import { makingOf, Place, rememberMaking } from "./_place.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** A request to end that the code of a task has been told of. */
+/** A cancellation that the code of a task has been given. */
 interface Delivery {
   readonly place: Place;
-  /** How many requests stood: once there are fewer, this one was taken back. */
+  /** How many requests there were: once there are fewer, this one was taken back. */
   readonly requests: number;
   /** Whether the task has begun another wait since. */
   wentOn: boolean;
 }
 
-/** How many awaits of native promises are kept before those of the host are dropped. */
+/** How many awaits of native promises are kept before those of the runtime are dropped. */
 const FOREIGN = 64;
 
 /** Makes the futures that the blocking calls of this module give. */
@@ -57,21 +57,20 @@ interface ForeignWait {
   readonly since: number;
 }
 
-/** A frame that remembers where its task waits, and watches what it makes of a cancellation. */
+/** A frame that remembers where its task waits, and watches how its code answers a cancellation. */
 export class WatchedFrame extends TaskFrame {
   /** Where the `await` stands that is just beginning. */
   #beginning: Place | null = null;
   readonly #places = new Map<Reaction, Place>();
-  /** Where it waited last in something of this module, if that is known. */
+  /** Where it last awaited something of this module, if that is known. */
   #last: Place | null = null;
-  /** The awaits of native promises since then, and in which step each began. */
+  /** The awaits of native promises since then. */
   #foreign: ForeignWait[] = [];
-  /** Counts what its code runs without a break. */
+  /** The number of the step that runs, or ran last: code up to the next microtask. */
   #step = 0;
   #inStep = false;
   /** The oldest request that was delivered and neither taken back nor reported. */
   #delivery: Delivery | null = null;
-
   /** Its task, also when that is done. */
   readonly #watched: NamedCancelable;
 
@@ -169,8 +168,8 @@ export class WatchedFrame extends TaskFrame {
   }
 
   /**
-   * The code came to a value though it was told to end by a request beyond
-   * the first `above`: that is reported if it has waited again.
+   * The code came to a value though it was cancelled by a request beyond the
+   * first `above`: that is reported if it has waited again.
    */
   reportSwallowed(above = 0): void {
     const delivery = this.#delivery;
@@ -191,7 +190,7 @@ export class WatchedFrame extends TaskFrame {
     this.#delivery = { place, requests: this.total, wentOn: false };
   }
 
-  /** The task waits again: to clean up, or because it knows nothing of its end. */
+  /** The task waits again: to clean up, or because it swallowed the cancellation. */
   #goOn(delivery: Delivery, place: Place | null): void {
     if (!place?.fresh) return;
     delivery.wentOn = true;
@@ -210,7 +209,7 @@ export class WatchedFrame extends TaskFrame {
     return place;
   }
 
-  /** Those that code outside of this module has begun: the host awaits things for it too. */
+  /** Those that code outside of this module has begun: the runtime awaits promises too. */
   #known(): ForeignWait[] {
     return this.#foreign.filter(({ place }) => place.line !== null);
   }

@@ -64,6 +64,21 @@ export interface HostCore {
   readonly ops: { op_void_async_deferred(): Promise<void> };
 }
 
+/** The clock and the pump under a loop; a virtual one can take its place. */
+export interface LoopHost {
+  /** Seconds on a clock that never goes back. */
+  now(): number;
+  /** Calls `turn` on a fresh turn of the host, after its sockets and timers had theirs. */
+  soon(turn: () => void): void;
+  /** Calls `turn` once `when` has come, instead of what was asked for before. */
+  wakeAt(when: number, turn: () => void): void;
+  /** Takes back the last `wakeAt`. */
+  forget(): void;
+}
+
+/** The host's timers count milliseconds in 31 bits. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
+
 // deno-lint-ignore no-explicit-any
 const deno = Deno as any;
 
@@ -87,6 +102,24 @@ export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
 /** Calls a function on a fresh turn of the host, after its sockets and timers had theirs. */
 export function hostTurn(fn: () => void): void {
   globals.setImmediate(fn);
+}
+
+/** The clock and the pump of the host. */
+export function realHost(): LoopHost {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const now = () => performance.now() / 1000;
+  const forget = () => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+  const wakeAt = (when: number, turn: () => void) => {
+    clearTimeout(timer);
+    const wait = Math.ceil((when - now()) * 1000);
+    timer = wait > LONGEST_TIMEOUT
+      ? setTimeout(() => wakeAt(when, turn), LONGEST_TIMEOUT)
+      : setTimeout(turn, Math.max(0, wait));
+  };
+  return { now, soon: hostTurn, wakeAt, forget };
 }
 
 const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
@@ -134,6 +167,22 @@ export function abortsByTimer(signal: AbortSignal): boolean {
 /** Calls a function once the microtasks have run dry. */
 export function afterMicrotasks(fn: () => void): void {
   globals.process.nextTick(fn);
+}
+
+const { runMicrotasks } = hostCore;
+const settled = Promise.resolve();
+let ranDry = false;
+const noteDry = () => {
+  ranDry = true;
+};
+
+/** Whether the microtasks can be run here: the host offers it, and this is none of them. */
+export function canDrain(): boolean {
+  if (typeof runMicrotasks !== "function") return false;
+  ranDry = false;
+  settled.then(noteDry);
+  runMicrotasks();
+  return ranDry;
 }
 
 /** The processor time that this process has used, in microseconds; since an earlier answer, if there is one. */

@@ -11,9 +11,9 @@
  * a task is therefore never interleaved with another one, however deep its
  * async functions are nested: the steps of asyncio. Where the host lets us, we
  * run its microtasks ourselves; otherwise each step costs a `process.nextTick`,
- * whose queue runs after the microtasks, and which is ten times as dear.
- * Resuming every job of a batch at once would be cheaper still, and would
- * interleave tasks by the depth of their call stacks.
+ * whose queue runs after the microtasks, at ten times the price. Resuming every
+ * job of a batch at once would be cheaper still, and would interleave tasks by
+ * the depth of their call stacks.
  *
  * Between batches the loop goes back to the host with `setImmediate`, which
  * polls sockets and timers of the host and is not clamped to milliseconds as
@@ -29,9 +29,17 @@
 import { Deque, TimerHeap } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
-import { afterMicrotasks, hostCore, hostTurn } from "./_host.ts";
-import { checkBag, checkCallback, describe } from "./_validate.ts";
+import {
+  afterMicrotasks,
+  canDrain,
+  hostCore,
+  type LoopHost,
+  realHost,
+} from "./_host.ts";
+import { checkBag, checkCallback, checkMethods } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
+
+export type { LoopHost } from "./_host.ts";
 
 /** Something that waits for its turn. */
 export interface Job {
@@ -47,18 +55,6 @@ export interface Job {
 export interface Alarm extends Job {
   /** A dead alarm stays in the heap until it is due or the heap is swept. */
   dead: boolean;
-}
-
-/** The clock and the pump under a loop; a virtual one can take its place. */
-export interface LoopHost {
-  /** Seconds on a clock that never goes back. */
-  now(): number;
-  /** Calls `turn` on a fresh turn of the host, after its sockets and timers had theirs. */
-  soon(turn: () => void): void;
-  /** Calls `turn` once `when` has come, instead of what was asked for before. */
-  wakeAt(when: number, turn: () => void): void;
-  /** Takes back the last `wakeAt`. */
-  forget(): void;
 }
 
 /** What an exception handler is told. */
@@ -107,10 +103,11 @@ export interface Frame {
 
 /** How many jobs a host turn may run before a further batch waits for the next one. */
 const TURN_JOBS = 64;
-/** The host's timers count milliseconds in 31 bits. */
-const LONGEST_TIMEOUT = 2 ** 31 - 1;
 /** Fewer dead timers than this are left for the clock to sweep. */
 const DEAD_ALARMS = 100;
+const HOST_METHODS = ["now", "soon", "wakeAt", "forget"] as const;
+/** What went wrong, where nobody says it. */
+const UNKNOWN_ERROR = "Unhandled error in the event loop";
 
 const settled = Promise.resolve();
 const { runMicrotasks } = hostCore;
@@ -138,8 +135,6 @@ export interface LoopCounts {
   timers: number;
   /** When the first timer is due. */
   due: number;
-  /** Rises with everything that it runs. */
-  drains: number;
 }
 
 /** The inside of a loop, for the other files of this module. */
@@ -160,7 +155,7 @@ export interface LoopInternals {
   afterBatch(loop: BaseEventLoop, call: () => void): void;
   /** The frame of the loop's callbacks. */
   frame(loop: BaseEventLoop): Frame;
-  /** The head of the list of tasks that are not done, which `_frame.ts` links. */
+  /** The head of the list of tasks that are not done, which `_frame.ts` links up. */
   tasks(loop: BaseEventLoop): { first: Frame | null };
   /** Makes the frames of the loop's tasks, `null` for the usual ones. */
   frames(loop: BaseEventLoop): FrameFactory | null;
@@ -202,7 +197,7 @@ export class BaseEventLoop {
 
   readonly #host: LoopHost;
   readonly #ready = new Deque<Job>();
-  /** Jobs of the present batch that are still to run; `#ready` may hold more. */
+  /** Jobs of the current batch that are still to run; `#ready` may hold more. */
   #batch = 0;
   /** Whether a turn is under way or on its way. */
   #awake = false;
@@ -213,7 +208,7 @@ export class BaseEventLoop {
   /** Rises before and after the microtasks of each job. */
   #drain = 0;
   #inTurn = false;
-  /** Called, in this order, when the present batch has run. */
+  /** Called, in this order, when the current batch has run. */
   #atBatchEnd: (() => void)[] = [];
   readonly #alarms = new TimerHeap<Alarm>();
   /** Alarms in the heap that will do nothing. */
@@ -237,7 +232,7 @@ export class BaseEventLoop {
    * @param host The clock and pump to run on, the real one by default.
    */
   constructor(host: LoopHost = realHost()) {
-    checkHost(host);
+    checkMethods(host, HOST_METHODS, "create a loop", "host");
     this.#host = host;
     living.add(new WeakRef<BaseEventLoop>(this));
     if (debugByDefault()) this.setDebug(true);
@@ -263,7 +258,6 @@ export class BaseEventLoop {
         ready: loop.#ready.length,
         timers: loop.#alarms.length - loop.#dead,
         due: loop.#alarms.length > 0 ? loop.#alarms.due : Infinity,
-        drains: loop.#drain,
       }),
       drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
       drains: (loop) => loop.#drain,
@@ -751,20 +745,6 @@ class Callback implements Alarm, TimerHandle {
   }
 }
 
-let ranDry = false;
-const noteDry = () => {
-  ranDry = true;
-};
-
-/** Whether the microtasks can be run here: the host offers it, and this is none of them. */
-function canDrain(): boolean {
-  if (typeof runMicrotasks !== "function") return false;
-  ranDry = false;
-  settled.then(noteDry);
-  runMicrotasks();
-  return ranDry;
-}
-
 /** What the running code belongs to, `undefined` outside of every loop. */
 export function currentFrame(): Frame | undefined {
   return currentSlot() as Frame | undefined;
@@ -792,12 +772,6 @@ export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
   return closers;
 }
 
-let debugWanted: boolean | undefined;
-
-/** Whether the environment asks for debug mode, as far as it may be read without a prompt. */
-/** What went wrong, where nobody says it. */
-const UNKNOWN_ERROR = "Unhandled error in the event loop";
-
 function checkReport(context: unknown): void {
   checkBag(context, ["message"], "report an error");
   if (context !== undefined) return;
@@ -806,46 +780,13 @@ function checkReport(context: unknown): void {
   );
 }
 
-function checkHost(host: LoopHost): void {
-  for (const method of ["now", "soon", "wakeAt", "forget"] as const) {
-    if (hasMethod(host, method)) continue;
-    throw new TypeError(
-      `Cannot create a loop: the host must be an object with a method ${method}, got ${
-        describe(host)
-      }`,
-    );
-  }
-}
+let debugWanted: boolean | undefined;
 
-function hasMethod(host: LoopHost, name: keyof LoopHost): boolean {
-  try {
-    return typeof host === "object" && typeof host?.[name] === "function";
-  } catch {
-    return false; // a proxy, or a getter, that throws
-  }
-}
-
+/** Whether the environment asks for debug mode, as far as it may be read without a prompt. */
 function debugByDefault(): boolean {
   if (debugWanted !== undefined) return debugWanted;
   const variable = "ASYNCIO_DEBUG";
   const { state } = Deno.permissions.querySync({ name: "env", variable });
   const value = state === "granted" ? Deno.env.get(variable) : undefined;
   return debugWanted = value !== undefined && value !== "" && value !== "0";
-}
-
-function realHost(): LoopHost {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const now = () => performance.now() / 1000;
-  const forget = () => {
-    clearTimeout(timer);
-    timer = undefined;
-  };
-  const wakeAt = (when: number, turn: () => void) => {
-    clearTimeout(timer);
-    const wait = Math.ceil((when - now()) * 1000);
-    timer = wait > LONGEST_TIMEOUT
-      ? setTimeout(() => wakeAt(when, turn), LONGEST_TIMEOUT)
-      : setTimeout(turn, Math.max(0, wait));
-  };
-  return { now, soon: hostTurn, wakeAt, forget };
 }

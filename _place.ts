@@ -1,6 +1,6 @@
 /**
  * Places in a program: where a task was made, and where it waits. Only debug
- * mode takes note of them, as a stack costs more than an await.
+ * mode records them, as a stack costs more than an await.
  *
  * @module
  */
@@ -19,10 +19,7 @@ export class Place {
   #lines: readonly string[] | null = null;
 
   constructor() {
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = DEPTH;
-    Error.captureStackTrace(this.#taken, Place);
-    Error.stackTraceLimit = limit;
+    captureStack(this.#taken, Place);
   }
 
   /** The frames outside of this module, innermost first: `"name (file:line:column)"`. */
@@ -56,7 +53,7 @@ export class Place {
     return this.#rows.endsWith(other.#rows);
   }
 
-  /** Formatting is what is dear about a stack, so it waits for the first question. */
+  /** Formatting is what is expensive about a stack, so it waits for the first question. */
   get #all(): readonly string[] {
     return this.#lines ??= linesOf(this.#taken.stack);
   }
@@ -78,13 +75,14 @@ export class Place {
 export const BODY = "asyncio body";
 
 /**
- * Takes the stack of whoever awaits a promise, inside of the `then` of a
- * thenable that the promise was resolved with: from there V8 follows promises
- * to the functions that await them. Calls above `above` are left out.
+ * Takes the stack, without the calls above `above`. Inside of the `then` of a
+ * thenable that a promise was resolved with, V8 follows promises from there to
+ * the functions that await them.
  */
-export function captureAwaiting(
+export function captureStack(
   target: object,
-  above: Callable,
+  // deno-lint-ignore ban-types
+  above: Function,
   depth: number = DEPTH,
 ): void {
   const limit = Error.stackTraceLimit;
@@ -104,9 +102,10 @@ export class Probe {
   /** How many bodies the promise itself stands for. */
   readonly #own: number;
 
-  constructor(above: Callable, own = 0) {
+  // deno-lint-ignore ban-types
+  constructor(above: Function, own = 0) {
     this.#own = own;
-    if (followsPromises) captureAwaiting(this.#taken, above);
+    if (followsPromises) captureStack(this.#taken, above);
   }
 
   /** Formatting a stack is expensive, so it waits for this question. */
@@ -123,9 +122,6 @@ export class Probe {
 /** Whether the engine is V8, and not one that only says so. */
 export const followsPromises: boolean =
   typeof Error.captureStackTrace === "function" && !("Bun" in globalThis);
-
-// deno-lint-ignore no-explicit-any
-type Callable = (...args: any[]) => unknown;
 
 /** One call on a stack, as V8 gives it. */
 interface CallSite {
@@ -169,7 +165,7 @@ export function makingOf(thing: object): Place | null {
 }
 
 /** The frames of a stack that lie in files, those of the host left out. */
-function linesOf(stack: unknown): string[] {
+export function linesOf(stack: unknown): string[] {
   if (typeof stack !== "string") return [];
   return stack.split("\n")
     .filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line))

@@ -55,9 +55,7 @@ const LISTENING = "0A";
 
 const linux: ProcessTable = {
   async program(pid) {
-    const link = await exists(`/proc/${pid}/stat`)
-      ? await orNull(() => Deno.readLink(`/proc/${pid}/exe`))
-      : null;
+    const link = await orNull(() => Deno.readLink(`/proc/${pid}/exe`));
     return link?.replace(/ \(deleted\)$/, "") ?? null;
   },
   async command(pid) {
@@ -143,10 +141,6 @@ async function output(program: string, ...args: string[]): Promise<string> {
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await orNull(() => Deno.stat(path)) !== null;
 }
 
 /** `null` for what is not there, or no longer. */

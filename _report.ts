@@ -6,13 +6,14 @@
  */
 
 import type {
+  CancelSnapshot,
   FailureSnapshot,
   Snapshot,
   TaskSnapshot,
   ThreadSnapshot,
   WaitSnapshot,
 } from "./_snapshot.ts";
-import { span } from "./_text.ts";
+import { firstOf, span } from "./_text.ts";
 
 /** The largest number of lines of a report. */
 const MOST_LINES = 200;
@@ -157,15 +158,16 @@ function subject({ tasks }: Group): string {
 
 function cancelledText({ cancelled }: TaskSnapshot): string {
   if (cancelled === null) return "";
-  const { from, seconds } = cancelled;
-  const by = from === null ? "" : ` by ${from}`;
-  return ` (cancelled${by} ${span(seconds)} ago, but not ended)`;
+  return ` (${requestText(cancelled)}, but not ended)`;
+}
+
+/** A request to cancel: "cancelled by SIGINT 2.0 s ago". */
+function requestText({ from, seconds }: CancelSnapshot): string {
+  return `cancelled${from === null ? "" : ` by ${from}`} ${span(seconds)} ago`;
 }
 
 function namesOf(tasks: readonly { name: string }[]): string {
-  const names = tasks.slice(0, NAMES).map(({ name }) => name);
-  const more = tasks.length - names.length;
-  return names.join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return firstOf(tasks, NAMES, ({ name }) => name);
 }
 
 function doing({ tasks: [task], shortest, longest }: Group): string {
@@ -251,17 +253,16 @@ export function verdictOf(
 function circleVerdict(tasks: readonly TaskSnapshot[]): string | null {
   const circle = circleIn(tasks);
   if (circle === null) return null;
-  const steps = circle.slice(0, NAMES).map(({ task, wait }) =>
-    `${task.name} waits for ${textOf(wait)}`
+  const steps = firstOf(
+    circle,
+    NAMES,
+    ({ task, wait }) => `${task.name} waits for ${textOf(wait)}`,
+    "; ",
   );
-  const more = circle.length - steps.length;
-  const rest = more > 0 ? `; and ${more} more` : "";
   const advice = circle.some(({ wait }) => wait.kind === "lock")
     ? "; take locks in the same order everywhere"
     : "";
-  return `These tasks wait for each other in a circle: ${
-    steps.join("; ")
-  }${rest}${advice}`;
+  return `These tasks wait for each other in a circle: ${steps}${advice}`;
 }
 
 /** A task in a circle, and the wait that leads to the next. */
@@ -271,7 +272,7 @@ interface Step {
 }
 
 /** A circle of tasks; `null` if there is none. */
-export function circleIn(tasks: readonly TaskSnapshot[]): Step[] | null {
+function circleIn(tasks: readonly TaskSnapshot[]): Step[] | null {
   // Tasks that wait for no other are most, and in no circle.
   const candidates = tasks.filter(hasEdges);
   const byId = new Map(candidates.map((task) => [task.id, task]));
@@ -344,10 +345,7 @@ function interruptionVerdict(tasks: readonly TaskSnapshot[]): string | null {
 
 function whyEnding({ scopes, cancelled }: TaskSnapshot): string {
   if (scopes.length > 0) return `has to end (${scopes.join(", ")})`;
-  const { from, seconds } = cancelled!;
-  return `was cancelled${from === null ? "" : ` by ${from}`} ${
-    span(seconds)
-  } ago`;
+  return `was ${requestText(cancelled!)}`;
 }
 
 function isLate(cancelled: TaskSnapshot["cancelled"]): boolean {
@@ -384,16 +382,14 @@ function failureVerdict(failures: readonly FailureSnapshot[]): string | null {
 function cancelledVerdict(tasks: readonly TaskSnapshot[]): string | null {
   const task = tasks.find(({ cancelled }) => isLate(cancelled));
   if (task === undefined) return null;
-  const { from, seconds } = task.cancelled!;
-  const by = from === null ? "" : ` by ${from}`;
   const waits = task.waits.map(textOf).join(", ");
   const shielded = task.waits.some(({ kind }) => kind === "shield");
   const why = shielded
     ? "a shield keeps it from ending"
     : "it cleans up, or it caught the CancelledError and did not throw it on";
-  return `Task ${task.name} was cancelled${by} ${
-    span(seconds)
-  } ago and goes on${waits === "" ? "" : ` (waiting for ${waits})`}: ${why}`;
+  return `Task ${task.name} was ${requestText(task.cancelled!)} and goes on${
+    waits === "" ? "" : ` (waiting for ${waits})`
+  }: ${why}`;
 }
 
 function pileVerdict(groups: readonly Group[]): string | null {

@@ -9,12 +9,7 @@
 
 import { WatchedFrame } from "./_debug.ts";
 import type { Cancelable } from "./_cancel_request.ts";
-import {
-  CancelScope,
-  type Described,
-  hooks,
-  type Reaction,
-} from "./_cancel_scope.ts";
+import { type Described, hooks, type Reaction } from "./_cancel_scope.ts";
 import { type TaskFrame, tasksOf } from "./_frame.ts";
 import {
   type BaseEventLoop,
@@ -23,7 +18,14 @@ import {
   livingLoops,
 } from "./_loop.ts";
 import { framesOf, makingOf } from "./_place.ts";
-import { futuresBehind, nameOf, tasksBehind, titleOf } from "./_text.ts";
+import {
+  futuresBehind,
+  isPending,
+  nameOf,
+  taskOfHolder,
+  tasksBehind,
+  titleOf,
+} from "./_text.ts";
 import { failuresOf } from "./_unseen.ts";
 
 /** What a loop is doing. Plain data: `JSON.stringify` loses nothing of it. */
@@ -270,7 +272,7 @@ class TaskReader {
     const waits: WaitSnapshot[] = [];
     for (const reaction of awaits) {
       const { source } = reaction;
-      if (source === null || !hooks.about(source).waits) continue;
+      if (source === null || !isPending(source)) continue;
       const wait = this.#wait(source);
       const place = watched?.placeOf(reaction)?.line ?? null;
       waits.push(place === null ? wait : { ...wait, place });
@@ -291,7 +293,7 @@ class TaskReader {
   }
 
   #describe(source: Cancelable, behind: Described | null): WaitSnapshot {
-    const isPlain = behind?.awaits === undefined && behind !== null;
+    const isPlain = behind !== null && behind.awaits === undefined;
     return {
       kind: kindOf(source, behind),
       what: nameOf(source),
@@ -344,8 +346,9 @@ function holdersOf(behind: Described): HolderSnapshot[] {
   if (behind.holder) holders.add(behind.holder);
   const found = new Map<number, HolderSnapshot>();
   for (const holder of holders) {
-    if (!(holder instanceof CancelScope)) continue;
-    const { id, name, over } = holder.root;
+    const frame = taskOfHolder(holder);
+    if (frame === null) continue;
+    const { id, name, over } = frame;
     found.set(id, { id, name, ended: over });
     if (found.size >= LISTED) break;
   }

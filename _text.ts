@@ -154,8 +154,13 @@ function nameOfLink(future: Cancelable): string {
 
 /** Writes lines to the console or somewhere else. */
 export function print(text: string, file?: TextOutput): void {
-  if (file === undefined) return console.log(text);
-  let rest = new TextEncoder().encode(`${text}\n`);
+  if (file === undefined) console.log(text);
+  else writeAll(`${text}\n`, file);
+}
+
+/** Writes a text to its end. */
+export function writeAll(text: string, file: TextOutput): void {
+  let rest = new TextEncoder().encode(text);
   while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
 }
 
@@ -187,10 +192,24 @@ function namesOf(futures: readonly Cancelable[]): string {
     return futures.length === 1 ? "a future" : `${futures.length} futures`;
   }
   nesting++;
-  const names = futures.slice(0, NAMES).map(nameOf);
-  nesting--;
-  const more = futures.length - names.length;
-  return names.join(", ") + (more > 0 ? ` and ${more} more` : "");
+  try {
+    return firstOf(futures, NAMES, nameOf);
+  } finally {
+    nesting--;
+  }
+}
+
+/** The first things of a list as text, with the number of the rest: "a, b and 3 more". */
+export function firstOf<T>(
+  list: readonly T[],
+  most: number,
+  textOf: (it: T) => string,
+  separator = ", ",
+): string {
+  const shown = list.slice(0, most).map(textOf).join(separator);
+  const more = list.length - most;
+  if (more <= 0) return shown;
+  return `${shown}${separator.replace(", ", " ")}and ${more} more`;
 }
 
 /** The task whose code has something, done or not; `null` for code outside of tasks. */

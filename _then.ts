@@ -37,7 +37,7 @@ import {
 } from "./_future.ts";
 import { isResolver } from "./_host.ts";
 import { type Frame, internals as loops, type Job } from "./_loop.ts";
-import { captureAwaiting, followsPromises, Place, Probe } from "./_place.ts";
+import { captureStack, followsPromises, Place, Probe } from "./_place.ts";
 import { describe, isClass, isThenable } from "./_validate.ts";
 import type { CancelledError } from "./exceptions.ts";
 
@@ -252,7 +252,7 @@ function errorAt(
   Error.stackTraceLimit = 0; // its own stack would show this module
   const error = cancelledError(message);
   Error.stackTraceLimit = limit;
-  captureAwaiting(error, above, limit);
+  captureStack(error, above, limit);
   return error;
 }
 

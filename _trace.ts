@@ -18,7 +18,7 @@ import type { TaskFrame } from "./_frame.ts";
 import { afterMicrotasks } from "./_host.ts";
 import type { BaseEventLoop } from "./_loop.ts";
 import { observe, type Observer, type Outcome } from "./_observe.ts";
-import { waitedFor } from "./_text.ts";
+import { waitedFor, writeAll } from "./_text.ts";
 
 /** An event of the format. Times are in microseconds. */
 export interface TraceEvent {
@@ -64,7 +64,7 @@ interface Row {
 export function writeTrace(
   loop: BaseEventLoop,
   path: string | URL,
-): () => Promise<void> {
+): () => void {
   const trace = new Trace(new TraceFile(path), now);
   observe(loop, trace);
   const end = () => trace.end();
@@ -72,7 +72,6 @@ export function writeTrace(
   return () => {
     globalThis.removeEventListener("unload", end);
     end();
-    return Promise.resolve();
   };
 }
 
@@ -108,8 +107,12 @@ export class Trace implements Observer {
     if (this.#isOver) return;
     const time = this.#now();
     this.#rows.set(frame, {
-      ...{ frame, born: time, since: time, why: "not started yet" },
-      ...{ waker: null, cancelled: false },
+      frame,
+      born: time,
+      since: time,
+      why: "not started yet",
+      waker: null,
+      cancelled: false,
     });
   }
 
@@ -149,10 +152,8 @@ export class Trace implements Observer {
     const row = this.#rows.get(frame);
     if (row === undefined) return;
     row.cancelled = true;
-    this.#add(frame, {
-      ...{ ph: "i", s: "t", name: "cancel", cat: "cancel" },
-      ts: this.#now(),
-    });
+    const event = { name: "cancel", cat: "cancel", ts: this.#now() };
+    this.#add(frame, { ph: "i", s: "t", ...event });
   }
 
   ends(frame: TaskFrame, outcome: Outcome): void {
@@ -184,22 +185,22 @@ export class Trace implements Observer {
     this.#rows.delete(frame);
     this.#describe(frame.id, "thread_name", { name: frame.name });
     this.#describe(frame.id, "thread_sort_index", { sort_index: frame.id });
+    const dur = tenths(this.#now() - born);
+    const args = { outcome, cancelled, parent: frame.parent || null };
     this.#add(frame, {
-      ...{ ph: "X", name: frame.name, cat: "task" },
-      ...{ ts: born, dur: tenths(this.#now() - born) },
-      args: { outcome, cancelled, parent: frame.parent || null },
+      ph: "X",
+      name: frame.name,
+      cat: "task",
+      ts: born,
+      dur,
+      args,
     });
   }
 
   #slice(row: Row, name: string, cat: string, from: number, to: number): void {
     if (to <= from) return;
-    this.#add(row.frame, {
-      ph: "X",
-      name,
-      cat,
-      ts: from,
-      dur: tenths(to - from),
-    });
+    const dur = tenths(to - from);
+    this.#add(row.frame, { ph: "X", name, cat, ts: from, dur });
   }
 
   /** The arrow that leads to a step. */
@@ -220,12 +221,12 @@ export class Trace implements Observer {
   }
 }
 
-/** A trace in a file. */
+/** A trace in a file. If that cannot be written any more, the program goes on without a trace. */
 class TraceFile implements TraceSink {
   readonly #file: Deno.FsFile;
-  readonly #encoder = new TextEncoder();
   #text = "[";
   #events = 0;
+  #hasFailed = false;
 
   constructor(path: string | URL) {
     const options = { write: true, create: true, truncate: true };
@@ -233,7 +234,7 @@ class TraceFile implements TraceSink {
   }
 
   add(event: TraceEvent): void {
-    if (++this.#events > MOST_EVENTS) return;
+    if (this.#hasFailed || ++this.#events > MOST_EVENTS) return;
     const separator = this.#events === 1 ? "\n" : ",\n";
     this.#text += separator + JSON.stringify(event);
     if (this.#text.length >= CHUNK) this.#flush();
@@ -249,10 +250,17 @@ class TraceFile implements TraceSink {
   }
 
   #flush(): void {
-    let bytes = this.#encoder.encode(this.#text);
+    const text = this.#text;
     this.#text = "";
-    while (bytes.length > 0) {
-      bytes = bytes.subarray(this.#file.writeSync(bytes));
+    if (this.#hasFailed) return;
+    try {
+      writeAll(text, this.#file);
+    } catch (error) {
+      this.#hasFailed = true;
+      console.error(
+        "The trace breaks off: its file cannot be written\n",
+        error,
+      );
     }
   }
 }

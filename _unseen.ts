@@ -1,7 +1,7 @@
 /**
  * Errors that nobody has looked at, and their report: when the future that
- * holds one is garbage, a second after it has failed, when its loop is closed by a runner, or, on the
- * implicit loop, when the program ends.
+ * holds one is garbage, a second after it has failed, when a runner closes its
+ * loop, or, on the implicit loop, when the program ends.
  *
  * @module
  */
@@ -110,12 +110,7 @@ export function reportUnseen(loop: BaseEventLoop): void {
   for (const error of [...unseenOf(loop)]) error.report();
 }
 
-/** The errors of a loop's futures that nobody has looked at. */
-function unseenIn(loop: BaseEventLoop): UnseenError[] {
-  return [...unseenOf(loop)];
-}
-
-/** The same, with the last of those that were reported. */
+/** The errors that nobody has looked at, after the last of those that were reported. */
 export function failuresOf(loop: BaseEventLoop): UnseenError[] {
   return [...reportedOf(loop), ...unseenOf(loop)];
 }
@@ -152,7 +147,7 @@ function reportDue(): void {
   stopTimer = null;
   const limit = performance.now() - PATIENCE * 900;
   for (const loop of [...holding]) {
-    for (const error of unseenIn(loop)) {
+    for (const error of [...unseenOf(loop)]) {
       if (error.failedAt === null) continue;
       if (error.failedAt > limit) {
         reportSoon();

@@ -241,18 +241,29 @@ export function checkOutput(
   file: unknown,
   action: string,
 ): asserts file is { writeSync(data: Uint8Array): number } | undefined {
-  if (file === undefined) return;
-  try {
-    const { writeSync } = file as { writeSync?: unknown };
-    if (typeof writeSync === "function") return;
-  } catch {
-    // it is refused below
+  if (file !== undefined) checkMethods(file, ["writeSync"], action, "file");
+}
+
+/** Refuses what lacks one of some methods. */
+export function checkMethods(
+  value: unknown,
+  methods: readonly string[],
+  action: string,
+  name: string,
+): void {
+  for (const method of methods) {
+    try {
+      const it = value as { [method: string]: unknown };
+      if (typeof it[method] === "function") continue;
+    } catch {
+      // it is refused below
+    }
+    throw new TypeError(
+      `Cannot ${action}: ${name} must have a method ${method}, got ${
+        describe(value)
+      }`,
+    );
   }
-  throw new TypeError(
-    `Cannot ${action}: file must have a method writeSync, got ${
-      describe(file)
-    }`,
-  );
 }
 
 /** Refuses what is neither a string nor `undefined`. */

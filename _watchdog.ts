@@ -52,6 +52,7 @@ export async function watchBlocks(
   seconds: number,
 ): Promise<() => Promise<void>> {
   const limit = Math.min(seconds * 1000, 2 ** 31 - 1);
+  const interval = Math.max(1, Math.min(250, limit / 8));
   const memory = new SharedArrayBuffer(MEMORY);
   watching++;
   publish();
@@ -60,6 +61,7 @@ export async function watchBlocks(
   const worker = new Worker(watchdogUrl(), { env: SHARE_ENV as never });
   const order: WatchOrder = {
     limit,
+    interval,
     memory,
     ...openDebugger(),
     expression: EXPRESSION,
@@ -70,7 +72,7 @@ export async function watchBlocks(
   worker.unref();
   ownOperations.count += WORKER_OPERATIONS;
   if (order.url === null) observe(loop, new Notes(memory));
-  const stopBeats = startBeats(new Int32Array(memory), limit / 8);
+  const stopBeats = startBeats(new Int32Array(memory), interval);
   return async () => {
     stopBeats();
     ownOperations.count -= WORKER_OPERATIONS;
@@ -114,8 +116,7 @@ class Notes implements Observer {
 function startBeats(beats: Int32Array, milliseconds: number): () => void {
   // Those of Node, as a test may have put others in the place of the global ones.
   const { setInterval, clearInterval } = node("timers");
-  const every = Math.max(1, Math.min(250, milliseconds));
-  const timer = setInterval(() => Atomics.add(beats, 0, 1), every);
+  const timer = setInterval(() => Atomics.add(beats, 0, 1), milliseconds);
   timer.unref();
   return () => clearInterval(timer);
 }

@@ -14,6 +14,8 @@ import { InspectorSession } from "./_inspector.ts";
 export interface WatchOrder {
   /** How long a block may last, in milliseconds. */
   readonly limit: number;
+  /** How often the heart beats, and how often that is looked at, in milliseconds. */
+  readonly interval: number;
   /** The number of heartbeats, and the name of the task that runs, if it is noted there. */
   readonly memory: SharedArrayBuffer;
   /** The debugger of the thread that is watched, or why there is none. */
@@ -31,7 +33,7 @@ export interface Blocking {
 }
 
 /** Watches the heartbeats of another thread. */
-export class BlockWatcher {
+class BlockWatcher {
   /** How long a thread is given to tell its stack, in milliseconds. */
   static readonly PATIENCE = 1000;
   /** How many frames are shown. */
@@ -62,17 +64,18 @@ export class BlockWatcher {
     this.#next = order.limit;
   }
 
-  /** Looks for heartbeats; has to be called every `interval` milliseconds. */
-  tick(now: number, interval: number): void {
+  /** Looks for heartbeats; has to be called every `order.interval` milliseconds. */
+  tick(now: number): void {
+    const { limit, interval } = this.#order;
     const beats = Atomics.load(this.#beats, 0);
     // When the whole process stood still, nobody could beat.
-    const hasSlept = now - this.#tickAt > this.#order.limit / 2 + interval;
+    const hasSlept = now - this.#tickAt > limit / 2 + interval;
     this.#tickAt = now;
     if (beats !== this.#seen || hasSlept) {
       if (this.#reported > 0 && beats !== this.#seen) this.#end(now);
       this.#seen = beats;
       this.#seenAt = now;
-      this.#next = this.#order.limit;
+      this.#next = limit;
       return;
     }
     const age = now - this.#seenAt;
@@ -138,13 +141,13 @@ export class BlockWatcher {
   }
 }
 
-/** A length of time in milliseconds, for people. */
-export function span(milliseconds: number): string {
+/** Milliseconds as text. */
+function span(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
 /** A frame of a stack with the line of the file that it stands at, if that may be read. */
-export function withSource(frame: string): string[] {
+function withSource(frame: string): string[] {
   const shown = `    at ${frame}`;
   const [, file, line] = /(file:\/\/\S+?):(\d+):\d+\)?$/.exec(frame) ?? [];
   if (file === undefined) return [shown];
@@ -170,8 +173,7 @@ function start(
   };
   scope.onmessage = ({ data: order }) => {
     const watcher = new Watcher(order, Session.connect);
-    const interval = Math.max(1, Math.min(250, order.limit / 8));
-    setInterval(() => watcher.tick(performance.now(), interval), interval);
+    setInterval(() => watcher.tick(performance.now()), order.interval);
     scope.postMessage("ready");
   };
 }

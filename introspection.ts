@@ -48,6 +48,7 @@ import {
   checkInstance,
   checkNumber,
   checkOptions,
+  checkOutput,
   describe,
   isInstance,
   isIterable,
@@ -178,7 +179,7 @@ export function captureCallGraph(
   future: Future<unknown> | null = currentTask(),
   options: CallGraphOptions = {},
 ): CallGraph | null {
-  const limit = limitOf(options);
+  const { limit, depth } = checkedOptions(options);
   if (future === null) return null;
   if (!isInstance(future, Future)) {
     throw new TypeError(
@@ -186,7 +187,6 @@ export function captureCallGraph(
     );
   }
   const waiters = waitersIn(framesOfLoop(future.getLoop()));
-  const { depth = 1 } = options;
   const path = new Set<Future<unknown>>();
   let captured = 0;
   const capture = (future: Future<unknown>): CallGraph => {
@@ -274,6 +274,7 @@ export function printCallGraph(
 ): void {
   checkOptions(options, PRINT_OPTIONS, "print a call graph");
   const { file, ...rest } = options;
+  checkOutput(file, "print a call graph");
   print(formatCallGraph(future, rest), file);
 }
 
@@ -392,12 +393,13 @@ function waitsOf(frame: TaskFrame): CallGraphWait[] {
   });
 }
 
-function limitOf(options: CallGraphOptions): number {
+function checkedOptions(options: CallGraphOptions): Required<CallGraphOptions> {
   const action = "capture a call graph";
   checkOptions(options, GRAPH_OPTIONS, action);
-  const { limit = Infinity } = options;
+  const { limit = Infinity, depth = 1 } = options;
   checkNumber(limit, action, "limit");
-  return limit;
+  checkNumber(depth, action, "depth");
+  return { limit, depth };
 }
 
 function isCallGraph(value: unknown): value is CallGraph {

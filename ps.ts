@@ -16,7 +16,7 @@
  */
 
 import { attach, type Target, type ThreadLoops } from "./_attach.ts";
-import { EXIT, type ProcessTable, processTable, PsError } from "./_process.ts";
+import { EXIT, processTable, PsError } from "./_process.ts";
 import { formatSnapshot } from "./_report.ts";
 import { Top } from "./_top.ts";
 
@@ -96,54 +96,46 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function report(order: Order): Promise<void> {
+  const { pid, watch, force, close } = order;
   const table = processTable();
-  const stop = Promise.withResolvers<void>();
-  const interrupt = interruption(order, stop.resolve);
-  Deno.addSignalListener("SIGINT", interrupt.onSignal);
-  const { pid, force, close } = order;
-  const guard = (order.watch ?? 0) * 1000 + GUARD;
+  let stop = (): void => leave(pid);
+  const onSignal = () => stop();
+  Deno.addSignalListener("SIGINT", onSignal);
   try {
-    const target = await attach(pid, {
-      ...{ table, force, close, tell, guard },
-      ...{ busy: BUSY, start: START },
-    });
-    interrupt.attached();
+    const guard = (watch ?? 0) * 1000 + GUARD;
+    const times = { busy: BUSY, start: START, guard };
+    const target = await attach(pid, { table, force, close, tell, ...times });
     try {
-      if (order.watch === null) await once(target, order, table);
-      else await again(target, order, table, stop.promise);
+      const command = await table.command(pid).catch(() => "");
+      const title = `Process ${pid}: ${command}`;
+      if (watch === null) await once(target, title, order);
+      else {
+        const stopped = new Promise<void>((resolve) => stop = resolve);
+        await again(target, title, order, stopped);
+      }
     } finally {
       await target.detach();
     }
   } finally {
-    Deno.removeSignalListener("SIGINT", interrupt.onSignal);
+    Deno.removeSignalListener("SIGINT", onSignal);
   }
 }
 
-/** What Ctrl-C does: before there is a connection it leaves at once, afterwards in good order. */
-function interruption(
-  { pid }: Order,
-  stop: () => void,
-): { onSignal(): void; attached(): void } {
-  let isAttached = false;
-  return {
-    attached: () => isAttached = true,
-    onSignal() {
-      if (isAttached) return stop();
-      tell(
-        `Process ${pid} may still open its debugger when its block ends: ps --close ${pid} closes it`,
-      );
-      Deno.exit(130);
-    },
-  };
+/** What Ctrl-C does where the process may not answer. */
+function leave(pid: number): never {
+  tell(
+    `Process ${pid} may still open its debugger when its block ends: ps --close ${pid} closes it`,
+  );
+  Deno.exit(130);
 }
 
 async function once(
   target: Target,
+  title: string,
   { pid, json }: Order,
-  table: ProcessTable,
 ): Promise<void> {
   const threads = await read(target, pid);
-  if (json) return write(JSON.stringify(threads));
+  if (json) return console.log(JSON.stringify(threads));
   const parts = threads.flatMap(({ thread, loops, stack }) => [
     ...loops.map((loop) => {
       const head = threads.length > 1 ? `Thread ${thread}\n` : "";
@@ -153,33 +145,28 @@ async function once(
       ? [`Running now:\n${stack.map((it) => `    at ${it}`).join("\n")}`]
       : []),
   ]);
-  const title = `Process ${pid}: ${await table.command(pid).catch(() => "")}`;
-  write([title, ...parts].join("\n\n"));
+  console.log([title, ...parts].join("\n\n"));
 }
 
-/** Draws views until Ctrl-C or the end of the process. */
+/** Draws views until Ctrl-C or the end of the process, also while that does not answer. */
 async function again(
   target: Target,
+  title: string,
   { pid, json, watch }: Order,
-  table: ProcessTable,
-  stop: Promise<void>,
+  stopped: Promise<void>,
 ): Promise<void> {
   const top = new Top();
-  const command = await table.command(pid);
-  const ended = target.closed.then(() => true);
-  const stopped = stop.then(() => true);
-  const gone = ended.then(() => null);
+  const over = Promise.race([target.closed, stopped]).then(() => null);
   for (;;) {
-    const threads = await Promise.race([read(target, pid), gone]);
+    const threads = await Promise.race([read(target, pid), over]);
     if (threads === null) return;
-    const title = `Process ${pid}: ${command}`;
-    if (json) write(JSON.stringify(threads));
+    if (json) console.log(JSON.stringify(threads));
     else show(top.draw(title, threads, performance.now(), size()));
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const timer = setTimeout(resolve, watch! * 1000, false);
-    const isOver = await Promise.race([promise, ended, stopped]);
+    const pause = Promise.withResolvers<true>();
+    const timer = setTimeout(pause.resolve, watch! * 1000, true);
+    const goesOn = await Promise.race([pause.promise, over]);
     clearTimeout(timer);
-    if (isOver) return;
+    if (goesOn === null) return;
   }
 }
 
@@ -200,16 +187,12 @@ async function read(target: Target, pid: number): Promise<ThreadLoops[]> {
 
 function show(text: string): void {
   const clear = Deno.stdout.isTerminal() ? "\x1b[H\x1b[J" : "";
-  write(clear + text + (clear === "" ? "\n" : ""));
+  console.log(clear + text + (clear === "" ? "\n" : ""));
 }
 
 function size(): { columns: number; rows: number } {
   if (Deno.stdout.isTerminal()) return Deno.consoleSize();
   return { columns: Infinity, rows: Infinity };
-}
-
-function write(text: string): void {
-  console.log(text);
 }
 
 function tell(text: string): void {

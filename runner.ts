@@ -32,8 +32,11 @@ import { framesOf, Place } from "./_place.ts";
 import {
   checkCallback,
   checkContext,
+  checkFlag,
   checkOptions,
   checkSignal,
+  checkString,
+  checkStrings,
   describe,
   startedHint,
 } from "./_validate.ts";
@@ -42,7 +45,7 @@ import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
 import { allTasks, onceDone } from "./_awaitable.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
-import { chainOf, progressOf, span } from "./_text.ts";
+import { chainOf, firstOf, progressOf, span } from "./_text.ts";
 import "./_threads.ts";
 import { reportUnseen } from "./_unseen.ts";
 import {
@@ -237,7 +240,7 @@ export class Runner implements AsyncDisposable {
   /** Ends the listening for `dumpSignal`, which lasts as long as the loop. */
   #undump: () => void = () => {};
   /** Ends what watches the loop; `null` before the first run. */
-  #unobserve: (() => Promise<void>)[] | null = null;
+  #unobserve: (() => unknown)[] | null = null;
 
   /**
    * Makes a runner. Its loop is made when it is first needed.
@@ -308,7 +311,10 @@ export class Runner implements AsyncDisposable {
     const start = () => new Task(main, { context }, loop);
     loops.setRunning(loop, true);
     try {
-      if (this.#isToBeObserved) await this.#observe(loop);
+      if (this.#isToBeObserved) {
+        await this.#observe(loop);
+        options.signal?.throwIfAborted();
+      }
       return await this.#untilDone(
         runIn(this.#context, start, undefined),
         place,
@@ -383,7 +389,7 @@ export class Runner implements AsyncDisposable {
   /** Starts what looks at the loop. It is loaded only here, as most programs do without. */
   async #observe(loop: EventLoop): Promise<void> {
     const { watchdog, trace } = this.#options;
-    const ends: (() => Promise<void>)[] = this.#unobserve = [];
+    const ends: (() => unknown)[] = this.#unobserve = [];
     if (trace !== undefined) {
       const { writeTrace } = await import("./_trace.ts");
       ends.push(writeTrace(loop, trace));
@@ -446,7 +452,7 @@ export class Runner implements AsyncDisposable {
   async #close(place: Place): Promise<void> {
     const loop = this.#loop;
     if (loop === null) return;
-    if (loop.isClosed()) return this.#undump();
+    if (loop.isClosed()) return await this.#leave();
     loops.setRunning(loop, true);
     const broken = Promise.withResolvers<void>();
     broken.promise.catch(() => {});
@@ -467,11 +473,16 @@ export class Runner implements AsyncDisposable {
       unlisten();
       unwatch();
       unlimit();
-      this.#undump();
-      for (const end of this.#unobserve ?? []) await end();
+      await this.#leave();
       loops.setRunning(loop, false);
       loop.close();
     }
+  }
+
+  /** Ends what watches the loop. */
+  async #leave(): Promise<void> {
+    this.#undump();
+    for (const end of this.#unobserve ?? []) await end();
   }
 
   /** Reports what takes long to end, and gives it up after `shutdownTimeout`. Returns what prevents both. */
@@ -601,14 +612,15 @@ function waitsOutside(loop: EventLoop): boolean {
 
 /** The tasks that have not ended in time. */
 function survivors(loop: EventLoop, seconds: number): string {
-  const tasks = [...allTasks(loop)];
-  const lines = tasks.slice(0, MOST_SURVIVORS).map((task) =>
-    `${task.getName()} ${progressOf(frameOf(task))}`
+  const tasks = firstOf(
+    [...allTasks(loop)],
+    MOST_SURVIVORS,
+    (task) => `${task.getName()} ${progressOf(frameOf(task))}`,
+    "; ",
   );
-  const more = tasks.length - lines.length;
-  return `Tasks that were left have not ended within ${span(seconds)}: ${
-    lines.join("; ")
-  }${more > 0 ? `; and ${more} more` : ""}`;
+  return `Tasks that were left have not ended within ${
+    span(seconds)
+  }: ${tasks}`;
 }
 
 /** Shows where a runner was called, and nothing of this module. */
@@ -703,22 +715,12 @@ function checkMain(main: unknown): void {
 function checkedOptions(options: RunnerOptions): RunnerOptions {
   checkOptions(options, RUNNER_OPTIONS, CREATE);
   const { debug, loopFactory, signals, dumpSignal, shutdownTimeout } = options;
-  if (debug !== undefined && typeof debug !== "boolean") {
-    throw new TypeError(
-      `Cannot ${CREATE}: debug must be a boolean, got ${describe(debug)}`,
-    );
-  }
+  checkFlag(debug, CREATE, "debug");
   if (loopFactory !== undefined) {
     checkCallback(loopFactory, CREATE, "loopFactory");
   }
-  if (signals !== undefined) checkSignals(signals);
-  if (typeof dumpSignal !== "string" && dumpSignal != null) {
-    throw new TypeError(
-      `Cannot ${CREATE}: dumpSignal must be the name of a signal, got ${
-        describe(dumpSignal)
-      }`,
-    );
-  }
+  checkStrings(signals, CREATE, "signals");
+  checkString(dumpSignal ?? undefined, CREATE, "dumpSignal");
   if (shutdownTimeout != null) toSeconds(shutdownTimeout, "shutdownTimeout");
   const { watchdog, trace } = options;
   if (watchdog !== undefined) checkWatchdog(watchdog);
@@ -738,16 +740,5 @@ function checkWatchdog(limit: Duration): number {
   if (seconds > 0) return seconds;
   throw new RangeError(
     `Cannot ${CREATE}: watchdog must be above 0, got ${describe(limit)}`,
-  );
-}
-
-function checkSignals(signals: unknown): void {
-  const isGood = Array.isArray(signals) &&
-    signals.every((name) => typeof name === "string");
-  if (isGood) return;
-  throw new TypeError(
-    `Cannot ${CREATE}: signals must be an array of names of signals, got ${
-      describe(signals)
-    }`,
   );
 }

@@ -335,8 +335,14 @@ const loops: Row[] = [
     },
     ...optionRows(`${fn.name}()`, plain((it) => fn(undefined, it)), {
       limit: NUMBERS.filter((name) => name !== "NaN"),
+      depth: NUMBERS.filter((name) => name !== "NaN"),
     }),
   ]),
+  {
+    name: "printCallGraph({ file })",
+    make: plain((file) => printCallGraph(undefined, { file })),
+    accepts: ["undefined"],
+  },
 ];
 
 testRefusals([...sync, ...queues, ...errors, ...loops]);

@@ -231,6 +231,44 @@ Deno.test("ps --watch ends with Ctrl-C and leaves no debugger open", () =>
     await live.until("tick");
   }));
 
+Deno.test("ps --watch ends with Ctrl-C while the process waits in a call of the system", () =>
+  withPort(async () => {
+    const path = await Deno.makeTempFile();
+    const file = await Deno.open(path, { write: true });
+    await using live = await LiveProgram.start(
+      program(`
+        createTask(async () => {
+          const file = await Deno.open(${JSON.stringify(path)});
+          do await sleep(0.01); while ((await file.stat()).size === 0);
+          file.lockSync(true);
+          console.log("unlocked");
+        });`),
+      { args: ["--no-prompt", `--allow-read=${path}`] },
+    );
+    await live.until("ready");
+    const child = psCommand(["--watch=0.01", `${live.pid}`]).spawn();
+    const [output, errors] = [
+      textReader(child.stdout),
+      textReader(child.stderr),
+    ];
+    await readUntil(output, "TASKS");
+    await file.lock(true);
+    await file.write(new TextEncoder().encode("go on"));
+    await readUntil(errors, "it waits in a call of the system");
+    child.kill("SIGINT");
+    const [{ code }] = await Promise.all([
+      child.status,
+      output.cancel(),
+      errors.cancel(),
+    ]);
+    assertEquals(code, 0);
+    await file.unlock();
+    file.close();
+    await live.until(/unlocked[^]*tick/);
+    await untilFree(PORT);
+    await Deno.remove(path);
+  }));
+
 Deno.test("ps --help describes the options", async () => {
   const { code, stdout } = await ps("--help");
   assertEquals(code, 0);

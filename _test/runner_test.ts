@@ -94,11 +94,11 @@ Deno.test("Runner.run() takes a future or task of its own loop, and cancels it a
 Deno.test("run() and Runner check their options", async () => {
   const wrong: [object, string][] = [
     [{ sginals: [] }, 'unknown option "sginals"'],
-    [{ debug: 1 }, "debug must be a boolean, got 1"],
+    [{ debug: 1 }, "debug must be true or false, got 1"],
     [{ loopFactory: {} }, "loopFactory must be a function"],
     [{ signals: "SIGINT" }, "signals must be an array"],
     [{ signals: [1] }, "signals must be an array"],
-    [{ dumpSignal: 3 }, "dumpSignal must be the name of a signal, got 3"],
+    [{ dumpSignal: 3 }, "dumpSignal must be a string, got 3"],
     [{ shutdownTimeout: "1" }, "shutdownTimeout"],
   ];
   for (const [options, text] of wrong) {

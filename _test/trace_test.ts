@@ -183,6 +183,24 @@ Deno.test("run() with trace rejects where the file cannot be written", async () 
   );
 });
 
+Deno.test("run() with trace goes on without it once the disk is full", async () => {
+  const reports: string[] = [];
+  const { error } = console;
+  console.error = (text: string) => reports.push(text);
+  try {
+    const main = async () => {
+      for (let i = 0; i < 1000; i++) await sleep(0);
+      return "done";
+    };
+    assertEquals(await run(main, { trace: "/dev/full" }), "done");
+  } finally {
+    console.error = error;
+  }
+  assertEquals(reports, [
+    "The trace breaks off: its file cannot be written\n",
+  ]);
+});
+
 Deno.test("The rules of the format find what is wrong", () => {
   const slice = { ph: "X", name: "a", cat: "c", pid: 1, tid: 1, ts: 0, dur: 9 };
   const start = { ph: "s", name: "w", cat: "c", pid: 1, tid: 1, ts: 5, id: 1 };

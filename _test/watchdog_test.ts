@@ -114,12 +114,30 @@ Deno.test("Runner with watchdog watches all its runs, and several share the debu
   assertEquals(inspector.url(), undefined);
 });
 
+Deno.test("Runner.close() with watchdog closes the debugger of a loop that was closed before", async () => {
+  const runner = new Runner({ watchdog: 60 });
+  await runner.run(() => sleep(0));
+  runner.getLoop().close();
+  await runner.close();
+  assertEquals(inspector.url(), undefined);
+});
+
 Deno.test("run() with watchdog leaves a debugger open that was open before", async () => {
   inspector.open(0, "127.0.0.1");
   const url = inspector.url();
   await run(() => sleep(0), { watchdog: 60 });
   assertEquals(inspector.url(), url);
   inspector.close();
+});
+
+Deno.test("run() with watchdog rejects with the reason of a signal that aborts before main starts", async () => {
+  const controller = new AbortController();
+  const started = run(() => sleep(60), {
+    watchdog: 60,
+    signal: controller.signal,
+  });
+  controller.abort(new RangeError("stop"));
+  await assertRejects(() => started, RangeError, "stop");
 });
 
 Deno.test("run() with watchdog finds a deadlock, awaited at top level or not", async () => {
