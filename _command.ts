@@ -402,7 +402,7 @@ export function readOptions(options: unknown): SubprocessOptions {
     POSSIBLE.map((name) => [name, given[name] ?? undefined]),
   ) as SubprocessOptions;
   checkSignal(given.signal, ACTION);
-  if (copy.limit !== undefined) checkLimit(copy.limit, ACTION);
+  checkLimit(copy.limit, ACTION);
   checkFlag(copy.clearEnv, ACTION, "clearEnv");
   checkFlag(copy.startNewSession, ACTION, "startNewSession");
   checkId("user", copy.user);

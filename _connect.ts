@@ -23,6 +23,7 @@ import {
 import { describe, isInstance } from "./_validate.ts";
 import {
   type ByteSource,
+  checkLimit,
   Inlet,
   readers,
   StreamReader,
@@ -146,10 +147,10 @@ export function openConnection(
     const conn = await connectTcp(loop, to, options);
     const socket = new Socket(loop, conn);
     if (tls) {
-      const wanted = { hostname: host, ...(tls === true ? {} : tls) };
       const refuse = addressed("connect to", addressText(to));
       const { signal } = options;
-      await socket.startTls({ ...wanted, signal }, timeouts, refuse);
+      const wanted = { ...(tls === true ? {} : tls), signal };
+      await socket.startTls(host, wanted, timeouts, refuse);
     }
     return openStreams(socket, { limit, hostname: host }).streams;
   });
@@ -358,13 +359,14 @@ export class Socket implements ByteSink {
     return this.#limits?.shutdown ?? Infinity;
   }
 
-  /** Encrypts it as its client. Whatever goes wrong, it is closed. */
+  /** Encrypts it as a client of that host. Whatever goes wrong, it is closed. */
   async startTls(
+    host: string,
     options: StartTlsOptions,
     limits: TlsLimits,
     refuse: (error: unknown) => never,
   ): Promise<void> {
-    const { signal, hostname = "127.0.0.1", ...rest } = options;
+    const { signal, hostname = host, ...rest } = options;
     const start = () =>
       Tls.client(this.conn as Deno.TcpConn, { hostname, ...rest });
     const shaking = this.#shakeHands(start, limits).catch(refuse);
@@ -459,9 +461,9 @@ export function openStreams(
     onLost: () => connection.lost(),
     upgrade: isTcp(socket.conn) && hostname !== undefined
       ? async (asked) => {
-        const wanted = { hostname, ...asked };
-        const refuse = addressed("start TLS with", wanted.hostname);
-        await socket.startTls(wanted, tlsTimeouts(asked, true), refuse);
+        const refuse = addressed("start TLS with", asked.hostname ?? hostname);
+        const limits = tlsTimeouts(asked, true);
+        await socket.startTls(hostname, asked, limits, refuse);
         return socket;
       }
       : undefined,
@@ -487,8 +489,11 @@ async function wrapConnection(
     );
   }
   checkLimit(limit);
-  const handshake = isTls(conn) ? await conn.handshake() : undefined;
-  const socket = new Socket(getEventLoop(), conn, handshake);
+  const loop = getEventLoop();
+  const handshake = isTls(conn)
+    ? await hostWait(loop, conn.handshake(), undefined, { dispose() {} })
+    : undefined;
+  const socket = new Socket(loop, conn, handshake);
   return openStreams(socket, { limit }).streams;
 }
 
@@ -547,7 +552,7 @@ export function isTcp(conn: Deno.Conn): conn is Deno.TcpConn {
   return "setNoDelay" in conn;
 }
 
-export function isTls(conn: Deno.Conn): conn is Deno.TlsConn {
+function isTls(conn: Deno.Conn): conn is Deno.TlsConn {
   return "handshake" in conn;
 }
 
@@ -602,7 +607,7 @@ export function addressed(
 }
 
 /** Refuses what is no name of a host. */
-export function checkHost(host: unknown): void {
+function checkHost(host: unknown): void {
   checkText(host, "host");
   if (host === "") throw new RangeError("Invalid host: it is empty");
 }
@@ -647,9 +652,4 @@ export function checkPort(port: unknown): asserts port is number {
       describe(port)
     }`,
   );
-}
-
-/** Refuses a limit that no reader would take. */
-export function checkLimit(limit: number | undefined): void {
-  new StreamReader({ limit });
 }

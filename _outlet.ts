@@ -182,6 +182,9 @@ export class Outlet {
   readonly #closers = new WaitQueue<void>({
     take: () => this.#throwOnce(),
     pass: () => {},
+    drop: () => {
+      if (this.#closers.waiting === 0) this.#watchReader(false);
+    },
     describe: () => `the end of <${this.describe()}>`,
   }, this.#home);
 
@@ -341,14 +344,19 @@ export class Outlet {
       signalOf(options, "wait for the end of a stream")?.throwIfAborted();
       if (!this.#lost) {
         checkCaller(this.loop, "wait for the end of a stream");
-        if (this.parts.reader) readers.watch(this.parts.reader);
-        return this.#closers.wait(options);
+        const waiting = this.#closers.wait(options);
+        this.#watchReader(true);
+        return waiting;
       }
       this.#throwOnce();
       return done;
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  #watchReader(watched: boolean): void {
+    if (this.parts.reader) readers.watch(this.parts.reader, watched);
   }
 
   /** Closes, and waits for it. An error that the program was told of is not told again. */

@@ -81,8 +81,8 @@ export interface ReaderInternals {
   /** Ends the reader, with an error or without; nothing more is read. */
   end(reader: StreamReader, failure: Failure | null): void;
   failure(reader: StreamReader): Failure | null;
-  /** Somebody waits for the end, so it is to be noticed though nobody reads. */
-  watch(reader: StreamReader): void;
+  /** Somebody waits for the end, which is then noticed though nobody reads, or nobody does any more. */
+  watch(reader: StreamReader, watched: boolean): void;
   ended(reader: StreamReader): boolean;
   /** Whether bytes have come that nobody has read. */
   unread(reader: StreamReader): boolean;
@@ -100,7 +100,7 @@ const OPTIONS = ["limit"];
 const CREATE = "create a stream";
 /** The first read of a connection takes so much; later ones follow the traffic. */
 const SMALLEST_READ = 2_048;
-const LARGEST_READ = 131072;
+const LARGEST_READ = 131_072;
 
 export let readers: ReaderInternals;
 
@@ -175,9 +175,10 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       },
       end: (reader, failure) => reader.#end(failure),
       failure: (reader) => reader.#stock.failure,
-      watch: (reader) => {
-        reader.#watched = true;
-        reader.#watch();
+      watch: (reader, watched) => {
+        reader.#watched = watched;
+        if (watched) reader.#watch();
+        else reader.#relax();
       },
       ended: (reader) => reader.#stock.eof || reader.#stock.failure !== null,
       unread: (reader) =>
@@ -438,7 +439,11 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #drop(read: Read): void {
     if (this.#waiting !== read) return;
     this.#waiting = null;
-    if (!this.#watched) this.#inlet?.relax();
+    this.#relax();
+  }
+
+  #relax(): void {
+    if (this.#waiting === null && !this.#watched) this.#inlet?.relax();
   }
 
   #demand(read: Read): void {
@@ -484,7 +489,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     if (this.#stock.eof || this.#stock.failure !== null) return;
     if (failure === null) this.#stock.eof = true;
     else this.#stock.failure = failure;
-    if (this.#waiting !== null) this.#wake();
+    this.#wake();
   }
 
   #toWeb(): ReadableStream<OwnBytes> {
@@ -600,15 +605,14 @@ export class Inlet {
   start(): void {
     if (this.#stopped || !this.#planned || this.#held) return;
     this.#planned = false;
+    const { onRead, onChunk, onFailure } = this.#answers;
     try {
       if (this.#source.readChunk !== undefined) {
-        const chunk = this.#source.readChunk(this.#most);
-        chunk.then(this.#answers.onChunk, this.#answers.onFailure);
+        this.#source.readChunk(this.#most).then(onChunk, onFailure);
         return;
       }
       const memory = readers.lend(this.#reader, this.#size, this.#most);
       this.#asked = memory.length;
-      const { onRead, onFailure } = this.#answers;
       this.#source.read(memory).then(onRead, onFailure);
     } catch (error) {
       this.onFailure(error);
@@ -628,12 +632,9 @@ export class Inlet {
 
   /** The source is another one now, which keeps the program alive as a new one does. */
   release(): void {
-    if (this.#stopped || !this.#held) return;
+    if (this.#stopped) return;
     this.#held = false;
-    const referenced = this.#referenced;
-    this.#referenced = true;
-    this.#answers.hold(this);
-    if (!referenced) this.#refer(false);
+    if (!this.#referenced) this.#refer(false);
     if (this.#planned) this.#calls.addRead(this);
   }
 
@@ -743,7 +744,10 @@ function unshared(chunk: OwnBytes): OwnBytes {
 }
 
 /** Refuses what is no limit of a reader. */
-export function checkLimit(limit: unknown, action: string = CREATE): void {
+export function checkLimit(
+  limit: unknown = LIMIT,
+  action: string = CREATE,
+): void {
   const isNumber = typeof limit === "number";
   const isWhole = Number.isInteger(limit) || limit === Infinity;
   if (isNumber && isWhole && limit > 0) return;

@@ -94,25 +94,33 @@ export abstract class Read implements Waitable {
   }
 }
 
+/** As many bytes as there are, but no fewer than `least` before the end, and no more than `most`. */
 export class Some extends Read {
-  readonly #most: number;
+  protected readonly most: number;
+  readonly #least: number;
 
-  constructor(reader: object, stock: Stock, most: number) {
+  constructor(
+    reader: object,
+    stock: Stock,
+    most: number,
+    least: number = Math.min(most, 1),
+  ) {
     super(reader, stock);
-    this.#most = most;
+    this.most = most;
+    this.#least = least;
   }
 
   answered(): boolean {
-    return this.stock.buffer.size > 0 || this.stock.eof || this.#most === 0;
+    return this.stock.buffer.size >= this.#least || this.stock.eof;
   }
 
   answer(): OwnBytes {
     const { buffer } = this.stock;
-    return buffer.take(Math.min(this.#most, buffer.size));
+    return buffer.take(Math.min(this.most, buffer.size));
   }
 
   goal(): number {
-    return this.#most;
+    return this.most;
   }
 }
 
@@ -123,40 +131,22 @@ export class Ready extends Some {
   }
 }
 
-export class All extends Read {
-  answered(): boolean {
-    return this.stock.eof;
-  }
-
-  answer(): OwnBytes {
-    return this.stock.buffer.takeAll();
-  }
-
-  goal(): number {
-    return Infinity;
+/** All up to the end. */
+export class All extends Some {
+  constructor(reader: object, stock: Stock) {
+    super(reader, stock, Infinity, Infinity);
   }
 }
 
-export class Exactly extends Read {
-  readonly #count: number;
-
+export class Exactly extends Some {
   constructor(reader: object, stock: Stock, count: number) {
-    super(reader, stock);
-    this.#count = count;
+    super(reader, stock, count, count);
   }
 
-  answered(): boolean {
-    return this.stock.buffer.size >= this.#count || this.stock.eof;
-  }
-
-  answer(): OwnBytes {
+  override answer(): OwnBytes {
     const { buffer } = this.stock;
-    if (buffer.size >= this.#count) return buffer.take(this.#count);
-    throw new IncompleteReadError(buffer.takeAll(), this.#count);
-  }
-
-  goal(): number {
-    return this.#count;
+    if (buffer.size >= this.most) return super.answer();
+    throw new IncompleteReadError(buffer.takeAll(), this.most);
   }
 }
 

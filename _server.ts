@@ -7,7 +7,6 @@
 import {
   addressed,
   addressText,
-  checkLimit,
   checkPort,
   checkText,
   closeQuietly,
@@ -36,7 +35,11 @@ import {
   tlsTimeouts,
 } from "./_stream_options.ts";
 import { checkCallback, describe, signalOf } from "./_validate.ts";
-import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
+import {
+  checkLimit,
+  type StreamReader,
+  type StreamReaderOptions,
+} from "./_reader.ts";
 import { onceDone } from "./_awaitable.ts";
 import { type ServerTls, serverTls } from "./_tls.ts";
 import { listenUnix, SocketFile } from "./_unix_socket.ts";

@@ -118,6 +118,25 @@ for (const [how, end] of Object.entries(endings)) {
     await writer.waitClosed();
   });
 
+  Deno.test(`StreamWriter.waitClosed() keeps the program alive as long as somebody waits, not behind ${how}`, async () => {
+    const over = Promise.withResolvers<void>();
+    await using peer = new Peer(() => over.promise);
+    const conn = await connect(peer.port);
+    const [, writer] = await openConnection({ conn });
+    let alive = true;
+    conn.ref = () => alive = true;
+    conn.unref = () => alive = false;
+    const other = createTask(() => writer.waitClosed());
+    await end((options) => writer.waitClosed(options));
+    await settle();
+    const held = alive;
+    other.cancel();
+    await assertRejects(() => other, CancelledError);
+    over.resolve();
+    assertEquals([held, alive], [true, false]);
+    writer.close();
+  });
+
   Deno.test(`openConnection() leaves no connection behind ${how}`, async () => {
     // A listener whose queue is full answers no more connections.
     const listener = Deno.listen({

@@ -7,7 +7,7 @@ import {
   timeout,
   TimeoutError,
 } from "@asyncio/asyncio";
-import { Peer, settle } from "./_streams.ts";
+import { connect, Peer, settle } from "./_streams.ts";
 
 /** Runs a body against a peer that never answers a handshake, and checks that the connection is gone afterwards. */
 async function silent(
@@ -87,5 +87,25 @@ Deno.test("openConnection() over TLS closes the connection when its time is up i
         TimeoutError,
       );
     });
+  });
+});
+
+Deno.test("openConnection() over a TLS connection that is there already can be cancelled in its handshake", async () => {
+  await run(async () => {
+    const begun = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<void>();
+    await using peer = new Peer(async (conn) => {
+      await conn.read(new Uint8Array(4096));
+      begun.resolve();
+      await over.promise;
+    });
+    const conn = await Deno.startTls(await connect(peer.port));
+    const opening = createTask(() => openConnection({ conn }));
+    await begun.promise;
+    opening.cancel();
+    await assertRejects(() => opening, CancelledError);
+    over.resolve();
+    await assertRejects(() => conn.handshake());
+    conn.close();
   });
 });

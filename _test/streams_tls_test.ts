@@ -84,6 +84,23 @@ Deno.test("openConnection() can expect a certificate for another name than the h
   await assertRejects(() => open("example.com"), Deno.errors.InvalidData);
 });
 
+Deno.test("openConnection() and StreamWriter.startTls() expect the host's own certificate if hostname is undefined", async () => {
+  const tls = await makeCertificate("localhost", [127, 0, 0, 2]);
+  await using server = await startServer(
+    (_reader, writer) => writer.close(),
+    "127.0.0.1",
+    0,
+    { tls },
+  );
+  const options = { caCerts: [tls.cert], hostname: undefined as never };
+  const port = portOf(server);
+  const [, writer] = await openConnection("localhost", port, { tls: options });
+  writer.close();
+  const [, plain] = await openConnection("localhost", port);
+  await plain.startTls(options);
+  plain.close();
+});
+
 Deno.test("openConnection() takes a certificate of its own", async () => {
   await using server = await echoServer();
   const port = portOf(server);
