@@ -109,6 +109,8 @@ Deno.test("describe() reads hostile values without running their code", () => {
   assertEquals(describe({ constructor: { name: 1 } }), "a plain object");
   const noName = Object.defineProperty(() => {}, "name", { value: { a: 1 } });
   assertEquals(describe(noName), "an anonymous function");
+  const { "() => {}": readsAsSource } = { "() => {}": () => {} };
+  assertEquals(describe(readsAsSource), "an anonymous function");
 });
 
 Deno.test("checkOptions() lets options through, of a class or inherited ones too", () => {
