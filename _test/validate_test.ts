@@ -129,7 +129,9 @@ Deno.test("checkOptions() lets options through, of a class or inherited ones too
     Object.create({ signal: undefined }),
     new WithSignal(),
   ];
-  for (const options of good) checkOptions(options, known, "test");
+  for (const options of good) {
+    assertEquals(checkOptions(options, known, "test"), undefined);
+  }
 });
 
 Deno.test("checkOptions() refuses what is no options bag and says what came in", () => {
