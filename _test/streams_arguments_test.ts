@@ -1,4 +1,4 @@
-// Wrong arguments of readers and writers: assertRefused in words that say what was
+// Wrong arguments of readers and writers: refused in words that say what was
 // wrong, before anything happens.
 
 import {
