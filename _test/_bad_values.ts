@@ -1,13 +1,17 @@
 /**
  * Wrong arguments of every kind, for a table of calls that have to refuse
- * them: `testRefusals()` makes the tests of a table.
+ * them: {@linkcode assertRefuses} checks a row of such a table.
  *
  * @module
  */
 
 import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
-import { allTasks } from "@asyncio/asyncio";
+import { allTasks, getEventLoop, run } from "@asyncio/asyncio";
+
+/** Any value: the tables are about what types would not let through. */
+// deno-lint-ignore no-explicit-any
+export type Any = any;
 
 /** A call with one argument that is wrong, or one option. */
 export interface Row {
@@ -19,8 +23,6 @@ export interface Row {
   accepts: readonly string[];
   /** Whether it returns a native promise, and so never throws. */
   isAsync?: boolean;
-  /** Whether right values are left out, because such a call would start something that lasts. */
-  isLasting?: boolean;
 }
 
 /** A call that is ready to be made. */
@@ -65,7 +67,7 @@ export function badValues(): Record<string, unknown> {
     "promise": Promise.resolve(1),
     "rejected": rejected,
     "class": class Foo {},
-    "() => {}": () => {},
+    "arrow fn": () => {},
     "async fn": async () => {},
     "throwing fn": () => throwUserError(),
     "bad toString": { toString: throwUserError },
@@ -84,28 +86,64 @@ export function badValues(): Record<string, unknown> {
 export const NUMBERS = [
   ...["NaN", "-1", "0", "1.5", "Infinity", "-Infinity", "2**53"],
 ];
+/** The numbers that say how much or how long. */
+export const REAL_NUMBERS = NUMBERS.filter((name) => name !== "NaN");
+/** The strings among the values. */
+export const STRINGS = ['""', '"x"', '"5"'];
+/** Limits that are at least 1. */
+export const LIMITS = ["Infinity", "2**53"];
+/** The flags among the values. */
+export const FLAGS = ["true"];
+/** All of the values. */
+export const ANYTHING = Object.keys(badValues());
+/** The options of a call that waits; `undefined` alone is right there. */
+export const SIGNAL = { signal: [] };
 /** What can be called. */
 export const FUNCTIONS = [
-  ...["() => {}", "async fn", "throwing fn", "callable proxy that throws"],
+  ...["arrow fn", "async fn", "throwing fn", "callable proxy that throws"],
 ];
 /** Options bags without an option. */
 export const EMPTY = ["undefined", "{}", "null prototype"];
 /** What `String()` takes. */
-export const STRINGABLE = Object.keys(badValues()).filter((name) =>
+export const STRINGABLE = ANYTHING.filter((name) =>
   ![
     ...["null prototype", "bad toString", "proxy that throws"],
     ...["callable proxy that throws", "revoked proxy"],
   ].includes(name)
 );
 
-/** Makes a test of each row. */
-export function testRefusals(rows: readonly Row[]): void {
-  for (const row of rows) {
-    Deno.test(`${row.name} refuses wrong values in words of its own, and changes nothing`, async () => {
-      for (const [name, value] of Object.entries(badValues())) {
-        await tryValue(row, name, value);
-      }
-    });
+/** A call of its own, which has no state. */
+export function plain(call: (value: Any) => unknown): () => Call {
+  return () => ({ call });
+}
+
+/** A method of a fresh object, whose console line is what must not change. */
+export function on<T extends object>(
+  make: () => T,
+  call: (it: T, value: Any) => unknown,
+  end?: (it: T) => unknown,
+): () => Call {
+  return () => {
+    const it = make();
+    return {
+      call: (value) => call(it, value),
+      state: () => Deno.inspect(it),
+      end: () => end?.(it),
+    };
+  };
+}
+
+/**
+ * Asserts that a call refuses each wrong value in words of its own and changes
+ * nothing, and that it refuses none of the right ones.
+ */
+export async function assertRefuses(row: Row): Promise<void> {
+  const values = badValues();
+  assertEquals(row.accepts.filter((name) => !(name in values)), [], row.name);
+  for (const [name, value] of Object.entries(values)) {
+    const isRight = row.accepts.includes(name);
+    if (isRight) await run(() => assertAccepted(row, name, value));
+    else await assertRefused(row, name, value);
   }
 }
 
@@ -115,76 +153,106 @@ export function optionRows(
   make: Row["make"],
   options: Record<string, readonly string[]>,
   isAsync = false,
-  isLasting = false,
 ): Row[] {
-  const more = { isAsync, isLasting };
   return [
-    { name: `${name} options`, make, accepts: EMPTY, ...more },
+    { name: `${name} options`, make, accepts: EMPTY, isAsync },
     {
       name: `${name} { misspelt }`,
       make: async () => inOption(await make(), "misspelt"),
       accepts: [],
-      ...more,
+      isAsync,
     },
     ...Object.entries(options).map(([option, accepts]) => ({
       name: `${name} { ${option} }`,
       make: async () => inOption(await make(), option),
       accepts: ["undefined", ...accepts],
-      ...more,
+      isAsync,
     })),
   ];
+}
+
+/** Rows for an options bag that can be one of the named values too. */
+export function alsoTaking(
+  names: readonly string[],
+  [bag, ...options]: Row[],
+): Row[] {
+  return [{ ...bag!, accepts: [...bag!.accepts, ...names] }, ...options];
 }
 
 function inOption({ call, ...rest }: Call, option: string): Call {
   return { call: (value) => call({ [option]: value }), ...rest };
 }
 
-async function tryValue(row: Row, name: string, value: unknown): Promise<void> {
-  const isRight = row.accepts.includes(name);
-  if (isRight && row.isLasting) return;
+async function assertAccepted(
+  row: Row,
+  name: string,
+  value: unknown,
+): Promise<void> {
+  // What user code throws may be reported, and what is asked for is printed.
+  getEventLoop().setExceptionHandler(() => {});
+  const { error: print } = console;
+  console.error = () => {};
+  const { call, end } = await row.make();
+  try {
+    const error = await errorOf(row, call, name, value);
+    assert(!isRefusal(error), `${row.name} refused ${name}: ${error}`);
+  } finally {
+    console.error = print;
+    await end?.();
+  }
+}
+
+async function assertRefused(
+  row: Row,
+  name: string,
+  value: unknown,
+): Promise<void> {
   const { call, end, state = () => "" } = await row.make();
   try {
-    await tryCall(row, { call, state }, name, value);
+    const before = state();
+    const tasks = allTasks().size;
+    const error = await errorOf(row, call, name, value);
+    const said = `${row.name} with ${name}: ${error}`;
+    assert(isRefusal(error), said);
+    assert(/^(Cannot|Invalid) /.test(error.message), said);
+    assert(!ENGINE_TEXT.test(error.message), said);
+    assert(error.message.length < 300, said);
+    assertEquals(state(), before, said);
+    assertEquals(allTasks().size, tasks, said);
   } finally {
     await end?.();
   }
 }
 
-async function tryCall(
+/** What a call failed with, at once or, if it returns a promise, soon; otherwise `null`. */
+async function errorOf(
   row: Row,
-  { call, state }: Required<Pick<Call, "call" | "state">>,
+  call: Call["call"],
   name: string,
   value: unknown,
-): Promise<void> {
-  const before = state();
-  const tasks = allTasks().size;
+): Promise<unknown> {
   let outcome: unknown;
   try {
     outcome = call(value);
   } catch (error) {
     assert(!row.isAsync, `${row.name} threw for ${name}: ${error}`);
-    outcome = Promise.reject(error);
+    return error;
   }
-  if (row.accepts.includes(name)) {
-    Promise.resolve(outcome).catch(() => {});
-    return;
-  }
-  const error = await errorOf(outcome);
-  const said = `${row.name} with ${name}: ${error}`;
-  assert(error instanceof TypeError || error instanceof RangeError, said);
-  assert(/^(Cannot|Invalid) /.test(error.message), said);
-  assert(!ENGINE_TEXT.test(error.message), said);
-  assert(error.message.length < 300, said);
-  assertEquals(state(), before, said);
-  assertEquals(allTasks().size, tasks, said);
+  const rejection = await rejectionOf(outcome);
+  return row.isAsync ? rejection : null;
+}
+
+/** Whether an error is of a class that says that an argument is wrong; the user code of the values throws no such error. */
+function isRefusal(error: unknown): error is TypeError | RangeError {
+  return error instanceof TypeError || error instanceof RangeError;
 }
 
 /** What an engine says, or what shows that nobody has looked. */
 const ENGINE_TEXT =
   /Cannot (read (propert|private)|convert|destructure|access|set propert)|is not (a function|iterable|a constructor)|private member|user code|\[object |=> *\{|undefined or null|has been revoked/;
 
-/** What a call failed with; `null` if it did not, or waits. */
-async function errorOf(outcome: unknown): Promise<unknown> {
+/** What a promise is rejected with; `null` if it is not, or waits, or is none. */
+async function rejectionOf(outcome: unknown): Promise<unknown> {
   const isPromise = typeof outcome === "object" && outcome !== null &&
     "then" in outcome;
   if (!isPromise) return null;

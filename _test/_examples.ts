@@ -92,10 +92,10 @@ export async function printed(child: Deno.ChildProcess): Promise<string> {
 }
 
 /**
- * Compares all that an example has printed with what its file tells; gives
- * what stood for each `{…}`, in order.
+ * Asserts that an example has printed what its file tells; gives what stood
+ * for each `{…}`, in order.
  */
-export function changing(example: Example, printed: string): string[] {
+export function assertPrinted(example: Example, printed: string): string[] {
   const pattern = example.output
     .replace(/[.*+?^$()|[\]\\]/g, "\\$&")
     .replace(/\{(\w+)\}/g, (_, name) => `(${CHANGING[name]})`);

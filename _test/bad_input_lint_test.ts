@@ -1,21 +1,28 @@
 // The plugin for `deno lint` with wrong arguments of every kind.
 
 import { createPlugin } from "../lint.ts";
-import { optionRows, testRefusals } from "./_bad_values.ts";
+import {
+  assertRefuses,
+  optionRows,
+  plain,
+  type Row,
+  STRINGS,
+} from "./_bad_values.ts";
 
-testRefusals([
+const rows: Row[] = [
   ...optionRows(
     "createPlugin()",
-    // deno-lint-ignore no-explicit-any
-    () => ({ call: (options: any) => createPlugin(options) }),
+    plain((options) => createPlugin(options)),
     { specifiers: ["[]"] },
   ),
-  ...optionRows(
-    "createPlugin({ specifiers })",
-    () => ({
-      call: (specifier: unknown) =>
-        createPlugin({ specifiers: ["x", specifier as string] }),
-    }),
-    {},
-  ).slice(0, 1).map((row) => ({ ...row, accepts: ['""', '"x"', '"5"'] })),
-]);
+  {
+    name: "createPlugin({ specifiers: [specifier] })",
+    make: plain((it) => createPlugin({ specifiers: ["x", it] })),
+    accepts: STRINGS,
+  },
+];
+
+for (const row of rows) {
+  Deno.test(`${row.name} refuses wrong values and no right ones`, () =>
+    assertRefuses(row));
+}

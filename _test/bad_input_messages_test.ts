@@ -24,11 +24,7 @@ import {
   timeout,
   waitFor,
 } from "@asyncio/asyncio";
-import { badValues } from "./_bad_values.ts";
-
-/** Any value: these calls are what types would not let through. */
-// deno-lint-ignore no-explicit-any
-type Any = any;
+import { type Any, badValues } from "./_bad_values.ts";
 
 const STARTED = "pass () => f(x): a promise has already started";
 const promise: Any = Promise.resolve(1);

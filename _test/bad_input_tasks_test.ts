@@ -25,69 +25,49 @@ import {
   wrapFuture,
 } from "@asyncio/asyncio";
 import {
-  badValues,
+  alsoTaking,
+  type Any,
+  ANYTHING,
+  assertRefuses,
   type Call,
+  FLAGS,
   FUNCTIONS,
-  NUMBERS,
+  LIMITS,
+  on,
   optionRows,
+  plain,
+  REAL_NUMBERS,
   type Row,
+  SIGNAL,
   STRINGABLE,
-  testRefusals,
 } from "./_bad_values.ts";
 
-/** Any function: the table is about what types would not let through. */
-// deno-lint-ignore no-explicit-any
-type Any = any;
-
-const SIGNAL = { signal: [] };
-const REAL_NUMBERS = NUMBERS.filter((name) => name !== "NaN");
 const PROMISES = ["promise", "rejected"];
 const AWAITABLES = [...FUNCTIONS, ...PROMISES];
-const LIMITS = ["Infinity", "2**53"];
-const FLAGS = ["true"];
 const TASK_OPTIONS = {
   ...SIGNAL,
   name: STRINGABLE,
   context: ["null", ...FUNCTIONS],
   eagerStart: ["null", ...FLAGS],
 };
-const ANYTHING = Object.keys(badValues());
 
-const plain = (call: (value: Any) => unknown) => (): Call => ({ call });
-
-/** A row of a call that starts something. */
-function lasting(
+/** A row of a call that has no state. */
+function calling(
   name: string,
   call: (value: Any) => unknown,
   accepts: readonly string[],
   isAsync = false,
 ): Row {
-  return { name, make: plain(call), accepts, isAsync, isLasting: true };
+  return { name, make: plain(call), accepts, isAsync };
 }
 
-function lastingOptions(
+function callingOptions(
   name: string,
   call: (value: Any) => unknown,
   options: Record<string, readonly string[]>,
   isAsync = false,
 ): Row[] {
-  return optionRows(name, plain(call), options, isAsync, true);
-}
-
-/** A method of a fresh object, whose console line is what must not change. */
-function on<T extends object>(
-  make: () => T,
-  call: (it: T, value: Any) => unknown,
-  end?: (it: T) => unknown,
-): () => Call {
-  return () => {
-    const it = make();
-    return {
-      call: (value) => call(it, value),
-      state: () => Deno.inspect(it),
-      end: () => end?.(it),
-    };
-  };
+  return optionRows(name, plain(call), options, isAsync);
 }
 
 /** A task that waits, and is cancelled in the end. */
@@ -99,45 +79,73 @@ function onTask(call: (it: Task<void>, value: Any) => unknown): () => Call {
   return on(() => createTask(() => sleep(Infinity)), call, end);
 }
 
+/** A method of a scope whose body waits, and is cancelled in the end. */
+function onScope<T>(
+  open: (body: (it: T) => Promise<void>) => Promise<void>,
+  call: (it: T, value: Any) => unknown,
+  state: (it: T) => string = Deno.inspect,
+): () => Call {
+  return () => {
+    let it!: T;
+    const body = (scope: T) => {
+      it = scope;
+      return sleep(Infinity);
+    };
+    const task = createTask(() => open(body), { eagerStart: true });
+    return {
+      call: (value) => call(it, value),
+      state: () => state(it),
+      end: async () => {
+        task.cancel();
+        await wait([task]);
+      },
+    };
+  };
+}
+
+function onGroup(call: (it: TaskGroup, value: Any) => unknown): () => Call {
+  return onScope<TaskGroup>((body) => TaskGroup.run(body), call);
+}
+
 const future = () => getEventLoop().createFuture<number>();
 
 const making: Row[] = [
-  lasting("createTask(coro)", createTask, FUNCTIONS),
-  ...lastingOptions(
+  calling("createTask(coro)", createTask, FUNCTIONS),
+  ...callingOptions(
     "createTask()",
     (it) => createTask(() => {}, it),
     TASK_OPTIONS,
   ),
-  lasting("new Task(coro)", (it) => new Task(it), FUNCTIONS),
-  ...lastingOptions(
+  calling("new Task(coro)", (it) => new Task(it), FUNCTIONS),
+  ...callingOptions(
     "new Task()",
     (it) => new Task(() => {}, it),
     TASK_OPTIONS,
   ),
-  lasting("new Task(…, loop)", (it) => new Task(() => {}, {}, it), [
+  calling("new Task(…, loop)", (it) => new Task(() => {}, {}, it), [
     "undefined",
   ]),
-  lasting(
+  calling(
     "EventLoop.createTask(coro)",
     (it) => getEventLoop().createTask(it),
     FUNCTIONS,
   ),
-  ...lastingOptions(
+  ...callingOptions(
     "EventLoop.createTask()",
     (it) => getEventLoop().createTask(() => {}, it),
     TASK_OPTIONS,
   ),
-  lasting(
+  calling(
     "eagerTaskFactory(loop)",
     (it) => eagerTaskFactory(it, () => {}),
     [],
   ),
-  lasting(
+  calling(
     "eagerTaskFactory(…, coro)",
     (it) => eagerTaskFactory(getEventLoop(), it),
     FUNCTIONS,
   ),
-  ...lastingOptions(
+  ...callingOptions(
     "eagerTaskFactory()",
     (it) => eagerTaskFactory(getEventLoop(), () => {}, it),
     TASK_OPTIONS,
@@ -147,59 +155,62 @@ const making: Row[] = [
     make: plain(createEagerTaskFactory),
     accepts: FUNCTIONS,
   },
-  ...lastingOptions(
-    "the factory of createEagerTaskFactory()",
-    (it) => {
-      const make = createEagerTaskFactory((...args) => new Task(...args));
-      return make(getEventLoop(), () => {}, it);
-    },
-    TASK_OPTIONS,
-  ).map((row) => ({ ...row, accepts: [...row.accepts, "bad then"] })),
-  lasting("ensureFuture(aw)", ensureFuture, AWAITABLES),
-  lasting("wrapFuture(promise)", wrapFuture, PROMISES),
-  lasting("cancellable(source)", cancellable, PROMISES),
-  lasting("shield(aw)", shield, AWAITABLES),
-  lasting("currentTask(loop)", currentTask, ["undefined"]),
-  lasting("allTasks(loop)", allTasks, ["undefined"]),
-  ...lastingOptions("new Future()", (it) => new Future(it), { loop: [] }),
+  ...alsoTaking(
+    ["bad then"],
+    callingOptions(
+      "the factory of createEagerTaskFactory()",
+      (it) => {
+        const make = createEagerTaskFactory((...args) => new Task(...args));
+        return make(getEventLoop(), () => {}, it);
+      },
+      TASK_OPTIONS,
+    ),
+  ),
+  calling("ensureFuture(aw)", ensureFuture, AWAITABLES),
+  calling("wrapFuture(promise)", wrapFuture, PROMISES),
+  calling("cancellable(source)", cancellable, PROMISES),
+  calling("shield(aw)", shield, AWAITABLES),
+  calling("currentTask(loop)", currentTask, ["undefined"]),
+  calling("allTasks(loop)", allTasks, ["undefined"]),
+  ...callingOptions("new Future()", (it) => new Future(it), { loop: [] }),
 ];
 
 const waiting: Row[] = [
-  lasting("sleep(delay)", sleep, REAL_NUMBERS, true),
-  ...lastingOptions("sleep()", (it) => sleep(0, it), {
+  calling("sleep(delay)", sleep, REAL_NUMBERS, true),
+  ...callingOptions("sleep()", (it) => sleep(0, it), {
     ...SIGNAL,
     result: ANYTHING,
   }, true),
-  lasting("gather(aws)", gather, ["[]", "Map"]),
-  lasting("gather([aw])", (it) => gather([it]), AWAITABLES),
-  ...lastingOptions("gather()", (it) => gather([future()], it), {
+  calling("gather(aws)", gather, ["[]", "Map"]),
+  calling("gather([aw])", (it) => gather([it]), AWAITABLES),
+  ...callingOptions("gather()", (it) => gather([future()], it), {
     ...SIGNAL,
     returnExceptions: FLAGS,
     limit: LIMITS,
   }),
-  lasting("waitFor(aw)", (it) => waitFor(it, 1), AWAITABLES, true),
-  lasting(
+  calling("waitFor(aw)", (it) => waitFor(it, 1), AWAITABLES, true),
+  calling(
     "waitFor(…, timeout)",
     (it) => waitFor(future(), it),
     ["null", ...REAL_NUMBERS],
     true,
   ),
-  ...lastingOptions(
+  ...callingOptions(
     "waitFor()",
     (it) => waitFor(future(), 1, it),
     SIGNAL,
     true,
   ),
-  lasting("wait(aws)", wait, [], true),
-  lasting("wait([aw])", (it) => wait([it]), [], true),
-  ...lastingOptions("wait()", (it) => wait([future()], it), {
+  calling("wait(aws)", wait, [], true),
+  calling("wait([aw])", (it) => wait([it]), [], true),
+  ...callingOptions("wait()", (it) => wait([future()], it), {
     ...SIGNAL,
     timeout: ["null", ...REAL_NUMBERS],
     returnWhen: [],
   }, true),
-  lasting("asCompleted(aws)", asCompleted, ["[]", "Map"]),
-  lasting("asCompleted([aw])", (it) => asCompleted([it]), AWAITABLES),
-  ...lastingOptions("asCompleted()", (it) => asCompleted([future()], it), {
+  calling("asCompleted(aws)", asCompleted, ["[]", "Map"]),
+  calling("asCompleted([aw])", (it) => asCompleted([it]), AWAITABLES),
+  ...callingOptions("asCompleted()", (it) => asCompleted([future()], it), {
     ...SIGNAL,
     timeout: ["null", ...REAL_NUMBERS],
     limit: LIMITS,
@@ -207,67 +218,46 @@ const waiting: Row[] = [
 ];
 
 const scopes: Row[] = [
-  lasting(
+  calling(
     "timeout(delay)",
     (it) => timeout(it, () => sleep(0)),
     ["null", ...REAL_NUMBERS],
     true,
   ),
-  lasting("timeout(…, body)", (it) => timeout(1, it), FUNCTIONS, true),
-  lasting(
+  calling("timeout(…, body)", (it) => timeout(1, it), FUNCTIONS, true),
+  calling(
     "timeoutAt(when)",
     (it) => timeoutAt(it, () => sleep(0)),
     ["null", ...REAL_NUMBERS],
     true,
   ),
-  lasting("timeoutAt(…, body)", (it) => timeoutAt(null, it), FUNCTIONS, true),
-  lasting("new Timeout(when)", (it) => new Timeout(it), [
+  calling("timeoutAt(…, body)", (it) => timeoutAt(null, it), FUNCTIONS, true),
+  calling("new Timeout(when)", (it) => new Timeout(it), [
     "null",
     ...REAL_NUMBERS,
   ]),
   {
     name: "Timeout.reschedule(when)",
-    make: () => {
-      let scope: Any;
-      const body = createTask(
-        () =>
-          timeout(1e6, (it) => {
-            scope = it;
-            return sleep(Infinity);
-          }),
-        { eagerStart: true },
-      );
-      return {
-        call: (when) => scope.reschedule(when),
-        state: () => `${scope.when() - getEventLoop().time() > 9e5}`,
-        end: async () => {
-          body.cancel();
-          await wait([body]);
-        },
-      };
-    },
+    make: onScope<Timeout>(
+      (body) => timeout(1e6, body),
+      (it, when) => it.reschedule(when),
+      (it) => `${it.when()! - getEventLoop().time() > 9e5}`,
+    ),
     accepts: ["null", ...REAL_NUMBERS],
-    isLasting: true,
   },
-  lasting("TaskGroup.run(body)", (it) => TaskGroup.run(it), FUNCTIONS, true),
-  ...lastingOptions("TaskGroup.run()", (it) => TaskGroup.run(() => {}, it), {
+  calling("TaskGroup.run(body)", (it) => TaskGroup.run(it), FUNCTIONS, true),
+  ...callingOptions("TaskGroup.run()", (it) => TaskGroup.run(() => {}, it), {
     limit: LIMITS,
   }, true),
   {
     name: "TaskGroup.createTask(coro)",
-    make: on(() => new TaskGroup(), (it, coro) => it.createTask(coro)),
+    make: onGroup((it, coro) => it.createTask(coro)),
     accepts: FUNCTIONS,
-    isLasting: true,
   },
   ...optionRows(
     "TaskGroup.createTask()",
-    on(
-      () => new TaskGroup(),
-      (it, options) => it.createTask(() => {}, options),
-    ),
+    onGroup((it, options) => it.createTask(() => {}, options)),
     TASK_OPTIONS,
-    false,
-    true,
   ),
   ...optionRows(
     "TaskGroup.join()",
@@ -277,9 +267,8 @@ const scopes: Row[] = [
   ),
   {
     name: "TaskGroup.cancel(message)",
-    make: on(() => new TaskGroup(), (it, message) => it.cancel(message)),
+    make: onGroup((it, message) => it.cancel(message)),
     accepts: ANYTHING,
-    isLasting: true,
   },
 ];
 
@@ -309,8 +298,6 @@ const ofFutures: Row[] = [
       `Task.${method}()`,
       onTask((it, options) => it[method](options)),
       { limit: REAL_NUMBERS },
-      false,
-      true,
     )
   ),
 ];
@@ -322,20 +309,21 @@ const ofLoops: Row[] = [
     name: `EventLoop.${method}(fn)`,
     make: on(loop, (it, fn) => it[method](fn), (it) => it.close()),
     accepts: FUNCTIONS,
-    isLasting: true,
   })),
   ...(["callLater", "callAt"] as const).flatMap((method) => [
     {
       name: `EventLoop.${method}(…, fn)`,
       make: on(loop, (it, fn) => it[method](1, fn), (it) => it.close()),
       accepts: FUNCTIONS,
-      isLasting: true,
     },
     {
       name: `EventLoop.${method}(time)`,
-      make: on(loop, (it, when) => it[method](when, () => {})),
+      make: on(
+        loop,
+        (it, when) => it[method](when, () => {}),
+        (it) => it.close(),
+      ),
       accepts: REAL_NUMBERS,
-      isLasting: true,
     },
   ]),
   {
@@ -354,7 +342,6 @@ const ofLoops: Row[] = [
     name: `EventLoop.${method}(context)`,
     make: on(loop, (it, context) => it[method](context)),
     accepts: ["{}", "null prototype", "bad toString", "bad then"],
-    isLasting: true,
   })),
   {
     name: "EventLoop.setDebug(enabled)",
@@ -366,7 +353,6 @@ const ofLoops: Row[] = [
     make: on(loop, (it, timeout) => it.shutdownDefaultExecutor(timeout)),
     accepts: ["undefined", ...REAL_NUMBERS],
     isAsync: true,
-    isLasting: true,
   },
   {
     name: "new EventLoop(host)",
@@ -375,4 +361,9 @@ const ofLoops: Row[] = [
   },
 ];
 
-testRefusals([...making, ...waiting, ...scopes, ...ofFutures, ...ofLoops]);
+for (
+  const row of [...making, ...waiting, ...scopes, ...ofFutures, ...ofLoops]
+) {
+  Deno.test(`${row.name} refuses wrong values and no right ones`, () =>
+    assertRefuses(row));
+}

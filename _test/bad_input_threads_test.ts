@@ -6,46 +6,46 @@ import {
   runCoroutineThreadsafe,
   toThread,
 } from "@asyncio/asyncio";
-import { type Call, FUNCTIONS, testRefusals } from "./_bad_values.ts";
+import {
+  assertRefuses,
+  FUNCTIONS,
+  plain,
+  type Row,
+  STRINGS,
+} from "./_bad_values.ts";
 
-/** Any function: the table is about what types would not let through. */
-// deno-lint-ignore no-explicit-any
-type Any = any;
-
-const plain = (call: (value: Any) => unknown) => (): Call => ({ call });
-
-testRefusals([
+const rows: Row[] = [
   {
     name: "toThread(fn)",
     make: plain((fn) => toThread(fn)),
     accepts: FUNCTIONS,
     isAsync: true,
-    isLasting: true,
   },
   {
     name: "EventLoop.runInExecutor(null, fn)",
     make: plain((fn) => getEventLoop().runInExecutor(null, fn)),
     accepts: FUNCTIONS,
     isAsync: true,
-    isLasting: true,
   },
   {
     name: "runCoroutineThreadsafe(coro)",
     make: plain((coro) => runCoroutineThreadsafe(coro, getEventLoop())),
     // A string is the name of a function that the loop exposes.
-    accepts: [...FUNCTIONS, '""', '"x"', '"5"'],
-    isLasting: true,
+    accepts: [...FUNCTIONS, ...STRINGS],
   },
   {
     name: "runCoroutineThreadsafe(…, loop)",
     make: plain((loop) => runCoroutineThreadsafe(() => {}, loop)),
-    // Refused too, by a name that looks like source.
-    accepts: ["() => {}"],
-    isLasting: true,
+    accepts: [],
   },
   {
     name: "EventLoop.expose({ fn })",
     make: plain((fn) => new EventLoop().expose({ fn })),
     accepts: FUNCTIONS,
   },
-]);
+];
+
+for (const row of rows) {
+  Deno.test(`${row.name} refuses wrong values and no right ones`, () =>
+    assertRefuses(row));
+}

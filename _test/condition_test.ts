@@ -377,7 +377,7 @@ Deno.test("Condition.wait() throws the last of several cancellations while it ta
   }));
 
 /** Two consumers of one item, the first cancelled after `turns` turns. */
-async function oneOfTwoCancelled(turns: number): Promise<void> {
+async function assertPassedOn(turns: number): Promise<void> {
   const condition = new Condition();
   let state = 0;
   const consumers = [1, 2].map(() =>
@@ -409,10 +409,10 @@ async function oneOfTwoCancelled(turns: number): Promise<void> {
 }
 
 Deno.test("Condition.wait() passes its notification on when it is cancelled in the same step [test_locks.ConditionTests.test_cancelled_wakeup]", () =>
-  virtual(() => oneOfTwoCancelled(0)));
+  virtual(() => assertPassedOn(0)));
 
 Deno.test("Condition.wait() passes its notification on when it is cancelled while it takes the lock again [test_locks.ConditionTests.test_cancelled_wakeup_relock]", () =>
-  virtual(() => oneOfTwoCancelled(1)));
+  virtual(() => assertPassedOn(1)));
 
 Deno.test("Condition.wait() that is cancelled without a notification wakes nobody", () =>
   virtual(async () => {

@@ -50,7 +50,7 @@ async function printed(code: string, cwd: URL): Promise<string> {
   return decoder.decode(stdout);
 }
 
-function check({ code, output }: Program, actual: string): void {
+function assertPrinted({ code, output }: Program, actual: string): void {
   const pattern = output.replace(/[.*+?^$()|[\]\\]/g, "\\$&")
     .replace(/\{\w+\}/g, ".+");
   if (new RegExp(`^${pattern}$`).test(actual)) return;
@@ -67,7 +67,10 @@ for (const page of PAGES) {
     await TaskGroup.run((group) => {
       for (const program of programs) {
         group.createTask(async () =>
-          check(program, await printed(program.code, new URL(".", page)))
+          assertPrinted(
+            program,
+            await printed(program.code, new URL(".", page)),
+          )
         );
       }
     }, { limit: 2 });

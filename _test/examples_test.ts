@@ -4,7 +4,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { gather, Semaphore } from "@asyncio/asyncio";
 import { makeCertificate } from "../docs/certificate.ts";
-import { allExamples, changing, example, printed, start } from "./_examples.ts";
+import {
+  allExamples,
+  assertPrinted,
+  example,
+  printed,
+  start,
+} from "./_examples.ts";
 import { main as workQueue } from "../examples/queues/work_queue.ts";
 import { readUntil, textReader } from "./_programs.ts";
 import { virtual } from "./_virtual.ts";
@@ -14,7 +20,7 @@ const examples = await allExamples();
 /** Runs one example; gives what changes in its output from run to run. */
 async function ran(path: string): Promise<string[]> {
   const it = await example(path);
-  return changing(it, await printed(start(it)));
+  return assertPrinted(it, await printed(start(it)));
 }
 
 /** The headers that the example prints for a URL. */
@@ -40,7 +46,7 @@ for (const topic of new Set(examples.map(({ path }) => path.split("/")[0]))) {
       examples.filter(({ path }) => path.startsWith(`${topic}/`)).map(
         (it) => async () => {
           using _ = await places.acquire();
-          changing(it, await printed(start(it)));
+          assertPrinted(it, await printed(start(it)));
         },
       ),
     );

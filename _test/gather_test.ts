@@ -30,7 +30,7 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 3; i++) await sleep(0);
 }
 
-async function successWith(returnExceptions: boolean): Promise<void> {
+async function assertSuccessWith(returnExceptions: boolean): Promise<void> {
   await virtual(async () => {
     const [a, b, c] = futuresOf(3);
     const all = gather([a, b, c], { returnExceptions });
@@ -46,11 +46,11 @@ async function successWith(returnExceptions: boolean): Promise<void> {
 }
 
 Deno.test("gather() is done with its last child, results in the order of the arguments [test_tasks.GatherTestsBase.test_success]", async () => {
-  await successWith(false);
+  await assertSuccessWith(false);
 });
 
 Deno.test("gather() that collects errors is done with its last child too [test_tasks.GatherTestsBase.test_result_exception_success]", async () => {
-  await successWith(true);
+  await assertSuccessWith(true);
 });
 
 Deno.test("gather() fails with the first child that does, the others are heard of no more [test_tasks.GatherTestsBase.test_one_exception]", async () => {

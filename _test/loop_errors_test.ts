@@ -140,7 +140,7 @@ const swallowing: Record<string, (error: unknown) => unknown> = {
 };
 
 /** Runs a program whose loop reports to nobody, and lets that loop go on afterwards. */
-async function surviving(main: () => unknown): Promise<void> {
+async function assertSurvives(main: () => unknown): Promise<void> {
   let alive = false;
   await run(async () => {
     getRunningLoop().setExceptionHandler(() => {});
@@ -155,14 +155,14 @@ async function surviving(main: () => unknown): Promise<void> {
 for (const [what, error] of Object.entries(thrown)) {
   for (const [where, way] of Object.entries(throwing)) {
     Deno.test(`EventLoop outlives ${what} out of ${where}, which comes out as it is`, () =>
-      surviving(async () => {
+      assertSurvives(async () => {
         const got = await way(error).then(() => "nothing", (it) => ({ it }));
         assert(typeof got === "object" && Object.is(got.it, error));
       }));
   }
   for (const [where, way] of Object.entries(swallowing)) {
     Deno.test(`EventLoop outlives ${what} out of ${where}`, () =>
-      surviving(async () => {
+      assertSurvives(async () => {
         try {
           await way(error);
         } catch { /* an error of the module's own, as a group */ }
@@ -171,7 +171,7 @@ for (const [what, error] of Object.entries(thrown)) {
 }
 
 Deno.test("createTask() whose context does not call fails with an error that says so", () =>
-  surviving(async () => {
+  assertSurvives(async () => {
     let ran = false;
     const context = (() => {}) as never;
     for (const eagerStart of [false, true]) {
@@ -182,7 +182,7 @@ Deno.test("createTask() whose context does not call fails with an error that say
   }));
 
 Deno.test("createTask() whose context calls twice runs its body once", () =>
-  surviving(async () => {
+  assertSurvives(async () => {
     let runs = 0;
     const context = <R>(fn: () => R): R => {
       fn();

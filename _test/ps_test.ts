@@ -185,7 +185,7 @@ Deno.test("ps that is killed leaves no debugger open", () =>
     child.kill("SIGKILL");
     await Promise.all([child.status, output.cancel(), child.stderr.cancel()]);
     await untilFree(PORT);
-    await live.until("tick");
+    assertMatch(await live.until("tick"), /tick/);
   }));
 
 Deno.test("ps --watch draws tasks by place until the program ends", () =>
@@ -298,7 +298,7 @@ Deno.test("ps tells a process that is not Deno, with status 4, and leaves it alo
   assertEquals(code, 4);
   assertMatch(stderr, /^Process \d+ is not Deno but \/.*; for one that/);
   const forced = attach(child.pid, { ...OPTIONS, force: true, start: 50 });
-  await rejectsWith(
+  await assertRejectsWith(
     forced,
     6,
     /SIGUSR1 would kill the process, which is blocked/,
@@ -334,7 +334,7 @@ Deno.test("attach() tells whose debugger has the port, and sends no signal", () 
       tell: (text) => told.push(text),
     });
     const owner = `taken by the debugger of process ${other.pid}$`;
-    await rejectsWith(attached, 6, new RegExp(owner));
+    await assertRejectsWith(attached, 6, new RegExp(owner));
     assertEquals(told, []);
     // What was open before is closed only if that is asked for.
     assertEquals((await ps(`${other.pid}`)).code, 0);
@@ -353,7 +353,7 @@ const OPTIONS = {
   guard: 3000,
 };
 
-async function rejectsWith(
+async function assertRejectsWith(
   promise: Promise<unknown>,
   code: number,
   message: RegExp,
@@ -366,7 +366,7 @@ async function rejectsWith(
 
 Deno.test("attach() refuses its own process", async () => {
   const message = new RegExp(`^Process ${Deno.pid} is this one$`);
-  await rejectsWith(attach(Deno.pid, OPTIONS), 2, message);
+  await assertRejectsWith(attach(Deno.pid, OPTIONS), 2, message);
 });
 
 Deno.test("listeningIn() reads the ports of a process out of the kernel's table", () => {

@@ -556,8 +556,8 @@ async function shareOut(queue: Queue<number>): Promise<void> {
 Deno.test("Queue.join() on an empty queue returns at once, each time [test_queues._QueueJoinTestMixin.test_join_empty_queue]", async () => {
   for (const Class of classes) {
     const queue = new Class();
-    await queue.join();
-    await queue.join();
+    assertEquals(await queue.join(), undefined);
+    assertEquals(await queue.join(), undefined);
   }
 });
 

@@ -2,7 +2,7 @@
 // every loop, as request handlers are: nobody's turn is lost when it closes.
 
 import { setImmediate } from "node:timers";
-import { assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import {
   Barrier,
   BoundedSemaphore,
@@ -174,6 +174,8 @@ for (const { name, make, way, start } of runs) {
       subject.wake(OUTSIDE);
     });
     await Promise.all(outside);
+    const shown = Deno.inspect(subject.shown);
+    assert(!shown.includes("waiting"), shown);
   });
 }
 

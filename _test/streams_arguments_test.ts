@@ -58,7 +58,7 @@ const wrongOptions: [unknown, string][] = [
 ];
 
 /** A function that returns a promise rejects and does not throw. */
-async function refused(
+async function assertRefused(
   call: () => Promise<unknown>,
   kind: typeof TypeError | typeof RangeError,
   message: string,
@@ -75,8 +75,8 @@ for (const [name, read] of Object.entries(reads)) {
     const waiting = new StreamReader();
     for (const [options, message] of wrongOptions) {
       const wrong = options as Cancellable;
-      await refused(() => read(there, wrong), TypeError, message);
-      await refused(() => read(waiting, wrong), TypeError, message);
+      await assertRefused(() => read(there, wrong), TypeError, message);
+      await assertRefused(() => read(waiting, wrong), TypeError, message);
     }
     assertEquals(Deno.inspect(there), "<StreamReader 5 bytes, at its end>");
     const line = waiting.readline();
@@ -99,12 +99,16 @@ Deno.test("StreamReader.read() and readexactly() refuse what is no number of byt
     [1.5, RangeError, "1.5 bytes"],
   ];
   for (const [count, kind, message] of wrong) {
-    await refused(() => reader.read(count as number), kind, message);
-    await refused(() => reader.readexactly(count as number), kind, message);
+    await assertRefused(() => reader.read(count as number), kind, message);
+    await assertRefused(
+      () => reader.readexactly(count as number),
+      kind,
+      message,
+    );
   }
   for (const count of [-1, -Infinity, Infinity, 2 ** 53]) {
     const call = () => reader.readexactly(count);
-    await refused(call, RangeError, `Cannot read ${count} bytes`);
+    await assertRefused(call, RangeError, `Cannot read ${count} bytes`);
   }
   assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, at its end>");
   assertEquals(text(await reader.read(2 ** 53)), "data");
@@ -114,10 +118,18 @@ Deno.test("StreamReader.readuntil() refuses what is no separator", async () => {
   const reader = readerOf(["data"], { eof: true });
   for (const separator of [...NO_BYTES, ...NO_BYTES.map((it) => ["x", it])]) {
     const call = () => reader.readuntil(separator as string);
-    await refused(call, TypeError, "expected a Uint8Array or a string, got ");
+    await assertRefused(
+      call,
+      TypeError,
+      "expected a Uint8Array or a string, got ",
+    );
   }
   for (const separator of ["", [], [""], ["x", new Uint8Array()]]) {
-    await refused(() => reader.readuntil(separator), RangeError, "separator");
+    await assertRefused(
+      () => reader.readuntil(separator),
+      RangeError,
+      "separator",
+    );
   }
   assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, at its end>");
 });
@@ -231,8 +243,8 @@ Deno.test("StreamWriter.drain() and waitClosed() refuse options that are none", 
     writer.write("data");
     for (const [options, message] of wrongOptions) {
       const wrong = options as Cancellable;
-      await refused(() => writer.drain(wrong), TypeError, message);
-      await refused(() => writer.waitClosed(wrong), TypeError, message);
+      await assertRefused(() => writer.drain(wrong), TypeError, message);
+      await assertRefused(() => writer.waitClosed(wrong), TypeError, message);
     }
   });
 });

@@ -14,7 +14,7 @@ function numbers(seed: number): (below: number) => number {
 }
 
 /** Feeds a line of so many bytes in chunks of one size, while a task waits for it. */
-async function feedLine(length: number, chunk: number): Promise<void> {
+async function assertReadsLine(length: number, chunk: number): Promise<void> {
   const reader = new StreamReader({ limit: length });
   const line = createTask(() => reader.readline());
   await sleep(0);
@@ -88,7 +88,7 @@ Deno.test("Outgoing gives what was added, in memory that is used again", () => {
 // Work that grew with the square of the length would take hours here.
 for (const [length, chunk] of [[1, 1], [8, 7], [64, 1000], [64, 65_536]]) {
   Deno.test(`StreamReader.readline() of ${length} MiB in chunks of ${chunk} looks at each byte once`, async () => {
-    await feedLine(length * MIB, chunk);
+    await assertReadsLine(length * MIB, chunk);
   });
 }
 

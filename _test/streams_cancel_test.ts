@@ -24,10 +24,12 @@ import {
   bytes,
   close,
   connect,
+  openedSince,
   Peer,
   portOf,
   readAll,
   settle,
+  sockets,
   text,
   writeAll,
 } from "./_streams.ts";
@@ -146,19 +148,25 @@ for (const [how, end] of Object.entries(endings)) {
     });
     const port = portOf(listener);
     const queued = [await connect(port), await connect(port)];
+    const before = sockets();
     await end((options) => openConnection("127.0.0.1", port, options));
+    assertEquals(await openedSince(before), 0);
     queued.forEach(close);
     listener.close();
   });
 
   // The host holds a socket with half a handshake until its peer closes it.
   Deno.test(`openConnection() gives up a TLS handshake behind ${how}`, async () => {
-    const over = Promise.withResolvers<void>();
-    await using peer = new Peer(() => over.promise);
-    await end((options) =>
-      openConnection("127.0.0.1", peer.port, { tls: true, ...options })
-    );
-    over.resolve();
+    const before = sockets();
+    {
+      const over = Promise.withResolvers<void>();
+      await using peer = new Peer(() => over.promise);
+      await end((options) =>
+        openConnection("127.0.0.1", peer.port, { tls: true, ...options })
+      );
+      over.resolve();
+    }
+    assertEquals(await openedSince(before), 0);
   });
 
   Deno.test(`StreamWriter.startTls() closes the connection behind ${how}`, async () => {
@@ -389,6 +397,7 @@ Deno.test("StreamReader on a socket loses no byte to reads of all kinds that are
 });
 
 Deno.test("openConnection() gives up a connection that is there in the step of a cancellation", async () => {
+  const before = sockets();
   const path = `${await Deno.makeTempDir()}/socket`;
   const listener = Deno.listen({ transport: "unix", path });
   await run(async () => {
@@ -410,6 +419,7 @@ Deno.test("openConnection() gives up a connection that is there in the step of a
   });
   listener.close();
   tcp.close();
+  assertEquals(await openedSince(before), 0);
 });
 
 Deno.test("startServer() with TLS is closed in the middle of a handshake", async () => {
@@ -419,5 +429,6 @@ Deno.test("startServer() with TLS is closed in the middle of a handshake", async
   await settle();
   server.close();
   await server.waitClosed();
+  assertEquals(await readAll(conn), "");
   conn.close();
 });

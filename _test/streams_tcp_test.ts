@@ -156,6 +156,8 @@ Deno.test("openConnection() takes a delay before the next address", async () => 
     const [, writer] = await openConnection("127.0.0.1", peer.port, {
       happyEyeballsDelay,
     });
+    const { port } = writer.getExtraInfo("peername") as Deno.NetAddr;
+    assertEquals(port, peer.port);
     writer.close();
     await writer.waitClosed();
   }

@@ -30,7 +30,7 @@ function exec(options: Record<string, unknown>): Promise<Process> {
 }
 
 /** Checks that calls are refused and have started nothing. */
-async function checkRefused(calls: readonly Refused[]): Promise<void> {
+async function assertRefused(calls: readonly Refused[]): Promise<void> {
   const before = childrenOf(Deno.pid);
   for (const [call, kind, message] of calls) {
     const error = await assertRejects(async () => await call(), kind);
@@ -48,7 +48,7 @@ function throwing(): object {
 
 Deno.test("createSubprocessExec() refuses what is no program", () =>
   run(() =>
-    checkRefused([
+    assertRefused([
       [
         () => (createSubprocessExec as () => Promise<Process>)(),
         TypeError,
@@ -79,7 +79,7 @@ Deno.test("createSubprocessExec() refuses what is no program", () =>
 
 Deno.test("createSubprocessExec() refuses what are no arguments, and says which one", () =>
   run(() =>
-    checkRefused([
+    assertRefused([
       [
         () => createSubprocessExec("true", "-x" as never),
         TypeError,
@@ -105,7 +105,7 @@ Deno.test("createSubprocessExec() refuses what are no arguments, and says which 
 
 Deno.test("createSubprocessShell() refuses what is no command line", () =>
   run(() =>
-    checkRefused([
+    assertRefused([
       [
         () => createSubprocessShell(["true"] as never),
         TypeError,
@@ -121,7 +121,7 @@ Deno.test("createSubprocessShell() refuses what is no command line", () =>
 
 Deno.test("A misspelt option is refused with the nearest one that is known", () =>
   run(() =>
-    checkRefused([
+    assertRefused([
       [
         () => exec({ stdOut: undefined }),
         TypeError,
@@ -147,7 +147,7 @@ Deno.test("A misspelt option is refused with the nearest one that is known", () 
 
 Deno.test("What is no bag of options, or one that cannot be read, is refused", () =>
   run(() =>
-    checkRefused([
+    assertRefused([
       [
         () => createSubprocessExec("true", [], null as never),
         TypeError,
@@ -163,7 +163,7 @@ Deno.test("What is no bag of options, or one that cannot be read, is refused", (
 
 Deno.test("limit, user and group are refused by kind and by value", () =>
   run(() =>
-    checkRefused([
+    assertRefused([
       [
         () => exec({ limit: "5" }),
         TypeError,
@@ -220,7 +220,7 @@ Deno.test("A controller in the place of its signal is refused with what to write
     await using sleep = await createSubprocessExec("sleep", ["100"], {
       stdin: PIPE,
     });
-    await checkRefused([
+    await assertRefused([
       [
         () => createSubprocessExec("true", [], { signal }),
         TypeError,

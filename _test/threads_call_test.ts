@@ -33,7 +33,7 @@ function exported(name: string): ModuleFunction {
 declare function missing(): void;
 
 /** The error that a call is refused with. */
-async function refusal(fn: unknown): Promise<Error> {
+async function assertRefused(fn: unknown): Promise<Error> {
   const error = await toThread(fn as () => void).catch((error) => error);
   assertInstanceOf(error, TypeError);
   return error;
@@ -262,20 +262,20 @@ Deno.test("toThread() tells functions of one source by their names", async () =>
 });
 
 Deno.test("toThread() refuses a module that it could not find from a thread", async () => {
-  const error = await refusal({ module: "./hash.ts", export: "digest" });
+  const error = await assertRefused({ module: "./hash.ts", export: "digest" });
   assertStringIncludes(error.message, `new URL("./hash.ts", import.meta.url)`);
-  await refusal({ module: "/hash.ts", export: "digest" });
-  await refusal({ module: "data:text/javascript,", export: 1 });
-  await refusal({ module: "data:text/javascript," });
+  await assertRefused({ module: "/hash.ts", export: "digest" });
+  await assertRefused({ module: "data:text/javascript,", export: 1 });
+  await assertRefused({ module: "data:text/javascript," });
 });
 
 Deno.test("toThread() refuses what is no function", async () => {
-  for (const fn of [null, undefined, 1, "fn", {}]) await refusal(fn);
+  for (const fn of [null, undefined, 1, "fn", {}]) await assertRefused(fn);
 });
 
 Deno.test("toThread() refuses native and bound functions", async () => {
   for (const fn of [Math.max, add.bind(null, 1), Uint8Array, Deno.cwd, fetch]) {
-    const { message } = await refusal(fn);
+    const { message } = await assertRefused(fn);
     assertStringIncludes(
       message,
       "it is native or bound and has no source of its own",
@@ -306,16 +306,16 @@ Deno.test("toThread() refuses methods, accessors, classes and generators", async
     thing["computed name"],
   ];
   for (const fn of methods) {
-    assertStringIncludes((await refusal(fn)).message, "it is a method");
+    assertStringIncludes((await assertRefused(fn)).message, "it is a method");
   }
-  assertStringIncludes((await refusal(Thing)).message, "it is a class");
+  assertStringIncludes((await assertRefused(Thing)).message, "it is a class");
   for (const fn of [thing.generator, function* () {}]) {
-    assertStringIncludes((await refusal(fn)).message, "a generator");
+    assertStringIncludes((await assertRefused(fn)).message, "a generator");
   }
-  const { message } = await refusal(thing.arrow);
+  const { message } = await assertRefused(thing.arrow);
   assertStringIncludes(message, "does not stand alone");
   assertStringIncludes(
-    (await refusal(() => import.meta.url)).message,
+    (await assertRefused(() => import.meta.url)).message,
     "import.meta",
   );
 });

@@ -1,7 +1,7 @@
 // The checks of arguments: what they let through, what they refuse and in
 // which words, and that hostile values cannot get them to fail or to run code.
 
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   checkCallback,
   checkContext,
@@ -107,6 +107,8 @@ Deno.test("describe() reads hostile values without running their code", () => {
   assertEquals(describe({ constructor: { name: 1 } }), "a plain object");
   const noName = Object.defineProperty(() => {}, "name", { value: { a: 1 } });
   assertEquals(describe(noName), "an anonymous function");
+  const { "() => {}": readsAsSource } = { "() => {}": () => {} };
+  assertEquals(describe(readsAsSource), "an anonymous function");
 });
 
 Deno.test("checkOptions() lets options through, of a class or inherited ones too", () => {
@@ -125,7 +127,9 @@ Deno.test("checkOptions() lets options through, of a class or inherited ones too
     Object.create({ signal: undefined }),
     new WithSignal(),
   ];
-  for (const options of good) checkOptions(options, known, "test");
+  for (const options of good) {
+    assertEquals(checkOptions(options, known, "test"), undefined);
+  }
 });
 
 Deno.test("checkOptions() refuses what is no options bag and says what came in", () => {

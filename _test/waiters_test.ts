@@ -248,7 +248,7 @@ function ways(): Way[] {
 const STRIKE_AT = 10;
 
 /** Four waiters, of which one is ended, and all others get their turn. */
-async function endOne(
+async function assertNothingLost(
   call: Call,
   way: Way,
   victim: number,
@@ -314,7 +314,7 @@ for (const call of calls) {
       for (const victim of [0, 1, 2, 3]) {
         for (const woken of [false, true]) {
           const way = ways().find((it) => it.name === name)!;
-          await virtual(() => endOne(call, way, victim, woken));
+          await virtual(() => assertNothingLost(call, way, victim, woken));
         }
       }
     });
@@ -401,8 +401,8 @@ async function soon(): Promise<void> {
 Deno.test("locks and queues serve two runners at once, each its own", async () => {
   const way = ways()[0];
   const programs = calls.flatMap((call) => [
-    virtual(() => endOne(call, way, 1, false)),
-    virtual(() => endOne(call, way, 2, true)),
+    virtual(() => assertNothingLost(call, way, 1, false)),
+    virtual(() => assertNothingLost(call, way, 2, true)),
   ]);
   await Promise.all(programs);
 });

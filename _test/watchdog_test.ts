@@ -71,7 +71,10 @@ await run(() => {
       stderr: "piped",
     }).spawn(),
   );
-  await live.untilError(/ at .*blocks\.ts:3:\d+\)?\n +> .*\/\/ this blocks\n/);
+  assertMatch(
+    await live.untilError("// this blocks\n"),
+    / at .*blocks\.ts:3:\d+\)?\n +> .*\/\/ this blocks\n/,
+  );
   await Deno.remove(directory, { recursive: true });
 });
 
@@ -169,6 +172,7 @@ Deno.test("run() with watchdog takes nothing for a deadlock that the host may st
   await delay(2500);
   (await Deno.connect({ hostname: "127.0.0.1", port: Number(port) })).close();
   await live.until("accepted");
+  assertEquals((await live.status).code, 0);
 });
 
 Deno.test("run() with watchdog refuses a limit that is not above zero", async () => {
