@@ -8,6 +8,7 @@ import { type Duration, toSeconds } from "./_duration.ts";
 import { type EventLoop, getEventLoop } from "./_future.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
+import { deno, needDeno } from "./_deno.ts";
 import { hostTurn, node } from "./_host.ts";
 import { closersOf, internals as loops, type TimerHandle } from "./_loop.ts";
 import { describe } from "./_validate.ts";
@@ -128,6 +129,7 @@ export async function openConnection(
   options.signal?.throwIfAborted();
   const { limit, tls } = options;
   checkLimit(limit);
+  needDeno("open a connection");
   const timeouts = tlsTimeouts(options, Boolean(tls));
   if (typeof tls === "object") refuseOthers(tls, CLIENT_TLS_OPTIONS);
   const loop = getEventLoop();
@@ -182,8 +184,9 @@ export async function openUnixConnection(
   options.signal?.throwIfAborted();
   const { limit } = options;
   checkLimit(limit);
+  needDeno("open a connection");
   const loop = getEventLoop();
-  const connecting = Deno.connect({ transport: "unix", path: at })
+  const connecting = deno.connect({ transport: "unix", path: at })
     .catch(addressed("connect to", unixText(at)));
   const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
     dispose: closeQuietly,
@@ -513,7 +516,7 @@ function connectTcp(
   const attempt = new AbortController();
   // The host drops, but does not close, a connection that is there when its signal aborts.
   attempt.signal.throwIfAborted = () => {};
-  const connecting = Deno.connect({
+  const connecting = deno.connect({
     ...to,
     ...eyeballs(options.happyEyeballsDelay),
     signal: attempt.signal,
@@ -569,7 +572,7 @@ function later(
 }
 
 function tookTooLong(seconds: number): Error {
-  return new Deno.errors.ConnectionAborted(
+  return new deno.errors.ConnectionAborted(
     `The TLS handshake took longer than ${seconds} s`,
   );
 }
@@ -586,7 +589,7 @@ export function closeQuietly(it: { close(): void }): void {
   try {
     it.close();
   } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
+    if (!(error instanceof deno.errors.BadResource)) throw error;
   }
 }
 
@@ -683,7 +686,7 @@ export function checkLimit(limit: number | undefined): void {
 export function refuseOthers(options: object, known: readonly string[]): void {
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || known.includes(name)) continue;
-    throw new Deno.errors.NotSupported(
+    throw new deno.errors.NotSupported(
       `Unknown option "${name}": Deno has no means for it, or it is misspelled`,
     );
   }

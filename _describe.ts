@@ -7,6 +7,7 @@
 import { WatchedFrame } from "./_debug.ts";
 import { type Cancelable, hooks, type TaskFrame, tasksOf } from "./_frame.ts";
 import type { EventLoop } from "./_future.ts";
+import { inspect } from "./_host.ts";
 import { makingOf } from "./_place.ts";
 import {
   awaitedBy,
@@ -53,7 +54,7 @@ export function waitersIn(
 /** All tasks of a loop as a tree: below each, those it waits for. */
 export function describeTasks(loop: EventLoop): string {
   const frames = framesOfLoop(loop);
-  const lines = [Deno.inspect(loop, { colors: false })];
+  const lines = [inspect(loop, { colors: false })];
   const tree = new Tree(lines);
   const below = new Set(frames.flatMap((frame) => [...waitedTasks(frame)]));
   tree.add(frames.filter((frame) => !below.has(frame)));

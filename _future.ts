@@ -476,8 +476,8 @@ export class Future<T> implements Promise<T> {
     return "Future";
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return lineOf(this);
   }
 
@@ -1464,8 +1464,8 @@ export class EventLoop extends BaseEventLoop {
     return this.#taskFactory;
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     let tasks = 0;
     for (let it = tasksOf(this).first; it !== null; it = it.next) tasks++;
     const state = this.isClosed()

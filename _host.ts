@@ -1,5 +1,6 @@
 /**
- * What this module takes from the host beside its public names.
+ * What this module takes from its runtime, which is Deno, Node or Bun. Sockets,
+ * processes and files are Deno's alone and no part of it.
  *
  * A module of Node takes the host 5 to 20 ms to load, in every program that
  * imports it. So they are loaded when something of them is first called.
@@ -10,11 +11,13 @@
 import type asyncHooks from "node:async_hooks";
 import type crypto from "node:crypto";
 import type events from "node:events";
+import type os from "node:os";
 import type process from "node:process";
 import type stream from "node:stream";
 import type timers from "node:timers";
 import type tls from "node:tls";
 import type url from "node:url";
+import type util from "node:util";
 import type v8 from "node:v8";
 import type workerThreads from "node:worker_threads";
 
@@ -23,9 +26,11 @@ interface NodeModules {
   async_hooks: typeof asyncHooks;
   crypto: typeof crypto;
   events: typeof events;
+  os: typeof os;
   stream: typeof stream;
   tls: typeof tls;
   url: typeof url;
+  util: typeof util;
   v8: typeof v8;
   worker_threads: typeof workerThreads;
 }
@@ -47,20 +52,62 @@ export interface HostCore {
   runMicrotasks(): void;
 }
 
-// deno-lint-ignore no-explicit-any
-const deno = Deno as any;
-
-/** What lies under the public names of the host. No part of it is promised to be there. */
-export const hostCore: Partial<HostCore> = deno[deno.internal]?.core ?? {};
-
-/** The globals that Node has, and the host with it: loaded at the first look. */
+/**
+ * The globals that Node has, and the others with it: Deno loads them at the
+ * first look. In a browser they are missing.
+ */
 const globals = globalThis as unknown as {
   process: typeof process;
   setImmediate: typeof timers.setImmediate;
+  // deno-lint-ignore no-explicit-any
+  Deno?: any;
+  navigator?: { userAgent?: string };
 };
+
+const { Deno: deno } = globals;
+
+/** The name of the runtime, for messages. */
+export const runtime: string = deno !== undefined
+  ? "Deno"
+  : "Bun" in globalThis
+  ? "Bun"
+  : globals.navigator?.userAgent?.split("/")[0] ?? "Node.js";
+
+/** The oldest version of Deno that the tests pass on. */
+const OLDEST_DENO = [2, 7];
+
+if (isOlder(deno?.version?.deno, OLDEST_DENO)) {
+  throw new Error(
+    `Cannot load asyncio: it needs Deno ${
+      OLDEST_DENO.join(".")
+    } or newer, and this is ${deno.version.deno}`,
+  );
+}
+
+/** Whether a version, such as `"2.6.1"`, comes before another. */
+export function isOlder(
+  version: string | undefined,
+  [major, minor]: readonly number[],
+): boolean {
+  if (version === undefined) return false;
+  const [ownMajor, ownMinor] = version.split(".").map(Number);
+  return ownMajor < major || ownMajor === major && ownMinor < minor;
+}
+
+/** What lies under the public names of Deno. No part of it is promised to be there. */
+export const hostCore: Partial<HostCore> = deno?.[deno.internal]?.core ?? {};
+
+/** Whether there are modules of Node, without which no task can run. */
+export const hasNode: boolean = deno !== undefined ||
+  typeof globals.process?.getBuiltinModule === "function";
 
 /** Loads a module of Node. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
+  if (!hasNode) {
+    throw new Error(
+      `Cannot load node:${name}: asyncio runs on Deno, Node.js 22 or newer, and Bun, and this is ${runtime}`,
+    );
+  }
   return globals.process.getBuiltinModule(`node:${name}`) as NodeModules[K];
 }
 
@@ -74,9 +121,77 @@ export function afterMicrotasks(fn: () => void): void {
   globals.process.nextTick(fn);
 }
 
+/** Has a timer no longer keep the process. */
+export function unrefTimer(timer: ReturnType<typeof setTimeout>): void {
+  if (deno !== undefined) deno.unrefTimer(timer);
+  else (timer as unknown as Partial<NodeJS.Timeout>).unref?.();
+}
+
 /** The processor time that this process has used, in microseconds; since an earlier answer, if there is one. */
 export function cpuUsage(since?: NodeJS.CpuUsage): NodeJS.CpuUsage {
   return globals.process.cpuUsage(since);
+}
+
+/** A variable of the environment, as far as it may be read without a prompt. */
+export function environment(variable: string): string | undefined {
+  if (deno === undefined) return globals.process?.env[variable];
+  const { state } = deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? deno.env.get(variable) : undefined;
+}
+
+/** The system: `"linux"`, `"darwin"`, `"windows"` or another. */
+export function systemName(): string {
+  const name = deno?.build.os ?? globals.process?.platform;
+  return name === "win32" ? "windows" : name;
+}
+
+/** How {@linkcode inspect} shows a value. */
+export interface InspectOptions {
+  colors?: boolean;
+  depth?: number;
+  breakLength?: number;
+}
+
+/** A value as the console shows it. */
+export function inspect(value: unknown, options: InspectOptions = {}): string {
+  if (deno !== undefined) return deno.inspect(value, options);
+  return node("util").inspect(value, options);
+}
+
+/**
+ * Calls a function whenever the process gets a signal. Returns what ends that.
+ *
+ * @throws {TypeError} If the system does not have the signal.
+ */
+export function onSignal(name: string, fn: () => void): () => void {
+  if (deno !== undefined) {
+    deno.addSignalListener(name, fn);
+    return () => deno.removeSignalListener(name, fn);
+  }
+  const { signals } = node("os").constants;
+  if (!Object.hasOwn(signals, name)) {
+    throw new TypeError(
+      `Cannot listen to a signal: this system has no ${name}`,
+    );
+  }
+  globals.process.on(name, fn);
+  return () => globals.process.off(name, fn);
+}
+
+/** Calls a function when nothing is left that keeps the process. Returns what prevents that. */
+export function onIdleProcess(fn: () => void): () => void {
+  if (deno === undefined) {
+    globals.process.on("beforeExit", fn);
+    return () => globals.process.off("beforeExit", fn);
+  }
+  globalThis.addEventListener("beforeunload", fn);
+  return () => globalThis.removeEventListener("beforeunload", fn);
+}
+
+/** Calls a function when the process ends. */
+export function onExit(fn: () => void): void {
+  if (deno === undefined) globals.process.on("exit", fn);
+  else globalThis.addEventListener("unload", fn);
 }
 
 /** The signals that `AbortSignal.any` and `Request` have made of one, as far as that can be seen. */
@@ -125,12 +240,12 @@ function internalsOf(signal: AbortSignal, name: string): Iterable<unknown> {
 
 /** The classes of errors that the runtime has beside the global ones, by their names. */
 export function errorsOfRuntime(): Record<string, ErrorConstructor> {
-  return deno.errors;
+  return deno?.errors ?? {};
 }
 
 /** Whether a function is one of the runtime's, which shows the source of some. */
 export function isOfRuntime(fn: { readonly name: string }): boolean {
-  return [globalThis, deno, console].some((it) =>
+  return [globalThis, deno ?? {}, console].some((it) =>
     Object.getOwnPropertyDescriptor(it, fn.name)?.value === fn
   );
 }

@@ -29,7 +29,13 @@
 import { Deque, TimerHeap } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
-import { afterMicrotasks, hostCore, hostTurn } from "./_host.ts";
+import {
+  afterMicrotasks,
+  environment,
+  hostCore,
+  hostTurn,
+  unrefTimer,
+} from "./_host.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** Something that waits for its turn. */
@@ -687,8 +693,8 @@ class Callback implements Alarm, TimerHandle {
     return `Callback ${this.#name}`;
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     const left = this.#when - this.#loop.time();
     const state = this.cancelled()
       ? ", cancelled"
@@ -751,7 +757,7 @@ export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
 /** Calls a function after a real time, if the process is still there. Returns what prevents that. */
 export function idleTimer(seconds: number, fn: () => void): () => void {
   const timer = setTimeout(fn, Math.min(seconds * 1000, LONGEST_TIMEOUT));
-  Deno.unrefTimer(timer as unknown as number);
+  unrefTimer(timer);
   return () => clearTimeout(timer);
 }
 
@@ -760,9 +766,7 @@ let debugWanted: boolean | undefined;
 /** Whether the environment asks for debug mode, as far as it may be read without a prompt. */
 function debugByDefault(): boolean {
   if (debugWanted !== undefined) return debugWanted;
-  const variable = "ASYNCIO_DEBUG";
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  const value = state === "granted" ? Deno.env.get(variable) : undefined;
+  const value = environment("ASYNCIO_DEBUG");
   return debugWanted = value !== undefined && value !== "" && value !== "0";
 }
 

@@ -16,6 +16,7 @@ import {
   type OwnBytes,
   reuse,
 } from "./_bytes.ts";
+import { deno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
 import { AGAIN, type EventLoop, futures } from "./_future.ts";
 import { operation } from "./_operation.ts";
@@ -258,7 +259,7 @@ export class Outlet {
 
   writeEof(): void {
     if (this.parts.halfCloses === false) {
-      throw new Deno.errors.NotSupported(
+      throw new deno.errors.NotSupported(
         "Cannot write the end of the stream: this connection cannot be closed by halves",
       );
     }
@@ -382,7 +383,7 @@ export class Outlet {
     checkTlsOptions(options);
     const { upgrade, reader } = this.parts;
     if (upgrade === undefined) {
-      throw new Deno.errors.NotSupported(
+      throw new deno.errors.NotSupported(
         "Cannot start TLS: Deno offers it for the client side of TCP connections only",
       );
     }
@@ -437,7 +438,7 @@ export class Outlet {
       throw new RuntimeError("Cannot start TLS: a read is under way");
     }
     if (!readers.unread(reader)) return;
-    const error = new Deno.errors.InvalidData(
+    const error = new deno.errors.InvalidData(
       "Cannot start TLS: the other side has sent more in the clear than was read",
     );
     this.lose({ error, told: true });
@@ -549,7 +550,7 @@ export class Outlet {
       ? KEPT_OF_PIPES[name]
       : null;
     if (!kept) return fallback;
-    throw new Deno.errors.NotSupported(
+    throw new deno.errors.NotSupported(
       `Cannot tell ${JSON.stringify(name)}: Deno does not give ${kept}`,
     );
   }
@@ -557,7 +558,7 @@ export class Outlet {
   /** What a program is told that writes to a connection that is gone. */
   #lossError(): unknown {
     if (this.#failure === null) {
-      return new Deno.errors.ConnectionReset(
+      return new deno.errors.ConnectionReset(
         "Cannot write: the connection is closed",
       );
     }

@@ -19,6 +19,7 @@ import {
   type OwnBytes,
   toBytes,
 } from "./_bytes.ts";
+import { deno } from "./_deno.ts";
 import {
   AGAIN,
   type AnyFuture,
@@ -365,8 +366,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return this.#readable ??= this.#toWeb();
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `<${this.#describe()}>`;
   }
 
@@ -681,7 +682,7 @@ export class Inlet {
   /** A read of the source has failed. */
   onFailure(error: unknown): void {
     // A TLS peer that just closes the connection: what it sent has all come.
-    if (error instanceof Deno.errors.UnexpectedEof) return this.onRead(null);
+    if (error instanceof deno.errors.UnexpectedEof) return this.onRead(null);
     this.#reading = false;
     if (!this.#stopped) this.#hooks.onError(error);
   }

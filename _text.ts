@@ -11,6 +11,7 @@ import {
   hooks,
   type TaskFrame,
 } from "./_frame.ts";
+import { inspect } from "./_host.ts";
 import type { Frame } from "./_loop.ts";
 import { makingOf } from "./_place.ts";
 
@@ -194,7 +195,7 @@ function valueOf(future: Cancelable): string {
   showing.add(future);
   try {
     if (value instanceof Error) return String(value);
-    const text = Deno.inspect(value, { depth: 1, breakLength: Infinity })
+    const text = inspect(value, { depth: 1, breakLength: Infinity })
       .replaceAll(/\s*\n\s*/g, " ");
     return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
   } catch {

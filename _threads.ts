@@ -19,7 +19,6 @@ import {
   threads,
   type Waitable,
 } from "./_future.ts";
-import { describe } from "./_validate.ts";
 import type { Coroutine } from "./_options.ts";
 import { currentFrame, internals as loops } from "./_loop.ts";
 import { errorOf, onceDone } from "./_task.ts";

@@ -7,6 +7,7 @@
  */
 
 import { captureContext, type Context, runInSlot } from "./_context.ts";
+import { onExit } from "./_host.ts";
 import { type BaseEventLoop, internals as loops } from "./_loop.ts";
 import { makingOf } from "./_place.ts";
 
@@ -96,5 +97,5 @@ function hold(loop: BaseEventLoop): void {
   holding.add(loop);
   if (listening) return;
   listening = true;
-  globalThis.addEventListener("unload", () => holding.forEach(reportUnseen));
+  onExit(() => holding.forEach(reportUnseen));
 }

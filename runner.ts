@@ -22,6 +22,7 @@ import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { describeTasks } from "./_describe.ts";
 import { EventLoop, frameOf, futures, Task } from "./_future.ts";
+import { onIdleProcess, onSignal as listenTo } from "./_host.ts";
 import { describe } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
 import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
@@ -302,12 +303,11 @@ export class Runner implements AsyncDisposable {
   /** Has all tasks written down if the process ends meanwhile, with nothing left to do. */
   #watch(loop: EventLoop, stuck: string): () => void {
     const onEnd = () => console.error(`${stuck}\n${describeTasks(loop)}`);
-    globalThis.addEventListener("beforeunload", onEnd);
-    return () => globalThis.removeEventListener("beforeunload", onEnd);
+    return onIdleProcess(onEnd);
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     const state = this.#closing !== null
       ? "closed"
       : this.#loop?.isRunning()
@@ -364,21 +364,17 @@ function listen(
   signals: readonly Deno.Signal[],
   onSignal: (name: Deno.Signal) => void,
 ): () => void {
-  const installed: [Deno.Signal, () => void][] = [];
+  const installed: (() => void)[] = [];
   for (const name of signals) {
-    const listener = () => onSignal(name);
     try {
-      Deno.addSignalListener(name, listener);
-      installed.push([name, listener]);
+      installed.push(listenTo(name, () => onSignal(name)));
     } catch (error) {
       // Not every signal is there on every system; SIGINT may be asked for by default.
       if (!(error instanceof TypeError)) throw error;
     }
   }
   return () => {
-    for (const [name, listener] of installed) {
-      Deno.removeSignalListener(name, listener);
-    }
+    for (const unlisten of installed) unlisten();
   };
 }
 

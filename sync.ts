@@ -88,7 +88,7 @@ class ReleaseGuard implements Guard {
     this[Symbol.dispose]();
   }
 
-  [Symbol.for("Deno.customInspect")](): string {
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#release === null ? "<Guard released>" : "<Guard>";
   }
 }
@@ -219,8 +219,8 @@ export class Lock {
     this.#wake();
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 
@@ -327,8 +327,8 @@ export class Event {
     }
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 
@@ -562,8 +562,8 @@ export class Condition {
     this.notify(Infinity);
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 
@@ -701,8 +701,8 @@ export class Semaphore {
     this.#wakeNext();
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 

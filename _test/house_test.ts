@@ -19,6 +19,7 @@ const FLOORS = [
     "_validate.ts",
   ],
   [
+    "_deno.ts",
     "_duration.ts",
     "_lint_scope.ts",
     "_system_errors.ts",
