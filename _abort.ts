@@ -5,7 +5,12 @@
  * @module
  */
 
-import { afterMicrotasks, dependentsOf, endsFetch } from "./_host.ts";
+import {
+  abortsByTimer,
+  afterMicrotasks,
+  dependentsOf,
+  endsFetch,
+} from "./_host.ts";
 
 /** Something that a signal can end. */
 export interface Abortable {
@@ -17,8 +22,17 @@ export interface Abortable {
 export function linkSignal(signal: AbortSignal, target: Abortable): void {
   let targets = linked.get(signal);
   if (targets === undefined) linked.set(signal, targets = new Set());
-  if (targets.size === 0) signal.addEventListener("abort", onAbort);
+  if (targets.size === 0) {
+    signal.addEventListener("abort", onAbort);
+    watched.add(signal);
+  }
   targets.add(target);
+}
+
+/** Whether a signal will abort by itself that ends something here. */
+export function awaitsTimer(): boolean {
+  for (const signal of watched) if (abortsByTimer(signal)) return true;
+  return false;
 }
 
 /** Takes {@linkcode linkSignal} back; the last one takes the listener with it. */
@@ -29,6 +43,7 @@ export function unlinkSignal(
   const targets = linked.get(signal);
   if (!targets?.delete(target) || targets.size > 0) return;
   signal.removeEventListener("abort", onAbort);
+  watched.delete(signal);
 }
 
 /** Ties one call to its signal. */
@@ -75,7 +90,8 @@ export function tapReason(
   let isPromised = false;
   const take = () => {
     takenIn = drain();
-    afterMicrotasks(() => takenIn = null);
+    // In a timer of the host the ticks come first, so the clearing waits for the microtasks.
+    queueMicrotask(() => afterMicrotasks(() => takenIn = null));
   };
   for (const it of [signal, ...dependentsOf(signal)]) {
     isPromised ||= endsFetch(it);
@@ -100,7 +116,7 @@ export function tapReason(
   }
   return {
     get wasTaken() {
-      return isPromised || takenIn !== null && Object.is(takenIn, drain());
+      return isPromised || takenIn === drain();
     },
   };
 }
@@ -111,9 +127,12 @@ const reasonOf = Object.getOwnPropertyDescriptor(
 )!.get!;
 
 const linked = new WeakMap<AbortSignal, Set<Abortable>>();
+/** The signals that end something and have not aborted. */
+const watched = new Set<AbortSignal>();
 
 function onAbort(event: Event): void {
   const signal = event.target as AbortSignal;
+  watched.delete(signal);
   for (const target of linked.get(signal) ?? []) {
     target.abort(signal.reason);
   }

@@ -184,7 +184,7 @@ class Link<T> {
         this.#queue?.end(() =>
           new TimeoutError("Not everything was done in time")
         );
-      const loop = [...this.#jobs.keys()][0].getLoop();
+      const loop = [...this.#jobs.keys()][0]!.getLoop();
       this.#deadline = loop.callLater(limit, end);
     }
     if (signal === undefined) return;

@@ -35,15 +35,20 @@ export class Barrier {
   readonly #label: string;
   /** Parties of the present round that are inside `wait`. */
   #count = 0;
-  /** What those parties wait in, to take them out if their loop is closed. */
-  readonly #seats = new WeakSet<object>();
-  /** Those who wait for the state to change: the present round, and newcomers while it leaves. */
-  readonly #waiters: WaitQueue<void> = new WaitQueue<void>({
+  readonly #home = new Home();
+  /** The parties of the present round. */
+  readonly #round: WaitQueue<void> = new WaitQueue<void>({
     take: () => {},
-    pass: (future) => this.#clear(future),
-    drop: (future) => this.#clear(future),
+    pass: (turn) => this.#clear(turn),
+    drop: (turn) => this.#clear(turn),
     describe: () => this.#describe(),
-  }, new Home());
+  }, this.#home);
+  /** Newcomers, who wait while a round leaves. */
+  readonly #newcomers: WaitQueue<void> = new WaitQueue<void>({
+    take: () => {},
+    pass: () => {},
+    describe: () => this.#describe(),
+  }, this.#home);
 
   /**
    * Makes a barrier.
@@ -104,20 +109,19 @@ export class Barrier {
   async #wait(options: Cancellable | undefined): Promise<number> {
     const signal = signalOf(options, "wait at a barrier");
     signal?.throwIfAborted();
-    this.#waiters.prune();
+    this.#round.prune();
     let position: number | null = null;
     try {
       for (;;) {
         position ??= this.#join();
         if (position !== null && this.#state !== "filling") break;
         signal?.throwIfAborted();
+        const queue = position === null ? this.#newcomers : this.#round;
         try {
-          const turn = this.#waiters.enter(signal);
-          if (position !== null) this.#seats.add(turn);
-          await turn;
+          await queue.enter(signal);
         } catch (error) {
           // As in CPython, where the next in line then looks again and lines up anew.
-          this.#waiters.wakeNext();
+          queue.wakeNext();
           throw error;
         }
       }
@@ -150,7 +154,8 @@ export class Barrier {
 
   #enter(state: "filling" | "draining" | "resetting" | "broken"): void {
     this.#state = state;
-    this.#waiters.wakeAll();
+    this.#round.wakeAll();
+    this.#newcomers.wakeAll();
   }
 
   /** Makes the caller a party of the round, the last one opens the barrier. `null` while the round before leaves. */
@@ -164,7 +169,7 @@ export class Barrier {
 
   /** A wait has ended without its turn; if its loop is closed, the party does not leave by itself. */
   #clear(turn: AnyFuture): void {
-    if (this.#seats.delete(turn) && turn.getLoop().isClosed()) this.#leave();
+    if (turn.getLoop().isClosed()) this.#leave();
   }
 
   /** The last one of a round opens the barrier for the next. */

@@ -68,7 +68,7 @@ export class ByteBuffer {
     if (this.#lent !== null || this.#end + length > this.#data.length) {
       this.#move(length);
     }
-    if (length === 1) this.#data[this.#end] = chunk[0];
+    if (length === 1) this.#data[this.#end] = chunk[0]!;
     else this.#data.set(chunk, this.#end);
     this.#end += length;
   }
@@ -128,8 +128,8 @@ export class ByteBuffer {
   }
 
   /** Where `pattern` first begins in the bytes from `from` to `to`, -1 if nowhere. */
-  find(pattern: Uint8Array, from = 0, to = this.size): number {
-    const first = pattern[0];
+  find(pattern: Uint8Array, from = 0, to: number = this.size): number {
+    const first = pattern[0]!;
     if (pattern.length === 1) return this.findByte(first, from, to);
     const stop = to - pattern.length + 1;
     for (;;) {

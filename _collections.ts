@@ -132,13 +132,13 @@ export class BinaryHeap<T> {
     let target = hole;
     while (target > 0) {
       const parent = (target - 1) >> 1;
-      if (!before(item, items[parent])) break;
+      if (!before(item, items[parent]!)) break;
       target = parent;
     }
     items.push(item);
     while (hole > target) {
       const parent = (hole - 1) >> 1;
-      items[hole] = items[parent];
+      items[hole] = items[parent]!;
       hole = parent;
     }
     items[hole] = item;
@@ -164,7 +164,7 @@ export class BinaryHeap<T> {
   filter(keep: (item: T) => boolean): void {
     this.#items = this.#items.filter(keep);
     for (let i = (this.#items.length >> 1) - 1; i >= 0; i--) {
-      this.#sink(this.#items[i], i);
+      this.#sink(this.#items[i]!, i);
     }
   }
 
@@ -188,14 +188,16 @@ export class BinaryHeap<T> {
     let target = start;
     for (let child; (child = 2 * target + 1) < length; target = child) {
       const right = child + 1;
-      if (right < length && !before(items[child], items[right])) child = right;
+      if (right < length && !before(items[child]!, items[right]!)) {
+        child = right;
+      }
     }
-    while (target > start && before(item, items[target])) {
+    while (target > start && before(item, items[target]!)) {
       target = (target - 1) >> 1;
     }
     while (target > start) {
       const parent = (target - 1) >> 1;
-      [item, items[target]] = [items[target], item];
+      [item, items[target]] = [items[target]!, item];
       target = parent;
     }
     items[start] = item;
@@ -226,7 +228,7 @@ export class TimerHeap<T> {
 
   /** The time of the first item, `Infinity` if there is none. */
   get due(): number {
-    return this.#items.length > 0 ? this.#dues[0] : Infinity;
+    return this.#items.length > 0 ? this.#dues[0]! : Infinity;
   }
 
   peek(): T | undefined {
@@ -241,7 +243,7 @@ export class TimerHeap<T> {
     this.#orders.push(order);
     while (hole > 0) {
       const parent = (hole - 1) >> 2;
-      if (this.#dues[parent] <= due) break; // it came before
+      if (this.#dues[parent]! <= due) break; // it came before
       this.#move(parent, hole);
       hole = parent;
     }
@@ -263,12 +265,12 @@ export class TimerHeap<T> {
     const items = this.#items;
     let length = 0;
     for (let i = 0; i < items.length; i++) {
-      if (keep(items[i])) this.#move(i, length++);
+      if (keep(items[i]!)) this.#move(i, length++);
     }
     items.length = this.#dues.length = this.#orders.length = length;
     this.#shrink();
     for (let i = (length - 2) >> 2; i >= 0; i--) {
-      this.#sink(i, this.#dues[i], this.#orders[i], this.#items[i]);
+      this.#sink(i, this.#dues[i]!, this.#orders[i]!, this.#items[i]!);
     }
   }
 
@@ -287,7 +289,7 @@ export class TimerHeap<T> {
       const end = Math.min(begin + 4, length);
       let least = begin;
       for (let i = begin + 1; i < end; i++) {
-        if (this.#isBefore(i, this.#dues[least], this.#orders[least])) {
+        if (this.#isBefore(i, this.#dues[least]!, this.#orders[least]!)) {
           least = i;
         }
       }
@@ -299,12 +301,12 @@ export class TimerHeap<T> {
   }
 
   #isBefore(i: number, due: number, order: number): boolean {
-    const own = this.#dues[i];
-    return own < due || (own === due && this.#orders[i] < order);
+    const own = this.#dues[i]!;
+    return own < due || (own === due && this.#orders[i]! < order);
   }
 
   #move(from: number, to: number): void {
-    this.#put(to, this.#dues[from], this.#orders[from], this.#items[from]);
+    this.#put(to, this.#dues[from]!, this.#orders[from]!, this.#items[from]!);
   }
 
   #put(at: number, due: number, order: number, item: T): void {
@@ -348,7 +350,7 @@ export class RecentMap<K, V> {
     this.#entries.set(key, value);
     if (this.#entries.size <= this.#limit) return undefined;
     const [oldest] = this.#entries.keys();
-    this.#entries.delete(oldest);
+    this.#entries.delete(oldest!);
     return oldest;
   }
 }

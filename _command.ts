@@ -8,7 +8,9 @@
 import { deno } from "./_deno.ts";
 import { node } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
+import { checkLimit } from "./_reader.ts";
 import {
+  checkFlag,
   checkOptions,
   checkSignal,
   describe,
@@ -65,7 +67,7 @@ export interface SubprocessOptions extends Cancellable {
    *
    * @default 65536
    */
-  limit?: number;
+  limit?: number | undefined;
   /**
    * The working directory of the child.
    *
@@ -257,14 +259,13 @@ export function shellCommand(cmd: string): Command {
 
 function spawn(
   { file, args, raw }: Command,
-  [stdin, stdout, stderr]: readonly { host: Plan<unknown>["host"] }[],
+  pipes: readonly { host: Plan<unknown>["host"] }[],
   { cwd, env, clearEnv, user, group, startNewSession }: SubprocessOptions,
 ): Deno.ChildProcess {
-  return new Deno.Command(file, {
+  const [stdin, stdout, stderr] = pipes.map(({ host }) => host);
+  const options = {
     args: args as string[],
-    stdin: stdin.host,
-    stdout: stdout.host,
-    stderr: stderr.host,
+    ...{ stdin, stdout, stderr },
     cwd: cwd ?? undefined,
     env: env ?? undefined,
     clearEnv: Boolean(clearEnv),
@@ -272,7 +273,8 @@ function spawn(
     gid: group ?? undefined,
     detached: Boolean(startNewSession),
     windowsRawArguments: raw,
-  }).spawn();
+  };
+  return new Deno.Command(file, options as Deno.CommandOptions).spawn();
 }
 
 /** Starts a shell that becomes the program; its standard error is for {@linkcode followMerging}. */
@@ -401,7 +403,9 @@ export function readOptions(options: unknown): SubprocessOptions {
     POSSIBLE.map((name) => [name, given[name] ?? undefined]),
   ) as SubprocessOptions;
   checkSignal(given.signal, ACTION);
-  checkLimit(copy.limit);
+  if (copy.limit !== undefined) checkLimit(copy.limit, ACTION);
+  checkFlag(copy.clearEnv, ACTION, "clearEnv");
+  checkFlag(copy.startNewSession, ACTION, "startNewSession");
   checkId("user", copy.user);
   checkId("group", copy.group);
   if (copy.cwd !== undefined) copy.cwd = toText(copy.cwd, "cwd");
@@ -433,15 +437,6 @@ function refuseOption(name: string, value: unknown): void {
   );
 }
 
-function checkLimit(limit: unknown): void {
-  if (limit === undefined) return;
-  const expected = `Cannot ${ACTION}: limit must be a number above 0, got ${
-    describe(limit)
-  }`;
-  if (typeof limit !== "number") throw new TypeError(expected);
-  if (!(limit > 0)) throw new RangeError(expected);
-}
-
 function readEnvironment(env: object): Record<string, string> {
   if (!isDictionary(env)) {
     throw new TypeError(
@@ -450,7 +445,7 @@ function readEnvironment(env: object): Record<string, string> {
       }`,
     );
   }
-  const copy: [string, string][] = Object.entries(env);
+  const copy = entriesOf(env);
   for (const [name, value] of copy) {
     if (typeof value !== "string") {
       throw new TypeError(
@@ -470,6 +465,16 @@ function readEnvironment(env: object): Record<string, string> {
     refuseNul(value, "environment");
   }
   return Object.fromEntries(copy);
+}
+
+function entriesOf(env: object): [string, string][] {
+  try {
+    return Object.entries(env);
+  } catch (cause) {
+    throw new TypeError("Cannot set the environment: it cannot be read", {
+      cause,
+    });
+  }
 }
 
 /** Whether a value is an object of no class. */

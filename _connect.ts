@@ -6,12 +6,22 @@
 
 import { type Duration, toSeconds } from "./_duration.ts";
 import { type EventLoop, getEventLoop } from "./_future.ts";
+import { operation } from "./_operation.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
 import { hostTurn, node } from "./_host.ts";
 import { closersOf, internals as loops, type TimerHandle } from "./_loop.ts";
-import { describe } from "./_validate.ts";
+import {
+  checkClientTls,
+  checkStreamOptions,
+  CONNECT,
+  CONNECT_UNIX,
+  type TlsLimits,
+  tlsTimeouts,
+  WRAP,
+} from "./_stream_options.ts";
+import { describe, isInstance } from "./_validate.ts";
 import {
   type ByteSource,
   Inlet,
@@ -114,35 +124,37 @@ export function openConnection(
 export function openConnection(
   options: ConnectionStreamsOptions,
 ): Promise<Streams>;
-export async function openConnection(
+export function openConnection(
   hostOrOptions: string | ConnectionStreamsOptions,
   port?: number,
   options: OpenConnectionOptions = {},
 ): Promise<Streams> {
-  if (typeof hostOrOptions === "object" && hostOrOptions !== null) {
-    return await wrapConnection(hostOrOptions);
-  }
-  const host = hostOrOptions;
-  checkText(host, "host");
-  checkPort(port);
-  refuseOthers(options, CONNECT_OPTIONS);
-  options.signal?.throwIfAborted();
-  const { limit, tls } = options;
-  checkLimit(limit);
-  needDeno("open a connection");
-  const timeouts = tlsTimeouts(options, Boolean(tls));
-  if (typeof tls === "object") refuseOthers(tls, CLIENT_TLS_OPTIONS);
-  const loop = getEventLoop();
-  const to = { hostname: host, port };
-  const conn = await connectTcp(loop, to, options);
-  const socket = new Socket(loop, conn);
-  if (tls) {
-    const wanted = { hostname: host, ...(tls === true ? {} : tls) };
-    const refuse = addressed("connect to", addressText(to));
-    const { signal } = options;
-    await socket.startTls({ ...wanted, signal }, timeouts, refuse);
-  }
-  return openStreams(socket, { limit, hostname: host }).streams;
+  return operation(async () => {
+    if (typeof hostOrOptions === "object" && hostOrOptions !== null) {
+      return await wrapConnection(hostOrOptions);
+    }
+    const host = hostOrOptions;
+    checkHost(host);
+    checkPort(port);
+    checkStreamOptions(options, CONNECT);
+    const { limit, tls } = options;
+    checkLimit(limit);
+    checkClientTls(tls);
+    const timeouts = tlsTimeouts(options, Boolean(tls));
+    options.signal?.throwIfAborted();
+    needDeno("open a connection");
+    const loop = getEventLoop();
+    const to = { hostname: host, port };
+    const conn = await connectTcp(loop, to, options);
+    const socket = new Socket(loop, conn);
+    if (tls) {
+      const wanted = { hostname: host, ...(tls === true ? {} : tls) };
+      const refuse = addressed("connect to", addressText(to));
+      const { signal } = options;
+      await socket.startTls({ ...wanted, signal }, timeouts, refuse);
+    }
+    return openStreams(socket, { limit, hostname: host }).streams;
+  });
 }
 
 /**
@@ -175,54 +187,29 @@ export async function openConnection(
  * await writer.waitClosed();
  * ```
  */
-export async function openUnixConnection(
+export function openUnixConnection(
   path: string | URL,
   options: OpenUnixConnectionOptions = {},
 ): Promise<Streams> {
-  const at = toPath(path);
-  refuseOthers(options, ["limit", "signal"]);
-  options.signal?.throwIfAborted();
-  const { limit } = options;
-  checkLimit(limit);
-  needDeno("open a connection");
-  const loop = getEventLoop();
-  const connecting = deno.connect({ transport: "unix", path: at })
-    .catch(addressed("connect to", unixText(at)));
-  const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
-    dispose: closeQuietly,
+  return operation(async () => {
+    const at = toPath(path);
+    checkStreamOptions(options, CONNECT_UNIX);
+    const { limit } = options;
+    checkLimit(limit);
+    options.signal?.throwIfAborted();
+    needDeno("open a connection");
+    const loop = getEventLoop();
+    const connecting = deno.connect({ transport: "unix", path: at })
+      .catch(addressed("connect to", unixText(at)));
+    const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
+      dispose: closeQuietly,
+    });
+    return openStreams(new Socket(loop, conn), { limit }).streams;
   });
-  return openStreams(new Socket(loop, conn), { limit }).streams;
 }
 
-const TLS_TIMEOUTS = ["sslHandshakeTimeout", "sslShutdownTimeout"];
-const CONNECT_OPTIONS = [
-  "limit",
-  "tls",
-  "happyEyeballsDelay",
-  "signal",
-  ...TLS_TIMEOUTS,
-];
-const CLIENT_TLS_OPTIONS = [
-  "hostname",
-  "port",
-  "cert",
-  "key",
-  "keyFormat",
-  "caCerts",
-  "alpnProtocols",
-  "unsafelyDisableHostnameVerification",
-];
-/** Seconds that a TLS handshake may take, and the end of a TLS connection. */
-const HANDSHAKE_TIMEOUT = 60;
-const SHUTDOWN_TIMEOUT = 30;
 /** What follows an IPv4 address that a socket of both kinds reports. */
 const MAPPED = "::ffff:";
-
-/** How long TLS may take, in seconds. */
-export interface TlsLimits {
-  handshake: number;
-  shutdown: number;
-}
 
 /** Something that is open, and is closed with its loop at the latest. */
 export interface Open {
@@ -458,7 +445,7 @@ interface Reference {
 export function openStreams(
   socket: Socket,
   options: {
-    limit?: number;
+    limit?: number | undefined;
     /** Of a client: whom TLS may be started with. */
     hostname?: string;
     onLost?: (connection: Connection) => void;
@@ -495,9 +482,9 @@ export function openStreams(
 async function wrapConnection(
   options: ConnectionStreamsOptions,
 ): Promise<Streams> {
-  refuseOthers(options, ["conn", "limit"]);
+  checkStreamOptions(options, WRAP);
   const { conn, limit } = options;
-  if (typeof conn?.read !== "function" || typeof conn.write !== "function") {
+  if (!isConnection(conn)) {
     throw new TypeError(
       `Cannot make streams: expected a connection, got ${describe(conn)}`,
     );
@@ -506,6 +493,15 @@ async function wrapConnection(
   const handshake = isTls(conn) ? await conn.handshake() : undefined;
   const socket = new Socket(getEventLoop(), conn, handshake);
   return openStreams(socket, { limit }).streams;
+}
+
+function isConnection(value: unknown): value is Deno.Conn {
+  try {
+    const { read, write, close } = value as Deno.Conn;
+    return [read, write, close].every((it) => typeof it === "function");
+  } catch {
+    return false; // null, or a proxy that throws
+  }
 }
 
 function connectTcp(
@@ -533,33 +529,6 @@ function connectTcp(
     dispose: closeQuietly,
     abandon: () => attempt.abort(),
   });
-}
-
-/** How long TLS may take, of options that were given. */
-export function tlsTimeouts(options: TlsTimeouts, used: boolean): TlsLimits {
-  return {
-    handshake: timeoutOf(options, "sslHandshakeTimeout", used) ??
-      HANDSHAKE_TIMEOUT,
-    shutdown: timeoutOf(options, "sslShutdownTimeout", used) ??
-      SHUTDOWN_TIMEOUT,
-  };
-}
-
-function timeoutOf(
-  options: TlsTimeouts,
-  name: keyof TlsTimeouts,
-  used: boolean,
-): number | undefined {
-  const given = options[name];
-  if (given === undefined) return undefined;
-  if (!used) {
-    throw new RangeError(`Invalid ${name}: it needs the option "tls"`);
-  }
-  const seconds = toSeconds(given, name);
-  if (seconds > 0) return seconds;
-  throw new RangeError(
-    `Invalid ${name}: expected more than 0 seconds, got ${describe(given)}`,
-  );
 }
 
 /** Calls back after some seconds, never if they are endless. */
@@ -635,6 +604,12 @@ export function addressed(
   };
 }
 
+/** Refuses what is no name of a host. */
+export function checkHost(host: unknown): void {
+  checkText(host, "host");
+  if (host === "") throw new RangeError("Invalid host: it is empty");
+}
+
 export function checkText(value: unknown, what: string): void {
   if (typeof value === "string") return;
   throw new TypeError(
@@ -644,7 +619,7 @@ export function checkText(value: unknown, what: string): void {
 
 /** The path of a Unix socket, also from a `file:` URL. */
 export function toPath(path: unknown): string {
-  if (path instanceof URL) {
+  if (isInstance(path, URL)) {
     if (path.protocol === "file:") return node("url").fileURLToPath(path);
     throw new TypeError(`Invalid path: expected a file URL, got ${path.href}`);
   }
@@ -680,14 +655,4 @@ export function checkPort(port: unknown): asserts port is number {
 /** Refuses a limit that no reader would take. */
 export function checkLimit(limit: number | undefined): void {
   new StreamReader({ limit });
-}
-
-/** Refuses options that would be ignored, such as those of Python that Deno has no means for. */
-export function refuseOthers(options: object, known: readonly string[]): void {
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || known.includes(name)) continue;
-    throw new deno.errors.NotSupported(
-      `Unknown option "${name}": Deno has no means for it, or it is misspelled`,
-    );
-  }
 }

@@ -140,7 +140,7 @@ function emptySlot(): Slot {
   return {
     current: () => undefined,
     run: refuse,
-    capture: refuse,
+    capture: () => undefined,
     runFrom: refuse,
     runIn: refuse,
   };

@@ -27,7 +27,6 @@ import {
   type BaseEventLoop,
   currentFrame,
   type ExceptionContext,
-  idleTimer,
   internals as loops,
   switches,
 } from "./_loop.ts";
@@ -72,7 +71,6 @@ export class WatchedFrame extends TaskFrame {
   #inStep = false;
   /** The oldest request that was delivered and neither taken back nor reported. */
   #delivery: Delivery | null = null;
-  #stopTimer: (() => void) | null = null;
 
   /** Its task, also when that is done. */
   readonly #watched: NamedCancelable;
@@ -138,15 +136,9 @@ export class WatchedFrame extends TaskFrame {
     this.#foreign = this.#known().slice(-FOREIGN / 4);
   }
 
-  override run(): boolean {
-    this.#stopTimer?.();
-    return super.run();
-  }
-
   override began(reaction: Reaction): void {
     super.began(reaction);
     if (!reaction.isAwait) return;
-    this.#stopTimer?.();
     const place = this.#beginning ?? this.placeOf(reaction);
     if (place !== null) this.#places.set(reaction, place);
     if (this.#delivery !== null) this.#goOn(this.#delivery, place);
@@ -166,24 +158,14 @@ export class WatchedFrame extends TaskFrame {
     this.#told(this.#foreignPlace());
   }
 
-  override requested(): void {
-    if (this.standing === "foreign" && this.mustCancel) this.#startTimer();
-  }
-
   override tookBack(): void {
     const delivery = this.#delivery;
     if (delivery && this.total < delivery.requests) this.#delivery = null;
   }
 
   override finish(value: unknown): void {
-    this.#stopTimer?.();
     if (!this.mustCancel) this.reportSwallowed();
     super.finish(value);
-  }
-
-  override fail(error: unknown): void {
-    this.#stopTimer?.();
-    super.fail(error);
   }
 
   /**
@@ -233,24 +215,8 @@ export class WatchedFrame extends TaskFrame {
     return this.#foreign.filter(({ place }) => place.line !== null);
   }
 
-  #startTimer(): void {
-    this.#stopTimer?.();
-    const seconds = this.loop.slowCallbackDuration;
-    const cancel = idleTimer(seconds, () => {
-      if (this.standing !== "foreign" || !this.mustCancel) return;
-      const place = this.place;
-      report(this, {
-        message: `Task ${this.name} was cancelled ${seconds} s ago but ` +
-          "sits in a foreign promise, which cannot be interrupted" +
-          `${place?.line ? ` at ${place.line}` : ""}: hand it the task's ` +
-          "signal, or await what ensureFuture() makes of it",
-        ...(place?.line && { waitsAt: textOf(place) }),
-      });
-    });
-    this.#stopTimer = () => {
-      cancel();
-      this.#stopTimer = null;
-    };
+  protected override get foreignLine(): string | null {
+    return this.#foreignPlace()?.line ?? null;
   }
 }
 
@@ -361,7 +327,7 @@ function intercept<K extends PropertyKey, V>(
   const before = Object.getOwnPropertyDescriptor(owner, key)!;
   Object.defineProperty(owner, key, {
     configurable: true,
-    enumerable: before.enumerable,
+    enumerable: before.enumerable === true,
     get: () => read(before.value),
     set(this: object, value: unknown) {
       Object.defineProperty(this, key, { ...before, value });

@@ -35,7 +35,7 @@ export const SECONDS_PER_UNIT = {
   microseconds: 1e-6,
   nanoseconds: 1e-9,
 };
-export const CALENDAR_UNITS = ["years", "months", "weeks"];
+export const CALENDAR_UNITS: readonly string[] = ["years", "months", "weeks"];
 
 /**
  * The seconds of a duration, negative ones as they are.

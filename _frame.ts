@@ -31,7 +31,8 @@ import {
   internals as loops,
   type Job,
 } from "./_loop.ts";
-import { BODY, followsPromises, type Probe } from "./_place.ts";
+import { systemTimer } from "./_host.ts";
+import { BODY, followsPromises, Place, type Probe } from "./_place.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What a frame knows of a future. */
@@ -43,8 +44,16 @@ export interface Cancelable {
 export interface Described {
   /** What is waited for, in a few words. */
   describe?(): string;
+  /** What kind of wait it is: "lock", "gather". */
+  readonly kind?: string | undefined;
+  /** The thing that is waited for. */
+  readonly object?: object;
+  /** More that may explain the wait: "never notified since 3.0 s". */
+  notes?(): string[];
+  /** All code that has a part of what is waited for. */
+  holders?(): Iterable<Frame>;
   /** The futures that are waited for. */
-  readonly awaits?: readonly Cancelable[];
+  readonly awaits?: readonly Cancelable[] | undefined;
   /** The code that has what is waited for. */
   readonly holder?: Frame | null;
 }
@@ -52,6 +61,14 @@ export interface Described {
 /** What a frame knows of its task. */
 export interface NamedCancelable extends Cancelable {
   getName(): string;
+}
+
+/** What has opened a scope: a timeout, a group. */
+export interface ScopeOwner {
+  /** What it is doing that explains a wait inside of it: "timeout(1) expired 2.0 s ago". */
+  explain(): string | null;
+  /** The tasks that its end waits for, from their beginning on. */
+  children?(): Iterable<Cancelable>;
 }
 
 /** What is done to futures from here; `_future.ts` fills it in. */
@@ -114,6 +131,15 @@ export function failTask(error: unknown): void {
 /** A request to cancel. Its error is made when somebody needs it. */
 export class CancelRequest {
   message: unknown;
+  /** When it came, in milliseconds of the loop's clock. */
+  at = 0;
+  /** The id of the task that it came from, 0 for code outside of tasks. */
+  by = 0;
+  /** What it came from, if that has a name. */
+  from: string | null = null;
+  /** Whether it was reported that it cannot be delivered, and whether that may still have to be done. */
+  isReported = false;
+  isNoted = false;
   #error: CancelledError | null;
   readonly #cause: unknown;
 
@@ -192,15 +218,24 @@ export function isOverdue(): boolean {
 /** The tasks whose code is making an eager task, which runs its first step inside of theirs. */
 const makingEager: TaskFrame[] = [];
 
+/** Whether what runs is the first step of an eager task. */
+export function isMakingEager(): boolean {
+  return eagerSteps > 0;
+}
+
+let eagerSteps = 0;
+
 /** Starts an eager task from the code that makes it. */
 export function startEager(start: () => void): void {
   const frame = currentFrame();
-  if (!(frame instanceof CancelScope)) return start();
-  makingEager.push(frame.root);
+  const isTask = frame instanceof CancelScope;
+  if (isTask) makingEager.push(frame.root);
+  eagerSteps++;
   try {
     start();
   } finally {
-    makingEager.pop();
+    eagerSteps--;
+    if (isTask) makingEager.pop();
   }
 }
 
@@ -324,8 +359,9 @@ export abstract class CancelScope extends SlotValue implements Frame {
   request(message: unknown, cause?: unknown): void {
     this.count();
     const told = this.undelivered ? this.#cancellation!.latest!.told : null;
-    this.deliver(new CancelRequest(message, cause, told));
-    this.root.requested();
+    const request = new CancelRequest(message, cause, told);
+    this.deliver(request);
+    this.root.requested(request);
   }
 
   /** A request comes to this scope itself. */
@@ -424,6 +460,8 @@ export abstract class CancelScope extends SlotValue implements Frame {
     if (cancellation === null || cancellation.state === NONE) return null;
     // An await of what is done already does not suspend: a request outlasts it.
     if (!suspended || !reaction.isAwait) return null;
+    // It gives a value that must not be lost; the next await delivers the request.
+    if (!rejects && cancellation.state === PENDING) return null;
     const { latest } = cancellation;
     this.#reject(cancellation);
     if (rejects) this.root.rejected();
@@ -561,6 +599,29 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.#waiting = new Set([...this.ownAwaits, ...reactions]);
   }
 
+  /** Whether a request to it or to a scope in it has met no await that it could end. */
+  get isOwed(): boolean {
+    if (this.root.busy === 0) return false;
+    if (this.#inner === null) return this.mustCancel;
+    return this.#subtree().some((scope) => scope.mustCancel);
+  }
+
+  /** What the scopes say that are open in this one, the outermost first. */
+  get explanations(): string[] {
+    if (this.#inner === null) return [];
+    return this.#subtree().flatMap((scope) =>
+      (scope instanceof InnerScope ? scope.owner?.explain() : null) ?? []
+    );
+  }
+
+  /** The tasks that the ends of scopes open in this one wait for. */
+  get children(): Cancelable[] {
+    if (this.#inner === null) return [];
+    return this.#subtree().flatMap((scope) =>
+      scope instanceof InnerScope ? [...scope.owner?.children?.() ?? []] : []
+    );
+  }
+
   /** This scope and those inside of it. */
   #subtree(): CancelScope[] {
     const scopes: CancelScope[] = [this];
@@ -591,7 +652,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
   #abort(controller: AbortController, cancellation: Cancellation): void {
     const isForeign = this.#waiting === null && !this.isRunning;
     if (isForeign) {
-      const drain = () => loops.drain(this.loop);
+      const drain = () => loops.drains(this.loop);
       const isOwnCode = () => this.isRunning;
       cancellation.tap = tapReason(controller.signal, drain, isOwnCode);
     }
@@ -618,13 +679,20 @@ export class InnerScope extends CancelScope {
   #previous: InnerScope | null = null;
   readonly #root: TaskFrame;
   #closed = false;
+  /** What has opened it, if that has something to say. */
+  readonly #owner: ScopeOwner | null;
 
   /** Opens a scope in another one. */
-  constructor(outer: CancelScope) {
+  constructor(outer: CancelScope, owner: ScopeOwner | null = null) {
     super();
+    this.#owner = owner;
     this.#outer = outer;
     this.#root = outer.root;
     this.enter(outer);
+  }
+
+  get owner(): ScopeOwner | null {
+    return this.#owner;
   }
 
   get outer(): CancelScope {
@@ -689,6 +757,32 @@ export class InnerScope extends CancelScope {
   }
 }
 
+/**
+ * While the tasks of a deadlocked loop are being cancelled: where their waits
+ * end, by their ids.
+ */
+export const endings: { places: Map<number, Place> | null } = { places: null };
+
+let framesMade = 0;
+let origin: string | null = null;
+
+/** Calls a function whose requests to cancel come from something that has a name: a signal of the system. */
+export function cancelFrom(name: string, fn: () => void): void {
+  const before = origin;
+  origin = name;
+  try {
+    fn();
+  } finally {
+    origin = before;
+  }
+}
+
+/** The id of the running task, 0 outside of tasks. */
+function currentId(): number {
+  const frame = currentFrame();
+  return frame instanceof CancelScope ? frame.root.id : 0;
+}
+
 /** The body is to be called in the context of whoever made the task. */
 const NEW = 0;
 /** It is to be called in a context that was given. */
@@ -723,6 +817,10 @@ export class TaskFrame extends CancelScope implements Job {
   #lastName: string | number = "";
   #total = 0;
   #busy = 0;
+  readonly #id = ++framesMade;
+  /** The id of the task that made this one, 0 if none did. */
+  readonly #parent: number;
+  #lastRequest: CancelRequest | null = null;
 
   constructor(
     loop: BaseEventLoop,
@@ -731,6 +829,32 @@ export class TaskFrame extends CancelScope implements Job {
     super();
     this.#loop = loop;
     this.#task = task;
+    this.#parent = currentId();
+  }
+
+  /** A number of its own in this program. */
+  get id(): number {
+    return this.#id;
+  }
+
+  /** The id of the task that made this one, 0 if none did. */
+  get parent(): number {
+    return this.#parent;
+  }
+
+  /** When the last request to cancel came, in milliseconds of the loop's clock. */
+  get cancelledAt(): number | null {
+    return this.#lastRequest?.at ?? null;
+  }
+
+  /** What it came from, if that has a name. */
+  get cancelledFrom(): string | null {
+    return this.#lastRequest?.from ?? null;
+  }
+
+  /** The id of the task that it came from, 0 for code outside of tasks. */
+  get cancelledBy(): number {
+    return this.#lastRequest?.by ?? 0;
   }
 
   get loop(): BaseEventLoop {
@@ -794,9 +918,16 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** Where the code of the task is. `foreign`: in a promise from outside of this module. */
   get standing(): "new" | "running" | "waiting" | "foreign" | "over" {
+    return this.standingIn(this.awaits);
+  }
+
+  /** The same for whoever has looked at the awaits already, which takes time. */
+  standingIn(
+    awaits: readonly Reaction[],
+  ): "new" | "running" | "waiting" | "foreign" | "over" {
     if (this.#stage === OVER) return "over";
     if (this.#stage < BEGUN) return "new";
-    if (this.awaits.length > 0) return "waiting";
+    if (awaits.length > 0) return "waiting";
     return this.isRunning ? "running" : "foreign";
   }
 
@@ -882,6 +1013,7 @@ export class TaskFrame extends CancelScope implements Job {
   ): void {
     const task = this.#task!;
     this.#stage = OVER;
+    if (this.#lastRequest?.isNoted) dropOwed(this);
     this.release();
     if (this.#next !== null) this.#next.#previous = this.#previous;
     if (this.#previous !== null) this.#previous.#next = this.#next;
@@ -933,7 +1065,18 @@ export class TaskFrame extends CancelScope implements Job {
   ended(_reaction: Reaction): void {}
 
   /** A request to cancel has come, to the task or a scope in it. */
-  requested(): void {}
+  requested(request: CancelRequest): void {
+    const isNoted = this.#lastRequest?.isNoted ?? false;
+    this.#lastRequest = request;
+    request.at = loops.stamp(this.#loop);
+    request.by = currentId();
+    request.from = origin;
+    request.isNoted = isNoted;
+    if (isNoted || endings.places !== null || !this.isOwed) return;
+    if (this.standing !== "foreign") return;
+    request.isNoted = true;
+    noteOwed(this);
+  }
 
   /** A request was taken back. */
   tookBack(): void {}
@@ -941,8 +1084,68 @@ export class TaskFrame extends CancelScope implements Job {
   /** The code of the task is given the error of a request. */
   rejected(): void {}
 
+  /** Says once that a request cannot be delivered, unless it was by now. */
+  reportOwed(from: Place): void {
+    if (this.#lastRequest !== null) this.#lastRequest.isNoted = false;
+    const isStuck = !this.over && this.#lastRequest?.isReported === false &&
+      this.isOwed &&
+      this.standing === "foreign";
+    if (!isStuck || this.#loop.isClosed()) return;
+    this.#lastRequest!.isReported = true;
+    const where = this.foreignLine;
+    this.#loop.callExceptionHandler({
+      message: `Task ${this.name} ${this.#reasonToEnd(from)} but sits in a ` +
+        "foreign promise, which cannot be interrupted" +
+        `${where === null ? "" : `, at ${where}`}: hand it the signal, or ` +
+        "await what cancellable() makes of it",
+      task: this.#task!,
+    });
+  }
+
+  #reasonToEnd({ line }: Place): string {
+    const [why] = this.explanations;
+    if (why !== undefined) return `has to end (${why})`;
+    const at = line === null ? "" : ` at ${line}`;
+    const by = this.cancelledFrom === null ? at : ` by ${this.cancelledFrom}`;
+    return `was cancelled${by} ${PATIENCE} s ago`;
+  }
+
+  /** Where it waits for a promise from outside, as far as that is known. */
+  protected get foreignLine(): string | null {
+    return null;
+  }
+
   /** The code of the task was given the error of a request by a promise that holds a signal. */
   toldBySignal(): void {}
+}
+
+/** How long a request may meet no await that it could end, in seconds. */
+const PATIENCE = 1;
+
+/** Tasks with a request that was not delivered at once: where it came from, and when. */
+const owed = new Map<TaskFrame, { place: Place; since: number }>();
+let stopTimer: (() => void) | null = null;
+
+/** The code sits in a promise from outside: that is reported if it has not ended a second later. */
+function noteOwed(frame: TaskFrame): void {
+  stopTimer ??= systemTimer(PATIENCE, reportOwed);
+  owed.set(frame, { place: new Place(), since: performance.now() });
+}
+
+/** A task with such a request has ended. */
+function dropOwed(frame: TaskFrame): void {
+  owed.delete(frame);
+  if (owed.size > 0) return;
+  stopTimer?.();
+  stopTimer = null;
+}
+
+function reportOwed(): void {
+  const limit = performance.now() - 900 * PATIENCE;
+  const due = [...owed].filter(([, { since }]) => since < limit);
+  for (const [frame] of due) owed.delete(frame);
+  stopTimer = owed.size > 0 ? systemTimer(PATIENCE, reportOwed) : null;
+  for (const [frame, { place }] of due) frame.reportOwed(place);
 }
 
 /** Neighbouring scopes, the oldest first. */
@@ -976,8 +1179,9 @@ export function taskName(name: string | number): string {
 /** A cancellation with the message that `cancel()` was given, whatever it is. */
 export function cancelledError(message: unknown): CancelledError {
   if (message === undefined || message === null) return new CancelledError();
-  const error = new CancelledError(String(message));
-  if (typeof message !== "string") label(error, message);
+  if (typeof message === "string") return new CancelledError(message);
+  const error = new CancelledError();
+  label(error, message);
   return error;
 }
 
@@ -992,10 +1196,14 @@ export function label(error: CancelledError, message: unknown): void {
  */
 export function asCancellation(error: unknown): CancelledError | null {
   let it = error;
-  while (it instanceof Error && it.name === "SuppressedError") {
-    it = (it as SuppressedError).error;
+  try {
+    while (it instanceof Error && it.name === "SuppressedError") {
+      it = (it as SuppressedError).error;
+    }
+    return it instanceof CancelledError ? it : null;
+  } catch {
+    return null; // a proxy or a getter that throws
   }
-  return it instanceof CancelledError ? it : null;
 }
 
 /** The head of the list of a loop's tasks. */

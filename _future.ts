@@ -40,9 +40,11 @@ import {
   type CancelRequest,
   type CancelScope,
   type Described,
+  endings,
   failTask,
   finishTask,
   hooks,
+  isMakingEager,
   label,
   openScope,
   type Reaction,
@@ -61,6 +63,7 @@ import {
 import type {
   CallbackOptions,
   Coroutine,
+  PrintStackOptions,
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
@@ -68,20 +71,29 @@ import {
   captureAwaiting,
   followsPromises,
   framesOf,
+  Place,
   Probe,
   rememberMaking,
 } from "./_place.ts";
-import { lineOf } from "./_text.ts";
+import "./_snapshot.ts";
+import { lineOf, print } from "./_text.ts";
 import type { LoopHandle } from "./_thread_channel.ts";
 import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
 import { UnseenError } from "./_unseen.ts";
 import {
+  checkBag,
   checkCallback,
   checkContext,
   checkCoroutine,
+  checkFlag,
   checkInstance,
+  checkNumber,
   checkOptions,
+  checkOutput,
   checkSignal,
+  describe,
+  isClass,
+  isInstance,
   toName,
 } from "./_validate.ts";
 import {
@@ -96,16 +108,28 @@ const PENDING = 0;
 const WOKEN = 1;
 /** Has its value, and gives it on the next turn of the loop only. */
 const YIELD = 2;
-const RESULT = 3;
-const ERROR = 4;
-const CANCELLED = 5;
+/** The same, and its turn is on its way already. */
+const QUEUED = 3;
+const RESULT = 4;
+const ERROR = 5;
+const CANCELLED = 6;
 /** Where a future stands, for people. */
-const STATES = ["pending", "pending", "done", "done", "failed", "cancelled"];
+const STATES = [
+  "pending",
+  "pending",
+  "done",
+  "done",
+  "done",
+  "failed",
+  "cancelled",
+];
 
 /** Callbacks of a future, in the order of their coming. */
 type Jobs = Job | Job[] | Set<Job> | null;
 /** More jobs than this are kept in a set, from which one is taken out at once. */
 const MANY_JOBS = 32;
+/** Marks what is an event loop. */
+const LOOP: unique symbol = Symbol("loop");
 /** Stands for the report of an error that nobody is to hear of. */
 const MUTED = Symbol("muted");
 
@@ -124,7 +148,9 @@ export interface Waitable extends Described {
   pass(future: AnyFuture): void | Promise<void>;
   /** The future ended before it was woken. */
   drop(future: AnyFuture): void;
-  readonly awaits?: readonly AnyFuture[];
+  /** Nobody else has the value: who awaits it gets it, also if it is cancelled at that moment. */
+  readonly keepsValue?: boolean;
+  readonly awaits?: readonly AnyFuture[] | undefined;
 }
 
 /** What the waiting functions accept: a future, a promise or a coroutine function. */
@@ -168,6 +194,8 @@ export interface FutureInternals {
   /** The error of a failed future; looking so is not looking at it. */
   error(future: AnyFuture): unknown;
   behind(future: AnyFuture): Waitable | null;
+  /** Whether it has a value that a cancellation must not lose. */
+  keeps(future: AnyFuture): boolean;
 }
 
 export let futures: FutureInternals;
@@ -214,21 +242,22 @@ export class Future<T> implements Promise<T> {
    * @param options The loop it belongs to, by default the one of the caller.
    */
   constructor(options?: { loop?: EventLoop }) {
-    this.#loop = options?.loop ?? getEventLoop();
+    this.#loop = isLoop(options) ? options : loopOf(options);
   }
 
   static {
     futures = {
       make: (loop, behind) => {
-        const future = new Future({ loop });
+        const future = new Future(loop as never);
         future.#behind = behind;
         return future;
       },
       makeYield: (loop, value) => {
-        const future = new Yield({ loop });
-        (future as AnyFuture).#state = YIELD;
-        (future as AnyFuture).#value = value;
-        loops.push(loop, future);
+        const future: AnyFuture = new Future(loop as never);
+        future.#value = value;
+        // In the first step of an eager task, others would come before its await.
+        future.#state = isMakingEager() ? QUEUED : YIELD;
+        if (future.#state === QUEUED) loops.push(loop, new Yield(future));
         return future;
       },
       yielded: (future) => {
@@ -242,7 +271,7 @@ export class Future<T> implements Promise<T> {
         return jobs.run();
       },
       follow: (future) => {
-        if (future.#state > YIELD) {
+        if (future.#state > QUEUED) {
           future.#react(future.#reaction(finishTask, failTask));
         } else future.#then(finishTask, failTask);
       },
@@ -278,6 +307,8 @@ export class Future<T> implements Promise<T> {
       error: (future) => future.#state === ERROR ? future.#value : null,
       pending: (future) => future.#state === PENDING,
       behind: (future) => future.#behind,
+      keeps: (future) =>
+        future.#state === RESULT && future.#behind?.keepsValue === true,
     };
     watchFutures(Future.prototype, futures);
     hooks.interrupt = (future, message, reaction) =>
@@ -291,7 +322,7 @@ export class Future<T> implements Promise<T> {
     hooks.about = (future) => {
       const it = future as AnyFuture;
       const kind = it[Symbol.toStringTag];
-      const state = STATES[it.#state];
+      const state = STATES[it.#state]!;
       const waits = it.#state === PENDING;
       return { kind, state, waits, value: it.#value, behind: it.#behind };
     };
@@ -362,7 +393,7 @@ export class Future<T> implements Promise<T> {
    */
   setException(error: unknown): void {
     this.#mustBePending("set an exception");
-    this.#fail(isErrorClass(error) ? new error() : error);
+    this.#fail(isErrorClass(error) ? instanceOf(error) : error);
   }
 
   /**
@@ -459,6 +490,7 @@ export class Future<T> implements Promise<T> {
    */
   finally(onFinally?: (() => void) | null): Promise<T> {
     if (typeof onFinally !== "function") return this.then();
+    checkCallback(onFinally, "call back");
     return this.then(
       async (value) => {
         await onFinally();
@@ -500,8 +532,9 @@ export class Future<T> implements Promise<T> {
           : "Cannot await a future that belongs to another event loop",
       );
       settled.then(() => reaction.rejected(error));
-    } else if (this.#state <= YIELD) {
-      this.#add(reaction);
+    } else if (this.#state <= QUEUED) {
+      if (this.#state === YIELD) loops.push(this.#loop, reaction);
+      else this.#add(reaction);
       reaction.frame?.suspend(reaction);
     } else {
       late.push(reaction);
@@ -670,7 +703,7 @@ export class Future<T> implements Promise<T> {
 
   #cancels(): boolean {
     return this.#state === CANCELLED ||
-      (this.#state === ERROR && this.#value instanceof CancelledError);
+      (this.#state === ERROR && isInstance(this.#value, CancelledError));
   }
 
   /** The task that awaited it was cancelled in the very moment it was done. */
@@ -686,17 +719,22 @@ export class Future<T> implements Promise<T> {
   }
 
   #fail(error: unknown): void {
-    const awaited = this.#jobs instanceof Then;
+    const jobs = this.#jobs;
     this.#end(ERROR, error);
-    if (!awaited) this.#watch();
+    if (!(jobs instanceof Then)) this.#watch(jobs !== null);
   }
 
   /** Has the error reported if nobody ever looks at it. */
-  #watch(): void {
+  #watch(isHeard = false): void {
     const bond = this.#bond;
     if (bond === MUTED || bond instanceof UnseenError) return;
     if (bond?.explains(this.#value)) return;
-    this.#bond = new UnseenError(this, this.#loop, this.#value);
+    this.#bond = new UnseenError(
+      this,
+      this.#loop,
+      this.#value,
+      isHeard,
+    );
   }
 
   #seen(): void {
@@ -713,7 +751,7 @@ export class Future<T> implements Promise<T> {
    */
   #cancellation(request?: CancelRequest | null): CancelledError {
     const value = this.#value;
-    if (value instanceof CancelledError) {
+    if (isInstance(value, CancelledError)) {
       this.#value = value.message;
       return value;
     }
@@ -724,7 +762,7 @@ export class Future<T> implements Promise<T> {
 
   #rejection(request: CancelRequest | null): unknown {
     return request === null || request.hasError ||
-        this.#value instanceof CancelledError
+        isInstance(this.#value, CancelledError)
       ? this.#cancellation(request)
       : new LateError(this.#value);
   }
@@ -732,21 +770,33 @@ export class Future<T> implements Promise<T> {
 
 /** A cancellation whose error is made where it is given to an `await`. */
 class LateError {
+  readonly #brand = true;
   readonly message: unknown;
 
   constructor(message: unknown) {
     this.message = message;
   }
+
+  /** `instanceof` would ask a proxy, which may throw. */
+  static is(value: unknown): value is LateError {
+    return typeof value === "object" && value !== null && #brand in value;
+  }
 }
 
-/** A future that has its value, and gives it on the loop's next turn. */
-class Yield<T> extends Future<T> implements Job {
-  static {
-    looksLikeFuture(this);
+/**
+ * Gives a future the value that it has, on the loop's next turn. No future
+ * itself: the engine makes objects of one base class slowly once they are of
+ * more than four classes.
+ */
+class Yield implements Job {
+  readonly #future: AnyFuture;
+
+  constructor(future: AnyFuture) {
+    this.#future = future;
   }
 
   run(): boolean {
-    return futures.yielded(this);
+    return futures.yielded(this.#future);
   }
 }
 
@@ -783,7 +833,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     onFulfilled: Handler,
     onRejected: Handler,
   ) {
-    super({ loop });
+    super(loop as never);
     this.source = source;
     this.frame = frame;
     this.#onFulfilled = onFulfilled;
@@ -811,6 +861,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
       if (it instanceof Then && it.source !== null) chain.push(it.source);
     }
     for (const it of chain.reverse()) {
+      if (isInCircle(it)) continue;
       const isCancelled = it instanceof Then
         ? it.#cancelItself(message)
         : cancelNested(it, message);
@@ -832,7 +883,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     if (source === null) return false;
     if (
       frame === null || !(frame.mustCancel || struck !== null) ||
-      hooks.cancels(source) || !frame.counts(this)
+      hooks.cancels(source) || futures.keeps(source) || !frame.counts(this)
     ) return futures.react(source, this);
     const request = frame.mustCancel ? frame.pendingRequest! : struck!;
     const scope = frame.resume(this, true) === null ? null : frame;
@@ -869,7 +920,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
       this.#call(this.#onFulfilled!, new Answer(scope, error, true));
       return;
     }
-    if (error instanceof LateError) error = cancelledError(error.message);
+    if (LateError.is(error)) error = cancelledError(error.message);
     if (typeof handler === "function") this.#call(handler, error);
     else this.#end(reject, error);
   }
@@ -879,7 +930,7 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     try {
       this.#end(resolve, runIn(context, handler, outcome));
     } catch (error) {
-      this.#end(reject, error);
+      this.#end(reject, isClass(handler) ? notHandler(handler, error) : error);
     }
   }
 
@@ -893,6 +944,15 @@ class Then<T> extends Future<T> implements Reaction, Waitable {
     this.#onFulfilled = this.#onRejected = null;
     end(this, outcome);
   }
+}
+
+function notHandler(handler: unknown, cause: unknown): TypeError {
+  return new TypeError(
+    `Cannot call back: what then() is given must be a function, got ${
+      describe(handler)
+    }`,
+    { cause },
+  );
 }
 
 /** Resolves a promise of the host with an outcome, and finds out who awaits it. */
@@ -920,15 +980,39 @@ class Answer {
   ): void {
     const outcome = this.#outcome;
     const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
+    if (endings.places !== null) {
+      noteEnding(endings.places, this.#scope.root.id, new Place());
+    }
     this.#scope.noteProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
-    else if (!(outcome instanceof LateError)) reject(outcome);
+    else if (!LateError.is(outcome)) reject(outcome);
     else {
-      const error = cancelledError(outcome.message);
-      if (followsPromises) captureAwaiting(error, above);
-      reject(error);
+      reject(errorAt(outcome, above));
     }
   }
+}
+
+/** The first place in code of the user tells of the wait, later ones of what cleans up. */
+function noteEnding(
+  places: Map<number, Place>,
+  id: number,
+  place: Place,
+): void {
+  if (!places.has(id) && place.line !== null) places.set(id, place);
+}
+
+/** The error of a cancellation, with the stack of those who await it. */
+function errorAt(
+  { message }: LateError,
+  above: (...args: never[]) => unknown,
+): CancelledError {
+  if (!followsPromises) return cancelledError(message);
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0; // its own stack would show this module
+  const error = cancelledError(message);
+  Error.stackTraceLimit = limit;
+  captureAwaiting(error, above, limit);
+  return error;
 }
 
 /** The outcome of a scope; the scope around it finds out who awaits that. */
@@ -988,11 +1072,31 @@ function interrupt(
   message: string,
   reaction: Reaction,
 ): boolean {
-  if (!(future instanceof Task) || !frameOf(future).isBeingCancelled) {
-    return cancelNested(future, message);
+  if (isInCircle(future)) {
+    reaction.interrupt();
+    return false;
   }
-  reaction.interrupt(); // tasks that wait for one another in a circle
-  return false;
+  const isOnItsWay = cancellingAll && future instanceof Task &&
+    frameOf(future).undelivered;
+  return isOnItsWay || cancelNested(future, message);
+}
+
+/** Whether all tasks are being cancelled, so that what they wait for has its own request. */
+let cancellingAll = false;
+
+/** Cancels many tasks at once: a long chain of them is gone through once, and not once for each. */
+export function cancelAll(tasks: Iterable<Task<unknown>>): void {
+  cancellingAll = true;
+  try {
+    for (const task of tasks) task.cancel();
+  } finally {
+    cancellingAll = false;
+  }
+}
+
+/** Whether a future is a task whose cancellation has come to itself: it waits for itself, maybe through others. */
+function isInCircle(future: AnyFuture): boolean {
+  return future instanceof Task && frameOf(future).isBeingCancelled;
 }
 
 /** A function to call once a future is done, in its own context. */
@@ -1018,22 +1122,45 @@ class DoneCallback implements Job {
     if (!futures.claim(this.#future, this)) return false;
     const frame = loops.frame(this.#future.getLoop());
     const call = DoneCallback.#call;
-    if (this.#context) this.#context(() => runInSlot(frame, call, this));
+    if (this.#context) this.#callIn(this.#context, frame);
     else runFrom(this.#own, frame, call, this);
     return true;
+  }
+
+  #callIn(context: Context, frame: Frame): void {
+    let isCalled = false;
+    try {
+      context(() => {
+        isCalled = true;
+        runInSlot(frame, DoneCallback.#call, this);
+      });
+      if (!isCalled) throw notCalled("call a done callback");
+    } catch (exception) {
+      this.#report(exception);
+    }
+  }
+
+  #report(exception: unknown): void {
+    this.#future.getLoop().callExceptionHandler({
+      message: `Error in done callback ${this.fn.name || "(anonymous)"}`,
+      exception,
+      future: this.#future,
+    });
   }
 
   static #call(this: void, self: DoneCallback): void {
     try {
       self.fn(self.#future);
     } catch (exception) {
-      self.#future.getLoop().callExceptionHandler({
-        message: `Error in done callback ${self.fn.name || "(anonymous)"}`,
-        exception,
-        future: self.#future,
-      });
+      self.#report(exception);
     }
   }
+}
+
+function notCalled(action: string): TypeError {
+  return new TypeError(
+    `Cannot ${action}: its context did not call the function that it was given`,
+  );
 }
 
 const ADD_CALLBACK = "add a done callback";
@@ -1087,16 +1214,17 @@ export class Task<T> extends Future<T> {
     loop: EventLoop = getEventLoop(),
   ) {
     checkCoroutine(coro, CREATE);
-    if (!(loop instanceof EventLoop)) {
-      checkInstance(loop, EventLoop, CREATE, "loop");
-    }
+    if (!isLoop(loop)) checkInstance(loop, EventLoop, CREATE, "loop");
     const { name, signal, context = null, eagerStart } = checkedOptions(
       options,
     );
-    super({ loop });
+    super(loop as never);
     this.#coro = coro;
     this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
-    const frame = this.#frame = loop.getDebug()
+    const frames = loops.frames(loop);
+    const frame = this.#frame = frames !== null
+      ? frames(this) as TaskFrame
+      : loop.getDebug()
       ? new WatchedFrame(loop, this)
       : new TaskFrame(loop, this);
     frame.enroll();
@@ -1200,25 +1328,29 @@ export class Task<T> extends Future<T> {
    * @returns Lines such as `"main (file:///app.ts:7:3)"`, the oldest call first; none where nothing is known.
    */
   getStack(options: StackOptions = {}): string[] {
-    const { limit = Infinity } = options;
+    const limit = stackLimit(options, "get the stack");
     if (!this.done()) return stackOf(this.#frame).slice(0, limit).reverse();
     if (!futures.failed(this)) return [];
     return framesOf(futures.error(this)).reverse().slice(0, limit);
   }
 
   /**
-   * Writes {@linkcode Task.getStack} to the standard error stream.
+   * Writes {@linkcode Task.getStack} to the standard output stream, or to a file.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.print_stack}.
    *
-   * @param options How many lines at most.
+   * @param options How many lines at most, and where to write them.
    */
-  printStack(options: StackOptions = {}): void {
-    const lines = this.getStack(options).map((line) => `\n  at ${line}`);
+  printStack(options: PrintStackOptions = {}): void {
+    const action = "print the stack";
+    checkOptions(options, ["limit", "file"], action);
+    const { file, ...rest } = options;
+    checkOutput(file, action);
+    const lines = this.getStack(rest).map((line) => `\n  at ${line}`);
     const title = lines.length === 0
       ? `No stack for ${lineOf(this)}`
       : `Stack for ${lineOf(this)} (most recent call last):`;
-    console.error(title + lines.join(""));
+    print(title + lines.join(""), file);
   }
 
   /**
@@ -1256,20 +1388,37 @@ export class Task<T> extends Future<T> {
 }
 
 const CREATE = "create a task";
-const TASK_OPTIONS = ["name", "context", "eagerStart", "signal"] as const;
+export const TASK_OPTIONS = [
+  "name",
+  "context",
+  "eagerStart",
+  "signal",
+] as const;
 
 function checkedOptions(options: TaskOptions | undefined): TaskOptions {
   if (options === undefined) return NO_OPTIONS;
   checkOptions(options, TASK_OPTIONS, CREATE);
   checkSignal(options.signal, CREATE);
   checkContext(options.context, CREATE);
+  // Python's default is its `None`.
+  checkFlag(options.eagerStart ?? undefined, CREATE, "eagerStart");
   return options;
 }
 
 const NO_OPTIONS: TaskOptions = {};
 
+function stackLimit(options: StackOptions, action: string): number {
+  checkOptions(options, STACK_OPTIONS, action);
+  const { limit = Infinity } = options;
+  checkNumber(limit, action, "limit");
+  return limit;
+}
+
+const STACK_OPTIONS = ["limit"] as const;
+
 /** The coroutine functions of the user behind those that this module has put around them. */
-export const original = new WeakMap<Coroutine<unknown>, Coroutine<unknown>>();
+export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
+  new WeakMap();
 
 /** Eager tasks that were done when they had been made. */
 const doneAtOnce = new WeakSet<object>();
@@ -1283,11 +1432,17 @@ hooks.keepContext = (task, frame) => leftContexts.set(task, frame.from);
 
 hooks.start = (frame, from, isGiven) => {
   if (!isGiven) return runFrom(from, frame, drive, frame);
+  let isCalled = false;
   try {
-    (from as Context)(() => runInSlot(frame, drive, frame));
+    (from as Context)(() => {
+      if (isCalled || frame.over) return;
+      isCalled = true;
+      runInSlot(frame, drive, frame);
+    });
   } catch (error) {
-    if (!frame.over) frame.fail(error); // the context did not call
+    if (!isCalled) frame.fail(error);
   }
+  if (!isCalled && !frame.over) frame.fail(notCalled("run a task"));
 };
 
 /** Runs a body from its beginning; one that returns no promise is done at once. */
@@ -1341,6 +1496,10 @@ export type TaskFactory = <T>(
 export class EventLoop extends BaseEventLoop {
   #taskFactory: TaskFactory | null = null;
 
+  static {
+    Object.defineProperty(this.prototype, LOOP, { value: true });
+  }
+
   /**
    * Makes a pending future of this loop.
    *
@@ -1348,7 +1507,7 @@ export class EventLoop extends BaseEventLoop {
    * @returns The future.
    */
   createFuture<T = unknown>(): Future<T> {
-    const future = new Future<T>({ loop: this });
+    const future = new Future<T>(this as never);
     if (this.getDebug()) rememberMaking(future);
     return future;
   }
@@ -1363,9 +1522,7 @@ export class EventLoop extends BaseEventLoop {
    * @throws {TypeError} If `coro` is not a function.
    */
   createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
-    if (this.#taskFactory !== null) {
-      return this.#taskFactory(this, coro, options);
-    }
+    if (this.#taskFactory !== null) return this.#make(coro, options);
     return new Task(coro, options, this);
   }
 
@@ -1462,6 +1619,15 @@ export class EventLoop extends BaseEventLoop {
   /** The task factory that was set, `null` for plain tasks. */
   getTaskFactory(): TaskFactory | null {
     return this.#taskFactory;
+  }
+
+  /** Has the factory make a task. Options that are not known are for the factory. */
+  #make<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
+    checkCoroutine(coro, CREATE);
+    checkBag(options, TASK_OPTIONS, CREATE);
+    const task = this.#taskFactory!(this, coro, options);
+    checkInstance(task, Future, CREATE, "what the task factory makes");
+    return task;
   }
 
   /** @ignore */
@@ -1605,8 +1771,46 @@ function isResolver(fn: unknown): boolean {
 }
 
 function isErrorClass(value: unknown): value is new () => Error {
-  return typeof value === "function" && value.prototype instanceof Error;
+  try {
+    return typeof value === "function" && value.prototype instanceof Error;
+  } catch {
+    return false; // a proxy that throws
+  }
 }
+
+function instanceOf(type: new () => Error): Error {
+  try {
+    return new type();
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot set an exception: no error can be made of ${
+        describe(type)
+      } without arguments`,
+      { cause },
+    );
+  }
+}
+
+/** As `instanceof`, which every new future would be a third slower with. */
+function isLoop(value: unknown): value is EventLoop {
+  try {
+    return (value as { [LOOP]?: true } | undefined)?.[LOOP] === true;
+  } catch {
+    return false; // null, or a proxy that throws
+  }
+}
+
+/** The loop in the options of a future. Subclasses of this module give it as it is. */
+function loopOf(options: { loop?: EventLoop } | undefined): EventLoop {
+  checkOptions(options, FUTURE_OPTIONS, CREATE_FUTURE);
+  const loop = options?.loop;
+  if (loop === undefined) return getEventLoop();
+  checkInstance(loop, EventLoop, CREATE_FUTURE, "loop");
+  return loop;
+}
+
+const CREATE_FUTURE = "create a future";
+const FUTURE_OPTIONS = ["loop"] as const;
 
 /** Whether `await` would wait for a value. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -11,6 +11,7 @@
 import type asyncHooks from "node:async_hooks";
 import type crypto from "node:crypto";
 import type events from "node:events";
+import type inspector from "node:inspector";
 import type os from "node:os";
 import type process from "node:process";
 import type stream from "node:stream";
@@ -26,9 +27,11 @@ interface NodeModules {
   async_hooks: typeof asyncHooks;
   crypto: typeof crypto;
   events: typeof events;
-  os: typeof os;
   stream: typeof stream;
   tls: typeof tls;
+  inspector: typeof inspector;
+  timers: typeof timers;
+  os: typeof os;
   url: typeof url;
   util: typeof util;
   v8: typeof v8;
@@ -50,6 +53,20 @@ export interface HostCore {
   };
   /** Runs the microtasks dry, unless it is called by one. */
   runMicrotasks(): void;
+  /** The state of a promise (0 pending, 1 fulfilled, 2 rejected) and its outcome. */
+  getPromiseDetails(promise: Promise<unknown>): [state: number, value: unknown];
+  /** A timer that is no work of the program: neither its tests nor fake clocks see it. */
+  createSystemTimer(fn: () => void, after: number, isRefed: boolean): object;
+  cancelTimer(timer: object): void;
+  /** Whether the program would end now, asked by `setImmediate`; never while a module is being evaluated. */
+  eventLoopHasMoreWork(): boolean;
+  /** Whether an operation is under way; they are numbered from 0. */
+  hasPromise(id: number): boolean;
+  readonly promiseIdSymbol: symbol;
+  getActiveImmediateCount(): number;
+  /** The names of open resources by their numbers. */
+  resources(): Record<string, string>;
+  readonly ops: { op_void_async_deferred(): Promise<void> };
 }
 
 /**
@@ -74,7 +91,7 @@ export const runtime: string = deno !== undefined
   : globals.navigator?.userAgent?.split("/")[0] ?? "Node.js";
 
 /** The oldest version of Deno that the tests pass on. */
-const OLDEST_DENO = [2, 7];
+const OLDEST_DENO: readonly [number, number] = [2, 7];
 
 if (isOlder(deno?.version?.deno, OLDEST_DENO)) {
   throw new Error(
@@ -87,10 +104,10 @@ if (isOlder(deno?.version?.deno, OLDEST_DENO)) {
 /** Whether a version, such as `"2.6.1"`, comes before another. */
 export function isOlder(
   version: string | undefined,
-  [major, minor]: readonly number[],
+  [major, minor]: readonly [number, number],
 ): boolean {
   if (version === undefined) return false;
-  const [ownMajor, ownMinor] = version.split(".").map(Number);
+  const [ownMajor = 0, ownMinor = 0] = version.split(".").map(Number);
   return ownMajor < major || ownMajor === major && ownMinor < minor;
 }
 
@@ -100,6 +117,9 @@ export const hostCore: Partial<HostCore> = deno?.[deno.internal]?.core ?? {};
 /** Whether there are modules of Node, without which no task can run. */
 export const hasNode: boolean = deno !== undefined ||
   typeof globals.process?.getBuiltinModule === "function";
+
+/** Operations that this module has under way and that keep no program alive. */
+export const ownOperations = { count: 0 };
 
 /** Loads a module of Node. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
@@ -116,15 +136,57 @@ export function hostTurn(fn: () => void): void {
   globals.setImmediate(fn);
 }
 
-/** Calls a function once the microtasks have run dry. */
-export function afterMicrotasks(fn: () => void): void {
-  globals.process.nextTick(fn);
+const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
+
+/**
+ * Calls a function after a real time, fake clocks or not. The process stays
+ * for it only if `holds`. Returns what prevents it.
+ */
+export function systemTimer(
+  seconds: number,
+  fn: () => void,
+  holds = false,
+): () => void {
+  const { createSystemTimer, cancelTimer } = hostCore;
+  const after = seconds * 1000;
+  if (createSystemTimer !== undefined && cancelTimer !== undefined) {
+    const timer = createSystemTimer(fn, after, holds);
+    return () => cancelTimer(timer);
+  }
+  const timer = startTimer(fn, after);
+  if (!holds) unrefTimer(timer);
+  return () => stopTimer(timer);
+}
+
+/** What keeps the process beside operations: timers, sockets of Node. */
+export function activeResources(): string[] {
+  return globals.process.getActiveResourcesInfo();
+}
+
+/** Whether a signal will abort by a timer, which does not keep the process. */
+export function abortsByTimer(signal: AbortSignal): boolean {
+  const sources = [signal];
+  for (const it of sources) {
+    if (internalOf(it, "timerId") && !it.aborted) return true;
+    for (const held of internalsOf(it, "sourceSignals")) {
+      const source = dereference(held);
+      if (source instanceof AbortSignal && !sources.includes(source)) {
+        sources.push(source);
+      }
+    }
+  }
+  return false;
 }
 
 /** Has a timer no longer keep the process. */
-export function unrefTimer(timer: ReturnType<typeof setTimeout>): void {
+function unrefTimer(timer: ReturnType<typeof setTimeout>): void {
   if (deno !== undefined) deno.unrefTimer(timer);
   else (timer as unknown as Partial<NodeJS.Timeout>).unref?.();
+}
+
+/** Calls a function once the microtasks have run dry. */
+export function afterMicrotasks(fn: () => void): void {
+  globals.process.nextTick(fn);
 }
 
 /** The processor time that this process has used, in microseconds; since an earlier answer, if there is one. */
@@ -178,20 +240,31 @@ export function onSignal(name: string, fn: () => void): () => void {
   return () => globals.process.off(name, fn);
 }
 
-/** Calls a function when nothing is left that keeps the process. Returns what prevents that. */
-export function onIdleProcess(fn: () => void): () => void {
+/** Calls a function when the process ends. Returns what prevents that. */
+export function onExit(fn: () => void): () => void {
   if (deno === undefined) {
-    globals.process.on("beforeExit", fn);
-    return () => globals.process.off("beforeExit", fn);
+    globals.process.on("exit", fn);
+    return () => globals.process.off("exit", fn);
   }
-  globalThis.addEventListener("beforeunload", fn);
-  return () => globalThis.removeEventListener("beforeunload", fn);
+  globalThis.addEventListener("unload", fn);
+  return () => globalThis.removeEventListener("unload", fn);
 }
 
-/** Calls a function when the process ends. */
-export function onExit(fn: () => void): void {
-  if (deno === undefined) globals.process.on("exit", fn);
-  else globalThis.addEventListener("unload", fn);
+/** The number of the process. */
+export function processId(): number {
+  return globals.process.pid;
+}
+
+const { getPromiseDetails } = hostCore;
+
+/** Whether the runtime tells at once what a promise is fulfilled with. */
+export const readsPromises: boolean = typeof getPromiseDetails === "function";
+
+/** What a promise is fulfilled with already; `null` if it is not, or nobody can tell. */
+export function fulfilledWith(promise: unknown): { value: unknown } | null {
+  if (!readsPromises || !(promise instanceof Promise)) return null;
+  const [state, value] = getPromiseDetails!(promise);
+  return state === 1 ? { value } : null;
 }
 
 /** The signals that `AbortSignal.any` and `Request` have made of one, as far as that can be seen. */
@@ -209,12 +282,13 @@ export function dependentsOf(signal: AbortSignal): AbortSignal[] {
 }
 
 /**
- * Whether a `fetch` is under way that a signal ends. It rejects with the
- * reason, but not before its request has been taken back, some turns later.
+ * Whether a `fetch` or `pipeTo` is under way that a signal ends. It rejects with the
+ * reason, but not before the request or the streams have ended, some turns later.
  */
 export function endsFetch(signal: AbortSignal): boolean {
   for (const call of internalsOf(signal, "abortAlgos")) {
-    if ((call as { name?: unknown }).name === "onabort") return true;
+    const { name } = call as { name?: unknown };
+    if (name === "onabort" || name === "abortAlgorithm") return true;
   }
   return false;
 }
@@ -229,10 +303,7 @@ function dereference(ref: unknown): unknown {
 
 /** What a signal keeps in a set under a symbol of the runtime, which no public name leads to. */
 function internalsOf(signal: AbortSignal, name: string): Iterable<unknown> {
-  const key = Object.getOwnPropertySymbols(signal)
-    .find((key) => key.description === `[[${name}]]`);
-  if (key === undefined) return [];
-  const held = (signal as unknown as Record<symbol, unknown>)[key];
+  const held = internalOf(signal, name);
   const isIterable = typeof held === "object" && held !== null &&
     Symbol.iterator in held;
   return isIterable ? held as Iterable<unknown> : [];
@@ -345,4 +416,10 @@ export function startWorker(program: string): workerThreads.Worker {
       maxOldGenerationSizeMb: Math.floor(heap_size_limit / MEBIBYTE),
     },
   });
+}
+
+function internalOf(signal: AbortSignal, name: string): unknown {
+  const key = Object.getOwnPropertySymbols(signal)
+    .find((key) => key.description === `[[${name}]]`);
+  return key && (signal as unknown as Record<symbol, unknown>)[key];
 }

@@ -26,7 +26,7 @@ export class Limiter implements Turn<void> {
         this.#free--;
         return this.#run(coro, signal);
       }
-      return this.#queue.wait().then(() => this.#run(coro, signal));
+      return this.#runLater(coro, signal);
     };
     original.set(limited as Coroutine<unknown>, coro as Coroutine<unknown>);
     return limited;
@@ -42,6 +42,11 @@ export class Limiter implements Turn<void> {
 
   describe(): string {
     return "a place among those that may run at once";
+  }
+
+  async #runLater<T>(coro: Coroutine<T>, signal: AbortSignal): Promise<T> {
+    await this.#queue.wait();
+    return await this.#run(coro, signal);
   }
 
   async #run<T>(coro: Coroutine<T>, signal: AbortSignal): Promise<T> {

@@ -29,13 +29,8 @@
 import { Deque, TimerHeap } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
-import {
-  afterMicrotasks,
-  environment,
-  hostCore,
-  hostTurn,
-  unrefTimer,
-} from "./_host.ts";
+import { afterMicrotasks, environment, hostCore, hostTurn } from "./_host.ts";
+import { checkBag, checkCallback, describe } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** Something that waits for its turn. */
@@ -136,6 +131,17 @@ export const switches: DebugSwitches = {
   checkCaller() {},
 };
 
+/** What a loop has to do. */
+export interface LoopCounts {
+  /** Jobs that are ready to run. */
+  ready: number;
+  timers: number;
+  /** When the first timer is due. */
+  due: number;
+  /** Rises with everything that it runs. */
+  drains: number;
+}
+
 /** The inside of a loop, for the other files of this module. */
 export interface LoopInternals {
   push(loop: BaseEventLoop, job: Job): void;
@@ -156,15 +162,26 @@ export interface LoopInternals {
   frame(loop: BaseEventLoop): Frame;
   /** The head of the list of tasks that are not done, which `_frame.ts` links. */
   tasks(loop: BaseEventLoop): { first: Frame | null };
+  /** Makes the frames of the loop's tasks, `null` for the usual ones. */
+  frames(loop: BaseEventLoop): FrameFactory | null;
+  setFrames(loop: BaseEventLoop, frames: FrameFactory): void;
+  /** What is ready, the next first. */
+  ready(loop: BaseEventLoop): Deque<Job>;
   /** What higher floors keep for as long as the loop, each under its own key. */
   extras(loop: BaseEventLoop): Map<unknown, unknown>;
+  counts(loop: BaseEventLoop): LoopCounts;
   /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
   drain(loop: BaseEventLoop): number;
+  /** How many drains of the microtasks have begun, also outside of the loop's turns, which begin none. */
+  drains(loop: BaseEventLoop): number;
   /** What is under all calls of the loop that are on the stack; `null` if none are. */
   bottom(loop: BaseEventLoop): (() => void) | null;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   stamp(loop: BaseEventLoop): number;
 }
+
+/** Makes the frame of a task. */
+export type FrameFactory = (task: object) => Frame;
 
 export let internals: LoopInternals;
 
@@ -210,6 +227,7 @@ export class BaseEventLoop {
   #stamp = 0;
   #exceptionHandler: ExceptionHandler | null = null;
   readonly #tasks: { first: Frame | null } = { first: null };
+  #frames: FrameFactory | null = null;
   readonly #extras = new Map<unknown, unknown>();
   readonly #frame: Frame = new LoopFrame(this);
 
@@ -219,7 +237,9 @@ export class BaseEventLoop {
    * @param host The clock and pump to run on, the real one by default.
    */
   constructor(host: LoopHost = realHost()) {
+    checkHost(host);
     this.#host = host;
+    living.add(new WeakRef<BaseEventLoop>(this));
     if (debugByDefault()) this.setDebug(true);
   }
 
@@ -234,9 +254,19 @@ export class BaseEventLoop {
       afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
       frame: (loop) => loop.#frame,
       tasks: (loop) => loop.#tasks,
+      frames: (loop) => loop.#frames,
+      setFrames: (loop, frames) => loop.#frames = frames,
+      ready: (loop) => loop.#ready,
       extras: (loop) => loop.#extras,
       bottom: (loop) => loop.#inTurn && loop.#drains ? loop.#turn : null,
+      counts: (loop) => ({
+        ready: loop.#ready.length,
+        timers: loop.#alarms.length - loop.#dead,
+        due: loop.#alarms.length > 0 ? loop.#alarms.due : Infinity,
+        drains: loop.#drain,
+      }),
       drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
+      drains: (loop) => loop.#drain,
       stamp: (loop) =>
         loop.#awake
           ? loop.#stamp ||= loop.#milliseconds()
@@ -385,12 +415,8 @@ export class BaseEventLoop {
    * @throws {TypeError} If it is neither.
    */
   setExceptionHandler(handler: ExceptionHandler | null): void {
-    if (handler !== null && typeof handler !== "function") {
-      throw new TypeError(
-        `Cannot set the exception handler: expected a function or null, got ${
-          String(handler)
-        }`,
-      );
+    if (handler !== null) {
+      checkCallback(handler, "set the exception handler", "the handler");
     }
     this.#exceptionHandler = handler;
   }
@@ -407,6 +433,7 @@ export class BaseEventLoop {
    * @param context What happened.
    */
   callExceptionHandler(context: ExceptionContext): void {
+    checkReport(context);
     if (this.#exceptionHandler === null) {
       this.defaultExceptionHandler(context);
       return;
@@ -428,7 +455,8 @@ export class BaseEventLoop {
    * @param context What happened.
    */
   defaultExceptionHandler(context: ExceptionContext): void {
-    const { message, exception, ...rest } = context;
+    checkReport(context);
+    const { message = UNKNOWN_ERROR, exception, ...rest } = context;
     const lines: unknown[] = [message];
     for (const [key, value] of Object.entries(rest)) {
       lines.push(`\n${key}:`, value);
@@ -457,11 +485,7 @@ export class BaseEventLoop {
     fn: (...args: any[]) => unknown,
     args: unknown[],
   ): Callback {
-    if (typeof fn !== "function") {
-      throw new TypeError(
-        `Cannot schedule a callback: expected a function, got ${String(fn)}`,
-      );
-    }
+    checkCallback(fn, "schedule a callback");
     return new Callback(this, this.#frame, when, fn, args);
   }
 
@@ -746,6 +770,20 @@ export function currentFrame(): Frame | undefined {
   return currentSlot() as Frame | undefined;
 }
 
+/** Loops that were made, and may be closed or garbage by now. */
+const living = new Set<WeakRef<BaseEventLoop>>();
+
+/** The loops that are not closed. */
+export function livingLoops(): BaseEventLoop[] {
+  const loops: BaseEventLoop[] = [];
+  for (const ref of living) {
+    const loop = ref.deref();
+    if (loop === undefined || loop.isClosed()) living.delete(ref);
+    else loops.push(loop);
+  }
+  return loops;
+}
+
 /** What a runner calls and awaits before it closes the loop, once its tasks have ended. */
 export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
   const extras = internals.extras(loop);
@@ -754,16 +792,39 @@ export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
   return closers;
 }
 
-/** Calls a function after a real time, if the process is still there. Returns what prevents that. */
-export function idleTimer(seconds: number, fn: () => void): () => void {
-  const timer = setTimeout(fn, Math.min(seconds * 1000, LONGEST_TIMEOUT));
-  unrefTimer(timer);
-  return () => clearTimeout(timer);
-}
-
 let debugWanted: boolean | undefined;
 
 /** Whether the environment asks for debug mode, as far as it may be read without a prompt. */
+/** What went wrong, where nobody says it. */
+const UNKNOWN_ERROR = "Unhandled error in the event loop";
+
+function checkReport(context: unknown): void {
+  checkBag(context, ["message"], "report an error");
+  if (context !== undefined) return;
+  throw new TypeError(
+    "Cannot report an error: the context must be an object, got undefined",
+  );
+}
+
+function checkHost(host: LoopHost): void {
+  for (const method of ["now", "soon", "wakeAt", "forget"] as const) {
+    if (hasMethod(host, method)) continue;
+    throw new TypeError(
+      `Cannot create a loop: the host must be an object with a method ${method}, got ${
+        describe(host)
+      }`,
+    );
+  }
+}
+
+function hasMethod(host: LoopHost, name: keyof LoopHost): boolean {
+  try {
+    return typeof host === "object" && typeof host?.[name] === "function";
+  } catch {
+    return false; // a proxy, or a getter, that throws
+  }
+}
+
 function debugByDefault(): boolean {
   if (debugWanted !== undefined) return debugWanted;
   const value = environment("ASYNCIO_DEBUG");

@@ -21,7 +21,6 @@ import {
 import {
   adopt,
   answer,
-  type EventLoop,
   Future,
   futures,
   getEventLoop,
@@ -29,17 +28,16 @@ import {
   looksLikeFuture,
   type Waitable,
 } from "./_future.ts";
+import { fulfilledWith, readsPromises } from "./_host.ts";
 import { currentFrame } from "./_loop.ts";
 import { BODY } from "./_place.ts";
 
 /** Leads from the promise of a call to its scope. */
 const SCOPE = Symbol("scope");
 
-/** How many promises of calls that did not wait are known with their values; a power of two. */
+/** How many promises of calls that did not wait are kept with their values, where the runtime does not tell. */
 const RECENT = 16;
-const recentPromises: (Promise<unknown> | null)[] = new Array(RECENT).fill(
-  null,
-);
+const recentPromises: unknown[] = new Array(RECENT).fill(null);
 const recentValues: unknown[] = new Array(RECENT).fill(undefined);
 let recent = 0;
 
@@ -51,16 +49,27 @@ export interface Failure {
 }
 
 /**
- * A promise of a value that is there, which a cancellation cannot lose as long
- * as the promise is handed on at once. To note the value with the promise
- * itself would cost a queue or lock that nobody waits for a quarter more.
+ * A promise of a value that is there, which a cancellation cannot lose when the
+ * promise is handed on at once.
  */
 export function settledPromise<T>(value: T): Promise<T> {
   const promise = Promise.resolve(value);
-  recent = (recent + 1) & (RECENT - 1);
+  if (!readsPromises) note(promise, value);
+  return promise;
+}
+
+function note(promise: unknown, value: unknown): void {
+  recent = (recent + 1) % RECENT;
   recentPromises[recent] = promise;
   recentValues[recent] = value;
-  return promise;
+}
+
+/** The value of a promise that has one, as far as that is known. */
+function valueAtHand(promise: unknown): { value: unknown } | null {
+  if (readsPromises) return fulfilledWith(promise);
+  const place = recentPromises.indexOf(promise);
+  if (place < 0 || isThenable(recentValues[place])) return null;
+  return { value: recentValues[place] };
 }
 
 /** As {@linkcode settledPromise}, for calls that give nothing. */
@@ -79,8 +88,32 @@ export function checkpoint<T>(call: () => PromiseLike<T>): Promise<T> {
 
 /** Runs a waiting call, so that whoever has its promise can cancel it. */
 export function operation<T>(body: () => T | PromiseLike<T>): Promise<T> {
-  return runIn(new InnerScope(scopeHere() ?? detachedScope()), body, asItIs);
+  const scope = new InnerScope(scopeHere() ?? detachedScope());
+  const promise = scope.run(awaitCall[BODY], { scope, body });
+  (promise as { [SCOPE]?: InnerScope })[SCOPE] = scope;
+  return promise as Promise<T>;
 }
+
+/** A body, and the scope that it runs in. */
+interface Call<T> {
+  readonly scope: InnerScope;
+  readonly body: () => T | PromiseLike<T>;
+}
+
+/** As {@linkcode runIn} for calls that end as their body does. */
+const awaitCall = {
+  [BODY]: async <T>({ scope, body }: Call<T>): Promise<T> => {
+    let value: T;
+    try {
+      value = await body();
+    } catch (error) {
+      if (!scope.close()) throw error;
+      return await (answer(scope.outer, error, true) as PromiseLike<T>);
+    }
+    if (!scope.close()) return value;
+    return await (answer(scope.outer, value, false) as PromiseLike<T>);
+  },
+};
 
 /**
  * Runs a body in a scope. `leave` hears how it ended, and gives the error that
@@ -125,18 +158,16 @@ const awaitBody = {
   },
 };
 
-/** The future of a promise of this module; `null` for other promises. */
+/** The future of a promise that has its value, or is one of this module; `null` for other promises. */
 export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
   const scope = (promise as { [SCOPE]?: InnerScope })[SCOPE];
   if (scope !== undefined) return new OperationFuture(promise, scope);
+  const atHand = promise === settledVoid as unknown
+    ? { value: undefined }
+    : valueAtHand(promise);
+  if (atHand === null) return null;
   const future = new Future<T>();
-  if (promise === settledVoid as unknown) {
-    future.setResult(undefined as T);
-    return future;
-  }
-  const place = recentPromises.indexOf(promise as Promise<T>);
-  if (place < 0 || isThenable(recentValues[place])) return null;
-  future.setResult(recentValues[place] as T);
+  future.setResult(atHand.value as T);
   return future;
 }
 
@@ -157,7 +188,7 @@ class OperationFuture<T> extends Future<T> implements Waitable {
   readonly #scope: InnerScope;
 
   constructor(promise: PromiseLike<T>, scope: InnerScope) {
-    super({ loop: scope.loop as EventLoop });
+    super(scope.loop as never);
     this.#scope = scope;
     futures.attach(this, this);
     adopt(this, promise);
@@ -166,6 +197,11 @@ class OperationFuture<T> extends Future<T> implements Waitable {
   override cancel(message?: string): boolean {
     if (this.done() || this.#scope.over) return false;
     this.#scope.deliver(new CancelRequest(message));
+    return true;
+  }
+
+  /** It may be a connection. */
+  get keepsValue(): boolean {
     return true;
   }
 
@@ -183,8 +219,4 @@ class OperationFuture<T> extends Future<T> implements Waitable {
 /** A scope for calls outside of tasks, which nobody but the holder of their promise can cancel. */
 function detachedScope(): CancelScope {
   return new TaskFrame(getEventLoop(), null);
-}
-
-function asItIs(failure: Failure | null): Failure | null {
-  return failure;
 }

@@ -11,7 +11,7 @@ import type { Duration } from "./_duration.ts";
 /** Options of every call that can wait. */
 export interface Cancellable {
   /** When it aborts, the call rejects with its reason and leaves nothing behind. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** How long a connection with TLS may take to begin and to end. */
@@ -62,7 +62,7 @@ export interface TaskOptions extends Cancellable {
    *
    * @default the context of the caller
    */
-  context?: Context | null;
+  context?: Context | null | undefined;
   /**
    * Runs the body up to its first wait at once, inside the call.
    *
@@ -78,7 +78,23 @@ export interface StackOptions {
    *
    * @default Infinity
    */
-  limit?: number;
+  limit?: number | undefined;
+}
+
+/** Where text can be written: `Deno.stdout`, `Deno.stderr`, an open file. */
+export interface TextOutput {
+  /** Writes some of the bytes and returns how many. */
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** Options of `printStack`. */
+export interface PrintStackOptions extends StackOptions {
+  /**
+   * Where to write.
+   *
+   * @default the standard output stream
+   */
+  file?: TextOutput;
 }
 
 /** How a callback is to be called. */
@@ -88,5 +104,5 @@ export interface CallbackOptions {
    *
    * @default the context of the caller
    */
-  context?: Context | null;
+  context?: Context | null | undefined;
 }

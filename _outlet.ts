@@ -24,11 +24,14 @@ import { checkCaller, HostCalls } from "./_io.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { readers, type StreamReader } from "./_reader.ts";
 import type { Failure } from "./_reads.ts";
+import { tlsTimeouts } from "./_stream_options.ts";
 import {
+  checkFlag,
   checkIterable,
   checkOptions,
   checkSignal,
   checkString,
+  checkStrings,
   describe,
   signalOf,
 } from "./_validate.ts";
@@ -66,7 +69,7 @@ export interface OutletParts {
   /** Told once, when the connection is gone. */
   onLost?: () => void;
   /** Encrypts the connection from here on. Given up, it closes it. */
-  upgrade?: (options: StartTlsOptions) => Promise<ByteSink>;
+  upgrade?: ((options: StartTlsOptions) => Promise<ByteSink>) | undefined;
 }
 
 /** Options of {@linkcode StreamWriter.startTls}: those of `Deno.startTls`, and how long it may take. */
@@ -171,7 +174,7 @@ export class Outlet {
   readonly #flushers = new WaitQueue<void>({
     take: () => {
       if (this.#dropped) throw this.#lossError();
-      if (this.#busy && !this.#lost) return AGAIN;
+      return this.#busy && !this.#lost ? AGAIN : undefined;
     },
     pass: () => {},
     describe: () => `<${this.describe()}> to be sent`,
@@ -539,6 +542,7 @@ export class Outlet {
 
   /** Answers `getExtraInfo`, or says why it cannot. */
   extra(name: string, fallback: unknown): unknown {
+    checkName(name);
     const answer = this.parts.extra(name);
     if (answer !== undefined) return answer;
     const isPipe = this.parts.extra("subprocess") !== undefined;
@@ -573,6 +577,15 @@ export class Outlet {
   }
 }
 
+function checkName(name: unknown): void {
+  if (typeof name === "string") return;
+  throw new TypeError(
+    `Cannot tell of a connection: the name must be a string, got ${
+      describe(name)
+    }`,
+  );
+}
+
 function checkMark(mark: unknown, action: string, name: string): void {
   if (mark === undefined || typeof mark === "number") return;
   throw new TypeError(
@@ -588,23 +601,7 @@ function checkTlsOptions(options: StartTlsOptions): void {
   checkString(options.hostname, action, "hostname");
   checkStrings(options.caCerts, action, "caCerts");
   checkStrings(options.alpnProtocols, action, "alpnProtocols");
-  const unchecked = options.unsafelyDisableHostnameVerification;
-  if (unchecked === undefined || typeof unchecked === "boolean") return;
-  throw new TypeError(
-    `Cannot ${action}: unsafelyDisableHostnameVerification must be a boolean, got ${
-      describe(unchecked)
-    }`,
-  );
-}
-
-function checkStrings(value: unknown, action: string, name: string): void {
-  if (value === undefined) return;
-  const isList = Array.isArray(value);
-  if (isList && value.every((it) => typeof it === "string")) return;
-  const wrong = isList ? value.find((it) => typeof it !== "string") : value;
-  throw new TypeError(
-    `Cannot ${action}: ${name} must be an array of strings, got ${
-      describe(wrong)
-    }${isList ? " in it" : ""}`,
-  );
+  const name = "unsafelyDisableHostnameVerification";
+  checkFlag(options[name], action, name);
+  tlsTimeouts(options, true);
 }

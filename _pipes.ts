@@ -583,7 +583,7 @@ function whileMoving(end: Promise<void>, flow: Flow): Promise<void> {
 
 function joined(chunks: readonly OwnBytes[]): OwnBytes {
   if (chunks.length === 0) return NO_BYTES;
-  if (chunks.length === 1) return chunks[0];
+  if (chunks.length === 1) return chunks[0]!;
   const whole = new Uint8Array(chunks.reduce((sum, it) => sum + it.length, 0));
   let at = 0;
   for (const chunk of chunks) {

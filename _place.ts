@@ -84,9 +84,13 @@ export const BODY = "asyncio body";
  * thenable that the promise was resolved with: from there V8 follows promises
  * to the functions that await them. Calls above `above` are left out.
  */
-export function captureAwaiting(target: object, above: Callable): void {
+export function captureAwaiting(
+  target: object,
+  above: Callable,
+  depth: number = DEPTH,
+): void {
   const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = DEPTH;
+  Error.stackTraceLimit = depth;
   Error.captureStackTrace(target, above);
   Error.stackTraceLimit = limit;
 }
@@ -146,8 +150,12 @@ function callsOf(holder: { stack?: unknown }): CallSite[] {
 
 /** The frames of an error outside of this module, innermost first. */
 export function framesOf(error: unknown): string[] {
-  if (!(error instanceof Error)) return [];
-  return linesOf(error.stack).filter(isForeign).map(withoutAsync);
+  try {
+    if (!(error instanceof Error)) return [];
+    return linesOf(error.stack).filter(isForeign).map(withoutAsync);
+  } catch {
+    return []; // a proxy or a getter that throws
+  }
 }
 
 const madeAt = new WeakMap<object, Place>();
@@ -197,6 +205,8 @@ export function pathOf(location: string): string {
   }
 }
 
+/** A frame without `async`, and without the name that the engine has made up for an anonymous function. */
 function withoutAsync(line: string): string {
-  return line.replace(/^async /, "");
+  return line.replace(/^async /, "")
+    .replace(/^[a-z_$][\w$]*\.[^()]* \((.*)\)$/, "$1");
 }

@@ -71,7 +71,7 @@ export interface StreamReaderOptions {
    *
    * @default 65536
    */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** What the files above may do with a reader. */
@@ -103,6 +103,7 @@ export interface InletHooks {
 /** The default limit, in bytes. */
 const LIMIT = 65_536;
 const OPTIONS = ["limit"];
+const CREATE = "create a stream";
 /** The first read of a connection takes so much; later ones follow the traffic. */
 const SMALLEST_READ = 2_048;
 const LARGEST_READ = 131072;
@@ -157,7 +158,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @throws {TypeError} If it is no number, or there is no such option.
    */
   constructor(options: StreamReaderOptions = {}) {
-    checkOptions(options, OPTIONS, "create a stream");
+    checkOptions(options, OPTIONS, CREATE);
     const { limit = LIMIT } = options;
     checkLimit(limit);
     this.#stock = new Stock(limit);
@@ -747,15 +748,16 @@ function unshared(chunk: OwnBytes): OwnBytes {
   return chunk.length === chunk.buffer.byteLength ? chunk : chunk.slice();
 }
 
-function checkLimit(limit: unknown): void {
-  if (typeof limit !== "number") {
-    throw new TypeError(
-      `Cannot create a stream: limit must be a number, got ${describe(limit)}`,
-    );
-  }
-  if (limit > 0 && (Number.isInteger(limit) || limit === Infinity)) return;
-  throw new RangeError(
-    `Cannot create a stream: limit must be a whole number above 0, got ${limit}`,
+/** Refuses what is no limit of a reader. */
+export function checkLimit(limit: unknown, action: string = CREATE): void {
+  const isNumber = typeof limit === "number";
+  const isWhole = Number.isInteger(limit) || limit === Infinity;
+  if (isNumber && isWhole && limit > 0) return;
+  const Kind = isNumber ? RangeError : TypeError;
+  throw new Kind(
+    `Cannot ${action}: limit must be a whole number above 0, got ${
+      describe(limit)
+    }`,
   );
 }
 
@@ -792,7 +794,7 @@ function toSeparators(separator: Bytes | readonly Bytes[]): Uint8Array[] {
   }
   const separators = given.map((it) => toBytes(it).slice());
   separators.sort((a, b) => a.length - b.length);
-  if (separators[0].length === 0) {
+  if (separators[0]!.length === 0) {
     throw new RangeError(`Cannot ${action}: it is empty`);
   }
   return separators;

@@ -32,7 +32,7 @@ const newline = [new Uint8Array([NEWLINE])];
 
 /** What a reader has, and how it stands. */
 export class Stock {
-  readonly buffer = new ByteBuffer();
+  readonly buffer: ByteBuffer = new ByteBuffer();
   readonly limit: number;
   /** Nothing more will come. */
   eof = false;
@@ -181,7 +181,7 @@ export class Until extends Read {
   ) {
     super(reader, stock);
     this.#separators = separators;
-    this.#longest = separators[separators.length - 1].length;
+    this.#longest = separators[separators.length - 1]!.length;
     this.#taken = stock.buffer.taken;
   }
 

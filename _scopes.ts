@@ -8,7 +8,13 @@
 import { linkSignal, unlinkSignal } from "./_abort.ts";
 import { reportSwallowed } from "./_debug.ts";
 import { type Duration, toSeconds, toTime } from "./_duration.ts";
-import { asCancellation, type CancelScope, InnerScope } from "./_frame.ts";
+import {
+  asCancellation,
+  cancelledError,
+  type CancelScope,
+  InnerScope,
+  type ScopeOwner,
+} from "./_frame.ts";
 import {
   cancelNested,
   type EventLoop,
@@ -22,13 +28,14 @@ import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_loop.ts";
 import { type Failure, runIn, scopeHere } from "./_operation.ts";
 import { createTask, Deadline, Several } from "./_task.ts";
-import { chainOf, span } from "./_text.ts";
+import { chainOf, span, titleOf } from "./_text.ts";
 import {
   checkCallback,
   checkCoroutine,
   checkCount,
   checkOptions,
   describe,
+  isInstance,
   signalOf,
   startedHint,
 } from "./_validate.ts";
@@ -48,12 +55,50 @@ export interface TaskGroupOptions {
    *
    * @default no limit
    */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 let enterTimeout: (scope: Timeout) => InnerScope;
 let leaveTimeout: (scope: Timeout, failure: Failure | null) => Failure | null;
 let abortTimeout: (scope: Timeout, reason: unknown) => void;
+let explainTimeout: (scope: Timeout) => string | null;
+let noteLength: (scope: Timeout, seconds: number) => void;
+let explainGroup: (group: TaskGroup) => string | null;
+let childrenOf: (group: TaskGroup) => Iterable<Task<unknown>>;
+
+/** What a timeout has to say of the waits inside of it. */
+class TimeoutOwner implements ScopeOwner {
+  readonly #timeout: Timeout;
+
+  constructor(timeout: Timeout) {
+    this.#timeout = timeout;
+  }
+
+  explain(): string | null {
+    return explainTimeout(this.#timeout);
+  }
+}
+
+/** What a group has to say of the waits inside of it. */
+class GroupOwner implements ScopeOwner {
+  group: TaskGroup | null = null;
+
+  explain(): string | null {
+    return this.group && explainGroup(this.group);
+  }
+
+  children(): Iterable<Task<unknown>> {
+    return this.group === null ? [] : childrenOf(this.group);
+  }
+}
+
+/** A deadline that is so many seconds away. */
+export function timeoutIn(seconds: number | null): Timeout {
+  if (seconds === null) return new Timeout(null);
+  const timeout = new Timeout(getEventLoop().time() + seconds);
+  noteLength(timeout, seconds);
+  return timeout;
+}
 
 /**
  * A deadline over a piece of code; `timeout` makes and enters one.
@@ -70,6 +115,8 @@ export class Timeout {
   #deadline: Deadline | null = null;
   /** What the task waited for when the time was up. */
   #waitedFor: string | null = null;
+  /** The time that it gives, in seconds, where that is known. */
+  #length: number | null = null;
   /** Why the scope was interrupted, if not by its deadline. */
   #aborted: { reason: unknown } | null = null;
 
@@ -87,6 +134,8 @@ export class Timeout {
     enterTimeout = (scope) => scope.#enter();
     leaveTimeout = (scope, failure) => scope.#leave(failure);
     abortTimeout = (scope, reason) => scope.#abort(reason);
+    explainTimeout = (scope) => scope.#explain();
+    noteLength = (scope, seconds) => scope.#length = seconds;
   }
 
   /**
@@ -150,15 +199,22 @@ export class Timeout {
     }
     const outer = scopeHere()!;
     this.#requests = outer.pathRequests;
-    this.#scope = new InnerScope(outer);
+    this.#scope = new InnerScope(outer, new TimeoutOwner(this));
     this.#state = "active";
     this.reschedule(this.#when);
     return this.#scope;
   }
 
+  #explain(): string | null {
+    if (this.#state !== "expiring" || this.#when === null) return null;
+    const ago = this.#scope!.loop.time() - this.#when;
+    const length = this.#length === null ? "" : +this.#length.toFixed(3);
+    return `timeout(${length}) expired ${span(ago)} ago`;
+  }
+
   #strike(): void {
     this.#state = "expiring";
-    this.#waitedFor = chainOf(this.#scope!.root);
+    this.#waitedFor = chainOf(this.#scope!);
     this.#scope!.request(undefined);
   }
 
@@ -231,8 +287,7 @@ export function timeout<T>(
   try {
     const seconds = delay === null ? null : toSeconds(delay);
     checkBody(body, "set a timeout");
-    const when = seconds === null ? null : getEventLoop().time() + seconds;
-    return runScope(new Timeout(when), body);
+    return runScope(timeoutIn(seconds), body);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -351,6 +406,11 @@ export class TaskGroup implements AsyncDisposable {
   /** Whose signal a group without a scope of its own has. */
   #controller: AbortController | null = null;
 
+  static {
+    explainGroup = (group) => group.#explain();
+    childrenOf = (group) => group.#children;
+  }
+
   /**
    * Opens a group in the calling task. Outside of tasks there is nothing that
    * it can interrupt; failures then come out at `join` or at the end of the block.
@@ -420,8 +480,9 @@ export class TaskGroup implements AsyncDisposable {
       if (limit !== undefined) checkCount(limit, 1, RUN, "limit");
       const outer = scopeHere();
       if (outer === null) return inTask(() => TaskGroup.run(body, options));
-      const scope = nextScope = new InnerScope(outer);
-      const group = new TaskGroup();
+      const owner = new GroupOwner();
+      const scope = nextScope = new InnerScope(outer, owner);
+      const group = owner.group = new TaskGroup();
       ownGroups.add(group);
       if (limit !== undefined) group.#limiter = new Limiter(limit);
       const leave = (failure: Failure | null) => group.#leave(failure);
@@ -512,6 +573,12 @@ export class TaskGroup implements AsyncDisposable {
     return `<TaskGroup ${state}, ${this.#children.size} tasks>`;
   }
 
+  #explain(): string | null {
+    if (!this.#aborting) return null;
+    if (this.#errors.length === 0) return "TaskGroup being cancelled";
+    return `TaskGroup failing with ${titleOf(this.#errors[0])}`;
+  }
+
   /** Ends the group; returns what is to be thrown. */
   #leave(
     failure: Failure | null,
@@ -534,7 +601,10 @@ export class TaskGroup implements AsyncDisposable {
     let cancelled: Failure | null = null;
     let last: Failure | null = null;
     while (this.#children.size > 0) {
-      this.#empty = futures.make(this.#loop, new Several(this.#children));
+      this.#empty = futures.make(
+        this.#loop,
+        new Several(this.#children, "group"),
+      );
       if (signal) futures.link(this.#empty, signal);
       try {
         await this.#empty;
@@ -568,7 +638,7 @@ export class TaskGroup implements AsyncDisposable {
       const isOwn = scope!.pathRequests <= this.#requests;
       cancelled = isOwn ? null : cancelled ?? last;
     } else if (failure === null) cancelled ??= last;
-    if (failure !== null && failure.error instanceof KeyboardInterrupt) {
+    if (failure !== null && isInstance(failure.error, KeyboardInterrupt)) {
       this.#interrupt ??= failure.error;
     }
     if (this.#interrupt !== null) return { error: this.#interrupt };
@@ -601,7 +671,7 @@ export class TaskGroup implements AsyncDisposable {
       });
       return;
     }
-    if (exception instanceof KeyboardInterrupt) this.#interrupt ??= exception;
+    if (isInstance(exception, KeyboardInterrupt)) this.#interrupt ??= exception;
     this.#errors.push(exception);
     if (this.#aborting) return;
     this.#abort(undefined, { error: exception });
@@ -612,7 +682,7 @@ export class TaskGroup implements AsyncDisposable {
     this.#aborting = true;
     for (const child of [...this.#children]) cancelNested(child, message);
     const reason = failure === undefined
-      ? new CancelledError(message)
+      ? cancelledError(message)
       : failure.error;
     if (this.#controller !== null) this.#controller.abort(reason);
     else if (failure !== undefined && ownGroups.has(this)) {

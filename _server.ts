@@ -16,10 +16,7 @@ import {
   isTcp,
   openOn,
   openStreams,
-  refuseOthers,
   Socket,
-  type TlsLimits,
-  tlsTimeouts,
   toPath,
 } from "./_connect.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
@@ -32,9 +29,18 @@ import {
   getEventLoop,
   type Task,
 } from "./_future.ts";
+import { operation } from "./_operation.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { internals as loops, type TimerHandle } from "./_loop.ts";
-import { describe } from "./_validate.ts";
+import {
+  checkServerTls,
+  checkStreamOptions,
+  SERVE,
+  SERVE_UNIX,
+  type TlsLimits,
+  tlsTimeouts,
+} from "./_stream_options.ts";
+import { checkCallback, describe, signalOf } from "./_validate.ts";
 import type { StreamReader, StreamReaderOptions } from "./_reader.ts";
 import { onceDone } from "./_task.ts";
 import { type ServerTls, serverTls } from "./_tls.ts";
@@ -108,19 +114,6 @@ export interface StartUnixServerOptions
 /** Seconds that accepting pauses after an error of the listener, at first and at most. */
 const SHORTEST_PAUSE = 0.05;
 const LONGEST_PAUSE = 1;
-
-const SERVER_OPTIONS = [
-  "limit",
-  "backlog",
-  "reusePort",
-  "tls",
-  "startServing",
-  "sslHandshakeTimeout",
-  "sslShutdownTimeout",
-  "signal",
-];
-const TLS_OPTIONS = ["cert", "key", "keyFormat", "alpnProtocols"];
-const UNIX_OPTIONS = ["limit", "startServing", "cleanupSocket", "signal"];
 
 /**
  * Errors of `accept` that concern the one connection that was to be accepted:
@@ -254,30 +247,35 @@ export class Server implements AsyncDisposable {
    * @throws {CancelledError} When the task is cancelled or the server closed.
    * @throws {RuntimeError} If the server is closed, or `serveForever` was called before and goes on.
    */
-  async serveForever(options?: Cancellable): Promise<never> {
-    if (this.#forever !== null) {
-      throw new RuntimeError("Cannot serve: serveForever() was called already");
-    }
-    options?.signal?.throwIfAborted();
-    this.#serve();
-    const forever = futures.make(this.#parts.loop, {
-      take: () => {},
-      pass: () => {},
-      drop: () => {},
-      describe: () => `connections of <${this.#describe()}>`,
-    }) as Future<never>;
-    if (options?.signal) futures.link(forever, options.signal);
-    this.#forever = forever;
-    try {
-      return await forever;
-    } finally {
-      this.#forever = null;
-      if (!this.#closed) {
-        this.close();
-        this.closeClients();
+  serveForever(options?: Cancellable): Promise<never> {
+    return operation(async () => {
+      const signal = signalOf(options, "serve");
+      if (this.#forever !== null) {
+        throw new RuntimeError(
+          "Cannot serve: serveForever() was called already",
+        );
       }
-      await this.waitClosed();
-    }
+      signal?.throwIfAborted();
+      this.#serve();
+      const forever = futures.make(this.#parts.loop, {
+        take: () => {},
+        pass: () => {},
+        drop: () => {},
+        describe: () => `connections of <${this.#describe()}>`,
+      }) as Future<never>;
+      if (signal) futures.link(forever, signal);
+      this.#forever = forever;
+      try {
+        return await forever;
+      } finally {
+        this.#forever = null;
+        if (!this.#closed) {
+          this.close();
+          this.closeClients();
+        }
+        await this.waitClosed();
+      }
+    });
   }
 
   /**
@@ -316,7 +314,7 @@ export class Server implements AsyncDisposable {
    */
   waitClosed(options?: Cancellable): Promise<void> {
     try {
-      options?.signal?.throwIfAborted();
+      signalOf(options, "wait for the end of a server")?.throwIfAborted();
       return this.#isOver() ? Promise.resolve() : this.#leavers.wait(options);
     } catch (error) {
       return Promise.reject(error);
@@ -552,31 +550,33 @@ class Acceptor {
  * writer.close();
  * ```
  */
-export async function startServer(
+export function startServer(
   callback: ClientConnected,
   host: string | readonly string[] | null,
   port: number,
   options: StartServerOptions = {},
 ): Promise<Server> {
-  checkCallback(callback);
-  const hosts = toHosts(host);
-  checkPort(port);
-  refuseOthers(options, SERVER_OPTIONS);
-  checkLimit(options.limit);
-  needDeno("start a server");
-  options.signal?.throwIfAborted();
-  const tls = tlsOf(options);
-  const loop = getEventLoop();
-  const listeners: Deno.Listener[] = [];
-  try {
-    for (const hostname of hosts) {
-      listeners.push(listen(hostname, port, options));
+  return operation(async () => {
+    checkCallback(callback, SERVE.action);
+    const hosts = toHosts(host);
+    checkPort(port);
+    checkStreamOptions(options, SERVE);
+    checkLimit(options.limit);
+    const tls = tlsOf(options);
+    options.signal?.throwIfAborted();
+    needDeno("start a server");
+    const loop = getEventLoop();
+    const listeners: Deno.Listener[] = [];
+    try {
+      for (const hostname of hosts) {
+        listeners.push(listen(hostname, port, options));
+      }
+    } catch (error) {
+      listeners.forEach(closeQuietly);
+      throw error;
     }
-  } catch (error) {
-    listeners.forEach(closeQuietly);
-    throw error;
-  }
-  return await begin({ loop, listeners, callback, tls, file: null }, options);
+    return await begin({ loop, listeners, callback, tls, file: null }, options);
+  });
 }
 
 /**
@@ -607,31 +607,33 @@ export async function startServer(
  * await server.waitClosed();
  * ```
  */
-export async function startUnixServer(
+export function startUnixServer(
   callback: ClientConnected,
   path: string | URL,
   options: StartUnixServerOptions = {},
 ): Promise<Server> {
-  checkCallback(callback);
-  const at = toPath(path);
-  refuseOthers(options, UNIX_OPTIONS);
-  checkLimit(options.limit);
-  needDeno("start a server");
-  options.signal?.throwIfAborted();
-  const loop = getEventLoop();
-  const listener = await listenUnix(loop, at, options);
-  try {
-    const file = isAbstract(at)
-      ? null
-      : new SocketFile(at, options.cleanupSocket ?? true);
-    return await begin(
-      { loop, listeners: [listener], callback, tls: null, file },
-      options,
-    );
-  } catch (error) {
-    closeQuietly(listener);
-    throw error;
-  }
+  return operation(async () => {
+    checkCallback(callback, SERVE_UNIX.action);
+    const at = toPath(path);
+    checkStreamOptions(options, SERVE_UNIX);
+    checkLimit(options.limit);
+    options.signal?.throwIfAborted();
+    needDeno("start a server");
+    const loop = getEventLoop();
+    const listener = await listenUnix(loop, at, options);
+    try {
+      const file = isAbstract(at)
+        ? null
+        : new SocketFile(at, options.cleanupSocket ?? true);
+      return await begin(
+        { loop, listeners: [listener], callback, tls: null, file },
+        options,
+      );
+    } catch (error) {
+      closeQuietly(listener);
+      throw error;
+    }
+  });
 }
 
 /** Makes a server, with nothing to wait for: a cancellation finds either none or one that its caller has. */
@@ -640,7 +642,9 @@ function begin(
   options: StartUnixServerOptions,
 ): Server | Promise<Server> {
   const { limit, startServing = true } = options;
-  const server = new Server({ ...parts, limit } as never);
+  const all = { ...parts, limit };
+  made.add(all);
+  const server = new Server(all as never);
   return startServing ? server.startServing().then(() => server) : server;
 }
 
@@ -659,7 +663,7 @@ function listen(
   }
   const all = { hostname, port, reusePort, tcpBacklog: backlog };
   try {
-    return deno.listen(all);
+    return deno.listen(all as Deno.TcpListenOptions);
   } catch (error) {
     return addressed("listen on", addressText({ hostname, port }))(error);
   }
@@ -667,9 +671,9 @@ function listen(
 
 function tlsOf(options: StartServerOptions): ServerParts["tls"] {
   const { tls } = options;
-  const limits = tlsTimeouts(options, Boolean(tls));
-  if (!tls) return null;
-  refuseOthers(tls, TLS_OPTIONS);
+  checkServerTls(tls);
+  const limits = tlsTimeouts(options, tls !== undefined);
+  if (tls === undefined) return null;
   return { settings: serverTls(tls), limits };
 }
 
@@ -691,7 +695,7 @@ function toHosts(
 ): readonly (string | null)[] {
   if (host === null || host === "") return [null];
   const hosts = typeof host === "string" ? [host] : host;
-  if (!Array.isArray(hosts) || hosts.length === 0) {
+  if (!isList(hosts) || hosts.length === 0) {
     throw new TypeError(
       `Invalid host: expected a string, several or null, got ${describe(host)}`,
     );
@@ -700,18 +704,19 @@ function toHosts(
   return [...new Set(hosts)];
 }
 
-function checkCallback(callback: unknown): void {
-  if (typeof callback === "function") return;
-  throw new TypeError(
-    `Cannot start a server: expected a function for its connections, got ${
-      describe(callback)
-    }`,
-  );
+function isList(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false; // a proxy that was revoked
+  }
 }
 
+/** What servers are made of. */
+const made = new WeakSet<object>();
+
 function checkParts(parts: unknown): ServerParts {
-  const { listeners } = (parts ?? {}) as Partial<ServerParts>;
-  if (listeners) return parts as ServerParts;
+  if (made.has(parts as object)) return parts as ServerParts;
   throw new TypeError(
     "Cannot create a server: startServer() and startUnixServer() make them",
   );

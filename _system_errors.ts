@@ -167,7 +167,8 @@ export abstract class ConnectionError extends OSError {
 /** Whether an error is of one of the classes that Deno has; only their names are there elsewhere. */
 function isOfKind(error: Error, kinds: readonly string[]): boolean {
   const classes = errorsOfRuntime();
-  return kinds.some((name) =>
-    name in classes ? error instanceof classes[name] : error.name === name
-  );
+  return kinds.some((name) => {
+    const known = classes[name];
+    return known === undefined ? error.name === name : error instanceof known;
+  });
 }

@@ -15,13 +15,20 @@ import {
   getEventLoop,
   isThenable,
   Task,
+  TASK_OPTIONS,
   type TaskFactory,
   type Waitable,
 } from "./_future.ts";
-import { checkInstance, describe } from "./_validate.ts";
+import {
+  checkBag,
+  checkCallback,
+  checkInstance,
+  checkOptions,
+  describe,
+  isClass,
+} from "./_validate.ts";
 import { futureOfOwn } from "./_operation.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
-import { checkCallback } from "./_validate.ts";
 import {
   type Alarm,
   currentFrame,
@@ -112,16 +119,37 @@ export function allTasks(
  */
 export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
   if (isCoroutine(aw)) return createTask(aw);
-  if (aw instanceof Future) return aw;
-  if (isThenable(aw)) return wrapFuture(aw);
-  throw new TypeError(
-    `Expected a future, a promise or a coroutine function, got ${describe(aw)}`,
+  if (isFuture(aw)) return aw as Future<T>;
+  if (canBeAwaited(aw)) return wrapFuture(aw as PromiseLike<T>);
+  throw notAwaitable(aw, "make a future");
+}
+
+/** Refuses what {@linkcode ensureFuture} does, and starts nothing. */
+export function checkAwaitable(aw: unknown, action: string): void {
+  if (typeof aw === "function" ? !isClass(aw) : canBeAwaited(aw)) return;
+  throw notAwaitable(aw, action);
+}
+
+function notAwaitable(value: unknown, action: string): TypeError {
+  return new TypeError(
+    `Cannot ${action}: expected a future, a promise or a coroutine function, got ${
+      describe(value)
+    }`,
   );
 }
 
 /** Whether a function is to be called: what can be awaited itself, as a proxy may be, is not. */
 export function isCoroutine<T>(aw: Awaitable<T>): aw is Coroutine<T> {
-  return typeof aw === "function" && !isThenable(aw);
+  return typeof aw === "function" && !canBeAwaited(aw);
+}
+
+/** As {@linkcode isThenable}, and `false` for what cannot be looked at. */
+export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
+  try {
+    return isThenable(value);
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -145,8 +173,8 @@ export function isCoroutine<T>(aw: Awaitable<T>): aw is Coroutine<T> {
  * ```
  */
 export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
-  if (promise instanceof Future) return promise;
-  if (!isThenable(promise)) {
+  if (isFuture(promise)) return promise as Future<T>;
+  if (!canBeAwaited(promise)) {
     throw new TypeError(
       `Cannot wrap a promise: expected one, got ${describe(promise)}`,
     );
@@ -169,7 +197,11 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
  * @returns Whether it is one.
  */
 export function isFuture(value: unknown): value is Future<unknown> {
-  return value instanceof Future;
+  try {
+    return value instanceof Future;
+  } catch {
+    return false; // a proxy that throws
+  }
 }
 
 /**
@@ -182,7 +214,11 @@ export function isFuture(value: unknown): value is Future<unknown> {
 export function isCoroutineFunction(
   value: unknown,
 ): value is (...args: unknown[]) => Promise<unknown> {
-  return value instanceof AsyncFunction;
+  try {
+    return value instanceof AsyncFunction;
+  } catch {
+    return false; // a proxy that throws
+  }
 }
 
 /**
@@ -212,6 +248,8 @@ export function eagerTaskFactory<T>(
   coro: Coroutine<T>,
   options?: TaskOptions,
 ): Task<T> {
+  checkLoop(loop, "create a task");
+  checkOptions(options, TASK_OPTIONS, "create a task");
   return new Task(coro, { eagerStart: true, ...options }, loop);
 }
 
@@ -233,8 +271,11 @@ export type TaskConstructor = <T>(
  */
 export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
   checkCallback(custom, "create a task factory", "what makes the tasks");
-  return (loop, coro, options) =>
-    custom(coro, { eagerStart: true, ...options }, loop);
+  return (loop, coro, options) => {
+    // Options that are not known are for `custom`.
+    checkBag(options, TASK_OPTIONS, "create a task");
+    return custom(coro, { eagerStart: true, ...options }, loop);
+  };
 }
 
 const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
@@ -273,15 +314,18 @@ const FOREIGN: Waitable = {
   take() {},
   pass() {},
   drop() {},
+  kind: "foreign",
   describe: () => "a foreign promise",
 };
 
 /** Futures that another one stands for. */
 export class Several implements Waitable {
+  readonly kind: string;
   readonly #all: Iterable<AnyFuture>;
 
-  constructor(all: Iterable<AnyFuture>) {
+  constructor(all: Iterable<AnyFuture>, kind: string) {
     this.#all = all;
+    this.kind = kind;
   }
 
   get awaits(): readonly AnyFuture[] {

@@ -13,6 +13,7 @@ import {
 } from "./_frame.ts";
 import { inspect } from "./_host.ts";
 import type { Frame } from "./_loop.ts";
+import type { TextOutput } from "./_options.ts";
 import { makingOf } from "./_place.ts";
 
 /** How many things a line names before it counts the rest. */
@@ -21,6 +22,8 @@ const NAMES = 3;
 const LINKS = 5;
 /** How many futures it looks at. */
 const FUTURES = 10_000;
+/** How much of an error a line shows. */
+const TITLE = 200;
 /** How much of a value a line shows. */
 const SHOWN = 60;
 
@@ -69,16 +72,18 @@ export function waitingTime(frame: TaskFrame): number | null {
 }
 
 /** What a task is suspended in; `null` if it is about to go on. */
-export function waitedFor(frame: TaskFrame): string | null {
-  if (frame.standing === "foreign") return "a foreign promise";
+export function waitedFor(frame: CancelScope): string | null {
+  const isForeign = frame.awaits.length === 0 && !frame.isRunning &&
+    frame.root.standing !== "new";
+  if (isForeign && !frame.root.over) return "a foreign promise";
   const pending = awaitedBy(frame).filter(isPending);
   return pending.length === 0 ? null : namesOf(pending);
 }
 
 /** As {@linkcode waitedFor}, on along a chain of tasks that wait for one another. */
 export function chainOf(
-  frame: TaskFrame,
-  seen: Set<TaskFrame> = new Set(),
+  frame: CancelScope,
+  seen: Set<CancelScope> = new Set(),
 ): string | null {
   const what = waitedFor(frame);
   const [task, ...others] = awaitedBy(frame).filter(isPending).flatMap(
@@ -115,7 +120,7 @@ export function futuresBehind(future: Cancelable): Set<Cancelable> {
 }
 
 /** The futures that a task is suspended in. */
-export function awaitedBy(frame: TaskFrame): Cancelable[] {
+export function awaitedBy(frame: CancelScope): Cancelable[] {
   return frame.awaits.flatMap((reaction) => reaction.source ?? []);
 }
 
@@ -149,6 +154,23 @@ function nameOfLink(future: Cancelable): string {
   if (behind?.awaits) return namesOf(linksOf(future));
   const line = makingOf(future)?.line;
   return line ? `a future made at ${line}` : "a future";
+}
+
+/** Writes lines to the console or somewhere else. */
+export function print(text: string, file?: TextOutput): void {
+  if (file === undefined) return console.log(text);
+  let rest = new TextEncoder().encode(`${text}\n`);
+  while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
+}
+
+/** An error on one line: "Error: disk full". */
+export function titleOf(error: unknown): string {
+  try {
+    const line = String(error).split("\n", 1)[0]!;
+    return line.length > TITLE ? `${line.slice(0, TITLE)}...` : line;
+  } catch {
+    return "an error that cannot be shown";
+  }
 }
 
 /** A length of time. */

@@ -104,7 +104,7 @@ export class Layout {
 
   /** Bytes that fit into a pipe, a power of two. */
   static readonly PIPE_BYTES = 16_384;
-  static readonly SLOT = Layout.PIPES + Layout.PIPE_BYTES / 2;
+  static readonly SLOT: number = Layout.PIPES + Layout.PIPE_BYTES / 2;
   static readonly MOST_SLOTS = 2048;
 
   /** The memory of a new handle. It grows with the slots that are taken. */

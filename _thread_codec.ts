@@ -294,7 +294,7 @@ class Decoder {
   }
 
   value(): unknown {
-    const kind = this.#bytes[this.#at++];
+    const kind = this.#bytes[this.#at++]!;
     switch (kind) {
       case UNDEFINED:
         return undefined;
@@ -403,7 +403,7 @@ class Decoder {
   }
 
   #viewOf(): object {
-    const name = VIEWS[this.#bytes[this.#at++]];
+    const name = VIEWS[this.#bytes[this.#at++]!]!;
     const offset = this.#count();
     const length = this.#count();
     const View = Reflect.get(globalThis, name);
@@ -418,7 +418,7 @@ class Decoder {
   #count(): number {
     let value = 0;
     for (let unit = 1;; unit *= 128) {
-      const byte = this.#bytes[this.#at++];
+      const byte = this.#bytes[this.#at++]!;
       value += (byte & 127) * unit;
       if (byte < 128) return value;
     }
@@ -439,8 +439,8 @@ class Decoder {
     if (length <= SHORT_TEXT) {
       let text = "";
       for (let i = start; i < this.#at; i++) {
-        if (this.#bytes[i] > 127) return this.#utf8(start);
-        text += String.fromCharCode(this.#bytes[i]);
+        if (this.#bytes[i]! > 127) return this.#utf8(start);
+        text += String.fromCharCode(this.#bytes[i]!);
       }
       return text;
     }

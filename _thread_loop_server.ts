@@ -107,8 +107,12 @@ export class LoopServer {
     const slots = Atomics.load(this.#cells, Layout.SLOTS);
     for (let i = 0; i < slots; i++) {
       const slot = Layout.HEAD + i * Layout.SLOT;
-      this.#slots[i] ??= new ServerSlot(this, this.#cells, slot);
-      this.#slots[i].serve();
+      const served = this.#slots[i] ??= new ServerSlot(
+        this,
+        this.#cells,
+        slot,
+      );
+      served.serve();
     }
   }
 

@@ -57,6 +57,7 @@ export class Tls {
   /** Why it was given up, if it was. */
   #reason: unknown = null;
   #closed = false;
+  #secured = false;
   /** Wakes the read that waits; one waits at most. */
   #wake: (() => void) | null = null;
   /** Whether a read that waits keeps the program alive. */
@@ -185,7 +186,10 @@ export class Tls {
           reject(this.#reason ?? this.#failure ?? unexpectedEnd());
           wake();
         });
-        socket.once(secured, resolve);
+        socket.once(secured, () => {
+          this.#secured = true;
+          resolve();
+        });
       });
     } catch (error) {
       this.close(error);
@@ -235,9 +239,19 @@ export class Tls {
       },
     });
     wire.on("error", () => {}); // the socket above has it too
-    // Which that socket overlooks at times, when it is writing.
-    wire.once("end", () => hostTurn(() => this.#socket.push(null)));
+    wire.once("end", () => hostTurn(() => this.#ended()));
     return wire;
+  }
+
+  /**
+   * The other side has closed the TCP connection. The socket overlooks that at
+   * times when it is writing, and always before the end of the handshake.
+   */
+  #ended(): void {
+    this.#socket.push(null);
+    if (!this.#secured) {
+      hostTurn(() => this.#secured || this.close(unexpectedEnd()));
+    }
   }
 }
 

@@ -1,15 +1,16 @@
 /**
  * Errors that nobody has looked at, and their report: when the future that
- * holds one is garbage, when its loop is closed by a runner, or, on the
+ * holds one is garbage, a second after it has failed, when its loop is closed by a runner, or, on the
  * implicit loop, when the program ends.
  *
  * @module
  */
 
 import { captureContext, type Context, runInSlot } from "./_context.ts";
-import { onExit } from "./_host.ts";
+import { onExit, systemTimer } from "./_host.ts";
 import { type BaseEventLoop, internals as loops } from "./_loop.ts";
 import { makingOf } from "./_place.ts";
+import { isInstance } from "./_validate.ts";
 
 /** An error that nobody has looked at. */
 export class UnseenError {
@@ -17,20 +18,31 @@ export class UnseenError {
   readonly #message: string;
   readonly #exception: unknown;
   readonly #owner: WeakRef<object>;
+  readonly #since: number;
   readonly #context: Context;
   /** Where the owner was made, in debug mode; as text, which does not hold the owner. */
   readonly #madeAt: string | undefined;
 
-  constructor(owner: object, loop: BaseEventLoop, exception: unknown) {
+  /** When it failed, by the clock of the host; `null` where somebody has a callback on it. */
+  readonly failedAt: number | null;
+
+  constructor(
+    owner: object,
+    loop: BaseEventLoop,
+    exception: unknown,
+    isHeard: boolean,
+  ) {
+    this.failedAt = isHeard ? null : performance.now();
     const kind =
       (owner as { [Symbol.toStringTag]: string })[Symbol.toStringTag];
     const name = (owner as { getName?(): string }).getName?.();
     this.#message = `${kind} exception was never retrieved` +
       (name === undefined ? "" : `: ${name}`);
     this.#loop = loop;
+    this.#since = loops.stamp(loop);
     this.#exception = exception;
     // Reading the stack has the host format it and let go of the frames, which hold the owner.
-    if (exception instanceof Error) readStack(exception);
+    if (isInstance(exception, Error)) readStack(exception);
     this.#owner = new WeakRef(owner);
     // Not as it is: the context of a task leads to the task, which is to be garbage.
     this.#context = runInSlot(loops.frame(loop), captureContext, undefined);
@@ -38,6 +50,25 @@ export class UnseenError {
     unseenOf(loop).add(this);
     hold(loop);
     collected.register(owner, this, this);
+    reportSoon();
+  }
+
+  get message(): string {
+    return this.#message;
+  }
+
+  get exception(): unknown {
+    return this.#exception;
+  }
+
+  /** When it failed, in milliseconds of the loop's clock. */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** What failed, if it is not garbage yet. */
+  get owner(): object | null {
+    return this.#owner.deref() ?? null;
   }
 
   /** Returns whether it was there to be forgotten. */
@@ -46,11 +77,13 @@ export class UnseenError {
     const known = unseen.delete(this);
     if (known) collected.unregister(this);
     if (unseen.size === 0) holding.delete(this.#loop);
+    if (holding.size === 0) stopReporting();
     return known;
   }
 
   report(): void {
     if (!this.forget()) return;
+    remember(this.#loop, this);
     const owner = this.#owner.deref();
     const key = owner !== undefined && "getName" in owner ? "task" : "future";
     this.#context(() =>
@@ -75,6 +108,59 @@ function readStack(error: Error): void {
 /** Reports the errors of a loop's futures that nobody has looked at. */
 export function reportUnseen(loop: BaseEventLoop): void {
   for (const error of [...unseenOf(loop)]) error.report();
+}
+
+/** The errors of a loop's futures that nobody has looked at. */
+function unseenIn(loop: BaseEventLoop): UnseenError[] {
+  return [...unseenOf(loop)];
+}
+
+/** The same, with the last of those that were reported. */
+export function failuresOf(loop: BaseEventLoop): UnseenError[] {
+  return [...reportedOf(loop), ...unseenOf(loop)];
+}
+
+/** So many errors are kept that were reported. */
+const KEPT = 20;
+const REPORTED = Symbol("reported");
+
+function reportedOf(loop: BaseEventLoop): UnseenError[] {
+  return loops.extras(loop).get(REPORTED) as UnseenError[] | undefined ?? [];
+}
+
+function remember(loop: BaseEventLoop, error: UnseenError): void {
+  const kept = [...reportedOf(loop), error].slice(-KEPT);
+  loops.extras(loop).set(REPORTED, kept);
+}
+
+/** After how many seconds an error is reported that nobody has asked for. */
+const PATIENCE = 1;
+let stopTimer: (() => void) | null = null;
+
+function reportSoon(): void {
+  stopTimer ??= systemTimer(PATIENCE, reportDue);
+}
+
+/** Nothing is left to report. */
+function stopReporting(): void {
+  stopTimer?.();
+  stopTimer = null;
+}
+
+/** Reports what has been unseen for long enough, and comes back for the rest. */
+function reportDue(): void {
+  stopTimer = null;
+  const limit = performance.now() - PATIENCE * 900;
+  for (const loop of [...holding]) {
+    for (const error of unseenIn(loop)) {
+      if (error.failedAt === null) continue;
+      if (error.failedAt > limit) {
+        reportSoon();
+        break;
+      }
+      error.report();
+    }
+  }
 }
 
 const UNSEEN = Symbol("unseen");

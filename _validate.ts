@@ -59,24 +59,46 @@ export function checkOptions(
   action: string,
 ): void {
   if (options === undefined) return;
-  if (typeof options !== "object" || options === null) {
-    throw notOptions(options, known, action);
-  }
+  if (!isBag(options, known, action)) throw notOptions(options, known, action);
   let unknown: string | undefined;
-  let isBag: boolean;
   try {
-    isBag = isPlain(options) || known.some((name) => name in options);
     unknown = unknownIn(options, known);
   } catch (cause) {
-    throw new TypeError(`Cannot ${action}: the options cannot be read`, {
-      cause,
-    });
+    throw unreadable(action, cause);
   }
-  if (!isBag) throw notOptions(options, known, action);
   if (unknown === undefined) return;
-  throw isInstance(options, AbortController)
-    ? notOptions(options, known, action)
-    : unknownOption(unknown, known, action);
+  throw unknownOption(unknown, known, action);
+}
+
+/** Refuses what is no options bag; options beside the known ones are for somebody else. */
+export function checkBag(
+  options: unknown,
+  known: readonly string[],
+  action: string,
+): asserts options is object | undefined {
+  if (options === undefined || isBag(options, known, action)) return;
+  throw notOptions(options, known, action);
+}
+
+function isBag(
+  options: unknown,
+  known: readonly string[],
+  action: string,
+): options is object {
+  if (typeof options !== "object" || options === null) return false;
+  // It has a signal, but as options it would be none that anybody meant.
+  if (isInstance(options, AbortController)) return false;
+  try {
+    return isPlain(options) || known.some((name) => name in options);
+  } catch (cause) {
+    throw unreadable(action, cause);
+  }
+}
+
+function unreadable(action: string, cause: unknown): TypeError {
+  return new TypeError(`Cannot ${action}: the options cannot be read`, {
+    cause,
+  });
 }
 
 /** Checks the options of a call that takes a signal and nothing else, and gives the signal. */
@@ -231,6 +253,25 @@ export function checkInstance<T>(
   );
 }
 
+/** Refuses what text cannot be written to. */
+export function checkOutput(
+  file: unknown,
+  action: string,
+): asserts file is { writeSync(data: Uint8Array): number } | undefined {
+  if (file === undefined) return;
+  try {
+    const { writeSync } = file as { writeSync?: unknown };
+    if (typeof writeSync === "function") return;
+  } catch {
+    // it is refused below
+  }
+  throw new TypeError(
+    `Cannot ${action}: file must have a method writeSync, got ${
+      describe(file)
+    }`,
+  );
+}
+
 /** Refuses what is neither a string nor `undefined`. */
 export function checkString(
   value: unknown,
@@ -243,6 +284,28 @@ export function checkString(
   );
 }
 
+/** Refuses what is neither an array of strings nor `undefined`. */
+export function checkStrings(
+  value: unknown,
+  action: string,
+  name: string,
+): void {
+  if (value === undefined) return;
+  let got = describe(value);
+  try {
+    if (Array.isArray(value)) {
+      const wrong = value.findIndex((it) => typeof it !== "string");
+      if (wrong < 0) return;
+      got = `${describe(value[wrong])} in it`;
+    }
+  } catch {
+    // A proxy that throws.
+  }
+  throw new TypeError(
+    `Cannot ${action}: ${name} must be an array of strings, got ${got}`,
+  );
+}
+
 /** Refuses what is not a number, and `NaN`. */
 export function checkNumber(
   value: unknown,
@@ -252,6 +315,18 @@ export function checkNumber(
   if (typeof value === "number" && value === value) return;
   throw new TypeError(
     `Cannot ${action}: ${name} must be a number, got ${describe(value)}`,
+  );
+}
+
+/** Refuses what is neither `true`, `false` nor `undefined`. */
+export function checkFlag(
+  value: unknown,
+  action: string,
+  name: string,
+): asserts value is boolean | undefined {
+  if (value === undefined || typeof value === "boolean") return;
+  throw new TypeError(
+    `Cannot ${action}: ${name} must be true or false, got ${describe(value)}`,
   );
 }
 
@@ -496,7 +571,7 @@ function synonymsOf(plain: string): readonly string[] {
     uid: ["user"],
     us: ["microseconds"],
   };
-  return Object.hasOwn(synonyms, plain) ? synonyms[plain] : [];
+  return Object.hasOwn(synonyms, plain) ? synonyms[plain]! : [];
 }
 
 /** A name without what only tells `snake_case` from `camelCase`. */
@@ -511,15 +586,15 @@ function editDistance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
-      const changed = last[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row[j] = Math.min(changed, last[j] + 1, row[j - 1] + 1);
+      const changed = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row[j] = Math.min(changed, last[j]! + 1, row[j - 1]! + 1);
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] &&
         a[i - 2] === b[j - 1];
-      if (swapped) row[j] = Math.min(row[j], beforeLast[j - 2] + 1);
+      if (swapped) row[j] = Math.min(row[j]!, beforeLast[j - 2]! + 1);
     }
     [beforeLast, last] = [last, row];
   }
-  return last[b.length];
+  return last[b.length]!;
 }
 
 // deno-lint-ignore ban-types
@@ -605,6 +680,14 @@ export const PORTABLE_CHECKS: readonly Function[] = [
     checkErrorArguments,
     checkOptions,
   ],
-  ...[isPlain, unknownIn, notOptions, unknownOption, hintFor],
+  ...[
+    isBag,
+    isPlain,
+    unreadable,
+    unknownIn,
+    notOptions,
+    unknownOption,
+    hintFor,
+  ],
   ...[nearestOf, synonymsOf, plainName, editDistance],
 ];

@@ -40,6 +40,12 @@ export interface Turn<T> {
   awaits?(): readonly AnyFuture[];
   /** The code that has what is waited for. */
   holder?(): Frame | null;
+  /** What kind of wait it is: "lock", "queue.get". */
+  readonly kind?: string | undefined;
+  /** More that may explain the wait. */
+  notes?(): string[];
+  /** All code that has a part of what is waited for. */
+  holders?(): Iterable<Frame>;
 }
 
 /** Entries that may be dead beside as many live ones before a sweep. */
@@ -169,6 +175,18 @@ export class WaitQueue<T> implements Waitable {
 
   get awaits(): readonly AnyFuture[] | undefined {
     return this.#turn.awaits?.();
+  }
+
+  get kind(): string | undefined {
+    return this.#turn.kind;
+  }
+
+  notes(): string[] {
+    return this.#turn.notes?.() ?? [];
+  }
+
+  holders(): Iterable<Frame> {
+    return this.#turn.holders?.() ?? [];
   }
 
   get holder(): Frame | null {

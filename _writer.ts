@@ -7,6 +7,7 @@
 import { type AnyFuture, type EventLoop, futures } from "./_future.ts";
 import { outsideTasks } from "./_io.ts";
 import type { Cancellable } from "./_options.ts";
+import { isInstance } from "./_validate.ts";
 import {
   Outlet,
   type StartTlsOptions,
@@ -407,7 +408,7 @@ function raise(error: unknown): never {
 }
 
 function outletOf(outlet: unknown): Outlet {
-  if (outlet instanceof Outlet) return outlet;
+  if (isInstance(outlet, Outlet)) return outlet;
   throw new TypeError(
     "Cannot create a stream writer: connections and processes make theirs",
   );

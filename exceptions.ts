@@ -632,7 +632,7 @@ export class ExceptionGroup extends AggregateError {
       }
       const parts = [hit, miss].map((it) => ExceptionGroup.#part(whole, it));
       const above = path.pop();
-      if (above === undefined) return [parts[0], parts[1]];
+      if (above === undefined) return [parts[0]!, parts[1]!];
       if (parts[0]) above.hit.push(parts[0]);
       if (parts[1]) above.miss.push(parts[1]);
       part = above;
@@ -647,7 +647,7 @@ export class ExceptionGroup extends AggregateError {
     if (errors.length === 0) return null;
     const { message, cause, stack } = whole;
     const group = new ExceptionGroup(message, errors, { cause });
-    group.stack = stack;
+    if (stack !== undefined) group.stack = stack;
     return group;
   }
 

@@ -24,7 +24,7 @@
  */
 
 import { stackOf } from "./_debug.ts";
-import { describeTasks, framesOfLoop, waitersIn } from "./_describe.ts";
+import { framesOfLoop, waitersIn } from "./_describe.ts";
 import {
   type AnyFuture,
   EventLoop,
@@ -33,13 +33,17 @@ import {
   getEventLoop,
   type Task,
 } from "./_future.ts";
+import type { TextOutput } from "./_options.ts";
 import { hooks, type TaskFrame } from "./_frame.ts";
 import { makingOf } from "./_place.ts";
+import { formatSnapshot } from "./_report.ts";
+import { type Snapshot, snapshotOf } from "./_snapshot.ts";
 import { currentTask } from "./_task.ts";
 import {
   awaitedBy,
   isPending,
   nameOf,
+  print,
   progressOf,
   tasksBehind,
   waitingTime,
@@ -55,15 +59,57 @@ import {
 import "./_threads.ts";
 
 export { EventLoop, Future, Task } from "./_future.ts";
+export type { TextOutput } from "./_options.ts";
+export { formatSnapshot } from "./_report.ts";
+export type {
+  AbandonedSnapshot,
+  CancelSnapshot,
+  ChildSnapshot,
+  FailureSnapshot,
+  HolderSnapshot,
+  LoopSnapshot,
+  Snapshot,
+  TaskSnapshot,
+  ThreadSnapshot,
+  WaitSnapshot,
+} from "./_snapshot.ts";
 
-/** Options of {@linkcode captureCallGraph} and of what prints it. */
+/** Options of {@linkcode captureCallGraph}. */
 export interface CallGraphOptions {
   /**
-   * The largest number of lines of each call stack, the innermost first.
+   * The largest number of lines of each call stack: the outermost ones, or
+   * the innermost ones where it is negative.
    *
    * @default Infinity
    */
   limit?: number;
+  /**
+   * The line of the caller's own stack to begin with; 1 is the call itself, 2
+   * the line that called the function around it.
+   *
+   * @default 1
+   */
+  depth?: number;
+}
+
+/** Options of {@linkcode formatCallGraph}. */
+export interface FormatCallGraphOptions extends CallGraphOptions {
+  /**
+   * The form: lines for people, or a flow chart in the language of Mermaid.
+   *
+   * @default "text"
+   */
+  format?: "text" | "mermaid";
+}
+
+/** Options of {@linkcode printCallGraph}. */
+export interface PrintCallGraphOptions extends FormatCallGraphOptions {
+  /**
+   * Where to write.
+   *
+   * @default the standard output stream
+   */
+  file?: TextOutput;
 }
 
 /** One thing that a task is suspended in. */
@@ -142,18 +188,22 @@ export function captureCallGraph(
     );
   }
   const waiters = waitersIn(framesOfLoop(future.getLoop()));
-  const capture = (
-    future: Future<unknown>,
-    path: readonly Future<unknown>[],
-  ): CallGraph => {
-    const cycle = path.includes(future);
-    const above = cycle ? [] : waiters.get(future) ?? [];
-    const awaitedBy = [...above].map((frame) =>
-      capture(frame.task as Task<unknown>, [...path, future])
+  const { depth = 1 } = options;
+  const path = new Set<Future<unknown>>();
+  let captured = 0;
+  const capture = (future: Future<unknown>): CallGraph => {
+    captured++;
+    const cycle = path.has(future);
+    const isTooLarge = path.size >= GRAPH_DEPTH || captured >= GRAPH_SIZE;
+    const above = cycle || isTooLarge ? [] : waiters.get(future) ?? [];
+    path.add(future);
+    const awaitedBy = [...above].map(({ task }) =>
+      capture(task as Task<unknown>)
     );
-    return { ...describeOne(future, limit), awaitedBy, cycle };
+    if (!cycle) path.delete(future);
+    return { ...describeOne(future, limit, depth), awaitedBy, cycle };
   };
-  return capture(future, []);
+  return capture(future);
 }
 
 /**
@@ -162,9 +212,10 @@ export function captureCallGraph(
  * Stands for {@link https://docs.python.org/3/library/asyncio-graph.html#asyncio.format_call_graph}.
  *
  * @param future The task or future, by default the task that asks; or a graph that was captured before.
- * @param options How much of the call stacks.
+ * @param options How much of the call stacks, and in which form.
  * @returns Some lines, `""` if no task is given and none is running.
- * @throws {TypeError} If it is neither, or an option is unknown or of another kind.
+ * @throws {TypeError} If it is neither.
+ * @throws {RangeError} If the form is unknown.
  *
  * @example
  * ```ts
@@ -185,23 +236,32 @@ export function captureCallGraph(
  */
 export function formatCallGraph(
   future?: Future<unknown> | CallGraph | null,
-  options: CallGraphOptions = {},
+  options: FormatCallGraphOptions = {},
 ): string {
-  limitOf(options);
+  checkOptions(options, FORMAT_OPTIONS, "format a call graph");
+  const { format = "text", ...rest } = options;
+  if (format !== "text" && format !== "mermaid") {
+    throw new RangeError(
+      `Cannot format a call graph: format must be "text" or "mermaid", got ${
+        describe(format)
+      }`,
+    );
+  }
   const graph = isCallGraph(future)
     ? future
-    : captureCallGraph(future ?? undefined, options);
-  return graph === null ? "" : linesOf(graph).join("\n");
+    : captureCallGraph(future ?? undefined, rest);
+  if (graph === null) return "";
+  return format === "text" ? linesOf(graph).join("\n") : mermaidOf(graph);
 }
 
 /**
- * Writes a call graph to the standard output stream.
+ * Writes a call graph to the standard output stream, or to a file.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-graph.html#asyncio.print_call_graph}.
  *
  * @param future The task or future, by default the task that asks; or a graph that was captured before.
- * @param options How much of the call stacks.
- * @throws {TypeError} If it is neither, or an option is unknown or of another kind.
+ * @param options How much of the call stacks, in which form, and where to write.
+ * @throws {TypeError} If it is neither.
  *
  * @example
  * ```ts
@@ -212,19 +272,57 @@ export function formatCallGraph(
  */
 export function printCallGraph(
   future?: Future<unknown> | CallGraph | null,
-  options: CallGraphOptions = {},
+  options: PrintCallGraphOptions = {},
 ): void {
-  console.log(formatCallGraph(future, options));
+  checkOptions(options, PRINT_OPTIONS, "print a call graph");
+  const { file, ...rest } = options;
+  print(formatCallGraph(future, rest), file);
+}
+
+/** A call graph is followed so deep, and up to so many futures. */
+const GRAPH_DEPTH = 100;
+const GRAPH_SIZE = 10_000;
+const GRAPH_OPTIONS = ["limit", "depth"] as const;
+const FORMAT_OPTIONS = [...GRAPH_OPTIONS, "format"] as const;
+const PRINT_OPTIONS = [...FORMAT_OPTIONS, "file"] as const;
+
+/**
+ * What a loop is doing, as plain data: its tasks with what each waits for, who
+ * holds that, since when and, in debug mode, at which line; calls in threads,
+ * child processes, and errors that nobody has looked at.
+ *
+ * @param loop The loop, by default the one of the caller.
+ * @returns The data; `JSON.stringify` loses nothing of it.
+ * @throws {TypeError} If it is not a loop.
+ *
+ * @example
+ * ```ts
+ * import { createTask, Lock, run, sleep, snapshot } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await run(async () => {
+ *   const lock = new Lock();
+ *   using _ = await lock.acquire();
+ *   const waiter = createTask(() => lock.acquire(), { name: "waiter" });
+ *   await sleep(0);
+ *   const [main, { name, state, waits: [wait] }] = snapshot().tasks;
+ *   assertEquals([name, state, wait.kind], ["waiter", "waiting", "lock"]);
+ *   assertEquals(wait.holders, [{ id: main.id, name: main.name, ended: false }]);
+ *   waiter.cancel();
+ * });
+ * ```
+ */
+export function snapshot(loop: EventLoop = getEventLoop()): Snapshot {
+  checkInstance(loop, EventLoop, "take a snapshot", "loop");
+  return snapshotOf(loop);
 }
 
 /**
- * Writes all tasks of a loop to the standard error stream as a tree: each
- * task above those that it waits for, with what it waits for and since when
- * and, in debug mode, at which line. Tasks that wait for each other in a
- * circle are named at the end.
+ * Writes what a loop is doing to the standard error stream: the probable cause
+ * of a standstill first, then its tasks with what they wait for, since when
+ * and, in debug mode, at which line. Tasks in the same place are one line.
  *
- * `run(main, { dumpSignal: "SIGUSR1" })` does the same whenever the process
- * gets that signal.
+ * `run()` does the same whenever the process gets its `dumpSignal`.
  *
  * @param loop The loop, by default the one of the caller.
  * @throws {TypeError} If it is none.
@@ -244,13 +342,16 @@ export function printCallGraph(
  * ```
  */
 export function dumpTasks(loop: EventLoop = getEventLoop()): void {
-  checkInstance(loop, EventLoop, "dump the tasks", "the loop");
-  console.error(describeTasks(loop));
+  console.error(formatSnapshot(snapshot(loop)));
 }
 
 type Described = Omit<CallGraph, "awaitedBy" | "cycle">;
 
-function describeOne(future: AnyFuture, limit: number): Described {
+function describeOne(
+  future: AnyFuture,
+  limit: number,
+  depth: number,
+): Described {
   const frame = hooks.frameOf(future);
   const { state } = hooks.about(future);
   return {
@@ -259,9 +360,20 @@ function describeOne(future: AnyFuture, limit: number): Described {
     state: state as CallGraph["state"],
     doing: frame === null || frame.over ? state : progressOf(frame),
     waitsFor: frame === null ? [] : waitsOf(frame),
-    callStack: frame === null ? [] : stackOf(frame).slice(0, limit),
+    callStack: frame === null ? [] : linesIn(frame, limit, depth),
     madeAt: makingOf(future)?.line ?? null,
   };
+}
+
+function linesIn(
+  frame: TaskFrame,
+  limit: number,
+  depth: number,
+): readonly string[] {
+  const skipped = frame.isRunning ? Math.max(0, depth - 1) : 0;
+  const lines = stackOf(frame).slice(skipped);
+  if (limit < 0) return lines.slice(0, -limit);
+  return lines.slice(Math.max(0, lines.length - limit));
 }
 
 function waitsOf(frame: TaskFrame): CallGraphWait[] {
@@ -284,7 +396,7 @@ function waitsOf(frame: TaskFrame): CallGraphWait[] {
 
 function limitOf(options: CallGraphOptions): number {
   const action = "capture a call graph";
-  checkOptions(options, ["limit"], action);
+  checkOptions(options, GRAPH_OPTIONS, action);
   const { limit = Infinity } = options;
   checkNumber(limit, action, "limit");
   return limit;
@@ -315,4 +427,30 @@ function linesOf(graph: CallGraph): string[] {
     lines.push(...linesOf(waiter).map((line) => `    ${line}`));
   }
   return lines;
+}
+
+/** A graph as a flow chart: arrows lead from who waits to what is waited for. */
+function mermaidOf(graph: CallGraph): string {
+  const ids = new Map<Future<unknown>, string>();
+  const lines = ["flowchart TD"];
+  const edges = new Set<string>();
+  const draw = ({ future, name, doing, awaitedBy }: CallGraph): string => {
+    const known = ids.get(future);
+    const id = known ?? `n${ids.size}`;
+    if (known === undefined) {
+      ids.set(future, id);
+      const title = name === null ? "Future" : `Task ${name}`;
+      lines.push(`  ${id}["${escaped(title)}<br>${escaped(doing)}"]`);
+    }
+    for (const waiter of awaitedBy) edges.add(`  ${draw(waiter)} --> ${id}`);
+    return id;
+  };
+  draw(graph);
+  return [...lines, ...edges].join("\n");
+}
+
+/** Text that has no meaning of its own in a label. */
+function escaped(text: string): string {
+  return text.replaceAll(/[#"&<>]/g, (sign) => `#${sign.charCodeAt(0)};`)
+    .replaceAll("\n", " ");
 }

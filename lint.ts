@@ -38,6 +38,7 @@ import { importTest } from "./_lint_library.ts";
 import { Model } from "./_lint_model.ts";
 import { requireRelease } from "./_lint_release.ts";
 import { noOuterSignal } from "./_lint_signal.ts";
+import { checkOptions, checkStrings } from "./_validate.ts";
 
 /** Options of {@linkcode createPlugin}. */
 export interface LintOptions {
@@ -108,22 +109,11 @@ export function createPlugin(options: LintOptions = {}): Deno.lint.Plugin {
 }
 
 function specifiersOf(options: LintOptions): readonly string[] {
-  for (const name of Object.keys(options)) {
-    if (name === "specifiers") continue;
-    throw new TypeError(
-      `Cannot make the plugin: unknown option "${name}", the only one is "specifiers"`,
-    );
-  }
+  const action = "make the plugin";
+  checkOptions(options, ["specifiers"], action);
   const { specifiers = [] } = options;
-  if (
-    Array.isArray(specifiers) &&
-    specifiers.every((it) => typeof it === "string")
-  ) return specifiers;
-  throw new TypeError(
-    `Cannot make the plugin: specifiers must be an array of strings, got ${
-      Deno.inspect(specifiers)
-    }`,
-  );
+  checkStrings(specifiers, action, "specifiers");
+  return specifiers;
 }
 
 /** Whether a file imports the module, or something at run time. */

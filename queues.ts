@@ -113,23 +113,27 @@ export class Queue<T> implements AsyncIterable<T> {
   readonly #getters: WaitQueue<T> = new WaitQueue<T>({
     take: () => this.empty() && !this.#isShutDown ? AGAIN : this.getNowait(),
     pass: () => void (this.empty() || this.#getters.wakeNext()),
+    kind: "queue.get",
     describe: () => `an item of ${this.#describe()}`,
   }, this.#home);
   readonly #putters: WaitQueue<void> = new WaitQueue<void>({
     take: (future) => {
       if (this.full() && !this.#isShutDown) return AGAIN;
       this.putNowait(this.#withdraw(future));
+      return undefined;
     },
     pass: (future) => {
       this.#withdraw(future);
       if (!this.full()) this.#putters.wakeNext();
     },
     drop: (future) => void this.#withdraw(future),
+    kind: "queue.put",
     describe: () => `room in ${this.#describe()}`,
   }, this.#home);
   readonly #joiners: WaitQueue<void> = new WaitQueue<void>({
     take: () => {},
     pass: () => {},
+    kind: "queue.join",
     describe: () =>
       `taskDone() on ${this.#describe()}, ${this.#unfinished} unfinished`,
   }, this.#home);

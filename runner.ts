@@ -18,25 +18,48 @@
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort.ts";
+import { type Abortable, linkSignal, unlinkSignal } from "./_abort.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
-import { describeTasks } from "./_describe.ts";
-import { EventLoop, frameOf, futures, Task } from "./_future.ts";
-import { onIdleProcess, onSignal as listenTo } from "./_host.ts";
-import { describe } from "./_validate.ts";
+import { watchForDeadlock } from "./_deadlock.ts";
+import { type Duration, toSeconds } from "./_duration.ts";
+import { cancelFrom, endings, tasksOf } from "./_frame.ts";
+import {
+  cancelAll,
+  EventLoop,
+  frameOf,
+  Future,
+  futures,
+  original,
+  Task,
+} from "./_future.ts";
+import { onSignal as listenTo, systemTimer } from "./_host.ts";
+import { framesOf, Place } from "./_place.ts";
+import {
+  checkCallback,
+  checkContext,
+  checkOptions,
+  checkSignal,
+  describe,
+  startedHint,
+} from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
 import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
 import { allTasks, onceDone } from "./_task.ts";
-import { chainOf } from "./_text.ts";
+import { formatSnapshot, verdictOf } from "./_report.ts";
+import { type Snapshot, snapshotOf } from "./_snapshot.ts";
+import { chainOf, progressOf, span } from "./_text.ts";
 import "./_threads.ts";
 import { reportUnseen } from "./_unseen.ts";
 import {
   CancelledError,
+  DeadlockError,
   KeyboardInterrupt,
   RuntimeError,
+  TimeoutError,
 } from "./exceptions.ts";
 
 export type { Context } from "./_context.ts";
+export type { Duration, DurationLike } from "./_duration.ts";
 export { EventLoop, getEventLoop, getRunningLoop } from "./_future.ts";
 export type { Cancellable, Coroutine } from "./_options.ts";
 export {
@@ -71,11 +94,37 @@ export interface RunnerOptions {
   signals?: readonly Deno.Signal[];
   /**
    * A signal on which all tasks are written to the standard error stream, as
-   * `dumpTasks()` does. The program goes on undisturbed.
+   * `dumpTasks()` does. The program goes on undisturbed. `null` for none.
+   *
+   * @default "SIGQUIT" (Ctrl-\\), where the system has it
+   */
+  dumpSignal?: Deno.Signal | null;
+  /**
+   * How long the tasks that are left may take to end, once they are cancelled.
+   * Then they are given up. `null` for as long as it takes.
+   *
+   * @default null
+   */
+  shutdownTimeout?: Duration | null;
+  /**
+   * Has a block of the event loop that lasts longer than this reported on the
+   * standard error stream while it lasts, with the stack of the code that
+   * blocks. A thread watches for it, to which the debugger of the runtime
+   * tells the stack. So that is open on a port of this machine meanwhile, and
+   * needs `--allow-sys --allow-net=127.0.0.1`; without these only the task is
+   * named.
    *
    * @default none
    */
-  dumpSignal?: Deno.Signal;
+  watchdog?: Duration;
+  /**
+   * A file to write a trace to that Perfetto and `chrome://tracing` show:
+   * tasks as rows, with their steps and waits, and arrows from who wakes to
+   * who is woken. Needs `--allow-write` for the file.
+   *
+   * @default none
+   */
+  trace?: string | URL;
 }
 
 /** Options of {@linkcode run}. */
@@ -89,11 +138,31 @@ export interface RunnerRunOptions extends Cancellable {
    *
    * @default the context in which the runner was first used
    */
-  context?: Context;
+  context?: Context | undefined;
 }
 
 /** How many batches a loop still runs when its tasks are done, for what they have left ready. */
 const LAST_BATCHES = 4;
+/** After how many seconds it is reported what keeps a program from ending. */
+const LATE = 1;
+/** The names of so many tasks are in an error. */
+const MOST_SURVIVORS = 20;
+/** The longest that a timer of the host can take, in seconds. */
+const LONGEST_LIMIT = 2 ** 31 / 1000 - 1;
+const DUMP_SIGNAL: Deno.Signal = "SIGQUIT";
+const RUN = "run";
+const CREATE = "create a runner";
+const RUNNER_OPTIONS = [
+  "debug",
+  "loopFactory",
+  "signals",
+  "dumpSignal",
+  "shutdownTimeout",
+  "watchdog",
+  "trace",
+] as const;
+const RUN_OPTIONS = [...RUNNER_OPTIONS, "signal"] as const;
+const RUNNER_RUN_OPTIONS = ["context", "signal"] as const;
 
 /**
  * Runs a coroutine function on an event loop of its own, to its end and that
@@ -103,15 +172,19 @@ const LAST_BATCHES = 4;
  * `KeyboardInterrupt`. A second Ctrl-C ends it at once. When the main task is
  * done, tasks that are left are cancelled and awaited; their errors and those
  * that nobody looked at go to the exception handler; worker threads are
- * joined.
+ * joined. What keeps the program from ending a second after Ctrl-C, or after
+ * main is done, is reported on the standard error stream, once each.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-runner.html#asyncio.run}.
  *
  * @typeParam T What the coroutine returns.
- * @param main The coroutine function.
+ * @param main The coroutine function; or a future or task of the loop that `loopFactory` gives.
  * @param options Debug mode, the loop, and what interrupts it.
  * @returns What the coroutine returns.
+ * @throws {TypeError} If `main` or an option is of the wrong kind, or an option is unknown.
  * @throws {RuntimeError} If it is called inside a running loop.
+ * @throws {DeadlockError} If all tasks wait and nothing is left that could wake one; a report says why.
+ * @throws {TimeoutError} If tasks that are left have not ended within `shutdownTimeout`.
  * @throws {KeyboardInterrupt} If the program was interrupted.
  * @throws The reason of `options.signal`, if that ended it.
  *
@@ -124,11 +197,13 @@ const LAST_BATCHES = 4;
  * ```
  */
 export async function run<T>(
-  main: Coroutine<T>,
+  main: Coroutine<T> | Future<T>,
   options: RunOptions = {},
 ): Promise<T> {
+  checkOptions(options, RUN_OPTIONS, RUN);
   const { signal, ...rest } = options;
   checkMain(main);
+  checkSignal(signal, RUN);
   const runner = new Runner(rest);
   try {
     return await runner.run(main, { signal });
@@ -162,16 +237,22 @@ export class Runner implements AsyncDisposable {
   #closing: Promise<void> | null = null;
   /** A second interrupt came: nothing is waited for any more. */
   #forced = false;
+  /** A run has ended because nothing was left that could wake a task. */
+  #isDeadlocked = false;
   /** Ends the listening for `dumpSignal`, which lasts as long as the loop. */
   #undump: () => void = () => {};
+  /** Ends what watches the loop; `null` before the first run. */
+  #unobserve: (() => Promise<void>)[] | null = null;
 
   /**
    * Makes a runner. Its loop is made when it is first needed.
    *
-   * @param options Debug mode, the loop, and what interrupts it.
+   * @param options Debug mode, the loop, what interrupts it, and what watches it.
+   * @throws {TypeError} If an option is of the wrong kind, or unknown.
+   * @throws {RangeError} If `watchdog` is not above zero.
    */
   constructor(options: RunnerOptions = {}) {
-    this.#options = options;
+    this.#options = checkedOptions(options);
   }
 
   /**
@@ -184,9 +265,8 @@ export class Runner implements AsyncDisposable {
     if (this.#closing !== null) throw new RuntimeError("The runner is closed");
     if (this.#loop === null) {
       this.#loop = this.#options.loopFactory?.() ?? new EventLoop();
-      if (this.#options.debug !== undefined) {
-        this.#loop.setDebug(this.#options.debug);
-      }
+      const { debug } = this.#options;
+      if (debug !== undefined) this.#loop.setDebug(debug);
       this.#context = captureSlot();
       this.#dumpOnSignal(this.#loop);
     }
@@ -197,30 +277,46 @@ export class Runner implements AsyncDisposable {
    * Runs a coroutine function as the main task.
    *
    * @typeParam T What the coroutine returns.
-   * @param coro The coroutine function.
+   * @param coro The coroutine function; or a future or task of this loop.
    * @param options Its context, and a signal that cancels it.
    * @returns What the coroutine returns.
+   * @throws {TypeError} If `coro` or an option is of the wrong kind, or an option is unknown.
    * @throws {RuntimeError} If the runner is closed, or inside a running loop.
+   * @throws {DeadlockError} If all tasks wait and nothing is left that could wake one; a report says why.
    * @throws {KeyboardInterrupt} If the program was interrupted.
    */
-  async run<T>(coro: Coroutine<T>, options: RunnerRunOptions = {}): Promise<T> {
+  async run<T>(
+    coro: Coroutine<T> | Future<T>,
+    options: RunnerRunOptions = {},
+  ): Promise<T> {
     checkMain(coro);
+    checkOptions(options, RUNNER_RUN_OPTIONS, RUN);
+    checkSignal(options.signal, RUN);
+    checkContext(options.context, RUN);
+    const place = new Place();
     if (currentFrame()?.loop.isRunning() || this.#loop?.isRunning()) {
       throw new RuntimeError("Cannot run a loop inside a running loop");
     }
     options.signal?.throwIfAborted();
     const loop = this.getLoop();
-    const { context } = options;
+    if (coro instanceof Future && coro.getLoop() !== loop) {
+      throw new RuntimeError("Cannot run a future of another event loop");
+    }
+    const context = options.context ?? undefined;
+    const body = typeof coro === "function" ? coro : () => coro;
     const main: Coroutine<T> = (signal) => {
-      const value = coro(signal);
+      const value = body(signal);
       if (context === undefined) this.#context = captureSlot();
       return value;
     };
+    if (typeof coro === "function") original.set(main, coro);
     const start = () => new Task(main, { context }, loop);
     loops.setRunning(loop, true);
     try {
+      if (this.#isToBeObserved) await this.#observe(loop);
       return await this.#untilDone(
         runIn(this.#context, start, undefined),
+        place,
         options.signal,
       );
     } finally {
@@ -233,6 +329,8 @@ export class Runner implements AsyncDisposable {
    * the worker threads, and closes the loop. It may be called again.
    *
    * @throws {RuntimeError} If it is called while the runner is running.
+   * @throws {TimeoutError} If tasks have not ended within `shutdownTimeout`.
+   * @throws {DeadlockError} If nothing is left that could end them.
    * @throws {KeyboardInterrupt} If the program was interrupted meanwhile; what is left is not awaited then.
    */
   close(): Promise<void> {
@@ -241,7 +339,7 @@ export class Runner implements AsyncDisposable {
         new RuntimeError("Cannot close a runner that is running"),
       );
     }
-    return this.#closing ??= this.#close();
+    return this.#closing ??= this.#close(new Place());
   }
 
   /** Closes the runner. */
@@ -249,61 +347,94 @@ export class Runner implements AsyncDisposable {
     return this.close();
   }
 
-  async #untilDone<T>(task: Task<T>, signal?: AbortSignal): Promise<T> {
-    let interrupt: KeyboardInterrupt | null = null;
-    let aborted: { reason: unknown } | null = null;
-    let requests = 0;
+  async #untilDone<T>(
+    task: Task<T>,
+    place: Place,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const ended = Promise.withResolvers<void>();
-    const onSignal = (name: Deno.Signal) => {
-      if (interrupt !== null || task.done()) {
-        this.#forced = true;
-        ended.reject(interrupted(name, task));
-        return;
-      }
-      interrupt = interrupted(name, task);
-      requests++;
-      task.cancel();
-    };
-    const abort = (reason: unknown) => {
-      aborted = { reason };
-      requests++;
-      task.cancel();
-    };
-    const unlisten = this.#listen(onSignal);
-    const unwatch = this.#watch(
-      task.getLoop(),
-      `Nothing is left that could wake the task ${task.getName()}`,
-    );
-    const target = { abort };
-    if (signal) linkSignal(signal, target);
-    onceDone(task, () => loops.afterBatch(task.getLoop(), ended.resolve));
+    const interruption = new Interruption(task, (error) => {
+      this.#forced = true;
+      ended.reject(error);
+    });
+    const loop = task.getLoop();
+    const unlisten = this.#listen((name) => interruption.onSignal(name));
+    let deadlock: Promise<DeadlockError> | null = null;
+    const unwatch = this.#watch(loop, place, (error) => {
+      deadlock = error;
+      ended.reject(error);
+    });
+    if (signal) linkSignal(signal, interruption);
+    onceDone(task, () => loops.afterBatch(loop, ended.resolve));
     try {
       await ended.promise;
       return task.result();
     } catch (error) {
-      if (!(error instanceof CancelledError)) throw error;
-      if (requests === 0 || task.cancelling() > requests) throw error;
-      throw interrupt ?? aborted!.reason;
+      throw await deadlock ?? interruption.outcome(error);
     } finally {
+      interruption.end();
       unlisten();
       unwatch();
-      if (signal) unlinkSignal(signal, target);
+      if (signal) unlinkSignal(signal, interruption);
     }
   }
 
-  #dumpOnSignal(loop: EventLoop): void {
-    const { dumpSignal } = this.#options;
-    if (dumpSignal === undefined) return;
-    this.#undump = listen(
-      [dumpSignal],
-      () => console.error(describeTasks(loop)),
-    );
+  get #isToBeObserved(): boolean {
+    const { watchdog, trace } = this.#options;
+    return this.#unobserve === null &&
+      (watchdog !== undefined || trace !== undefined);
   }
 
-  /** Has all tasks written down if the process ends meanwhile, with nothing left to do. */
-  #watch(loop: EventLoop, stuck: string): () => void {
-    const onEnd = () => console.error(`${stuck}\n${describeTasks(loop)}`);
-    return onIdleProcess(onEnd);
+  /** Starts what looks at the loop. It is loaded only here, as most programs do without. */
+  async #observe(loop: EventLoop): Promise<void> {
+    const { watchdog, trace } = this.#options;
+    const ends: (() => Promise<void>)[] = this.#unobserve = [];
+    if (trace !== undefined) {
+      const { writeTrace } = await import("./_trace.ts");
+      ends.push(writeTrace(loop, trace));
+    }
+    if (watchdog !== undefined) {
+      const { watchBlocks } = await import("./_watchdog.ts");
+      ends.push(await watchBlocks(loop, checkWatchdog(watchdog)));
+    }
+  }
+
+  /** The default signal is not there on every system; one that was asked for has to be. */
+  #dumpOnSignal(loop: EventLoop): void {
+    const { dumpSignal } = this.#options;
+    if (dumpSignal === null) return;
+    const onSignal = () => console.error(formatSnapshot(snapshotOf(loop)));
+    if (dumpSignal === undefined) {
+      this.#undump = listen([DUMP_SIGNAL], onSignal);
+      return;
+    }
+    this.#undump = listenTo(dumpSignal, onSignal);
+  }
+
+  /**
+   * Calls back when nothing is left that could wake a task. Without debug mode
+   * nobody knows where the tasks wait, but the errors that end them do.
+   */
+  #watch(
+    loop: EventLoop,
+    place: Place,
+    end: (error: Promise<DeadlockError>) => void,
+  ): () => void {
+    const isFirst = !this.#isDeadlocked;
+    const isOutside = () => isFirst && waitsOutside(loop);
+    return watchForDeadlock(loop, isOutside, () => {
+      this.#isDeadlocked = true;
+      const report = async () => {
+        const snapshot = snapshotOf(loop);
+        await addPlaces(snapshot, loop);
+        const title = "Deadlock: nothing is left that could wake a task";
+        if (isFirst) console.error(reportOn(snapshot, title));
+        const message = `${title}; ${verdictOf(snapshot)}`;
+        const error = new DeadlockError(message, { snapshot });
+        return withFrames(error, place);
+      };
+      end(report());
+    });
   }
 
   /** @ignore */
@@ -316,36 +447,70 @@ export class Runner implements AsyncDisposable {
     return `<Runner ${state}>`;
   }
 
-  async #close(): Promise<void> {
+  async #close(place: Place): Promise<void> {
     const loop = this.#loop;
-    if (loop === null || loop.isClosed()) return;
+    if (loop === null) return;
+    if (loop.isClosed()) return this.#undump();
     loops.setRunning(loop, true);
-    const broken = Promise.withResolvers<never>();
+    const broken = Promise.withResolvers<void>();
     broken.promise.catch(() => {});
     const unlisten = this.#listen((name) => {
       void loop.shutdownDefaultExecutor(0);
-      broken.reject(interrupted(name, null));
+      broken.reject(interrupted(name));
     });
-    const unwatch = this.#watch(
-      loop,
-      "Nothing is left that could end the tasks that were cancelled",
-    );
+    const wasDeadlocked = this.#isDeadlocked;
+    const unwatch = this.#watch(loop, place, (error) => {
+      if (wasDeadlocked) broken.resolve();
+      else error.then(broken.reject);
+    });
+    const unlimit = this.#limit(loop, place, broken.reject);
     try {
       await Promise.race([this.#endAll(loop), broken.promise]);
     } finally {
       reportUnseen(loop);
       unlisten();
       unwatch();
+      unlimit();
       this.#undump();
+      for (const end of this.#unobserve ?? []) await end();
       loops.setRunning(loop, false);
       loop.close();
     }
   }
 
+  /** Reports what takes long to end, and gives it up after `shutdownTimeout`. Returns what prevents both. */
+  #limit(
+    loop: EventLoop,
+    place: Place,
+    giveUp: (error: TimeoutError) => void,
+  ): () => void {
+    const unreport = systemTimer(LATE, () => {
+      if (allTasks(loop).size === 0 || this.#isDeadlocked) return;
+      const title = `Tasks that were left have not ended ${LATE} s after ` +
+        "they were cancelled";
+      console.error(reportOn(snapshotOf(loop), title));
+    });
+    const { shutdownTimeout: limit = null } = this.#options;
+    if (limit === null) return unreport;
+    const seconds = toSeconds(limit, "shutdownTimeout");
+    const ungive = systemTimer(Math.min(seconds, LONGEST_LIMIT), () => {
+      this.#forced = true;
+      giveUp(withFrames(new TimeoutError(survivors(loop, seconds)), place));
+    }, true);
+    return () => {
+      unreport();
+      ungive();
+    };
+  }
+
   /** Cancels all tasks, awaits them, and whatever else belongs to the loop. */
   async #endAll(loop: EventLoop): Promise<void> {
     const rest = [...allTasks(loop)];
-    for (const task of rest) task.cancel();
+    cancelFrom("the end of run()", () => {
+      cancelAll(
+        rest.filter((task) => !this.#isDeadlocked || task.cancelling() === 0),
+      );
+    });
     if (this.#forced) await batches(loop, 2);
     else if (rest.length > 0) await allDone(loop, rest);
     for (const task of rest) reportFailure(task);
@@ -357,6 +522,104 @@ export class Runner implements AsyncDisposable {
   #listen(onSignal: (name: Deno.Signal) => void): () => void {
     return listen(this.#options.signals ?? ["SIGINT"], onSignal);
   }
+}
+
+/** What ends a main task from outside: signals of the system, and one that abort. */
+class Interruption implements Abortable {
+  readonly #task: Task<unknown>;
+  readonly #force: (error: KeyboardInterrupt) => void;
+  /** The signal that came, and what the task waited for then. */
+  #first: { name: Deno.Signal; what: string | null } | null = null;
+  #aborted: { reason: unknown } | null = null;
+  #requests = 0;
+  #unreport: () => void = () => {};
+
+  /** `force` is called with the second signal. */
+  constructor(task: Task<unknown>, force: (error: KeyboardInterrupt) => void) {
+    this.#task = task;
+    this.#force = force;
+  }
+
+  onSignal(name: Deno.Signal): void {
+    const task = this.#task;
+    if (this.#first !== null || task.done()) {
+      return this.#force(interrupted(name, chainOf(frameOf(task))));
+    }
+    this.#first = { name, what: chainOf(frameOf(task)) };
+    this.#requests++;
+    this.#unreport = systemTimer(LATE, () => {
+      const title = `${name} came ${LATE} s ago and has not ended the ` +
+        "program, a second one will";
+      console.error(reportOn(snapshotOf(task.getLoop()), title));
+    });
+    cancelFrom(name, () => task.cancel());
+  }
+
+  abort(reason: unknown): void {
+    this.#aborted = { reason };
+    this.#requests++;
+    this.#task.cancel();
+  }
+
+  /** The error for one that has ended the task. */
+  outcome(error: unknown): unknown {
+    if (!(error instanceof CancelledError)) return error;
+    const requests = this.#requests;
+    if (requests === 0 || this.#task.cancelling() > requests) return error;
+    if (this.#first === null) return this.#aborted!.reason;
+    const { name, what } = this.#first;
+    return interrupted(name, what, framesOf(error)[0]);
+  }
+
+  end(): void {
+    this.#unreport();
+  }
+}
+
+/** What a loop is doing, below a title. */
+function reportOn(snapshot: Snapshot, title: string): string {
+  return `${title}\n${formatSnapshot(snapshot)}`;
+}
+
+/** Cancels the tasks of a loop and adds to a snapshot where they waited. */
+async function addPlaces(snapshot: Snapshot, loop: EventLoop): Promise<void> {
+  const places = endings.places = new Map<number, Place>();
+  cancelFrom("the deadlock", () => {
+    cancelAll(allTasks(loop));
+  });
+  await batches(loop, LAST_BATCHES);
+  endings.places = null;
+  for (const task of snapshot.tasks) {
+    const place = places.get(task.id);
+    if (place === undefined || task.stack.length > 0) continue;
+    task.stack = [...place.frames];
+    task.waits = task.waits.map((wait) => ({ ...wait, place: place.line }));
+  }
+}
+
+function waitsOutside(loop: EventLoop): boolean {
+  let frame = tasksOf(loop).first;
+  while (frame !== null && frame.standing !== "foreign") frame = frame.next;
+  return frame !== null;
+}
+
+/** The tasks that have not ended in time. */
+function survivors(loop: EventLoop, seconds: number): string {
+  const tasks = [...allTasks(loop)];
+  const lines = tasks.slice(0, MOST_SURVIVORS).map((task) =>
+    `${task.getName()} ${progressOf(frameOf(task))}`
+  );
+  const more = tasks.length - lines.length;
+  return `Tasks that were left have not ended within ${span(seconds)}: ${
+    lines.join("; ")
+  }${more > 0 ? `; and ${more} more` : ""}`;
+}
+
+/** Shows where a runner was called, and nothing of this module. */
+function withFrames<E extends Error>(error: E, { frames }: Place): E {
+  const lines = frames.map((line) => `\n    at ${line}`);
+  error.stack = `${error.name}: ${error.message}${lines.join("")}`;
+  return error;
 }
 
 /** Listens to signals, as far as the host lets it. Returns what ends that. */
@@ -378,13 +641,18 @@ function listen(
   };
 }
 
+/** An error of one line: whoever pressed Ctrl-C wants no stack. */
 function interrupted(
   signal: Deno.Signal,
-  task: Task<unknown> | null,
+  what: string | null = null,
+  place?: string,
 ): KeyboardInterrupt {
-  const what = task === null ? null : chainOf(frameOf(task));
   const where = what === null ? "" : ` while waiting for ${what}`;
-  return new KeyboardInterrupt(`Interrupted by ${signal}${where}`, { signal });
+  const at = place === undefined ? "" : ` at ${place}`;
+  const message = `Interrupted by ${signal}${where}${at}`;
+  const error = new KeyboardInterrupt(message, { signal });
+  error.stack = `${error.name}: ${message}`;
+  return error;
 }
 
 /** Waits for tasks as a gather would, which stands above this file. */
@@ -424,8 +692,62 @@ function reportFailure(task: Task<unknown>): void {
 }
 
 function checkMain(main: unknown): void {
-  if (typeof main === "function") return;
+  if (typeof main === "function" || main instanceof Future) return;
   throw new TypeError(
-    `Cannot run: expected a coroutine function, got ${describe(main)}`,
+    `Cannot run: expected a coroutine function, got ${describe(main)}${
+      startedHint(main)
+    }`,
+  );
+}
+
+function checkedOptions(options: RunnerOptions): RunnerOptions {
+  checkOptions(options, RUNNER_OPTIONS, CREATE);
+  const { debug, loopFactory, signals, dumpSignal, shutdownTimeout } = options;
+  if (debug !== undefined && typeof debug !== "boolean") {
+    throw new TypeError(
+      `Cannot ${CREATE}: debug must be a boolean, got ${describe(debug)}`,
+    );
+  }
+  if (loopFactory !== undefined) {
+    checkCallback(loopFactory, CREATE, "loopFactory");
+  }
+  if (signals !== undefined) checkSignals(signals);
+  if (typeof dumpSignal !== "string" && dumpSignal != null) {
+    throw new TypeError(
+      `Cannot ${CREATE}: dumpSignal must be the name of a signal, got ${
+        describe(dumpSignal)
+      }`,
+    );
+  }
+  if (shutdownTimeout != null) toSeconds(shutdownTimeout, "shutdownTimeout");
+  const { watchdog, trace } = options;
+  if (watchdog !== undefined) checkWatchdog(watchdog);
+  if (
+    trace !== undefined && typeof trace !== "string" && !(trace instanceof URL)
+  ) {
+    throw new TypeError(
+      `Cannot ${CREATE}: trace must be a path or a URL, got ${describe(trace)}`,
+    );
+  }
+  return { ...options };
+}
+
+/** The limit of a watchdog in seconds. */
+function checkWatchdog(limit: Duration): number {
+  const seconds = toSeconds(limit, "watchdog");
+  if (seconds > 0) return seconds;
+  throw new RangeError(
+    `Cannot ${CREATE}: watchdog must be above 0, got ${describe(limit)}`,
+  );
+}
+
+function checkSignals(signals: unknown): void {
+  const isGood = Array.isArray(signals) &&
+    signals.every((name) => typeof name === "string");
+  if (isGood) return;
+  throw new TypeError(
+    `Cannot ${CREATE}: signals must be an array of names of signals, got ${
+      describe(signals)
+    }`,
   );
 }

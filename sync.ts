@@ -133,6 +133,7 @@ export class Lock {
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
     take: (_, by) => this.#lock(by),
     pass: () => this.#wake(),
+    kind: "lock",
     describe: () => this.#describe(),
     holder: () => this.#holder,
   }, this.#home);
@@ -262,6 +263,7 @@ export class Event {
   readonly #waiters: WaitQueue<true> = new WaitQueue<true>({
     take: () => true,
     pass: () => {},
+    kind: "event",
     describe: () => this.#describe(),
   }, new Home());
 
@@ -388,6 +390,7 @@ export class Condition {
     this.#waiters = new WaitQueue<void>({
       take: () => {},
       pass: (future) => void this.#unheeded.add(future),
+      kind: "condition",
       describe: () => this.#describe(),
     }, locks.home(lock));
   }
@@ -629,6 +632,7 @@ export class Semaphore {
       this.#value++;
       this.#wakeAsAllowed();
     },
+    kind: "semaphore",
     describe: () => this.#describe(),
   }, new Home());
 

@@ -32,18 +32,19 @@ import {
   Future,
   futures,
   getEventLoop,
-  isThenable,
   looksLikeFuture,
   type Waitable,
 } from "./_future.ts";
 import { CompletionQueue, type Completions } from "./_as_completed.ts";
+import { hooks } from "./_frame.ts";
 import { Limiter } from "./_limiter.ts";
 import {
   checkCount,
+  checkFlag,
   checkOptions,
   checkSignal,
   describe,
-  isClass,
+  isInstance,
   isIterable,
   signalOf,
 } from "./_validate.ts";
@@ -51,13 +52,16 @@ import type { Cancellable, Coroutine } from "./_options.ts";
 import { type Alarm, internals as loops, type Job } from "./_loop.ts";
 import { rememberMaking } from "./_place.ts";
 import { operation } from "./_operation.ts";
-import { runScope, Timeout } from "./_scopes.ts";
+import { runScope, type Timeout, timeoutIn } from "./_scopes.ts";
 import {
+  canBeAwaited,
+  checkAwaitable,
   createTask,
   currentTask,
   ensureFuture,
   errorOf,
   isCoroutine,
+  isFuture,
   onceDone,
   Several,
   wrapFuture,
@@ -80,8 +84,10 @@ export type {
   CallbackOptions,
   Cancellable,
   Coroutine,
+  PrintStackOptions,
   StackOptions,
   TaskOptions,
+  TextOutput,
 } from "./_options.ts";
 export {
   allTasks,
@@ -136,7 +142,7 @@ export interface LimitOptions {
    *
    * @default no limit
    */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** What {@linkcode gather} gives for a tuple of awaitables. */
@@ -211,7 +217,7 @@ class Sleep<T> extends Future<T> implements Alarm, Waitable {
   readonly #result: T;
 
   constructor(loop: EventLoop, due: number, result: T) {
-    super({ loop });
+    super(loop as never);
     this.#due = due;
     this.#result = result;
     futures.attach(this, this);
@@ -232,6 +238,10 @@ class Sleep<T> extends Future<T> implements Alarm, Waitable {
 
   drop(): void {
     loops.dropAlarm(this.getLoop(), this);
+  }
+
+  get kind(): string {
+    return "timer";
   }
 
   describe(): string {
@@ -338,6 +348,7 @@ export function gather(
   if (options !== NO_OPTIONS) {
     checkOptions(options, GATHER_OPTIONS, GATHER);
     checkSignal(options.signal, GATHER);
+    checkFlag(options.returnExceptions, GATHER, "returnExceptions");
     options.signal?.throwIfAborted();
   }
   const { returnExceptions = false, limit, signal } = options;
@@ -383,8 +394,8 @@ class GatheringFuture extends Future<unknown[]> {
     areNew: boolean,
     signal: AbortSignal | undefined,
   ) {
-    super({ loop: children[0]?.getLoop() ?? getEventLoop() });
-    futures.attach(this, new Several(children));
+    super((children[0]?.getLoop() ?? getEventLoop()) as never);
+    futures.attach(this, new Several(children, "gather"));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
     // Tasks that were just made for it are all different, and a set is expensive.
@@ -407,15 +418,18 @@ class GatheringFuture extends Future<unknown[]> {
     if (this.#isBeingCancelled) return true;
     this.#isBeingCancelled = true;
     let any = false;
+    let isCircle = false;
     try {
       for (const child of this.#children) {
+        isCircle ||= hooks.frameOf(child)?.isBeingCancelled === true;
         any = cancelNested(child, message) || any;
       }
     } finally {
       this.#isBeingCancelled = false;
     }
     if (any) this.#cancelRequested = true;
-    return any;
+    // A child that waits for this cannot end before it.
+    return isCircle ? super.cancel(message) : any;
   }
 
   childDone(child: Future<unknown>): void {
@@ -443,7 +457,7 @@ class GatheringFuture extends Future<unknown[]> {
   /** What the other children do is not heard of any more, and they do not hold on to this. */
   #letGo(): void {
     this.#distinct.forEach((child, i) => {
-      const job = this.#jobs[i];
+      const job = this.#jobs[i]!;
       if (job === null || child.done()) return;
       futures.unsubscribe(child, job);
       futures.mute(child);
@@ -517,7 +531,7 @@ export function cancellable<T>(iterable: AsyncIterable<T>): AsyncIterable<T>;
 export function cancellable<T>(
   source: PromiseLike<T> | AsyncIterable<T>,
 ): Future<T> | AsyncIterable<T> {
-  if (isThenable(source)) return wrapFuture(source as PromiseLike<T>);
+  if (canBeAwaited(source)) return wrapFuture(source as PromiseLike<T>);
   if (isAsyncIterable(source)) {
     return { [Symbol.asyncIterator]: () => new CancellableIterator(source) };
   }
@@ -589,8 +603,12 @@ class StreamIterator<T> implements AsyncIterator<T> {
 }
 
 function isAsyncIterable<T>(value: unknown): value is AsyncIterable<T> {
-  return typeof value === "object" && value !== null &&
-    Symbol.asyncIterator in value;
+  try {
+    return typeof value === "object" && value !== null &&
+      Symbol.asyncIterator in value;
+  } catch {
+    return false; // a proxy that throws
+  }
 }
 
 /**
@@ -671,11 +689,10 @@ function waitForOwn<T>(
   if (limit !== null && limit <= 0) {
     return waitNoTime(ensureFuture(aw), signal);
   }
-  const due = limit === null ? null : getEventLoop().time() + limit;
   const body = aw instanceof Future
     ? () => aw
     : (scope: Timeout) => aw(scope.signal);
-  return runScope(new Timeout(due), body, signal);
+  return runScope(timeoutIn(limit), body, signal);
 }
 
 async function waitNoTime<T>(
@@ -683,7 +700,7 @@ async function waitNoTime<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   if (future.done()) return future.result();
-  const ended = futures.make(getEventLoop(), new Several([future]));
+  const ended = futures.make(getEventLoop(), new Several([future], "waitFor"));
   if (signal) futures.link(ended, signal);
   const what = nameOf(future);
   const job = onceDone(future, () => {
@@ -698,7 +715,7 @@ async function waitNoTime<T>(
   try {
     return future.result();
   } catch (error) {
-    if (!(error instanceof CancelledError)) throw error;
+    if (!isInstance(error, CancelledError)) throw error;
     throw new TimeoutError(`There was no time to wait for ${what}`, {
       cause: error,
     });
@@ -752,7 +769,11 @@ async function waitUntil<F extends Future<unknown>>(
     returnWhen !== FIRST_COMPLETED && returnWhen !== FIRST_EXCEPTION &&
     returnWhen !== ALL_COMPLETED
   ) {
-    throw new RangeError(`Unknown returnWhen: ${describe(returnWhen)}`);
+    throw new RangeError(
+      `Cannot wait: returnWhen must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED, got ${
+        describe(returnWhen)
+      }`,
+    );
   }
   const limit = timeout === null ? null : toSeconds(timeout, "timeout");
   signal?.throwIfAborted();
@@ -765,7 +786,9 @@ async function waitUntil<F extends Future<unknown>>(
 
 function futuresOf<F extends Future<unknown>>(aws: Iterable<F>): Set<F> {
   const all = new Set(listOf(aws, "wait", checkFuture));
-  if (all.size === 0) throw new RangeError("There is nothing to wait for");
+  if (all.size === 0) {
+    throw new RangeError("Cannot wait: there is nothing to wait for");
+  }
   return all;
 }
 
@@ -777,7 +800,7 @@ async function untilDone(
 ): Promise<void> {
   const loop = getEventLoop();
   const waiting = [...all].filter((future) => !future.done());
-  const waiter = futures.make(loop, new Several(waiting));
+  const waiter = futures.make(loop, new Several(waiting, "wait"));
   if (signal) futures.link(waiter, signal);
   const release = () => {
     if (!waiter.done()) waiter.setResult(undefined);
@@ -837,7 +860,7 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
   if (inner.done()) return inner;
   const outer: Future<T> = futures.make(
     inner.getLoop(),
-    new Several([inner as Future<unknown>]),
+    new Several([inner as Future<unknown>], "shield"),
   );
   const job = onceDone(inner, () => {
     if (outer.done()) return futures.discard(inner);
@@ -896,7 +919,7 @@ type Outcome<T> = { value: T } | { thrown: unknown };
 
 /** Whether something is a promise from outside of this module. */
 function isForeign<T>(aw: Awaitable<T>): aw is PromiseLike<T> {
-  return !(aw instanceof Future) && isThenable(aw);
+  return !(aw instanceof Future) && canBeAwaited(aw);
 }
 
 /** The outcome of a promise that has one already, otherwise `null`. */
@@ -915,17 +938,8 @@ function valueOf<T>(outcome: Outcome<T>): T {
   return outcome.value;
 }
 
-function checkAwaitable(aw: unknown, action: string): void {
-  if (typeof aw === "function" ? !isClass(aw) : isThenable(aw)) return;
-  throw new TypeError(
-    `Cannot ${action}: expected a future, a promise or a coroutine function, got ${
-      describe(aw)
-    }`,
-  );
-}
-
 function checkFuture(aw: unknown): void {
-  if (aw instanceof Future) return;
+  if (isFuture(aw)) return;
   throw new TypeError(
     `Cannot wait for ${
       describe(aw)
@@ -939,8 +953,8 @@ function listOf<A>(
   action: string,
   check: (aw: unknown, action: string) => void = checkAwaitable,
 ): A[] {
-  if (aws instanceof Future || !isIterable(aws)) {
-    const hint = typeof aws === "function" || isThenable(aws)
+  if (isFuture(aws) || !isIterable(aws)) {
+    const hint = typeof aws === "function" || canBeAwaited(aws)
       ? "; pass them in one array"
       : "";
     throw new TypeError(

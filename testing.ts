@@ -1,5 +1,6 @@
 /**
- * A clock for tests: `VirtualTimeLoop`.
+ * Tests of asynchronous code: `asyncTest`, which gives each test a loop of its
+ * own, and `VirtualTimeLoop`, whose clock does not wait.
  *
  * ```ts
  * import { getRunningLoop, run, sleep } from "@asyncio/asyncio";
@@ -18,9 +19,14 @@
 import { type Duration, toSeconds, toTime } from "./_duration.ts";
 import { EventLoop } from "./_future.ts";
 import { hostTurn } from "./_host.ts";
-import type { LoopHost } from "./_loop.ts";
-import { checkOptions } from "./_validate.ts";
+import type { ExceptionContext, LoopHost } from "./_loop.ts";
+import { formatSnapshot } from "./_report.ts";
+import { snapshotOf } from "./_snapshot.ts";
+import { allTasks, currentTask } from "./_task.ts";
+import { checkCallback, checkFlag, checkOptions } from "./_validate.ts";
 import "./_threads.ts";
+import { ExceptionGroup, TimeoutError } from "./exceptions.ts";
+import { Runner } from "./runner.ts";
 
 export type { Duration, DurationLike } from "./_duration.ts";
 export { EventLoop } from "./_future.ts";
@@ -122,5 +128,181 @@ class VirtualHost implements LoopHost {
   forget(): void {
     this.#asked++;
     clearTimeout(this.#timer);
+  }
+}
+
+/** Options of {@linkcode asyncTest}. */
+export interface AsyncTestOptions {
+  /**
+   * Whether the clock jumps to the next timer when nothing is ready, as that
+   * of a {@linkcode VirtualTimeLoop} does. Tests with sockets, files or threads
+   * want the real one.
+   *
+   * @default false
+   */
+  virtualTime?: boolean;
+  /**
+   * How long the test may take, on its own clock. It then fails with a report
+   * of who waits for what; `null` for no limit.
+   *
+   * @default null
+   */
+  timeout?: Duration | null;
+  /**
+   * Whether the loop is in debug mode.
+   *
+   * @default false
+   */
+  debug?: boolean;
+}
+
+const ASYNC_TEST = "make a test";
+const TEST_OPTIONS = ["virtualTime", "timeout", "debug"] as const;
+/** How long a test that was cancelled at its timeout may take to end, in seconds of real time. */
+const GRACE = 1;
+
+/**
+ * Makes a function for `Deno.test` that runs a test on a loop of its own.
+ *
+ * The test fails with what its function throws, with every error that nobody
+ * looked at, and with the tasks that it has left behind; these are cancelled.
+ *
+ * @typeParam A What the test is called with: in Deno, its `TestContext`.
+ * @param fn The test.
+ * @returns The function for `Deno.test`.
+ * @throws {TypeError} If `fn` is not a function, or an option is unknown or of another kind.
+ *
+ * @example
+ * ```ts
+ * import { sleep } from "@asyncio/asyncio";
+ * import { asyncTest } from "@asyncio/asyncio/testing";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const test = asyncTest({ virtualTime: true, timeout: 60 }, async () => {
+ *   await sleep(3600);
+ * });
+ * await assertRejects(test, Error, "took longer than 60 s");
+ * ```
+ */
+export function asyncTest<A extends unknown[]>(
+  fn: (...args: A) => unknown,
+): (...args: A) => Promise<void>;
+/**
+ * The same, with options.
+ *
+ * @typeParam A What the test is called with: in Deno, its `TestContext`.
+ * @param options The clock and the limit.
+ * @param fn The test.
+ * @returns The function for `Deno.test`.
+ */
+export function asyncTest<A extends unknown[]>(
+  options: AsyncTestOptions,
+  fn: (...args: A) => unknown,
+): (...args: A) => Promise<void>;
+export function asyncTest<A extends unknown[]>(
+  ...given: [AsyncTestOptions | ((...args: A) => unknown), unknown?]
+): (...args: A) => Promise<void> {
+  const [options, fn] = given.length > 1 ? given : [{}, given[0]];
+  checkOptions(options, TEST_OPTIONS, ASYNC_TEST);
+  checkCallback(fn, ASYNC_TEST, "the test");
+  const { virtualTime = false, timeout = null, debug = false } =
+    options as AsyncTestOptions;
+  checkFlag(virtualTime, ASYNC_TEST, "virtualTime");
+  checkFlag(debug, ASYNC_TEST, "debug");
+  const limit = timeout === null ? null : toSeconds(timeout, "timeout");
+  const loopFactory = () =>
+    virtualTime ? new VirtualTimeLoop() : new EventLoop();
+  return (...args) =>
+    new TestRun(loopFactory, debug, limit).run(() => fn(...args));
+}
+
+/** One run of a test. */
+class TestRun {
+  readonly #runner: Runner;
+  readonly #limit: number | null;
+  readonly #failures: unknown[] = [];
+  /** The end of its time, beside which nothing else matters. */
+  #expired: TimeoutError | null = null;
+  /** Rejects when the test has not even ended after its timeout. */
+  readonly #stuck = Promise.withResolvers<never>();
+  #grace: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    loopFactory: () => EventLoop,
+    debug: boolean,
+    limit: number | null,
+  ) {
+    this.#runner = new Runner({
+      loopFactory,
+      debug,
+      signals: [],
+      dumpSignal: null,
+      shutdownTimeout: GRACE,
+    });
+    this.#limit = limit;
+    this.#stuck.promise.catch(() => {});
+  }
+
+  async run(body: () => unknown): Promise<void> {
+    const loop = this.#runner.getLoop();
+    loop.setExceptionHandler((_, context) => this.#note(context));
+    try {
+      const ended = this.#runner.run(() => this.#main(loop, body));
+      await Promise.race([ended, this.#stuck.promise]);
+    } catch (error) {
+      if (this.#failures.length === 0) this.#failures.push(error);
+    }
+    clearTimeout(this.#grace);
+    await this.#runner.close().catch((error) => this.#failures.push(error));
+    if (this.#expired !== null) throw this.#expired;
+    if (this.#failures.length === 1) throw this.#failures[0];
+    if (this.#failures.length > 1) {
+      throw new ExceptionGroup("The test failed in several ways", [
+        ...this.#failures,
+      ]);
+    }
+  }
+
+  async #main(loop: EventLoop, body: () => unknown): Promise<void> {
+    const main = currentTask()!;
+    const timer = this.#limit === null
+      ? null
+      : loop.callLater(this.#limit, () => this.#onTimeout(loop));
+    try {
+      await body();
+    } finally {
+      timer?.cancel();
+    }
+    const left = [...allTasks(loop)].filter((task) => task !== main);
+    if (left.length === 0) return;
+    const names = left.map((task) => task.getName()).join(", ");
+    this.#failures.push(
+      new Error(
+        `The test has left tasks behind: ${names}\n${
+          formatSnapshot(snapshotOf(loop))
+        }`,
+      ),
+    );
+  }
+
+  #onTimeout(loop: EventLoop): void {
+    const report = formatSnapshot(snapshotOf(loop));
+    const error = new TimeoutError(
+      `The test took longer than ${this.#limit} s\n${report}`,
+    );
+    this.#expired = error;
+    for (const task of allTasks(loop)) task.cancel();
+    this.#grace = setTimeout(
+      () => this.#stuck.reject(error),
+      GRACE * 1000,
+    );
+  }
+
+  #note({ message, exception }: ExceptionContext): void {
+    this.#failures.push(
+      exception instanceof Error
+        ? exception
+        : new Error(message, { cause: exception }),
+    );
   }
 }

@@ -11,7 +11,7 @@
  */
 
 import { setImmediate } from "node:timers";
-import { Deque } from "../_collections.ts";
+import { Deque } from "./deque.ts";
 
 let asking: (() => void)[] = [];
 let turn: Promise<void> | null = null;

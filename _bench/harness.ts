@@ -48,12 +48,21 @@ import { fileURLToPath as fromFileUrl } from "node:url";
 /**
  * One round of work, `size` items of it. The time from the call to the end of
  * what it returns is measured; a number that it gives is taken instead of
- * that time (seconds, or bytes where bytes are measured).
+ * that time (seconds, or bytes where bytes are measured), and so are
+ * {@linkcode Seconds}.
  *
  * What has to be set up once, a server for instance, is kept in a variable of
  * the module: see {@linkcode prepared}.
  */
 export type Round = (size: number) => unknown;
+
+/** What a round has measured on its own, where the process does not do the work itself. */
+export interface Seconds {
+  /** On the clock. */
+  readonly wall: number;
+  /** Of the processor. */
+  readonly cpu: number;
+}
 
 /** A function of a Python file under `_bench/python`. */
 export interface PythonSide {
@@ -85,6 +94,8 @@ export interface Workload {
   /** What the bare side is, and what it leaves out, in a few words. */
   readonly bareIs?: string;
   readonly goal?: Goal;
+  /** What an item is called in the chart; left out of it without. */
+  readonly chart?: string;
   /**
    * The processor seconds of the process instead of the time on the clock,
    * or bytes that a round returns.
@@ -119,8 +130,10 @@ export type Unit = "ms" | "GiB" | "bytes";
 export interface Options {
   /** Rounds that count, at least five unless quick. */
   readonly rounds: number;
-  /** A tenth of the size, and nothing at ten times. */
+  /** A tenth of the size. */
   readonly quick: boolean;
+  /** Also at ten times the size, where the workload asks for it. */
+  readonly tenfold: boolean;
   /** The interpreter, `null` for none. */
   readonly python: string | null;
   readonly uvloop: boolean;
@@ -128,6 +141,8 @@ export interface Options {
   readonly others: boolean;
   /** Measures processor seconds wherever the clock is the measure; for busy machines. */
   readonly cpu: boolean;
+  /** The benchmark beside another version of the module, which plays the side "before". */
+  readonly before: URL | null;
 }
 
 /** The measures of one side, one for each round, in seconds or bytes. */
@@ -150,8 +165,11 @@ const WARM_UP = 3;
 const PATIENCE = 120;
 /** What is added to the name of a side for its run at ten times the size. */
 export const TENFOLD = " × 10";
+/** The name of the side that does what ours does, on another version of the module. */
+export const BEFORE = "before";
 
-const SIDE = fromFileUrl(new URL("./side.ts", import.meta.url));
+const HERE = new URL("./", import.meta.url);
+const MAIN_SIDES = ["ours", BEFORE, "bare", "python", "uvloop"];
 const PYTHON_SIDE = fromFileUrl(new URL("./python/side.py", import.meta.url));
 
 /** Checks and completes the description of a workload. */
@@ -195,13 +213,14 @@ export async function measure(
     ? Math.ceil(workload.size / 10)
     : workload.size;
   const runners = plan(file, workload, size, options);
+  for (const { side } of runners) samples.set(side, []);
   try {
     for (let round = -WARM_UP; round < options.rounds; round++) {
       for (const runner of rotated(runners, round + WARM_UP)) {
         if (failures.has(runner.side) || round < -runner.warmUp) continue;
         try {
           const value = await runner.round();
-          if (round >= 0) append(samples, runner.side, value);
+          if (round >= 0) samples.get(runner.side)!.push(value);
         } catch (error) {
           failures.set(runner.side, String((error as Error).message));
           samples.delete(runner.side);
@@ -216,24 +235,36 @@ export async function measure(
 
 /** The middle of several figures. */
 export function median(values: Samples): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? sorted[middle]
-    : (sorted[middle - 1] + sorted[middle]) / 2;
+  return quantile(values, 0.5);
 }
 
-/** The median of what `combine` makes of the two measures of each round. */
-export function paired(
+/** The figure below which a part of several figures lies, between two of them if need be. */
+export function quantile(values: Samples, part: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const place = (sorted.length - 1) * part;
+  const low = sorted[Math.floor(place)];
+  return low + (sorted[Math.ceil(place)] - low) * (place % 1);
+}
+
+/** What `combine` makes of the two measures of each round; `null` if a side did not run. */
+export function ratios(
   result: Result,
   side: string,
   other: string,
   combine: (a: number, b: number) => number = (a, b) => a / b,
-): number | null {
+): Samples | null {
   const a = result.samples.get(side);
   const b = result.samples.get(other);
   if (a === undefined || b === undefined) return null;
-  return median(a.map((value, i) => combine(value, b[i])));
+  return a.map((value, i) => combine(value, b[i]));
+}
+
+/** Their median. */
+export function paired(
+  ...args: Parameters<typeof ratios>
+): number | null {
+  const values = ratios(...args);
+  return values && median(values);
 }
 
 /** One side of a workload at one size, and its processes. */
@@ -253,7 +284,7 @@ class Runner {
     start: () => Deno.ChildProcess,
   ) {
     this.side = side;
-    const isMain = ["ours", "bare", "python", "uvloop"].includes(side);
+    const isMain = MAIN_SIDES.includes(side);
     this.warmUp = workload.fresh ? 0 : isMain ? WARM_UP : 1;
     this.#workload = workload;
     this.#cpu = cpu || workload.measure === "cpu";
@@ -360,7 +391,14 @@ function plan(
       if (!isMain && !isJudged && !options.others) continue;
       const start = (n: number) => () => startDeno(file, workload, side, n);
       add(side, start(size));
-      if (isMain && workload.linear !== undefined && !options.quick) {
+      if (side === "ours" && options.before !== null) {
+        const old = new URL(file.href.slice(HERE.href.length), options.before);
+        add(
+          BEFORE,
+          () => startDeno(old, workload, side, size, options.before!),
+        );
+      }
+      if (isMain && workload.linear !== undefined && options.tenfold) {
         add(side + TENFOLD, start(size * 10));
       }
     } else if (options.python !== null) {
@@ -378,11 +416,13 @@ function startDeno(
   workload: Workload,
   side: string,
   size: number,
+  bench = HERE,
 ): Deno.ChildProcess {
   const flags = workload.flags ?? [];
   return new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "-A", "--quiet", ...flags, SIDE],
+      ...["run", "-A", "--quiet", ...flags],
+      fromFileUrl(new URL("side.ts", bench)),
       ...[file.href, workload.name, side, String(size)],
     ],
     stdin: "piped",
@@ -404,12 +444,6 @@ function startPython(
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-}
-
-function append(map: Map<string, number[]>, key: string, value: number): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [value]);
-  else list.push(value);
 }
 
 function rotated<T>(list: readonly T[], by: number): T[] {

@@ -5,11 +5,13 @@
  * deno task bench                  # everything
  * deno task bench queue            # workloads with "queue" in their name
  * deno task bench --quick          # a tenth of the work, to see that it runs
- * deno task bench --write          # puts the table into README.md
+ * deno task bench --write          # writes RESULTS.md and chart.svg; of a clean work tree only
  * deno task bench --python=PATH    # another Python than the one on PATH
  * deno task bench --rounds=9       # more rounds than 5
  * deno task bench --only           # ours, bare and Python, nothing from npm
+ * deno task bench --no-tenfold     # nothing at ten times the size
  * deno task bench --cpu            # processor seconds, where others use the machine too
+ * deno task bench --against=main~3 # also the module of that commit, as the side "before"
  * ```
  *
  * How it measures stands at the head of `harness.ts`; what is compared, and
@@ -19,13 +21,17 @@
  */
 
 import { parseArgs } from "node:util";
+import { checkOut } from "./against.ts";
+import { chartGroups, drawChart } from "./chart.ts";
+import { git } from "./git.ts";
 import {
   measure,
   type Options,
   type Result,
   type Workload,
 } from "./harness.ts";
-import { details, type Machine, misses, report } from "./table.ts";
+import { describeMachine, describeVersions, findPython } from "./machine.ts";
+import { details, type Report, report } from "./report.ts";
 
 /** In the order of the table; those that are not there are left out. */
 const FILES = [
@@ -40,44 +46,92 @@ const FILES = [
   "threads.ts",
   "workloads/start.ts",
 ];
-const README = new URL("../README.md", import.meta.url);
-const BEGIN = "<!-- bench -->";
-const END = "<!-- /bench -->";
-/** `asyncio.TaskGroup` and `asyncio.timeout` came with it. */
-const OLDEST_PYTHON = [3, 11];
+/** Where the processor seconds of the side's own process are not the work. */
+const OTHERS_WORK = ["subprocess.ts", "threads.ts"];
+const ROOT = new URL("../", import.meta.url);
+const RESULTS = new URL("RESULTS.md", import.meta.url);
+const CHART = new URL("chart.svg", import.meta.url);
 
 if (import.meta.main) await main();
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
+    allowNegative: true,
     options: {
       quick: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
       only: { type: "boolean", default: false },
+      tenfold: { type: "boolean", default: true },
       cpu: { type: "boolean", default: false },
+      against: { type: "string" },
       python: { type: "string" },
       rounds: { type: "string", default: "5" },
     },
   });
-  const interpreter = await findPython(values.python);
+  if (values.write) checkWritable(positionals, values.quick);
+  using checkout = values.against === undefined
+    ? null
+    : checkOut(values.against);
+  if (checkout !== null) console.error(`before is ${checkout.commit}`);
+  const python = await findPython(values.python);
   const options: Options = {
     rounds: roundsOf(values.rounds),
     quick: values.quick,
-    python: interpreter?.path ?? null,
-    uvloop: interpreter?.uvloop != null,
+    tenfold: values.tenfold && !values.quick,
+    python: python?.path ?? null,
+    uvloop: python?.uvloop != null,
     others: !values.only,
     cpu: values.cpu,
+    before: checkout?.bench ?? null,
   };
-  const results = await measureAll(positionals, options);
-  const machine: Machine = {
+  const about = {
     options,
-    python: interpreter?.version ?? null,
-    uvloop: interpreter?.uvloop ?? null,
+    machine: describeMachine(),
+    versions: describeVersions(python),
+    commit: headCommit(),
+    before: checkout?.commit.slice(0, 12) ?? null,
+    date: new Date().toISOString().slice(0, 10),
   };
-  const text = report(results, machine);
-  console.log(text);
-  if (values.write) writeInto(README, text);
+  const run = { ...about, results: await measureAll(positionals, options) };
+  console.log(report(run));
+  if (values.write) write(run);
+}
+
+/** What is written is to be of one whole run of a commit. */
+function checkWritable(filters: readonly string[], quick: boolean): void {
+  if (quick || filters.length > 0) {
+    throw new Error("Cannot write the results: run all workloads in full");
+  }
+  const changed = changes();
+  if (changed === "") return;
+  throw new Error(
+    `Cannot write the results: commit these changes first\n${changed}`,
+  );
+}
+
+function write(run: Report): void {
+  Deno.writeTextFileSync(RESULTS, report(run));
+  const lines = [run.machine, `${run.versions}; ${run.date}`];
+  Deno.writeTextFileSync(CHART, drawChart(chartGroups(run.results), lines));
+}
+
+/** The commit of the module; `null` without git. */
+function headCommit(): string | null {
+  try {
+    const commit = git(ROOT, "rev-parse", "--short=12", "HEAD");
+    return changes() === "" ? commit : `${commit} with changes`;
+  } catch {
+    return null;
+  }
+}
+
+/** The files that differ from the commit, those aside that the benchmark writes. */
+function changes(): string {
+  const written = [RESULTS, CHART].map((it) =>
+    `:(exclude)${it.href.slice(ROOT.href.length)}`
+  );
+  return git(ROOT, "status", "--porcelain", "--", ...written);
 }
 
 async function measureAll(
@@ -91,13 +145,11 @@ async function measureAll(
       if (!isWanted(name, workload, filters)) continue;
       const result = await measure(file, workload, {
         ...options,
-        // Threads, sockets and other processes work beside the side's own.
-        cpu: options.cpu && name.startsWith("workloads/"),
+        // Children do the work, and threads wait by spinning.
+        cpu: options.cpu && !OTHERS_WORK.includes(name),
       });
       results.push(result);
       console.error(details(result));
-      const missed = misses(result);
-      if (missed.length > 0) console.error(`  missed: ${missed.join(", ")}`);
     }
   }
   return results;
@@ -122,60 +174,10 @@ function isWanted(
     filters.some((it) => file.includes(it) || workload.name.includes(it));
 }
 
-interface Python {
-  readonly path: string;
-  readonly version: string;
-  readonly uvloop: string | null;
-}
-
-/** The interpreter to measure, if one is new enough. */
-async function findPython(path = "python3"): Promise<Python | null> {
-  const source = `
-import json, sys
-try:
-    from uvloop import __version__ as uvloop
-except ImportError:
-    uvloop = None
-print(json.dumps([sys.version_info[:2], sys.version.split()[0], uvloop]))`;
-  try {
-    const { success, stdout } = await new Deno.Command(path, {
-      args: ["-c", source],
-      stderr: "null",
-    }).output();
-    if (!success) return null;
-    const [[major, minor], version, uvloop] = JSON.parse(
-      new TextDecoder().decode(stdout),
-    );
-    const [oldest, oldestMinor] = OLDEST_PYTHON;
-    if (major < oldest || (major === oldest && minor < oldestMinor)) {
-      console.error(`${path} is Python ${version}, too old to be measured`);
-      return null;
-    }
-    return { path, version, uvloop };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
-
 function roundsOf(text: string): number {
   const rounds = Number(text);
   if (Number.isInteger(rounds) && rounds > 0) return rounds;
   throw new RangeError(
-    `Cannot take the rounds: expected a number, got ${text}`,
+    `Cannot take the rounds: expected a positive integer, got ${text}`,
   );
-}
-
-/** Replaces what stands between the two markers. */
-function writeInto(file: URL, text: string): void {
-  const old = Deno.readTextFileSync(file);
-  const begin = old.indexOf(BEGIN);
-  const end = old.indexOf(END);
-  if (begin < 0 || end < begin) {
-    throw new Error(
-      `Cannot write the table: ${BEGIN} and ${END} are missing in the README`,
-    );
-  }
-  const head = old.slice(0, begin + BEGIN.length);
-  Deno.writeTextFileSync(file, `${head}\n\n${text}\n${old.slice(end)}`);
 }

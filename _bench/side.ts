@@ -6,15 +6,27 @@
  */
 
 import { cpuUsage } from "node:process";
-import { ANSWER, type Answer, type Round, type Workload } from "./harness.ts";
+import {
+  ANSWER,
+  type Answer,
+  type Round,
+  type Seconds,
+  type Workload,
+} from "./harness.ts";
 
+const NEWLINE = 10;
 const [file, name, side, size] = Deno.args;
 const round = await find();
-for await (const _ of Deno.stdin.readable) {
+for await (const chunk of Deno.stdin.readable) {
+  // Whoever profiles a side may send several lines at once.
+  for (const byte of chunk) if (byte === NEWLINE) await answer();
+}
+Deno.exit(0);
+
+async function answer(): Promise<void> {
   const line = ANSWER + JSON.stringify(await measured()) + "\n";
   await Deno.stdout.write(new TextEncoder().encode(line));
 }
-Deno.exit(0);
 
 async function find(): Promise<Round> {
   const workloads = (await import(file)).default as readonly Workload[];
@@ -29,10 +41,16 @@ async function measured(): Promise<Answer> {
     const own = await round(Number(size));
     const wall = (performance.now() - before) / 1000;
     const cpu = processorSeconds() - cpuBefore;
-    return { wall, cpu, own: typeof own === "number" ? own : null };
+    if (typeof own === "number") return { wall, cpu, own };
+    return isSeconds(own) ? own : { wall, cpu };
   } catch (error) {
     return { wall: 0, cpu: 0, error: String(error) };
   }
+}
+
+function isSeconds(value: unknown): value is Seconds {
+  return typeof value === "object" && value !== null && "wall" in value &&
+    "cpu" in value;
 }
 
 /** Processor time of all threads of the process, so also that of its collector and compiler. */

@@ -205,12 +205,14 @@ function echo(
   const order: Order = (address, n) =>
     `echo ${address} ${connections} ${n} ${inFlight}`;
   const overTcp = transport === "TCP";
+  const isTypical = overTcp && connections === 100;
   const plural = connections === 1 ? "" : "s";
   const ahead = inFlight === 1 ? "" : `, ${inFlight} at a time`;
   return workload({
     name:
       `lines of 64 bytes echoed, ${transport}, ${connections} connection${plural}${ahead}`,
     size,
+    chart: isTypical ? "Line echoed, TCP" : undefined,
     sides: {
       ours: driven(
         () => overTcp ? serveOurs(echoOurs) : serveOursUnix(echoOurs),

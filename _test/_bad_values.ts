@@ -7,17 +7,20 @@
 
 import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
+import { allTasks } from "@asyncio/asyncio";
 
 /** A call with one argument that is wrong, or one option. */
 export interface Row {
   /** What is called, and which argument is tried. */
   name: string;
   /** Makes what it is called on; each value gets one of its own. */
-  make(): Call;
+  make(): Call | Promise<Call>;
   /** The names of the values that are right here. */
   accepts: readonly string[];
   /** Whether it returns a native promise, and so never throws. */
   isAsync?: boolean;
+  /** Whether right values are left out, because such a call would start something that lasts. */
+  isLasting?: boolean;
 }
 
 /** A call that is ready to be made. */
@@ -25,6 +28,8 @@ export interface Call {
   call(value: unknown): unknown;
   /** What must be as before when the call was refused. */
   state?(): string;
+  /** Ends what the call was made on. */
+  end?(): unknown;
 }
 
 /** The values by name, fresh ones each time. */
@@ -107,34 +112,52 @@ export function testRefusals(rows: readonly Row[]): void {
 /** Rows for an options bag: the bag itself, and each of its options by the values that are right for it. */
 export function optionRows(
   name: string,
-  make: () => Call,
+  make: Row["make"],
   options: Record<string, readonly string[]>,
   isAsync = false,
+  isLasting = false,
 ): Row[] {
+  const more = { isAsync, isLasting };
   return [
-    { name: `${name} options`, make, accepts: EMPTY, isAsync },
+    { name: `${name} options`, make, accepts: EMPTY, ...more },
     {
       name: `${name} { misspelt }`,
-      make: () => inOption(make(), "misspelt"),
+      make: async () => inOption(await make(), "misspelt"),
       accepts: [],
-      isAsync,
+      ...more,
     },
     ...Object.entries(options).map(([option, accepts]) => ({
       name: `${name} { ${option} }`,
-      make: () => inOption(make(), option),
+      make: async () => inOption(await make(), option),
       accepts: ["undefined", ...accepts],
-      isAsync,
+      ...more,
     })),
   ];
 }
 
-function inOption({ call, state }: Call, option: string): Call {
-  return { call: (value) => call({ [option]: value }), state };
+function inOption({ call, ...rest }: Call, option: string): Call {
+  return { call: (value) => call({ [option]: value }), ...rest };
 }
 
 async function tryValue(row: Row, name: string, value: unknown): Promise<void> {
-  const { call, state = () => "" } = row.make();
+  const isRight = row.accepts.includes(name);
+  if (isRight && row.isLasting) return;
+  const { call, end, state = () => "" } = await row.make();
+  try {
+    await tryCall(row, { call, state }, name, value);
+  } finally {
+    await end?.();
+  }
+}
+
+async function tryCall(
+  row: Row,
+  { call, state }: Required<Pick<Call, "call" | "state">>,
+  name: string,
+  value: unknown,
+): Promise<void> {
   const before = state();
+  const tasks = allTasks().size;
   let outcome: unknown;
   try {
     outcome = call(value);
@@ -153,11 +176,12 @@ async function tryValue(row: Row, name: string, value: unknown): Promise<void> {
   assert(!ENGINE_TEXT.test(error.message), said);
   assert(error.message.length < 300, said);
   assertEquals(state(), before, said);
+  assertEquals(allTasks().size, tasks, said);
 }
 
 /** What an engine says, or what shows that nobody has looked. */
 const ENGINE_TEXT =
-  /Cannot (read|convert|destructure|access|set propert)|is not (a function|iterable|a constructor)|private member|user code|\[object |=> *\{|undefined or null/;
+  /Cannot (read (propert|private)|convert|destructure|access|set propert)|is not (a function|iterable|a constructor)|private member|user code|\[object |=> *\{|undefined or null|has been revoked/;
 
 /** What a call failed with; `null` if it did not, or waits. */
 async function errorOf(outcome: unknown): Promise<unknown> {

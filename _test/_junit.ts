@@ -1,7 +1,9 @@
 /** Reads the report that `deno test --junit-path` writes. */
 
-/** Where the report of a test run lies. */
-export const REPORT = new URL("../.results/junit.xml", import.meta.url);
+/** Where the reports of the two halves of a test run lie. */
+export const REPORTS: readonly URL[] = ["core", "system"].map((half) =>
+  new URL(`../.results/${half}.xml`, import.meta.url)
+);
 
 /** One test that was run, or was to be. */
 export interface TestResult {
@@ -10,11 +12,15 @@ export interface TestResult {
 }
 
 /**
- * Reads a report.
+ * Reads the reports of a run.
  *
- * @throws {Deno.errors.NotFound} If there is none.
+ * @throws {Deno.errors.NotFound} If one is missing.
  */
-export async function readReport(path: URL = REPORT): Promise<TestResult[]> {
+export async function readReports(): Promise<TestResult[]> {
+  return (await Promise.all(REPORTS.map(readReport))).flat();
+}
+
+async function readReport(path: URL): Promise<TestResult[]> {
   const xml = await Deno.readTextFile(path);
   return [...xml.matchAll(/<testcase name="([^"]*)"[^>]*>(.*?)<\/testcase>/gs)]
     .map(([, name, body]) => ({

@@ -40,12 +40,15 @@ export async function program(
 /** Starts one of the programs in `stuck/`. */
 export function spawnFile(
   file: string,
-  { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } =
-    {},
+  { args = [], rest = [], env = {} }: {
+    args?: string[];
+    rest?: string[];
+    env?: Record<string, string>;
+  } = {},
 ): Deno.ChildProcess {
   const path = new URL(`stuck/${file}`, import.meta.url).pathname;
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-check", ...args, path],
+    args: ["run", "--no-prompt", "--no-check", ...args, path, ...rest],
     env: { NO_COLOR: "1", ASYNCIO_DEBUG: "", ...env },
     stdin: "piped",
     stdout: "piped",

@@ -77,8 +77,8 @@ Deno.test("asCompleted() gives the caller's own futures back, and tasks for the 
       if (it.result() === "function") assertInstanceOf(it, Task);
     }
     assertEquals(seen, [
-      "given future",
       "made promise",
+      "given future",
       "given task",
       "made function",
     ]);

@@ -4,6 +4,8 @@
 import {
   Barrier,
   BoundedSemaphore,
+  BrokenBarrierError,
+  CancelledError,
   captureCallGraph,
   Condition,
   createEagerTaskFactory,
@@ -12,6 +14,7 @@ import {
   ExceptionGroup,
   formatCallGraph,
   IncompleteReadError,
+  InvalidStateError,
   KeyboardInterrupt,
   LifoQueue,
   LimitOverrunError,
@@ -19,7 +22,12 @@ import {
   printCallGraph,
   PriorityQueue,
   Queue,
+  QueueEmpty,
+  QueueFull,
+  QueueShutDown,
+  RuntimeError,
   Semaphore,
+  SendfileNotAvailableError,
   TimeoutError,
   VirtualTimeLoop,
 } from "@asyncio/asyncio";
@@ -244,16 +252,22 @@ const STRINGS = ["undefined", '""', '"x"', '"5"'];
 const ANYTHING = { cause: Object.keys(badValues()) };
 
 const errors: Row[] = [
-  {
-    name: "new TimeoutError(message)",
-    make: plain((it) => new TimeoutError(it)),
-    accepts: STRINGS,
-  },
-  ...optionRows(
-    "new TimeoutError()",
-    plain((it) => new TimeoutError("m", it)),
-    ANYTHING,
-  ),
+  ...[
+    ...[BrokenBarrierError, CancelledError, InvalidStateError, QueueEmpty],
+    ...[QueueFull, QueueShutDown, RuntimeError, SendfileNotAvailableError],
+    TimeoutError,
+  ].flatMap((Kind: Any) => [
+    {
+      name: `new ${Kind.name}(message)`,
+      make: plain((it) => new Kind(it)),
+      accepts: STRINGS,
+    },
+    ...optionRows(
+      `new ${Kind.name}()`,
+      plain((it) => new Kind("m", it)),
+      ANYTHING,
+    ),
+  ]),
   ...optionRows(
     "new KeyboardInterrupt()",
     plain((it) => new KeyboardInterrupt("m", it)),

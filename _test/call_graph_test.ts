@@ -8,6 +8,7 @@ import {
   allTasks,
   asCompleted,
   type CallGraph,
+  type CallGraphOptions,
   captureCallGraph,
   createTask,
   currentTask,
@@ -15,6 +16,7 @@ import {
   Future,
   gather,
   Lock,
+  printCallGraph,
   Queue,
   shield,
   sleep,
@@ -239,7 +241,7 @@ Deno.test("captureCallGraph() gives lines in debug mode, as many as asked for", 
     assertEquals(callStack.length, 2);
     assertStringIncludes(callStack[0], `fetch (${here("waits")}`);
     assertStringIncludes(callStack[1], `work (${here("calls")}`);
-    assertEquals(captureCallGraph(worker, { limit: 1 })!.callStack, [
+    assertEquals(captureCallGraph(worker, { limit: -1 })!.callStack, [
       callStack[0],
     ]);
     const [first] = captureCallGraph(idler)!.callStack;
@@ -300,5 +302,68 @@ Deno.test("formatCallGraph() writes each task below the one that it waits for", 
     assertStringIncludes(lines[5], here("gathers"));
     assertEquals(formatCallGraph(captureCallGraph(child)), lines.join("\n"));
     await end(parent);
+  });
+});
+
+Deno.test("captureCallGraph() shows the parent of an open group as what awaits its children", async () => {
+  await plain(async () => {
+    const names: string[] = [];
+    const parent = createTask(() =>
+      TaskGroup.run(async (group) => {
+        const child = group.createTask(() => sleep(9));
+        await sleep(1);
+        for (const { name } of captureCallGraph(child)!.awaitedBy) {
+          names.push(name!);
+        }
+        child.cancel();
+      }), { name: "parent" });
+    await parent;
+    assertEquals(names, ["parent"]);
+  });
+});
+
+Deno.test("captureCallGraph() leaves out lines of the caller's own stack", async () => {
+  await plain(() => {
+    const capture = (options?: CallGraphOptions) =>
+      captureCallGraph(undefined, options)!.callStack;
+    const all = capture();
+    assertEquals(capture({ depth: 2 }).length, all.length - 1);
+    assertEquals(capture({ limit: 1 }).length, 1);
+    assertEquals(capture({ limit: -1 }).length, 1);
+    assertEquals(capture({ limit: 0 }), []);
+    assertThrows(() => capture({ limits: 1 } as never), TypeError, "limits");
+  });
+});
+
+Deno.test("formatCallGraph() draws a flow chart of Mermaid, each task once", async () => {
+  await plain(async () => {
+    const child = createTask(() => sleep(9), { name: 'the "child"' });
+    const parents = ["one", "two"].map((name) =>
+      createTask(() => child, { name })
+    );
+    await sleep(1);
+    assertEquals(formatCallGraph(child, { format: "mermaid" }).split("\n"), [
+      "flowchart TD",
+      '  n0["Task the #34;child#34;<br>waiting for a timer due in 8.0 s since 1.0 s"]',
+      '  n1["Task one<br>waiting for the task the #34;child#34; since 1.0 s"]',
+      '  n2["Task two<br>waiting for the task the #34;child#34; since 1.0 s"]',
+      "  n1 --> n0",
+      "  n2 --> n0",
+    ]);
+    const written: string[] = [];
+    const file = {
+      writeSync(bytes: Uint8Array) {
+        written.push(new TextDecoder().decode(bytes.subarray(0, 1)));
+        return 1; // a file may take less than it is given
+      },
+    };
+    printCallGraph(child, { file });
+    assertEquals(written.join(""), `${formatCallGraph(child)}\n`);
+    assertThrows(
+      () => formatCallGraph(child, { format: "svg" as never }),
+      RangeError,
+    );
+    child.cancel();
+    await wait(parents);
   });
 });

@@ -8,7 +8,7 @@
  * cannot be covered, each with the reason.
  */
 
-import { readReport } from "./_junit.ts";
+import { readReports } from "./_junit.ts";
 
 const COMMAND = "deno test -A --doc --parallel --junit-path=.results/junit.xml";
 const TABLE = new URL("conformance.tsv", import.meta.url);
@@ -73,7 +73,7 @@ function rows(text: string): string[][] {
 }
 
 async function coveredIds(): Promise<Set<string>> {
-  const results = await readReport().catch((error) => {
+  const results = await readReports().catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     console.error(
       `There is no report of a test run; write one first:\n\n  ${COMMAND}`,

@@ -465,7 +465,7 @@ Deno.test("ensureFuture() of a coroutine function around an awaitable is a task 
 Deno.test("ensureFuture() refuses what cannot be awaited [test_tasks.BaseTaskTests.test_ensure_future_neither]", () => {
   for (const value of ["ok", 1, null, undefined, {}, []]) {
     // @ts-expect-error: none of these is awaitable
-    assertThrows(() => ensureFuture(value), TypeError, "Expected a future");
+    assertThrows(() => ensureFuture(value), TypeError, "expected a future");
     // @ts-expect-error: none of these is a promise
     assertThrows(() => wrapFuture(value), TypeError, "Cannot wrap a promise");
   }

@@ -73,7 +73,7 @@ Deno.test("EventLoop.callSoon() lets the microtasks of a callback run before the
 Deno.test("EventLoop.callSoon() refuses what is no function", () => {
   const loop = new EventLoop();
   // @ts-expect-error: not a function
-  assertThrows(() => loop.callSoon("f"), TypeError, "got f");
+  assertThrows(() => loop.callSoon("f"), TypeError, 'got "f"');
   // @ts-expect-error: not a function
   assertThrows(() => loop.callLater(1, null), TypeError, "got null");
 });
@@ -278,7 +278,7 @@ Deno.test("EventLoop.setExceptionHandler() hears of an error in a callback, and 
 Deno.test("EventLoop.setExceptionHandler() refuses what is no function", () => {
   // @ts-expect-error: not a function
   const set = () => new EventLoop().setExceptionHandler("handler");
-  assertThrows(set, TypeError, "expected a function or null, got handler");
+  assertThrows(set, TypeError, 'must be a function, got "handler"');
 });
 
 Deno.test("EventLoop.callExceptionHandler() hands over what it is given", () => {

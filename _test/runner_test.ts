@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertRejects,
   assertStrictEquals,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -23,6 +24,7 @@ import {
   RuntimeError,
   sleep,
   type Task,
+  TimeoutError,
   VirtualTimeLoop,
 } from "@asyncio/asyncio";
 import { outcome, shape, virtual } from "./_virtual.ts";
@@ -62,8 +64,7 @@ Deno.test("run() lets the error of main out [test_runners.RunTests.test_asyncio_
 
 Deno.test("run() and Runner.run() refuse what is not a function [test_runners.RunTests.test_asyncio_run_only_coro] [test_runners.RunnerTests.test_run_non_coro] [test_runners.RunnerTests.test_run_future]", async () => {
   await using runner = new Runner();
-  const future = runner.getLoop().createFuture();
-  for (const wrong of [1, "main", null, Promise.resolve(), future]) {
+  for (const wrong of [1, "main", null, Promise.resolve()]) {
     await assertRejects(
       () => run(wrong as never),
       TypeError,
@@ -71,6 +72,59 @@ Deno.test("run() and Runner.run() refuse what is not a function [test_runners.Ru
     );
     await assertRejects(() => runner.run(wrong as never), TypeError);
   }
+});
+
+Deno.test("Runner.run() takes a future or task of its own loop, and cancels it as what main awaits", async () => {
+  await using runner = new Runner();
+  const loop = runner.getLoop();
+  const future = loop.createFuture<number>();
+  loop.callSoon(() => future.setResult(1));
+  assertEquals(await runner.run(future), 1);
+  assertEquals(
+    await runner.run(loop.createTask(() => sleep(0, { result: 2 }))),
+    2,
+  );
+  const pending = loop.createFuture();
+  const signal = AbortSignal.timeout(1);
+  await assertRejects(() => runner.run(pending, { signal }), DOMException);
+  assert(pending.cancelled());
+  await assertRejects(() => run(future), RuntimeError, "another event loop");
+});
+
+Deno.test("run() and Runner check their options", async () => {
+  const wrong: [object, string][] = [
+    [{ sginals: [] }, 'unknown option "sginals"'],
+    [{ debug: 1 }, "debug must be a boolean, got 1"],
+    [{ loopFactory: {} }, "loopFactory must be a function"],
+    [{ signals: "SIGINT" }, "signals must be an array"],
+    [{ signals: [1] }, "signals must be an array"],
+    [{ dumpSignal: 3 }, "dumpSignal must be the name of a signal, got 3"],
+    [{ shutdownTimeout: "1" }, "shutdownTimeout"],
+  ];
+  for (const [options, text] of wrong) {
+    assertThrows(() => new Runner(options), TypeError, text);
+    await assertRejects(() => run(() => {}, options), TypeError, text);
+  }
+  await assertRejects(
+    () => run(() => {}, { dumpSignal: "SIGNONE" as Deno.Signal }),
+    TypeError,
+  );
+});
+
+Deno.test("run() gives up the tasks that are left after shutdownTimeout, and names them", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const error = await assertRejects(
+    () =>
+      run(async () => {
+        getRunningLoop().callLater(3600, () => {});
+        createTask(() => promise, { name: "stubborn" });
+        await sleep(0);
+      }, { shutdownTimeout: 0.05 }),
+    TimeoutError,
+    "Tasks that were left have not ended within 0.1 s: stubborn waiting for a foreign promise",
+  );
+  assertStringIncludes(error.stack!, import.meta.url);
+  resolve();
 });
 
 Deno.test("run() inside a running loop is refused, and its function not called [test_runners.RunTests.test_asyncio_run_from_running_loop] [test_runners.RunnerTests.test_recursive_run]", async () => {

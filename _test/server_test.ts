@@ -334,7 +334,7 @@ Deno.test("startServer() checks its arguments", async () => {
     RangeError,
     "limit",
   );
-  for (const name of ["family", "sock", "ssl", "keepAlive"]) {
+  for (const name of ["family", "sock", "reuseAddress", "keepAlive"]) {
     await assertRejects(
       () => start(nobody, null, 0, { [name]: 1 }),
       Deno.errors.NotSupported,

@@ -148,7 +148,7 @@ Deno.test("StreamReader constructor refuses options that are none, and limits th
   const make = (options: unknown) => () =>
     new StreamReader(options as { limit: number });
   for (const limit of [null, "5", 1n, Symbol("s"), {}, Object.create(null)]) {
-    assertThrows(make({ limit }), TypeError, "limit must be a number, got ");
+    assertThrows(make({ limit }), TypeError, "above 0, got ");
   }
   for (const limit of [0, -1, -Infinity, NaN, 0.4, 1.5]) {
     assertThrows(make({ limit }), RangeError, `above 0, got ${limit}`);

@@ -60,6 +60,10 @@ class SilentPeer implements Disposable {
     return writeAll(this.#conn!, data);
   }
 
+  closeWrite(): Promise<void> {
+    return this.#conn!.closeWrite();
+  }
+
   closeConnection(): void {
     close(this.#conn!);
   }
@@ -254,6 +258,39 @@ Deno.test("startServer() with TLS closes clients that do not begin their handsha
   await server.waitClosed();
   assertEquals(clients, 0);
 });
+
+for (
+  const [what, sent] of [["nothing", ""], ["half a record", "\x16\x03\x01\x02"]]
+) {
+  Deno.test(`startServer() with TLS closes clients that send ${what} and close`, async () => {
+    const before = sockets();
+    const server = await startServer(() => {}, "127.0.0.1", 0, {
+      tls: certificate,
+    });
+    for (let i = 0; i < 5; i++) {
+      const conn = await connect(server.port!);
+      await writeAll(conn, sent);
+      conn.close();
+    }
+    assertEquals(await openedSince(before, 1), 1);
+    server.close();
+    await server.waitClosed();
+  });
+
+  Deno.test(`openConnection() with TLS rejects if the server sends ${what} and ends its side`, async () => {
+    const before = sockets();
+    using peer = new SilentPeer();
+    const opening = openConnection("127.0.0.1", peer.port, { tls: true });
+    const failing = assertRejects(() => opening, UnexpectedEof);
+    await peer.hello();
+    await peer.write(sent);
+    await peer.closeWrite();
+    await failing;
+    await peer.end();
+    peer.closeConnection();
+    assertEquals(await openedSince(before, 1), 1);
+  });
+}
 
 Deno.test("Server.close() closes clients in the middle of their handshake", async () => {
   const before = sockets();

@@ -558,7 +558,10 @@ Deno.test("StreamWriter.startTls() refuses options that are none, and changes no
       [{ caCerts: "pem" }, "caCerts must be an array of strings"],
       [{ caCerts: [1] }, "caCerts must be an array of strings, got 1 in it"],
       [{ alpnProtocols: {} }, "alpnProtocols must be an array of strings"],
-      [{ unsafelyDisableHostnameVerification: 1 }, "must be a boolean, got 1"],
+      [
+        { unsafelyDisableHostnameVerification: 1 },
+        "must be true or false, got 1",
+      ],
       [{ hostName: "localhost" }, 'did you mean "hostname"'],
     ];
     for (const [options, message] of wrong) {

@@ -9,7 +9,7 @@ const programs: Record<string, string[]> = {
   "two_locks.ts": [
     'Task "deposit" waiting for <Lock locked, 1 waiting> held by the task withdraw',
     'Task "withdraw" waiting for <Lock locked, 1 waiting> held by the task deposit',
-    "These tasks wait for each other in a circle:",
+    "These tasks wait for each other in a circle: deposit waits for",
   ],
   "unfed_queue.ts": [
     'Task "consumer" waiting for an item of <Queue 0 items, 1 waiting to get>',
@@ -27,7 +27,7 @@ async function reportOf(file: string, debug: boolean): Promise<string> {
   const child = spawnFile(file, options(debug));
   await child.stdin.close();
   const { code, stderr } = await child.output();
-  assertEquals(code, 0);
+  assertEquals(code, 1);
   return new TextDecoder().decode(stderr);
 }
 
@@ -68,7 +68,7 @@ for (const [file, named] of Object.entries(programs)) {
     const report = await reportOf(file, false);
     assertStringIncludes(
       report,
-      "Nothing is left that could wake the task Task-1\n",
+      "Deadlock: nothing is left that could wake a task\n",
     );
     for (const text of named) assertStringIncludes(report, text);
   });
@@ -85,4 +85,51 @@ Deno.test("run({ dumpSignal }) says where endless_child.ts is stuck", async () =
   const wait = 'Task "counter" waiting for the end of wc (pid ';
   assertStringIncludes(report, wait);
   assertPlace(report, "endless_child.ts", wait);
+});
+
+Deno.test("run() says a second after Ctrl-C what keeps the program from ending", async () => {
+  const child = spawnFile("shielded.ts");
+  const [stdout, stderr] = [child.stdout, child.stderr].map(textReader);
+  await readUntil(stdout, "ready");
+  child.kill("SIGINT");
+  const report = await readUntil(stderr, /"save" waiting .*\n/);
+  const [title, verdict] = report.split("\n");
+  assertEquals(
+    title,
+    "SIGINT came 1 s ago and has not ended the program, a second one will",
+  );
+  assertStringIncludes(
+    verdict,
+    "Task Task-1 was cancelled by SIGINT 1.0 s ago",
+  );
+  assertStringIncludes(verdict, "a shield keeps it from ending");
+  child.kill("SIGINT");
+  const rest = await readUntil(stderr, /KeyboardInterrupt.*\n/);
+  assertStringIncludes(
+    rest,
+    "KeyboardInterrupt: Interrupted by SIGINT while waiting for the task save, which waits for <Event unset, 1 waiting>\n",
+  );
+  assertEquals((await child.status).code, 1);
+  await Promise.all([stdout.cancel(), stderr.cancel(), child.stdin.close()]);
+});
+
+Deno.test("run() says a second after its main has ended what it waits for", async () => {
+  const child = spawnFile("leftover.ts");
+  const stderr = textReader(child.stderr);
+  const report = await readUntil(stderr, /which cannot be interrupted.*\n/);
+  assertStringIncludes(
+    report,
+    "Task deaf was cancelled by the end of run() 1 s ago but sits in a foreign promise, which cannot be interrupted: hand it the signal",
+  );
+  assertStringIncludes(
+    report,
+    "Tasks that were left have not ended 1 s after they were cancelled\n",
+  );
+  child.kill("SIGTERM");
+  assertEquals((await child.status).code, 0);
+  await Promise.all([
+    stderr.cancel(),
+    child.stdout.cancel(),
+    child.stdin.close(),
+  ]);
 });

@@ -167,27 +167,32 @@ Deno.test("limit, user and group are refused by kind and by value", () =>
       [
         () => exec({ limit: "5" }),
         TypeError,
-        'Cannot start a process: limit must be a number above 0, got "5"',
+        'Cannot start a process: limit must be a whole number above 0, got "5"',
       ],
       [
         () => exec({ limit: Object.create(null) }),
         TypeError,
-        "Cannot start a process: limit must be a number above 0, got an object without a prototype",
+        "Cannot start a process: limit must be a whole number above 0, got an object without a prototype",
       ],
       [
         () => exec({ limit: Symbol("s") }),
         TypeError,
-        "Cannot start a process: limit must be a number above 0, got Symbol(s)",
+        "Cannot start a process: limit must be a whole number above 0, got Symbol(s)",
       ],
       [
         () => exec({ limit: 0 }),
         RangeError,
-        "Cannot start a process: limit must be a number above 0, got 0",
+        "Cannot start a process: limit must be a whole number above 0, got 0",
       ],
       [
         () => exec({ limit: NaN }),
         RangeError,
-        "Cannot start a process: limit must be a number above 0, got NaN",
+        "Cannot start a process: limit must be a whole number above 0, got NaN",
+      ],
+      [
+        () => exec({ limit: 1.5, stdout: "piped" }),
+        RangeError,
+        "Cannot start a process: limit must be a whole number above 0, got 1.5",
       ],
       [
         () => exec({ user: 2 ** 32 }),

@@ -2,7 +2,12 @@
 // reported at garbage collection and at the end of a program is seen from
 // outside: each of those tests runs a program of its own.
 
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import {
   createTask,
   type ExceptionContext,
@@ -234,6 +239,31 @@ Deno.test("Task whose error is awaited only after it has failed is not reported"
     assertEquals(await outcome(task), "RangeError(far)");
   });
   assertEquals(reports, []);
+});
+
+Deno.test("Task whose error nobody looks at is reported a second after it has failed", async () => {
+  await run(async () => {
+    const loop = getRunningLoop();
+    const told = loop.createFuture<ExceptionContext[]>();
+    const reports: ExceptionContext[] = [];
+    loop.setExceptionHandler((_, report) => {
+      reports.push(report);
+      if (!told.done()) told.setResult(reports);
+    });
+    const fail = () => {
+      throw new RangeError("far");
+    };
+    const heard = createTask(fail, { name: "heard" });
+    heard.addDoneCallback(() => {});
+    const kept = createTask(fail, { name: "kept" });
+    const alive = loop.callLater(3600, () => {}); // or nothing would be left to do
+    const [{ message, task }] = await told;
+    alive.cancel();
+    assertEquals(message, "Task exception was never retrieved: kept");
+    assertStrictEquals(task, kept);
+    assertEquals(reports.length, 1);
+    heard.exception();
+  });
 });
 
 Deno.test("Task that was cancelled is not reported", async () => {

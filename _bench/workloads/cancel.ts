@@ -14,6 +14,7 @@ type Library = any;
 
 const asleep = workload({
   name: "tasks cancelled while asleep",
+  chart: "Task.cancel()",
   size: 100_000,
   sides: {
     ours: (n) =>

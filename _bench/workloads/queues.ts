@@ -126,6 +126,7 @@ const single = workload({
 
 const many = workload({
   name: "queue, maxsize 100, ten producers and ten consumers",
+  chart: "Queue",
   size: 200_000,
   sides: {
     ours: ours(100, 10),

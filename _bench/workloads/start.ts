@@ -7,6 +7,9 @@
 import { fileURLToPath } from "node:url";
 import { type Round, workload } from "../harness.ts";
 
+/** Of the figures in `/proc`. */
+const TICKS_PER_SECOND = 100;
+
 const limit = { atMost: 0.015, unit: "ms" } as const;
 
 const all = workload({
@@ -32,6 +35,7 @@ function script(name: string): Round {
   const path = fileURLToPath(new URL(`../scripts/${name}`, import.meta.url));
   return async (n) => {
     const before = performance.now();
+    const cpuBefore = childSeconds();
     for (let i = 0; i < n; i++) {
       const { success } = await new Deno.Command(Deno.execPath(), {
         args: ["run", "--quiet", path],
@@ -39,6 +43,17 @@ function script(name: string): Round {
       }).output();
       if (!success) throw new Error(`Cannot run ${name}`);
     }
-    return (performance.now() - before) / 1000 / n;
+    const wall = (performance.now() - before) / 1000 / n;
+    return { wall, cpu: (childSeconds() - cpuBefore) / n || wall };
   };
+}
+
+/** Processor seconds of all children that have ended; `NaN` where they are not known. */
+function childSeconds(): number {
+  if (Deno.build.os !== "linux") return NaN;
+  const stat = Deno.readTextFileSync("/proc/self/stat");
+  // The name of the program stands in brackets and may have spaces.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [user, system] = fields.slice(13, 15).map(Number);
+  return (user + system) / TICKS_PER_SECOND;
 }

@@ -32,6 +32,7 @@ type Library = any;
 
 const contended = workload({
   name: "lock, 100 tasks × 1,000, held across a turn",
+  chart: "Lock",
   size: 100_000,
   sides: {
     ours: (n) =>

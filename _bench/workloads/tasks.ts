@@ -34,6 +34,7 @@ type Library = any;
 
 const tasks = workload({
   name: "tasks with one sleep(0) each, all awaited",
+  chart: "Task",
   size: 100_000,
   sides: {
     ours: (n) =>
@@ -126,6 +127,7 @@ const sequence = workload({
 
 const gathering = workload({
   name: "gather in ten rounds, 10,000 each",
+  chart: "gather()",
   size: 100_000,
   sides: {
     ours: (n) =>
@@ -164,6 +166,7 @@ const gathering = workload({
 
 const groups = workload({
   name: "task groups of 100, 1,000 of them",
+  chart: "TaskGroup",
   size: 100_000,
   sides: {
     ours: (n) =>

@@ -101,6 +101,7 @@ const waits = workload({
 
 const timeouts = workload({
   name: "timeout that does not fire",
+  chart: "timeout()",
   size: 100_000,
   sides: {
     ours: (n) =>

@@ -22,3 +22,21 @@ export class TextLineStream extends TransformStream<string, string> {
     });
   }
 }
+
+/** Gives what comes from any of the streams as it comes. */
+export function mergeReadableStreams<T>(
+  ...streams: ReadableStream<T>[]
+): ReadableStream<T> {
+  return new ReadableStream<T>({
+    async start(controller) {
+      try {
+        await Promise.all(streams.map(async (stream) => {
+          for await (const chunk of stream) controller.enqueue(chunk);
+        }));
+        controller.close();
+      } catch (error) {
+        controller.error(error);
+      }
+    },
+  });
+}

@@ -1,0 +1,137 @@
+/**
+ * Watching the tasks of a loop from outside: when each runs, waits and is
+ * woken, and by whom.
+ *
+ * Tasks of a loop that is observed have a frame that tells of it, and its
+ * queue tells who puts what into it. Other loops know nothing of that.
+ *
+ * @module
+ */
+
+import { WatchedFrame } from "./_debug.ts";
+import {
+  asCancellation,
+  type CancelRequest,
+  CancelScope,
+  type NamedCancelable,
+  type Reaction,
+  TaskFrame,
+} from "./_frame.ts";
+import {
+  type BaseEventLoop,
+  currentFrame,
+  internals as loops,
+  type Job,
+} from "./_loop.ts";
+
+/** What is told of the tasks of a loop. */
+export interface Observer {
+  /** A task was made. */
+  made(frame: TaskFrame): void;
+  /** The code of a task is about to go on, as far as the loop knows: from an await, or from its beginning. */
+  resumed(frame: TaskFrame): void;
+  /** The code of a task begins to wait; it may go on with something else. */
+  awaits(frame: TaskFrame): void;
+  /** Whatever ran has come to its end, with its microtasks. */
+  stepped(): void;
+  /** The code of one task makes another one ready. */
+  wakes(waker: TaskFrame, woken: TaskFrame): void;
+  /** A request to cancel has come. */
+  requested(frame: TaskFrame): void;
+  /** A task ends; it may be told again. */
+  ends(frame: TaskFrame, outcome: Outcome): void;
+}
+
+/** How a task ends. */
+export type Outcome = "done" | "failed" | "cancelled";
+
+/** A constructor of frames. */
+type FrameClass = new (loop: BaseEventLoop, task: NamedCancelable) => TaskFrame;
+
+/** Has everything that happens to the tasks of a loop told, as long as it is not closed. */
+export function observe(loop: BaseEventLoop, observer: Observer): void {
+  const extras = loops.extras(loop);
+  const known = extras.get(observe) as Set<Observer> | undefined;
+  if (known !== undefined) return void known.add(observer);
+  const observers = new Set([observer]);
+  extras.set(observe, observers);
+  const tell = (call: (observer: Observer) => void) => observers.forEach(call);
+  const [Plain, Watched] = [TaskFrame, WatchedFrame].map((base) =>
+    observed(base, tell)
+  );
+  loops.setFrames(loop, (task) => {
+    const Frame = loop.getDebug() ? Watched : Plain;
+    const frame = new Frame!(loop, task as NamedCancelable);
+    tell((it) => it.made(frame));
+    return frame;
+  });
+  watchQueue(loop, tell);
+}
+
+/** A class of frames that tell what happens to them. */
+function observed(
+  Base: FrameClass,
+  tell: (call: (observer: Observer) => void) => void,
+): FrameClass {
+  return class extends Base {
+    override run(): boolean {
+      tell((it) => it.resumed(this));
+      const ran = super.run();
+      // A task that was cancelled before has not been called at all.
+      if (this.over) tell((it) => it.ends(this, "cancelled"));
+      return ran;
+    }
+
+    override began(reaction: Reaction): void {
+      super.began(reaction);
+      tell((it) => it.awaits(this));
+    }
+
+    override ended(reaction: Reaction): void {
+      super.ended(reaction);
+      tell((it) => it.resumed(this));
+    }
+
+    override requested(request: CancelRequest): void {
+      super.requested(request);
+      tell((it) => it.requested(this));
+    }
+
+    override finish(value: unknown): void {
+      tell((it) => it.ends(this, "done"));
+      super.finish(value);
+    }
+
+    override fail(error: unknown): void {
+      const outcome = asCancellation(error) ? "cancelled" : "failed";
+      tell((it) => it.ends(this, outcome));
+      super.fail(error);
+    }
+  };
+}
+
+/** Own methods of one queue, so that those of all others stay as they are. */
+function watchQueue(
+  loop: BaseEventLoop,
+  tell: (call: (observer: Observer) => void) => void,
+): void {
+  const queue = loops.ready(loop);
+  const { push, shift } = queue;
+  queue.push = (job) => {
+    const waker = frameOf(currentFrame());
+    const woken = frameOf(job) ?? frameOf((job as Partial<Reaction>).frame);
+    if (waker !== null && woken !== null && waker !== woken) {
+      tell((it) => it.wakes(waker, woken));
+    }
+    push.call(queue, job);
+  };
+  queue.shift = (): Job | undefined => {
+    tell((it) => it.stepped());
+    return shift.call(queue);
+  };
+}
+
+function frameOf(thing: unknown): TaskFrame | null {
+  if (!(thing instanceof CancelScope)) return null;
+  return thing.root.task === null ? null : thing.root;
+}

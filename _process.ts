@@ -1,0 +1,160 @@
+/**
+ * What the operating system tells of another process: which program it runs,
+ * whether a signal would kill it, and where it listens.
+ *
+ * @module
+ */
+
+/** Why a process cannot be looked at, and with which status to exit. */
+export class PsError extends Error {
+  /** The exit status. */
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.name = "PsError";
+    this.code = code;
+  }
+}
+
+/** Exit statuses. */
+export const EXIT = {
+  lost: 1,
+  usage: 2,
+  noProcess: 3,
+  notDeno: 4,
+  notPermitted: 5,
+  noDebugger: 6,
+  noModule: 7,
+  noLoop: 8,
+} as const;
+
+/** Looks at processes as one operating system shows them. */
+export interface ProcessTable {
+  /** The path of the program, `null` if there is no such process. */
+  program(pid: number): Promise<string | null>;
+  /** The command line, as far as known. */
+  command(pid: number): Promise<string>;
+  /** Whether the process has set up what opens its debugger on `SIGUSR1`, which kills it before. */
+  isPrepared(pid: number): Promise<boolean>;
+  /** The local TCP ports that a process listens on; `null` where that cannot be found out. */
+  ports(pid: number): Promise<number[] | null>;
+}
+
+/** The table of this system. */
+export function processTable(): ProcessTable {
+  if (Deno.build.os === "linux") return linux;
+  return Deno.build.os === "windows" ? windows : unix;
+}
+
+/** The bit of `SIGUSR1` among the signals that a process handles. */
+const SIGUSR1 = 1n << 9n;
+/** A process of that age has set up its signals, where nothing tells that it has. */
+const GROWN_UP = 2;
+const LISTENING = "0A";
+
+const linux: ProcessTable = {
+  async program(pid) {
+    const link = await exists(`/proc/${pid}/stat`)
+      ? await orNull(() => Deno.readLink(`/proc/${pid}/exe`))
+      : null;
+    return link?.replace(/ \(deleted\)$/, "") ?? null;
+  },
+  async command(pid) {
+    const text = await Deno.readTextFile(`/proc/${pid}/cmdline`);
+    return text.split("\0").join(" ").trim();
+  },
+  async isPrepared(pid) {
+    const status = await Deno.readTextFile(`/proc/${pid}/status`);
+    const [, caught] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status) ?? [];
+    return (BigInt(`0x${caught ?? 0}`) & SIGUSR1) !== 0n;
+  },
+  async ports(pid) {
+    const inodes = new Set<string>();
+    for await (const { name } of Deno.readDir(`/proc/${pid}/fd`)) {
+      const target = await orNull(() =>
+        Deno.readLink(`/proc/${pid}/fd/${name}`)
+      );
+      const [, inode] = /^socket:\[(\d+)\]$/.exec(target ?? "") ?? [];
+      if (inode !== undefined) inodes.add(inode);
+    }
+    const table = await Deno.readTextFile(`/proc/${pid}/net/tcp`);
+    return listeningIn(table, inodes);
+  },
+};
+
+/** The ports of a table of the kernel that sockets of a process listen on. */
+export function listeningIn(
+  table: string,
+  inodes: ReadonlySet<string>,
+): number[] {
+  return table.split("\n").slice(1)
+    .map((row) => row.trim().split(/\s+/))
+    .filter((row) => row[3] === LISTENING && inodes.has(row[9]))
+    .map((row) => parseInt(row[1].split(":")[1], 16));
+}
+
+const unix: ProcessTable = {
+  async program(pid) {
+    return await output("ps", "-o", "comm=", "-p", `${pid}`) || null;
+  },
+  async command(pid) {
+    return await output("ps", "-o", "command=", "-p", `${pid}`);
+  },
+  async isPrepared(pid) {
+    const age = await output("ps", "-o", "etime=", "-p", `${pid}`);
+    return secondsOf(age) >= GROWN_UP;
+  },
+  async ports(pid) {
+    const options = ["-nP", "-a", "-p", `${pid}`, "-iTCP", "-sTCP:LISTEN"];
+    const text = await output("lsof", ...options, "-Fn");
+    return [...text.matchAll(/^n.*:(\d+)$/gm)].map(([, port]) => Number(port));
+  },
+};
+
+const windows: ProcessTable = {
+  async program(pid) {
+    const filter = `PID eq ${pid}`;
+    const text = await output("tasklist", "/FI", filter, "/FO", "CSV", "/NH");
+    return /^"([^"]+)"/.exec(text)?.[1] ?? null;
+  },
+  command: async (pid) => await windows.program(pid) ?? "",
+  isPrepared: () => Promise.resolve(false),
+  ports: () => Promise.resolve(null),
+};
+
+/** An age as `ps` writes it: `[[days-]hours:]minutes:seconds`. */
+export function secondsOf(age: string): number {
+  const [time, days = "0"] = age.trim().split("-").reverse();
+  const seconds = time.split(":")
+    .reduce((sum, part) => sum * 60 + Number(part), 0);
+  return Number(days) * 86_400 + seconds;
+}
+
+/** What a program of the system writes; `""` if it fails. */
+async function output(program: string, ...args: string[]): Promise<string> {
+  try {
+    const { stdout } = await new Deno.Command(program, {
+      args,
+      stderr: "null",
+    }).output();
+    return new TextDecoder().decode(stdout).trim();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await orNull(() => Deno.stat(path)) !== null;
+}
+
+/** `null` for what is not there, or no longer. */
+async function orNull<T>(read: () => Promise<T>): Promise<T | null> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,112 @@
+/** Live programs, and `ps` looking at them. */
+
+import { assert } from "@std/assert";
+import { delay } from "@std/async";
+import { readUntil, textReader } from "./_programs.ts";
+
+const ROOT = new URL("..", import.meta.url);
+
+/** What `ps` has written, and its exit status. */
+export interface Answer {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs `ps`. */
+export async function ps(...args: string[]): Promise<Answer> {
+  const { code, stdout, stderr } = await psCommand(args).output();
+  const [out, err] = [stdout, stderr].map((it) => new TextDecoder().decode(it));
+  return { code, stdout: out, stderr: err };
+}
+
+/** `ps` as a command. */
+export function psCommand(args: string[]): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "ps.ts", ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+/** A running program, which ends with its scope. */
+export class LiveProgram implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #output: ReadableStreamDefaultReader<string>;
+  readonly #errors: ReadableStreamDefaultReader<string>;
+
+  constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#output = textReader(child.stdout);
+    this.#errors = textReader(child.stderr);
+  }
+
+  /** Starts a program of some lines, with everything of this module imported. */
+  static async start(
+    body: string,
+    { args = ["--no-prompt"] }: { args?: string[] } = {},
+  ): Promise<LiveProgram> {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-check", "--ext=ts", ...args, "-"],
+      cwd: ROOT,
+      env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const stdin = child.stdin.getWriter();
+    await stdin.write(new TextEncoder().encode(body));
+    await stdin.close();
+    return new LiveProgram(child);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  get status(): Promise<Deno.CommandStatus> {
+    return this.#child.status;
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** Reads what it writes until a text has come. */
+  until(text: string | RegExp): Promise<string> {
+    return readUntil(this.#output, text);
+  }
+
+  /** Reads its standard error stream until a text has come. */
+  untilError(text: string | RegExp): Promise<string> {
+    return readUntil(this.#errors, text);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch (error) {
+      assert(error instanceof TypeError); // it has ended
+    }
+    await this.#child.status;
+    await Promise.all([this.#output.cancel(), this.#errors.cancel()]);
+  }
+}
+
+/** Whether nobody listens on a port. */
+export function isFree(port: number): boolean {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return true;
+  } catch (error) {
+    assert(error instanceof Deno.errors.AddrInUse);
+    return false;
+  }
+}
+
+/** Waits until nobody listens on a port any more. */
+export async function untilFree(port: number): Promise<void> {
+  while (!isFree(port)) await delay(20);
+}

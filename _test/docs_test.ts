@@ -1,0 +1,138 @@
+// The guides as a reader follows them: each block that a page shows with its
+// output is a program that prints just that. The tests of documentation run
+// the others.
+
+import { assert, assertEquals, AssertionError } from "@std/assert";
+import * as asyncio from "@asyncio/asyncio";
+import { TaskGroup } from "@asyncio/asyncio";
+
+const ROOT = new URL("..", import.meta.url);
+const DOCS = new URL("docs/", ROOT);
+
+/** A block of TypeScript and the block of text that stands right below it. */
+const PROGRAM =
+  /^```ts\n(?<code>(?:(?!```).*\n)*)```\n\n```text\n(?<output>(?:(?!```).*\n)*)```$/gm;
+
+interface Program {
+  code: string;
+  /** What it prints, with `{…}` for what changes from run to run. */
+  output: string;
+}
+
+/** The pages with guides, and the front page. */
+const PAGES = [
+  new URL("README.md", ROOT),
+  ...[...Deno.readDirSync(DOCS)].filter(({ name }) => name.endsWith(".md"))
+    .map(({ name }) => new URL(name, DOCS)),
+];
+
+function programsOf(page: URL): Program[] {
+  const text = Deno.readTextFileSync(page);
+  return [...text.matchAll(PROGRAM)].map(({ groups }) => groups as never);
+}
+
+/** Runs a program in the folder of its page. */
+async function printed(code: string, cwd: URL): Promise<string> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", "--ext=ts", "-"],
+    cwd,
+    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(code));
+  await writer.close();
+  const { code: status, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  assertEquals([status, decoder.decode(stderr)], [0, ""], code);
+  return decoder.decode(stdout);
+}
+
+function check({ code, output }: Program, actual: string): void {
+  const pattern = output.replace(/[.*+?^$()|[\]\\]/g, "\\$&")
+    .replace(/\{\w+\}/g, ".+");
+  if (new RegExp(`^${pattern}$`).test(actual)) return;
+  throw new AssertionError(
+    `${code}\nprinted\n${actual}\ninstead of\n${output}`,
+  );
+}
+
+for (const page of PAGES) {
+  const programs = programsOf(page);
+  if (programs.length === 0) continue;
+  const path = page.href.slice(ROOT.href.length);
+  Deno.test(`Every program of ${path} prints what the page shows`, async () => {
+    await TaskGroup.run((group) => {
+      for (const program of programs) {
+        group.createTask(async () =>
+          check(program, await printed(program.code, new URL(".", page)))
+        );
+      }
+    }, { limit: 2 });
+  });
+}
+
+Deno.test("The index of the guides lists each of them once", async () => {
+  const index = await Deno.readTextFile(new URL("README.md", DOCS));
+  const listed = [...index.matchAll(/\]\((\w[\w-]*\.md)\)/g)]
+    .map(([, name]) => name);
+  const guides = [...Deno.readDirSync(DOCS)].map(({ name }) => name)
+    .filter((name) => name.endsWith(".md") && name !== "README.md");
+  assertEquals(
+    listed.filter((name) => guides.includes(name)).sort(),
+    guides.sort(),
+  );
+});
+
+/** What the index of the high-level API lists, and the methods of its classes. */
+const NAMES = {
+  functions: [
+    ...["run", "create_task", "current_task", "all_tasks", "sleep", "gather"],
+    ...["wait_for", "shield", "wait", "timeout", "timeout_at", "to_thread"],
+    ...["run_coroutine_threadsafe", "as_completed", "open_connection"],
+    ...["create_subprocess_exec", "create_subprocess_shell", "start_server"],
+    ...["open_unix_connection", "start_unix_server"],
+  ],
+  errors: [
+    ...["CancelledError", "TimeoutError", "InvalidStateError"],
+    ...["IncompleteReadError", "LimitOverrunError", "BrokenBarrierError"],
+    ...["QueueEmpty", "QueueFull", "QueueShutDown"],
+    ...["SendfileNotAvailableError"],
+  ],
+  classes: [
+    ...["Future", "Task", "TaskGroup", "Timeout", "Runner", "Queue"],
+    ...["PriorityQueue", "LifoQueue", "Lock", "Event", "Condition"],
+    ...["Semaphore", "BoundedSemaphore", "Barrier", "StreamReader"],
+    ...["StreamWriter", "WriteTransport", "Server", "Process", "ThreadFuture"],
+  ],
+};
+
+Deno.test("The page on porting has every name of the high-level API and every method", async () => {
+  const text = await Deno.readTextFile(new URL("porting.md", DOCS));
+  const module = asyncio as unknown as Record<string, { prototype: object }>;
+  const camel = (name: string) =>
+    name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+  const methods = NAMES.classes.flatMap((name) =>
+    Object.getOwnPropertyNames(module[name].prototype)
+      .filter((it) => it !== "constructor" && it !== "then" && it !== "catch")
+  );
+  const names = [...NAMES.functions.map(camel), ...NAMES.errors];
+  for (const name of [...names, ...NAMES.classes]) assert(name in module, name);
+  assertEquals(
+    [...names, ...NAMES.functions, ...NAMES.classes, ...methods]
+      .filter((name) => !new RegExp(`\\b${name}\\b`).test(text)),
+    [],
+  );
+});
+
+Deno.test("The links between the pages lead somewhere", async () => {
+  for (const page of PAGES) {
+    const text = await Deno.readTextFile(page);
+    for (const [, path] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+      const { isFile, isDirectory } = await Deno.stat(new URL(path, page));
+      assert(isFile || isDirectory, `${page.href}: ${path}`);
+    }
+  }
+});

@@ -1,0 +1,219 @@
+/**
+ * What a running program is doing: its tasks, what each waits for, since when
+ * and, in debug mode, at which line, with the probable cause of a standstill
+ * first. The program need not be prepared for it.
+ *
+ * ```sh
+ * deno run -A jsr:@asyncio/asyncio/ps 4711
+ * ```
+ *
+ * The process is asked through the debugger of the runtime, which `SIGUSR1`
+ * opens and which is closed again afterwards; it prints some lines about that
+ * to its standard error stream. On Windows the program has to be started with
+ * `--inspect`.
+ *
+ * @module
+ */
+
+import { attach, type Target, type ThreadLoops } from "./_attach.ts";
+import { EXIT, type ProcessTable, processTable, PsError } from "./_process.ts";
+import { formatSnapshot } from "./_report.ts";
+import { Top } from "./_top.ts";
+
+const HELP = `Prints what a running Deno program that uses asyncio is doing.
+
+Usage: deno run -A jsr:@asyncio/asyncio/ps [options] PID
+
+Options:
+  --json             Print the snapshots as JSON
+  --watch[=SECONDS]  Draw tasks by place again and again, every second by default
+  --force            Attach to a program that is not called deno ("deno compile")
+  --close            Close the debugger of the process also if it was open before
+  --help             Print this
+
+Exit status:
+  0  printed                      5  not permitted
+  1  lost the process             6  the debugger is busy or disabled
+  2  wrong arguments              7  the program does not use asyncio
+  3  no such process              8  the program has no event loop now
+  4  not a Deno process`;
+
+/** How long a port that somebody else has is waited for, in milliseconds. */
+const BUSY = 5000;
+/** How long the start of a process may take, in milliseconds. */
+const START = 10_000;
+/** How long a process keeps its debugger open after this one was killed, in milliseconds. */
+const GUARD = 3000;
+
+/** What is asked for. */
+interface Order {
+  pid: number;
+  json: boolean;
+  /** Seconds between two views, `null` for a single report. */
+  watch: number | null;
+  force: boolean;
+  close: boolean;
+}
+
+/** Reads the command line; `null` if help is asked for. */
+function parse(args: readonly string[]): Order | null {
+  const order: Order = {
+    pid: NaN,
+    json: false,
+    watch: null,
+    force: false,
+    close: false,
+  };
+  for (const arg of args) {
+    const [, seconds] = /^--watch=(.+)$/.exec(arg) ?? [];
+    if (arg === "--help" || arg === "-h") return null;
+    else if (arg === "--json") order.json = true;
+    else if (arg === "--force") order.force = true;
+    else if (arg === "--close") order.close = true;
+    else if (arg === "--watch") order.watch = 1;
+    else if (seconds !== undefined && Number(seconds) > 0) {
+      order.watch = Number(seconds);
+    } else if (/^\d+$/.test(arg) && Number.isNaN(order.pid)) {
+      order.pid = Number(arg);
+    } else throw new PsError(EXIT.usage, `Unknown argument ${arg}\n\n${HELP}`);
+  }
+  if (order.pid > 0) return order;
+  throw new PsError(EXIT.usage, `Expected the id of a process\n\n${HELP}`);
+}
+
+/** Does what the command line says; returns the exit status. */
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const order = parse(args);
+    if (order === null) console.log(HELP);
+    else await report(order);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof PsError)) throw error;
+    console.error(error.message);
+    return error.code;
+  }
+}
+
+async function report(order: Order): Promise<void> {
+  const table = processTable();
+  const stop = Promise.withResolvers<void>();
+  const interrupt = interruption(order, stop.resolve);
+  Deno.addSignalListener("SIGINT", interrupt.onSignal);
+  const { pid, force, close } = order;
+  const guard = (order.watch ?? 0) * 1000 + GUARD;
+  try {
+    const target = await attach(pid, {
+      ...{ table, force, close, tell, guard },
+      ...{ busy: BUSY, start: START },
+    });
+    interrupt.attached();
+    try {
+      if (order.watch === null) await once(target, order, table);
+      else await again(target, order, table, stop.promise);
+    } finally {
+      await target.detach();
+    }
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt.onSignal);
+  }
+}
+
+/** What Ctrl-C does: before there is a connection it leaves at once, afterwards in good order. */
+function interruption(
+  { pid }: Order,
+  stop: () => void,
+): { onSignal(): void; attached(): void } {
+  let isAttached = false;
+  return {
+    attached: () => isAttached = true,
+    onSignal() {
+      if (isAttached) return stop();
+      tell(
+        `Process ${pid} may still open its debugger when its block ends: ps --close ${pid} closes it`,
+      );
+      Deno.exit(130);
+    },
+  };
+}
+
+async function once(
+  target: Target,
+  { pid, json }: Order,
+  table: ProcessTable,
+): Promise<void> {
+  const threads = await read(target, pid);
+  if (json) return write(JSON.stringify(threads));
+  const parts = threads.flatMap(({ thread, loops, stack }) => [
+    ...loops.map((loop) => {
+      const head = threads.length > 1 ? `Thread ${thread}\n` : "";
+      return head + formatSnapshot(loop);
+    }),
+    ...(stack.length > 0
+      ? [`Running now:\n${stack.map((it) => `    at ${it}`).join("\n")}`]
+      : []),
+  ]);
+  const title = `Process ${pid}: ${await table.command(pid).catch(() => "")}`;
+  write([title, ...parts].join("\n\n"));
+}
+
+/** Draws views until Ctrl-C or the end of the process. */
+async function again(
+  target: Target,
+  { pid, json, watch }: Order,
+  table: ProcessTable,
+  stop: Promise<void>,
+): Promise<void> {
+  const top = new Top();
+  const command = await table.command(pid);
+  const ended = target.closed.then(() => true);
+  const stopped = stop.then(() => true);
+  const gone = ended.then(() => null);
+  for (;;) {
+    const threads = await Promise.race([read(target, pid), gone]);
+    if (threads === null) return;
+    const title = `Process ${pid}: ${command}`;
+    if (json) write(JSON.stringify(threads));
+    else show(top.draw(title, threads, performance.now(), size()));
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(resolve, watch! * 1000, false);
+    const isOver = await Promise.race([promise, ended, stopped]);
+    clearTimeout(timer);
+    if (isOver) return;
+  }
+}
+
+async function read(target: Target, pid: number): Promise<ThreadLoops[]> {
+  const threads = await target.read();
+  if (threads.length === 0) {
+    throw new PsError(
+      EXIT.noModule,
+      `The program of process ${pid} does not use asyncio`,
+    );
+  }
+  if (threads.some(({ loops }) => loops.length > 0)) return threads;
+  throw new PsError(
+    EXIT.noLoop,
+    `The program of process ${pid} uses asyncio, but has no event loop now`,
+  );
+}
+
+function show(text: string): void {
+  const clear = Deno.stdout.isTerminal() ? "\x1b[H\x1b[J" : "";
+  write(clear + text + (clear === "" ? "\n" : ""));
+}
+
+function size(): { columns: number; rows: number } {
+  if (Deno.stdout.isTerminal()) return Deno.consoleSize();
+  return { columns: Infinity, rows: Infinity };
+}
+
+function write(text: string): void {
+  console.log(text);
+}
+
+function tell(text: string): void {
+  console.error(text);
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
