@@ -201,12 +201,6 @@ export function environment(variable: string): string | undefined {
   return state === "granted" ? deno.env.get(variable) : undefined;
 }
 
-/** The system: `"linux"`, `"darwin"`, `"windows"` or another. */
-export function systemName(): string {
-  const name = deno?.build.os ?? globals.process?.platform;
-  return name === "win32" ? "windows" : name;
-}
-
 /** How {@linkcode inspect} shows a value. */
 export interface InspectOptions {
   colors?: boolean;
@@ -307,11 +301,6 @@ function internalsOf(signal: AbortSignal, name: string): Iterable<unknown> {
   const isIterable = typeof held === "object" && held !== null &&
     Symbol.iterator in held;
   return isIterable ? held as Iterable<unknown> : [];
-}
-
-/** The classes of errors that the runtime has beside the global ones, by their names. */
-export function errorsOfRuntime(): Record<string, ErrorConstructor> {
-  return deno?.errors ?? {};
 }
 
 /** Whether a function is one of the runtime's, which shows the source of some. */

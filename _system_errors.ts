@@ -5,7 +5,7 @@
  * @module
  */
 
-import { errorsOfRuntime, systemName } from "./_host.ts";
+import { errorsOfRuntime, systemName } from "./_runtime_errors.ts";
 import { isInstance } from "./_validate.ts";
 
 /**

@@ -16,8 +16,9 @@ const FLOORS = [
     "_lint_ast.ts",
     "_lint_library.ts",
     "_place.ts",
-    "_thread_program.ts",
     "_process.ts",
+    "_runtime_errors.ts",
+    "_thread_program.ts",
     "_validate.ts",
   ],
   [
