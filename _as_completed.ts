@@ -73,8 +73,8 @@ export class CompletionQueue<T>
     };
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `<asCompleted ${this.#left} of ${this.#all.size} left>`;
   }
 

@@ -147,8 +147,8 @@ export class Barrier {
     return Promise.resolve();
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 

@@ -20,6 +20,8 @@ import {
   type SubprocessOptions,
 } from "./_command.ts";
 import type { EventLoop } from "./_event_loop.ts";
+import { deno } from "./_deno.ts";
+import { onExit } from "./_host.ts";
 import { closersOf, internals as loops } from "./_loop.ts";
 import {
   Gate,
@@ -292,14 +294,14 @@ export class Child {
   }
 
   #killGroup(): void {
-    const { state } = Deno.permissions.querySync({ name: "run" });
-    if (state !== "granted" || Deno.build.os === "windows") return;
+    const { state } = deno.permissions.querySync({ name: "run" });
+    if (state !== "granted" || deno.build.os === "windows") return;
     try {
-      Deno.kill(-this.pid, "SIGKILL");
+      deno.kill(-this.pid, "SIGKILL");
     } catch (error) {
       // Some systems refuse a signal to a group that has zombies only.
-      if (error instanceof Deno.errors.NotFound) return;
-      if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+      if (error instanceof deno.errors.NotFound) return;
+      if (!(error instanceof deno.errors.PermissionDenied)) throw error;
     }
   }
 }
@@ -328,7 +330,7 @@ function childrenOf(loop: EventLoop): Set<Child> {
 function killLeftAtEnd(): void {
   if (listening) return;
   listening = true;
-  globalThis.addEventListener("unload", () => leftRunning.forEach(tryToKill));
+  onExit(() => leftRunning.forEach(tryToKill));
 }
 
 function tryToKill(child: Child): void {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { deno } from "./_deno.ts";
 import { node } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
 import { checkLimit } from "./_reader.ts";
@@ -248,7 +249,7 @@ export function launchChild(
 }
 
 export function shellCommand(cmd: string): Command {
-  if (Deno.build.os === "windows") {
+  if (deno.build.os === "windows") {
     const args = ["/d", "/s", "/c", `"${cmd}"`];
     return { file: "cmd", args, name: cmd, raw: true };
   }
@@ -283,8 +284,8 @@ function spawnMerged(
   stdout: Plan<unknown>,
   options: SubprocessOptions,
 ): Deno.ChildProcess {
-  if (Deno.build.os === "windows") {
-    throw new Deno.errors.NotSupported(
+  if (deno.build.os === "windows") {
+    throw new deno.errors.NotSupported(
       "Cannot merge stderr into stdout: Deno cannot do that on Windows",
     );
   }
@@ -321,12 +322,12 @@ async function followMerging(
   let said = "";
   for await (const chunk of child.stderr) said += decoder.decode(chunk);
   if (said.endsWith("NotFound\n")) {
-    throw new Deno.errors.NotFound(
+    throw new deno.errors.NotFound(
       `Cannot start ${file}: there is no such program`,
     );
   }
   if (said.endsWith("PermissionDenied\n")) {
-    throw new Deno.errors.PermissionDenied(
+    throw new deno.errors.PermissionDenied(
       `Cannot start ${file}: it is not executable`,
     );
   }
@@ -334,8 +335,8 @@ async function followMerging(
 
 /** An error of the shell in between, as one of the program. */
 function explain(error: unknown, file: string): unknown {
-  if (error instanceof Deno.errors.NotCapable) {
-    return new Deno.errors.NotCapable(
+  if (error instanceof deno.errors.NotCapable) {
+    return new deno.errors.NotCapable(
       `Cannot merge stderr into stdout: that takes a shell. ${error.message}`,
       { cause: error },
     );
@@ -349,12 +350,12 @@ function explain(error: unknown, file: string): unknown {
 /** Asks for the permission to run a program that a shell is to become. */
 function checkRun(file: string): void {
   const descriptor = { name: "run", command: file } as const;
-  let { state } = Deno.permissions.querySync(descriptor);
+  let { state } = deno.permissions.querySync(descriptor);
   if (state === "prompt") {
-    state = Deno.permissions.requestSync(descriptor).state;
+    state = deno.permissions.requestSync(descriptor).state;
   }
   if (state === "granted") return;
-  throw new Deno.errors.NotCapable(
+  throw new deno.errors.NotCapable(
     `Requires run access to "${file}", run again with the --allow-run flag`,
   );
 }
@@ -382,7 +383,7 @@ function toPlan<T>(
   if (isStream && given.locked) {
     throw new TypeError(`Cannot set up ${name}: the stream is locked`);
   }
-  if (isStream || isInstance(given, Deno.FsFile)) {
+  if (isStream || isInstance(given, deno.FsFile)) {
     return { host: "piped", pumped: given as Plan<T>["pumped"] };
   }
   throw new TypeError(
@@ -426,7 +427,7 @@ function foreignIn(options: unknown): string[] {
 function refuseOption(name: string, value: unknown): void {
   if (value === undefined || value === null) return;
   if (IMPOSSIBLE.includes(name)) {
-    throw new Deno.errors.NotSupported(
+    throw new deno.errors.NotSupported(
       `Cannot ${ACTION}: Deno cannot do what ${name} asks for`,
     );
   }
@@ -504,11 +505,11 @@ export function signalFailure(
   signal: Deno.Signal | number,
   cause: unknown,
   isAlive: () => boolean,
-  os: string = Deno.build.os,
+  os: string = deno.build.os,
 ): unknown {
   if (os === "windows") {
     if (WINDOWS_SIGNALS.includes(signal)) return null;
-    return new Deno.errors.NotSupported(
+    return new deno.errors.NotSupported(
       `Cannot send ${
         describe(signal)
       }: on Windows, Deno can send SIGTERM and SIGKILL only`,

@@ -9,6 +9,7 @@ import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { operation } from "./_operation.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
+import { deno, needDeno } from "./_deno.ts";
 import { hostTurn, node } from "./_host.ts";
 import { closersOf, internals as loops, type TimerHandle } from "./_loop.ts";
 import {
@@ -142,6 +143,7 @@ export function openConnection(
     checkClientTls(tls);
     const timeouts = tlsTimeouts(options, Boolean(tls));
     options.signal?.throwIfAborted();
+    needDeno("open a connection");
     const loop = getEventLoop();
     const to = { hostname: host, port };
     const conn = await connectTcp(loop, to, options);
@@ -196,8 +198,9 @@ export function openUnixConnection(
     const { limit } = options;
     checkLimit(limit);
     options.signal?.throwIfAborted();
+    needDeno("open a connection");
     const loop = getEventLoop();
-    const connecting = Deno.connect({ transport: "unix", path: at })
+    const connecting = deno.connect({ transport: "unix", path: at })
       .catch(addressed("connect to", unixText(at)));
     const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
       dispose: closeQuietly,
@@ -514,7 +517,7 @@ function connectTcp(
   const attempt = new AbortController();
   // The host drops, but does not close, a connection that is there when its signal aborts.
   attempt.signal.throwIfAborted = () => {};
-  const connecting = Deno.connect({
+  const connecting = deno.connect({
     ...to,
     ...eyeballs(options.happyEyeballsDelay),
     signal: attempt.signal,
@@ -543,7 +546,7 @@ function later(
 }
 
 function tookTooLong(seconds: number): Error {
-  return new Deno.errors.ConnectionAborted(
+  return new deno.errors.ConnectionAborted(
     `The TLS handshake took longer than ${seconds} s`,
   );
 }
@@ -560,7 +563,7 @@ export function closeQuietly(it: { close(): void }): void {
   try {
     it.close();
   } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
+    if (!(error instanceof deno.errors.BadResource)) throw error;
   }
 }
 

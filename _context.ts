@@ -14,7 +14,14 @@
  * @module
  */
 
-import { type ContextObject, type HostCore, hostCore, node } from "./_host.ts";
+import {
+  type ContextObject,
+  hasNode,
+  type HostCore,
+  hostCore,
+  node,
+  runtime,
+} from "./_host.ts";
 
 /** Runs a function in a captured context, as `AsyncLocalStorage.snapshot()` returns it. */
 export type Context = <R>(fn: () => R) => R;
@@ -123,7 +130,23 @@ function passesTrial(
   }
 }
 
-const slot = hostSlot(hostCore) ?? storageSlot();
+/** A slot that stays empty: a program can load this module where no task can run. */
+function emptySlot(): Slot {
+  const refuse = () => {
+    throw new Error(
+      `Cannot run a task: asyncio needs the AsyncLocalStorage of Deno, Node.js or Bun, and this is ${runtime}`,
+    );
+  };
+  return {
+    current: () => undefined,
+    run: refuse,
+    capture: () => undefined,
+    runFrom: refuse,
+    runIn: refuse,
+  };
+}
+
+const slot = hostSlot(hostCore) ?? (hasNode ? storageSlot() : emptySlot());
 
 /** What the running code was entered with, `undefined` outside. */
 export const currentSlot: Slot["current"] = slot.current;

@@ -188,8 +188,8 @@ export class EventLoop extends BaseEventLoop {
     return task;
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     let tasks = 0;
     for (let it = tasksOf(this).first; it !== null; it = it.next) tasks++;
     const state = this.isClosed()

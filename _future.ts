@@ -475,8 +475,8 @@ export class Future<T> implements Promise<T> {
     return "Future";
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return lineOf(this);
   }
 

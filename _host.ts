@@ -1,5 +1,6 @@
 /**
- * What this module takes from the host beside its public names.
+ * What this module takes from its runtime, which is Deno, Node or Bun. Sockets,
+ * processes and files are Deno's alone and no part of it.
  *
  * A module of Node takes the host 5 to 20 ms to load, in every program that
  * imports it. So they are loaded when something of them is first called.
@@ -11,11 +12,13 @@ import type asyncHooks from "node:async_hooks";
 import type crypto from "node:crypto";
 import type events from "node:events";
 import type inspector from "node:inspector";
+import type os from "node:os";
 import type process from "node:process";
 import type stream from "node:stream";
 import type timers from "node:timers";
 import type tls from "node:tls";
 import type url from "node:url";
+import type util from "node:util";
 import type v8 from "node:v8";
 import type workerThreads from "node:worker_threads";
 
@@ -28,7 +31,9 @@ interface NodeModules {
   tls: typeof tls;
   inspector: typeof inspector;
   timers: typeof timers;
+  os: typeof os;
   url: typeof url;
+  util: typeof util;
   v8: typeof v8;
   worker_threads: typeof workerThreads;
 }
@@ -79,23 +84,65 @@ export interface LoopHost {
 /** The host's timers count milliseconds in 31 bits. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
-// deno-lint-ignore no-explicit-any
-const deno = Deno as any;
-
-/** What lies under the public names of the host. No part of it is promised to be there. */
-export const hostCore: Partial<HostCore> = deno[deno.internal]?.core ?? {};
-
-/** The globals that Node has, and the host with it: loaded at the first look. */
+/**
+ * The globals that Node has, and the others with it: Deno loads them at the
+ * first look. In a browser they are missing.
+ */
 const globals = globalThis as unknown as {
   process: typeof process;
   setImmediate: typeof timers.setImmediate;
+  // deno-lint-ignore no-explicit-any
+  Deno?: any;
+  navigator?: { userAgent?: string };
 };
+
+const { Deno: deno } = globals;
+
+/** The name of the runtime, for messages. */
+export const runtime: string = deno !== undefined
+  ? "Deno"
+  : "Bun" in globalThis
+  ? "Bun"
+  : globals.navigator?.userAgent?.split("/")[0] ?? "Node.js";
+
+/** The oldest version of Deno that the tests pass on. */
+const OLDEST_DENO: readonly [number, number] = [2, 7];
+
+if (isOlder(deno?.version?.deno, OLDEST_DENO)) {
+  throw new Error(
+    `Cannot load asyncio: it needs Deno ${
+      OLDEST_DENO.join(".")
+    } or newer, and this is ${deno.version.deno}`,
+  );
+}
+
+/** Whether a version, such as `"2.6.1"`, comes before another. */
+export function isOlder(
+  version: string | undefined,
+  [major, minor]: readonly [number, number],
+): boolean {
+  if (version === undefined) return false;
+  const [ownMajor = 0, ownMinor = 0] = version.split(".").map(Number);
+  return ownMajor < major || ownMajor === major && ownMinor < minor;
+}
+
+/** What lies under the public names of Deno. No part of it is promised to be there. */
+export const hostCore: Partial<HostCore> = deno?.[deno.internal]?.core ?? {};
+
+/** Whether there are modules of Node, without which no task can run. */
+export const hasNode: boolean = deno !== undefined ||
+  typeof globals.process?.getBuiltinModule === "function";
 
 /** Operations that this module has under way and that keep no program alive. */
 export const ownOperations = { count: 0 };
 
 /** Loads a module of Node. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
+  if (!hasNode) {
+    throw new Error(
+      `Cannot load node:${name}: asyncio runs on Deno, Node.js 22 or newer, and Bun, and this is ${runtime}`,
+    );
+  }
   return globals.process.getBuiltinModule(`node:${name}`) as NodeModules[K];
 }
 
@@ -140,7 +187,7 @@ export function systemTimer(
     return () => cancelTimer(timer);
   }
   const timer = startTimer(fn, after);
-  if (!holds) Deno.unrefTimer(timer as unknown as number);
+  if (!holds) unrefTimer(timer);
   return () => stopTimer(timer);
 }
 
@@ -162,6 +209,12 @@ export function abortsByTimer(signal: AbortSignal): boolean {
     }
   }
   return false;
+}
+
+/** Has a timer no longer keep the process. */
+function unrefTimer(timer: ReturnType<typeof setTimeout>): void {
+  if (deno !== undefined) deno.unrefTimer(timer);
+  else (timer as unknown as Partial<NodeJS.Timeout>).unref?.();
 }
 
 /** Calls a function once the microtasks have run dry. */
@@ -188,6 +241,61 @@ export function canDrain(): boolean {
 /** The processor time that this process has used, in microseconds; since an earlier answer, if there is one. */
 export function cpuUsage(since?: NodeJS.CpuUsage): NodeJS.CpuUsage {
   return globals.process.cpuUsage(since);
+}
+
+/** A variable of the environment, as far as it may be read without a prompt. */
+export function environment(variable: string): string | undefined {
+  if (deno === undefined) return globals.process?.env[variable];
+  const { state } = deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? deno.env.get(variable) : undefined;
+}
+
+/** How {@linkcode inspect} shows a value. */
+export interface InspectOptions {
+  colors?: boolean;
+  depth?: number;
+  breakLength?: number;
+}
+
+/** A value as the console shows it. */
+export function inspect(value: unknown, options: InspectOptions = {}): string {
+  if (deno !== undefined) return deno.inspect(value, options);
+  return node("util").inspect(value, options);
+}
+
+/**
+ * Calls a function whenever the process gets a signal. Returns what ends that.
+ *
+ * @throws {TypeError} If the system does not have the signal.
+ */
+export function onSignal(name: string, fn: () => void): () => void {
+  if (deno !== undefined) {
+    deno.addSignalListener(name, fn);
+    return () => deno.removeSignalListener(name, fn);
+  }
+  const { signals } = node("os").constants;
+  if (!Object.hasOwn(signals, name)) {
+    throw new TypeError(
+      `Cannot listen to a signal: this system has no ${name}`,
+    );
+  }
+  globals.process.on(name, fn);
+  return () => globals.process.off(name, fn);
+}
+
+/** Calls a function when the process ends. Returns what prevents that. */
+export function onExit(fn: () => void): () => void {
+  if (deno === undefined) {
+    globals.process.on("exit", fn);
+    return () => globals.process.off("exit", fn);
+  }
+  globalThis.addEventListener("unload", fn);
+  return () => globalThis.removeEventListener("unload", fn);
+}
+
+/** The number of the process. */
+export function processId(): number {
+  return globals.process.pid;
 }
 
 const { getPromiseDetails } = hostCore;
@@ -244,14 +352,9 @@ function internalsOf(signal: AbortSignal, name: string): Iterable<unknown> {
   return isIterable ? held as Iterable<unknown> : [];
 }
 
-/** The classes of errors that the runtime has beside the global ones, by their names. */
-export function errorsOfRuntime(): Record<string, ErrorConstructor> {
-  return deno.errors;
-}
-
 /** Whether a function is one of the runtime's, which shows the source of some. */
 export function isOfRuntime(fn: { readonly name: string }): boolean {
-  return [globalThis, deno, console].some((it) =>
+  return [globalThis, deno ?? {}, console].some((it) =>
     Object.getOwnPropertyDescriptor(it, fn.name)?.value === fn
   );
 }

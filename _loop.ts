@@ -32,6 +32,7 @@ import { type Duration, toSeconds } from "./_duration.ts";
 import {
   afterMicrotasks,
   canDrain,
+  environment,
   hostCore,
   type LoopHost,
   realHost,
@@ -711,8 +712,8 @@ class Callback implements Alarm, TimerHandle {
     return `Callback ${this.#name}`;
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     const left = this.#when - this.#loop.time();
     const state = this.cancelled()
       ? ", cancelled"
@@ -785,8 +786,6 @@ let debugWanted: boolean | undefined;
 /** Whether the environment asks for debug mode, as far as it may be read without a prompt. */
 function debugByDefault(): boolean {
   if (debugWanted !== undefined) return debugWanted;
-  const variable = "ASYNCIO_DEBUG";
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  const value = state === "granted" ? Deno.env.get(variable) : undefined;
+  const value = environment("ASYNCIO_DEBUG");
   return debugWanted = value !== undefined && value !== "" && value !== "0";
 }

@@ -16,6 +16,7 @@ import {
   type OwnBytes,
   reuse,
 } from "./_bytes.ts";
+import { deno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
 import { AGAIN, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
@@ -265,7 +266,7 @@ export class Outlet {
 
   writeEof(): void {
     if (this.parts.halfCloses === false) {
-      throw new Deno.errors.NotSupported(
+      throw new deno.errors.NotSupported(
         "Cannot write the end of the stream: this connection cannot be closed by halves",
       );
     }
@@ -394,7 +395,7 @@ export class Outlet {
     checkTlsOptions(options);
     const { upgrade, reader } = this.parts;
     if (upgrade === undefined) {
-      throw new Deno.errors.NotSupported(
+      throw new deno.errors.NotSupported(
         "Cannot start TLS: Deno offers it for the client side of TCP connections only",
       );
     }
@@ -449,7 +450,7 @@ export class Outlet {
       throw new RuntimeError("Cannot start TLS: a read is under way");
     }
     if (!readers.unread(reader)) return;
-    const error = new Deno.errors.InvalidData(
+    const error = new deno.errors.InvalidData(
       "Cannot start TLS: the other side has sent more in the clear than was read",
     );
     this.lose({ error, told: true });
@@ -562,7 +563,7 @@ export class Outlet {
       ? KEPT_OF_PIPES[name]
       : null;
     if (!kept) return fallback;
-    throw new Deno.errors.NotSupported(
+    throw new deno.errors.NotSupported(
       `Cannot tell ${JSON.stringify(name)}: Deno does not give ${kept}`,
     );
   }
@@ -570,7 +571,7 @@ export class Outlet {
   /** What a program is told that writes to a connection that is gone. */
   #lossError(): unknown {
     if (this.#failure === null) {
-      return new Deno.errors.ConnectionReset(
+      return new deno.errors.ConnectionReset(
         "Cannot write: the connection is closed",
       );
     }

@@ -15,6 +15,7 @@
 
 import { type Bytes, NO_BYTES, type OwnBytes, toBytes } from "./_bytes.ts";
 import { Deque } from "./_collections.ts";
+import { deno } from "./_deno.ts";
 import type { ByteSource } from "./_reader.ts";
 import type { ByteSink } from "./_writer.ts";
 
@@ -287,7 +288,7 @@ export class InputPipe implements ByteSink {
 
   async #put(data: Uint8Array): Promise<number> {
     if (this.#closed) {
-      throw new Deno.errors.BrokenPipe(
+      throw new deno.errors.BrokenPipe(
         "Cannot write to a child process: it has ended or its stdin is closed",
       );
     }

@@ -7,11 +7,13 @@
 
 /** How many frames a place remembers. */
 const DEPTH = 64;
-const HOME = new URL(".", import.meta.url).href;
+/** This file; nobody knows it in some bundles. */
+const FILE: string = import.meta.url ?? "";
+const HOME = pathOf(FILE.slice(0, FILE.lastIndexOf("/") + 1));
 /** A file that lies beside this one, not below and not a documentation test. */
 const OWN_FILE = /^\w+\.[jt]s:\d/;
 /** In a bundle all code lies in one file, and none can be told from this module's. */
-const BUNDLED = !import.meta.url.slice(HOME.length).startsWith("_place.");
+const BUNDLED = !/\/_place\.[^/]*$/.test(FILE);
 
 /** Where running code stands, with everything that waits for it. */
 export class Place {
@@ -174,13 +176,29 @@ export function linesOf(stack: unknown): string[] {
 }
 
 function isForeign(line: string): boolean {
-  const location = locationOf(line);
-  return BUNDLED || !location.startsWith(HOME) ||
-    !OWN_FILE.test(location.slice(HOME.length));
+  return BUNDLED || !isOwn(locationOf(line), HOME);
 }
 
-function locationOf(line: string): string {
-  return /\(([^()]*)\)$/.exec(line)?.[1] ?? line.replace(/^async /, "");
+/** Whether a location is in a file of the folder `home` itself. */
+export function isOwn(location: string, home: string): boolean {
+  const path = pathOf(location);
+  return path.startsWith(home) && OWN_FILE.test(path.slice(home.length));
+}
+
+/** The location of a frame; names of folders may have parentheses. */
+export function locationOf(line: string): string {
+  return /^.*? \((.*)\)$/.exec(line)?.[1] ?? line.replace(/^async /, "");
+}
+
+/** A location as a plain path: some runtimes write URLs, with or without escapes, others paths. */
+export function pathOf(location: string): string {
+  const path = location.replace(/^file:\/\/(?:\/(?=[A-Za-z]:))?/, "")
+    .replaceAll("\\", "/");
+  try {
+    return decodeURI(path);
+  } catch {
+    return path; // a plain path with a per cent sign
+  }
 }
 
 /** A frame without `async`, and without the name that the engine has made up for an anonymous function. */

@@ -21,6 +21,7 @@ import {
 } from "./_bytes.ts";
 import { AGAIN, type AnyFuture, futures } from "./_future.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
+import { deno } from "./_deno.ts";
 import { checkpoint, isOverdue, settledPromise } from "./_operation.ts";
 import type { Cancellable } from "./_options.ts";
 import { checkCaller, HostCalls, outsideTasks } from "./_io.ts";
@@ -362,8 +363,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return this.#readable ??= this.#toWeb();
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `<${this.#describe()}>`;
   }
 
@@ -678,7 +679,7 @@ export class Inlet {
   /** A read of the source has failed. */
   onFailure(error: unknown): void {
     // A TLS peer that just closes the connection: what it sent has all come.
-    if (error instanceof Deno.errors.UnexpectedEof) return this.onRead(null);
+    if (error instanceof deno.errors.UnexpectedEof) return this.onRead(null);
     this.#reading = false;
     if (!this.#stopped) this.#hooks.onError(error);
   }

@@ -7,6 +7,7 @@
 
 import { ByteBuffer, NO_BYTES, type OwnBytes } from "./_bytes.ts";
 import type { AnyFuture, Waitable } from "./_future.ts";
+import { inspect } from "./_host.ts";
 import { IncompleteReadError, LimitOverrunError } from "./exceptions.ts";
 
 /** An error, and whether some code has been told of it. */
@@ -90,7 +91,7 @@ export abstract class Read implements Waitable {
   }
 
   describe(): string {
-    return `bytes of ${Deno.inspect(this.#reader)}`;
+    return `bytes of ${inspect(this.#reader)}`;
   }
 }
 

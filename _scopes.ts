@@ -183,8 +183,8 @@ export class Timeout {
     return this.#state === "expiring" || this.#state === "expired";
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     const due = this.#state !== "active" || this.#when === null
       ? ""
       : `, due in ${span(Math.max(0, this.#when - this.#scope!.loop.time()))}`;
@@ -563,8 +563,8 @@ export class TaskGroup implements AsyncDisposable {
     if (failure !== null) throw failure.error;
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     const state = this.#aborting && this.#state !== "left"
       ? "shutting down"
       : this.#state;

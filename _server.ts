@@ -19,6 +19,7 @@ import {
   toPath,
 } from "./_connect.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
+import { deno, needDeno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
@@ -334,8 +335,8 @@ export class Server implements AsyncDisposable {
     );
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `<${this.#describe()}>`;
   }
 
@@ -562,6 +563,7 @@ export function startServer(
     checkLimit(options.limit);
     const tls = tlsOf(options);
     options.signal?.throwIfAborted();
+    needDeno("start a server");
     const loop = getEventLoop();
     const listeners: Deno.Listener[] = [];
     try {
@@ -615,6 +617,7 @@ export function startUnixServer(
     checkStreamOptions(options, SERVE_UNIX);
     checkLimit(options.limit);
     options.signal?.throwIfAborted();
+    needDeno("start a server");
     const loop = getEventLoop();
     const listener = await listenUnix(loop, at, options);
     try {
@@ -652,14 +655,14 @@ function listen(
   if (hostname === null) return listenEverywhere(port, options);
   const { backlog = 100, reusePort } = options;
   // The host would end the program.
-  if (reusePort && !("listenDatagram" in Deno)) {
-    throw new Deno.errors.NotSupported(
+  if (reusePort && !Reflect.has(deno, "listenDatagram")) {
+    throw new deno.errors.NotSupported(
       "Cannot share a port: Deno needs the flag --unstable-net for it",
     );
   }
   const all = { hostname, port, reusePort, tcpBacklog: backlog };
   try {
-    return Deno.listen(all as Deno.TcpListenOptions);
+    return deno.listen(all as Deno.TcpListenOptions);
   } catch (error) {
     return addressed("listen on", addressText({ hostname, port }))(error);
   }
@@ -681,7 +684,7 @@ function listenEverywhere(
   try {
     return listen("::", port, options);
   } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse) throw error;
+    if (error instanceof deno.errors.AddrInUse) throw error;
     return listen("0.0.0.0", port, options);
   }
 }
@@ -741,6 +744,6 @@ function concernsConnection(error: unknown): boolean {
 
 /** Whether an error of `accept` says that somebody closed the listener. */
 function isGone(error: unknown): boolean {
-  return error instanceof Deno.errors.BadResource ||
-    error instanceof Deno.errors.Interrupted && !concernsConnection(error);
+  return error instanceof deno.errors.BadResource ||
+    error instanceof deno.errors.Interrupted && !concernsConnection(error);
 }

@@ -11,6 +11,7 @@ import { WatchedFrame } from "./_debug.ts";
 import type { Cancelable } from "./_cancel_request.ts";
 import { type Described, hooks, type Reaction } from "./_cancel_scope.ts";
 import { type TaskFrame, tasksOf } from "./_frame.ts";
+import { processId } from "./_host.ts";
 import {
   type BaseEventLoop,
   type Frame,
@@ -198,7 +199,7 @@ export function snapshotOf(loop: BaseEventLoop): Snapshot {
   const time = loop.time();
   const snapshot: Snapshot = {
     version: 1,
-    pid: Deno.pid,
+    pid: processId(),
     loop: {
       name: loop.constructor.name,
       state: loop.isClosed() ? "closed" : loop.isRunning() ? "running" : "idle",

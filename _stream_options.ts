@@ -5,6 +5,7 @@
  * @module
  */
 
+import { deno } from "./_deno.ts";
 import { toSeconds } from "./_duration.ts";
 import type { TlsTimeouts } from "./_options.ts";
 import {
@@ -102,7 +103,7 @@ function refuseImpossible(value: unknown, name: string, action: string): void {
   const hint = name === "sock"
     ? "; openConnection({ conn }) takes a connection that is there already"
     : "";
-  throw new Deno.errors.NotSupported(
+  throw new deno.errors.NotSupported(
     `Cannot ${action}: Deno cannot do what the option "${name}" asks for${hint}`,
   );
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { errorsOfRuntime, systemName } from "./_runtime_errors.ts";
 import { isInstance } from "./_validate.ts";
 
 /**
@@ -60,7 +61,7 @@ export abstract class OSError extends Error {
     return OSError.#guarded(
       value,
       (error) =>
-        OSError.#isOfKind(error, OSError.#kinds) ||
+        isOfKind(error, OSError.#kinds) ||
         OSError.#isReported(error) ||
         error instanceof TypeError && isInstance(error.cause, Error) &&
           OSError.#isReported(error.cause),
@@ -74,11 +75,6 @@ export abstract class OSError extends Error {
       error.message,
     ) ||
       "syscall" in error && typeof error.syscall === "string";
-  }
-
-  static #isOfKind(error: Error, kinds: readonly string[]): boolean {
-    const classes = Deno.errors as unknown as Record<string, typeof Error>;
-    return kinds.some((name) => error instanceof classes[name]!);
   }
 
   static #guarded(
@@ -156,17 +152,23 @@ export abstract class ConnectionError extends OSError {
     if (code !== undefined && ConnectionError.#codes.includes(code)) {
       return true;
     }
-    const classes = Deno.errors as unknown as Record<string, typeof Error>;
-    if (ConnectionError.#kinds.some((it) => error instanceof classes[it]!)) {
-      return true;
-    }
+    if (isOfKind(error, ConnectionError.#kinds)) return true;
     const text = cause instanceof Error ? message + cause.message : message;
     const number = /\(os error (\d+)\)/.exec(text)?.[1];
-    const numbers = ConnectionError.#numbers[Deno.build.os] ?? [];
+    const numbers = ConnectionError.#numbers[systemName()] ?? [];
     return numbers.includes(Number(number));
   }
 
   static {
     this.prototype.name = "ConnectionError";
   }
+}
+
+/** Whether an error is of one of the classes that Deno has; only their names are there elsewhere. */
+function isOfKind(error: Error, kinds: readonly string[]): boolean {
+  const classes = errorsOfRuntime();
+  return kinds.some((name) => {
+    const known = classes[name];
+    return known === undefined ? error.name === name : error instanceof known;
+  });
 }

@@ -8,6 +8,7 @@ import { WatchedFrame } from "./_debug.ts";
 import type { Cancelable } from "./_cancel_request.ts";
 import { CancelScope, hooks } from "./_cancel_scope.ts";
 import type { TaskFrame } from "./_frame.ts";
+import { inspect } from "./_host.ts";
 import type { Frame } from "./_loop.ts";
 import type { TextOutput } from "./_options.ts";
 import { makingOf } from "./_place.ts";
@@ -232,7 +233,7 @@ function valueOf(future: Cancelable): string {
   showing.add(future);
   try {
     if (value instanceof Error) return String(value);
-    const text = Deno.inspect(value, { depth: 1, breakLength: Infinity })
+    const text = inspect(value, { depth: 1, breakLength: Infinity })
       .replaceAll(/\s*\n\s*/g, " ");
     return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
   } catch {

@@ -90,8 +90,8 @@ export class ThreadFuture<T> implements PromiseLike<T> {
     callOfNext = null;
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     const kind = this.done() ? this.#call.outcome().kind : "pending";
     const states = { result: "done", error: "failed", cancelled: "cancelled" };
     return `<ThreadFuture ${kind === "pending" ? kind : states[kind]}>`;

@@ -13,6 +13,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { SecureContext, SecureContextOptions, TLSSocket } from "node:tls";
+import { deno } from "./_deno.ts";
 import { hostTurn, node } from "./_host.ts";
 
 /** What both sides of a connection may be given. */
@@ -143,7 +144,7 @@ export class Tls {
   close(reason: unknown = null): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#reason = reason ?? new Deno.errors.ConnectionAborted(
+    this.#reason = reason ?? new deno.errors.ConnectionAborted(
       "The connection was closed by this side",
     );
     closeQuietly(this.conn);
@@ -304,7 +305,7 @@ function checkPair(cert: string, key: string): void {
     throw invalid("key", cause);
   }
   if (certificate.checkPrivateKey(privateKey)) return;
-  throw new Deno.errors.InvalidData(
+  throw new deno.errors.InvalidData(
     "Cannot use TLS: the key is not that of the certificate",
   );
 }
@@ -318,14 +319,14 @@ function parse(what: string, certificate: string): X509Certificate {
 }
 
 function invalid(what: string, cause?: unknown): Error {
-  return new Deno.errors.InvalidData(
+  return new deno.errors.InvalidData(
     `Cannot use TLS: the ${what} is not valid PEM`,
     { cause },
   );
 }
 
 function unexpectedEnd(): Error {
-  return new Deno.errors.UnexpectedEof(
+  return new deno.errors.UnexpectedEof(
     "The other side closed the connection during the TLS handshake",
   );
 }
@@ -334,7 +335,7 @@ function unexpectedEnd(): Error {
 function hostError(error: unknown): unknown {
   const { code, message } = error as { code?: unknown; message: string };
   if (code === "ECONNRESET") return unexpectedEnd();
-  return new Deno.errors.InvalidData(message, { cause: error });
+  return new deno.errors.InvalidData(message, { cause: error });
 }
 
 function isAddress(hostname: string): boolean {
@@ -345,6 +346,6 @@ function closeQuietly(it: { close(): void }): void {
   try {
     it.close();
   } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
+    if (!(error instanceof deno.errors.BadResource)) throw error;
   }
 }

@@ -14,8 +14,9 @@
  * @module
  */
 
+import { deno } from "./_deno.ts";
 import type { TaskFrame } from "./_frame.ts";
-import { afterMicrotasks } from "./_host.ts";
+import { afterMicrotasks, onExit, processId } from "./_host.ts";
 import type { BaseEventLoop } from "./_loop.ts";
 import { observe, type Observer, type Outcome } from "./_observe.ts";
 import { waitedFor, writeAll } from "./_text.ts";
@@ -68,9 +69,9 @@ export function writeTrace(
   const trace = new Trace(new TraceFile(path), now);
   observe(loop, trace);
   const end = () => trace.end();
-  globalThis.addEventListener("unload", end);
+  const stay = onExit(end);
   return () => {
-    globalThis.removeEventListener("unload", end);
+    stay();
     end();
   };
 }
@@ -100,7 +101,7 @@ export class Trace implements Observer {
   constructor(sink: TraceSink, now: () => number) {
     this.#sink = sink;
     this.#now = now;
-    this.#describe(0, "process_name", { name: `Deno ${Deno.pid}` });
+    this.#describe(0, "process_name", { name: `Deno ${processId()}` });
   }
 
   made(frame: TaskFrame): void {
@@ -213,11 +214,11 @@ export class Trace implements Observer {
   }
 
   #add(frame: TaskFrame, event: Omit<TraceEvent, "pid" | "tid">): void {
-    this.#sink.add({ pid: Deno.pid, tid: frame.id, ...event });
+    this.#sink.add({ pid: processId(), tid: frame.id, ...event });
   }
 
   #describe(tid: number, name: string, args: Record<string, unknown>): void {
-    this.#sink.add({ ph: "M", name, pid: Deno.pid, tid, ts: 0, args });
+    this.#sink.add({ ph: "M", name, pid: processId(), tid, ts: 0, args });
   }
 }
 
@@ -230,7 +231,7 @@ class TraceFile implements TraceSink {
 
   constructor(path: string | URL) {
     const options = { write: true, create: true, truncate: true };
-    this.#file = Deno.openSync(path, options);
+    this.#file = deno.openSync(path, options);
   }
 
   add(event: TraceEvent): void {

@@ -6,6 +6,7 @@
 
 import { addressed, closeQuietly, isAbstract, unixText } from "./_connect.ts";
 import type { EventLoop } from "./_event_loop.ts";
+import { deno } from "./_deno.ts";
 import type { Cancellable } from "./_options.ts";
 import { hostWait } from "./_writer.ts";
 
@@ -16,17 +17,17 @@ export async function listenUnix(
   options: Cancellable,
 ): Promise<Deno.Listener> {
   const refuse = addressed("listen on", unixText(path));
-  const listen = () => Deno.listen({ transport: "unix", path });
+  const listen = () => deno.listen({ transport: "unix", path });
   try {
     return listen();
   } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) return refuse(error);
+    if (!(error instanceof deno.errors.AddrInUse)) return refuse(error);
     const asking = isAbandoned(path);
     const abandoned = await hostWait(loop, asking, options, { dispose() {} });
     if (!abandoned) return refuse(error);
   }
   try {
-    Deno.removeSync(path);
+    deno.removeSync(path);
     return listen();
   } catch (error) {
     return refuse(error);
@@ -37,18 +38,18 @@ export async function listenUnix(
 async function isAbandoned(path: string): Promise<boolean> {
   if (isAbstract(path) || !statOf(path)?.isSocket) return false;
   try {
-    closeQuietly(await Deno.connect({ transport: "unix", path }));
+    closeQuietly(await deno.connect({ transport: "unix", path }));
     return false;
   } catch (error) {
-    return error instanceof Deno.errors.ConnectionRefused;
+    return error instanceof deno.errors.ConnectionRefused;
   }
 }
 
 function statOf(path: string): Deno.FileInfo | null {
   try {
-    return Deno.lstatSync(path);
+    return deno.lstatSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
+    if (error instanceof deno.errors.NotFound) return null;
     throw error;
   }
 }
@@ -74,7 +75,7 @@ export class SocketFile {
     try {
       if (present !== null && !(own && this.#removed)) {
         const aside = `${this.#path}.${crypto.randomUUID()}`;
-        Deno.renameSync(this.#path, aside);
+        deno.renameSync(this.#path, aside);
         this.#aside = aside;
       }
     } finally {
@@ -84,7 +85,7 @@ export class SocketFile {
 
   /** The listener is closed. */
   closed(): void {
-    if (this.#aside !== null) Deno.renameSync(this.#aside, this.#path);
+    if (this.#aside !== null) deno.renameSync(this.#aside, this.#path);
     this.#aside = null;
   }
 }

@@ -7,7 +7,7 @@
  */
 
 import { captureContext, type Context, runInSlot } from "./_context.ts";
-import { systemTimer } from "./_host.ts";
+import { onExit, systemTimer } from "./_host.ts";
 import { type BaseEventLoop, internals as loops } from "./_loop.ts";
 import { makingOf } from "./_place.ts";
 import { isInstance } from "./_validate.ts";
@@ -178,5 +178,5 @@ function hold(loop: BaseEventLoop): void {
   holding.add(loop);
   if (listening) return;
   listening = true;
-  globalThis.addEventListener("unload", () => holding.forEach(reportUnseen));
+  onExit(() => holding.forEach(reportUnseen));
 }

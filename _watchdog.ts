@@ -15,6 +15,7 @@
 
 import { node, ownOperations } from "./_host.ts";
 import { WatchedFrame } from "./_debug.ts";
+import { deno } from "./_deno.ts";
 import type { TaskFrame } from "./_frame.ts";
 import { type BaseEventLoop, currentFrame } from "./_loop.ts";
 import { observe, type Observer } from "./_observe.ts";
@@ -139,7 +140,7 @@ function openDebugger(): { url: string | null; whyNot: string } {
 
 /** Throws if something is not permitted, and asks nobody. */
 function checkPermission(permission: Deno.PermissionDescriptor): void {
-  if (Deno.permissions.querySync(permission).state === "granted") return;
+  if (deno.permissions.querySync(permission).state === "granted") return;
   throw new Error("needs --allow-sys and --allow-net=127.0.0.1");
 }
 

@@ -40,8 +40,8 @@ export class WriteTransport {
     this.#outlet = outletOf(outlet);
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `<WriteTransport of ${this.#outlet.describe()}>`;
   }
 
@@ -347,8 +347,8 @@ export class StreamWriter implements AsyncDisposable {
     return this.#outlet.dispose();
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `<${this.#outlet.describe()}>`;
   }
 

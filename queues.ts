@@ -32,6 +32,7 @@ import {
   settledPromise,
   settledVoid,
 } from "./_operation.ts";
+import { inspect } from "./_host.ts";
 import type { Cancellable, Named } from "./_options.ts";
 import {
   checkCallback,
@@ -415,8 +416,8 @@ export class Queue<T> implements AsyncIterable<T> {
     return { next: () => this.empty() ? operation(next) : next() };
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 
@@ -637,7 +638,7 @@ function show(item: unknown): string {
   const text = describe(item);
   if (kindOf(item) === null && text !== "a plain object") return text;
   try {
-    const shown = Deno.inspect(item, { depth: 1, breakLength: Infinity });
+    const shown = inspect(item, { depth: 1, breakLength: Infinity });
     return shown.length > 60 ? `${shown.slice(0, 60)}...` : shown;
   } catch {
     return text;

@@ -27,7 +27,7 @@ import { cancelAll } from "./_cancel_request.ts";
 import { EventLoop } from "./_event_loop.ts";
 import { frameOf, original, Task } from "./_task.ts";
 import { Future, futures } from "./_future.ts";
-import { systemTimer } from "./_host.ts";
+import { onSignal as listenTo, systemTimer } from "./_host.ts";
 import { framesOf, Place } from "./_place.ts";
 import {
   checkCallback,
@@ -409,8 +409,7 @@ export class Runner implements AsyncDisposable {
       this.#undump = listen([DUMP_SIGNAL], onSignal);
       return;
     }
-    Deno.addSignalListener(dumpSignal, onSignal);
-    this.#undump = () => Deno.removeSignalListener(dumpSignal, onSignal);
+    this.#undump = listenTo(dumpSignal, onSignal);
   }
 
   /**
@@ -439,8 +438,8 @@ export class Runner implements AsyncDisposable {
     });
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     const state = this.#closing !== null
       ? "closed"
       : this.#loop?.isRunning()
@@ -635,21 +634,17 @@ function listen(
   signals: readonly Deno.Signal[],
   onSignal: (name: Deno.Signal) => void,
 ): () => void {
-  const installed: [Deno.Signal, () => void][] = [];
+  const installed: (() => void)[] = [];
   for (const name of signals) {
-    const listener = () => onSignal(name);
     try {
-      Deno.addSignalListener(name, listener);
-      installed.push([name, listener]);
+      installed.push(listenTo(name, () => onSignal(name)));
     } catch (error) {
       // Not every signal is there on every system; SIGINT may be asked for by default.
       if (!(error instanceof TypeError)) throw error;
     }
   }
   return () => {
-    for (const [name, listener] of installed) {
-      Deno.removeSignalListener(name, listener);
-    }
+    for (const unlisten of installed) unlisten();
   };
 }
 

@@ -36,6 +36,7 @@ import {
   toTexts,
 } from "./_command.ts";
 import { runInSlot } from "./_context.ts";
+import { deno, needDeno } from "./_deno.ts";
 import {
   AGAIN,
   type AnyFuture,
@@ -44,7 +45,7 @@ import {
   type Waitable,
 } from "./_future.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
-import { afterMicrotasks } from "./_host.ts";
+import { afterMicrotasks, inspect } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
 import { internals as loops } from "./_loop.ts";
 import type { OutputPipe, Parcel } from "./_pipes.ts";
@@ -305,8 +306,8 @@ export class Process implements AsyncDisposable {
     return this.#child.end();
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     const code = this.returncode;
     const state = code === null ? "running" : `ended with ${code}`;
     return `<Process ${this.#child.describe()}, ${state}>`;
@@ -467,7 +468,7 @@ class Starting extends Future<Process> {
       },
       pass: () => this.#end(() => {}),
       drop: () => {},
-      describe: () => `the start of ${Deno.inspect(this.#process)}`,
+      describe: () => `the start of ${inspect(this.#process)}`,
     };
   }
 
@@ -525,11 +526,12 @@ export function createSubprocessExec(
   options: SubprocessOptions = {},
 ): Promise<Process> {
   try {
+    needDeno("start a process");
     const file = toText(program, "program");
     const rest = toTexts(args);
     const given = readOptions(options);
     if (file === "") {
-      throw new Deno.errors.NotFound(
+      throw new deno.errors.NotFound(
         "Cannot start a program: its name is empty",
       );
     }
@@ -572,6 +574,7 @@ export function createSubprocessShell(
   options: SubprocessOptions = {},
 ): Promise<Process> {
   try {
+    needDeno("start a process");
     if (typeof cmd !== "string") {
       throw new TypeError(
         `Cannot run a command line: expected a string, got ${describe(cmd)}`,
@@ -625,6 +628,6 @@ function checkParts(parts: unknown): ChildParts {
 
 /** Whether an error says that the other side has stopped reading. */
 function isBrokenPipe(error: unknown): boolean {
-  return error instanceof Deno.errors.BrokenPipe ||
-    error instanceof Deno.errors.ConnectionReset;
+  return error instanceof deno.errors.BrokenPipe ||
+    error instanceof deno.errors.ConnectionReset;
 }

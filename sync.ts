@@ -88,7 +88,7 @@ class ReleaseGuard implements Guard {
     this[Symbol.dispose]();
   }
 
-  [Symbol.for("Deno.customInspect")](): string {
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#release === null ? "<Guard released>" : "<Guard>";
   }
 }
@@ -220,8 +220,8 @@ export class Lock {
     this.#wake();
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 
@@ -329,8 +329,8 @@ export class Event {
     }
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 
@@ -565,8 +565,8 @@ export class Condition {
     this.notify(Infinity);
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 
@@ -705,8 +705,8 @@ export class Semaphore {
     this.#wakeNext();
   }
 
-  /** One line for the console. */
-  [Symbol.for("Deno.customInspect")](): string {
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
   }
 
