@@ -13,12 +13,9 @@
  * @module
  */
 
-import {
-  type Command,
-  type Launch,
-  signalFailure,
-  type SubprocessOptions,
-} from "./_command.ts";
+import type { Command, Launch } from "./_spawn.ts";
+import type { SubprocessOptions } from "./_subprocess_options.ts";
+import { describe } from "./_validate.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
 import { onExit } from "./_host.ts";
@@ -32,7 +29,7 @@ import {
   OutputPump,
   within,
 } from "./_child_pipes.ts";
-import { WritePump } from "./_stream_writer.ts";
+import { WritePump } from "./_write_pump.ts";
 
 /** The return code of a process that the runtime has lost, as Python has it. */
 const UNKNOWN = 255;
@@ -40,6 +37,9 @@ const UNKNOWN = 255;
 const LAST_MOMENT = 50;
 /** The same for those that were told to, with `SIGTERM` for instance. */
 const LAST_MOMENT_IF_SIGNALLED = 500;
+
+/** Signals that Deno can send on Windows. */
+const WINDOWS_SIGNALS: readonly unknown[] = ["SIGTERM", "SIGKILL", 15, 9];
 
 /** What a child is made of. */
 export interface ChildParts {
@@ -351,4 +351,40 @@ async function exitCode(child: Deno.ChildProcess): Promise<number> {
     const number = /^Invalid signal: (\d+)$/.exec((error as Error).message);
     return number === null ? UNKNOWN : -Number(number[1]);
   }
+}
+
+/** Checks what kind of value a signal is; whether there is such a signal, the runtime knows. */
+export function checkSignalNumber(
+  signal: unknown,
+): asserts signal is Deno.Signal | number {
+  if (typeof signal === "string" || Number.isInteger(signal)) return;
+  throw new TypeError(
+    `Cannot send a signal: expected its name or number, got ${
+      describe(signal)
+    }`,
+  );
+}
+
+/** Why a signal was not sent, `null` if it came too late. */
+export function signalFailure(
+  signal: Deno.Signal | number,
+  cause: unknown,
+  isAlive: () => boolean,
+  os: string = deno.build.os,
+): unknown {
+  if (os === "windows") {
+    if (WINDOWS_SIGNALS.includes(signal)) return null;
+    return new deno.errors.NotSupported(
+      `Cannot send ${
+        describe(signal)
+      }: on Windows, Deno can send SIGTERM and SIGKILL only`,
+      { cause },
+    );
+  }
+  if (!isAlive()) return null;
+  if (!(cause instanceof TypeError)) return cause;
+  return new TypeError(
+    `Cannot send a signal: Deno does not know ${describe(signal)}`,
+    { cause },
+  );
 }

@@ -16,8 +16,8 @@
 import { type Bytes, NO_BYTES, type OwnBytes, toBytes } from "./_bytes.ts";
 import { Deque } from "./_collections.ts";
 import { deno } from "./_deno.ts";
-import type { ByteSource } from "./_stream_reader.ts";
-import type { ByteSink } from "./_stream_writer.ts";
+import type { ByteSource } from "./_read_pump.ts";
+import type { ByteSink } from "./_write_pump.ts";
 
 /** How much one read takes at most: what a pipe holds by default. */
 const READ_SIZE = 65_536;

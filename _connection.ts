@@ -9,8 +9,19 @@ import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { operation } from "./_waiting_call.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
-import { deno, needDeno } from "./_deno.ts";
-import { nextTurn, node } from "./_host.ts";
+import { awaitHost } from "./_await_deno.ts";
+import {
+  addressed,
+  addressText,
+  checkHost,
+  checkPort,
+  plainAddress,
+  toPath,
+  unixText,
+} from "./_address.ts";
+import { closeQuietly, deno, needDeno } from "./_deno.ts";
+import { nextTurn } from "./_host.ts";
+import type { ByteSource } from "./_read_pump.ts";
 import {
   closersOf,
   internals as loops,
@@ -25,23 +36,20 @@ import {
   tlsTimeouts,
   WRAP,
 } from "./_stream_options.ts";
-import { describe, isInstance } from "./_validate.ts";
+import { describe } from "./_validate.ts";
 import {
-  type ByteSource,
   checkLimit,
   readers,
-  ReadPump,
   StreamReader,
   type StreamReaderOptions,
 } from "./_stream_reader.ts";
 import { type ServerTls, Tls } from "./_tls.ts";
+import { makeWriter, type StreamWriter } from "./_stream_writer.ts";
 import {
-  awaitHost,
   type ByteSink,
   type StartTlsOptions,
-  StreamWriter,
   WritePump,
-} from "./_stream_writer.ts";
+} from "./_write_pump.ts";
 import { TimeoutError } from "./exceptions.ts";
 
 /** A reader and a writer of the same connection. */
@@ -212,9 +220,6 @@ export function openUnixConnection(
     return openStreams(new Socket(loop, conn), { limit }).streams;
   });
 }
-
-/** What follows an IPv4 address that a socket of both kinds reports. */
-const MAPPED = "::ffff:";
 
 /** Something that is open, and is closed with its loop at the latest. */
 export interface Open {
@@ -476,12 +481,11 @@ export function openStreams(
       : undefined,
   });
   connection.watch(outlet);
-  const inlet = new ReadPump(loop, reader, socket.source, {
+  readers.attach(reader, loop, socket.source, {
     onError: (error) => outlet.fail(error),
     onEnd: () => outlet.readerEnded(),
   });
-  readers.attach(reader, inlet);
-  const streams: Streams = [reader, new StreamWriter(outlet as never)];
+  const streams: Streams = [reader, makeWriter(outlet)];
   return { streams, outlet, connection };
 }
 
@@ -563,14 +567,6 @@ function isTls(conn: Deno.Conn): conn is Deno.TlsConn {
   return "handshake" in conn;
 }
 
-export function closeQuietly(it: { close(): void }): void {
-  try {
-    it.close();
-  } catch (error) {
-    if (!(error instanceof deno.errors.BadResource)) throw error;
-  }
-}
-
 function eyeballs(delay: Duration | undefined): {
   autoSelectFamily?: boolean;
   autoSelectFamilyAttemptDelay?: number;
@@ -580,83 +576,4 @@ function eyeballs(delay: Duration | undefined): {
   if (seconds === Infinity) return { autoSelectFamily: false };
   const milliseconds = Math.max(1, Math.round(seconds * 1000));
   return { autoSelectFamilyAttemptDelay: milliseconds };
-}
-
-/** The address of an IPv4 peer as such, also on a socket of both kinds. */
-function plainAddress(address: Deno.Addr): Deno.Addr {
-  const { hostname } = address as Deno.NetAddr;
-  return hostname?.startsWith(MAPPED) && hostname.includes(".")
-    ? { ...address, hostname: hostname.slice(MAPPED.length) } as Deno.Addr
-    : address;
-}
-
-export function addressText(to: { hostname: string; port: number }): string {
-  const { hostname, port } = to;
-  return hostname.includes(":")
-    ? `[${hostname}]:${port}`
-    : `${hostname}:${port}`;
-}
-
-/** Rethrows an error of the host, with what it was about in its message. */
-export function addressed(
-  action: string,
-  address: string,
-): (error: unknown) => never {
-  return (error) => {
-    if (!(error instanceof Error)) throw error;
-    const Same = error.constructor as ErrorConstructor;
-    const told = new Same(`Cannot ${action} ${address}: ${error.message}`, {
-      cause: error,
-    });
-    const { code } = error as { code?: unknown };
-    throw code === undefined ? told : Object.assign(told, { code });
-  };
-}
-
-/** Refuses what is no name of a host. */
-function checkHost(host: unknown): void {
-  checkText(host, "host");
-  if (host === "") throw new RangeError("Invalid host: it is empty");
-}
-
-export function checkText(value: unknown, what: string): void {
-  if (typeof value === "string") return;
-  throw new TypeError(
-    `Invalid ${what}: expected a string, got ${describe(value)}`,
-  );
-}
-
-/** The path of a Unix socket, also from a `file:` URL. */
-export function toPath(path: unknown): string {
-  if (isInstance(path, URL)) {
-    if (path.protocol === "file:") return node("url").fileURLToPath(path);
-    throw new TypeError(`Invalid path: expected a file URL, got ${path.href}`);
-  }
-  if (typeof path === "string") return path;
-  throw new TypeError(
-    `Invalid path: expected a string or a URL, got ${describe(path)}`,
-  );
-}
-
-/** Whether the path of a Unix socket is a name that has no file. */
-export function isAbstract(path: string): boolean {
-  return path.startsWith("\0");
-}
-
-/** The path of a Unix socket for people; abstract names as the system's tools show them. */
-export function unixText(path: string): string {
-  return isAbstract(path) ? path.replaceAll("\0", "@") : path;
-}
-
-export function checkPort(port: unknown): asserts port is number {
-  if (
-    Number.isInteger(port) && port as number >= 0 && port as number <= 65535
-  ) {
-    return;
-  }
-  throw new RangeError(
-    `Invalid port: expected a whole number from 0 to 65535, got ${
-      describe(port)
-    }`,
-  );
 }

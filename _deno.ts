@@ -22,6 +22,15 @@ export function needDeno(action: string): void {
   if (runtime !== "Deno") throw notSupported(action);
 }
 
+/** Closes a resource, which may be closed already. */
+export function closeQuietly(it: { close(): void }): void {
+  try {
+    it.close();
+  } catch (error) {
+    if (!(error instanceof deno.errors.BadResource)) throw error;
+  }
+}
+
 function standIn(): typeof Deno {
   const errors = new Proxy({}, { get: (_, name) => errorClass(String(name)) });
   return new Proxy({ errors } as typeof Deno, {

@@ -9,17 +9,18 @@ import {
   addressText,
   checkPort,
   checkText,
-  closeQuietly,
-  type Connection,
   isAbstract,
+  toPath,
+} from "./_address.ts";
+import {
+  type Connection,
   isTcp,
   openOn,
   openStreams,
   Socket,
-  toPath,
 } from "./_connection.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
-import { deno, needDeno } from "./_deno.ts";
+import { closeQuietly, deno, needDeno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
@@ -45,7 +46,8 @@ import { onceDone } from "./_awaitable.ts";
 import { type ServerTls, serverTls } from "./_tls.ts";
 import { listenUnix, SocketFile } from "./_unix_socket.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
-import type { StreamWriter, WritePump } from "./_stream_writer.ts";
+import type { StreamWriter } from "./_stream_writer.ts";
+import type { WritePump } from "./_write_pump.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /**
@@ -150,6 +152,11 @@ interface ServerParts {
   file: SocketFile | null;
 }
 
+/** What {@linkcode makeServer} was given, unlike what other callers pass. */
+const knownParts = new WeakSet<object>();
+
+let makeServer: (parts: ServerParts) => Server;
+
 /**
  * A server: its listening sockets and its connections.
  *
@@ -189,13 +196,9 @@ export class Server implements AsyncDisposable {
   }, this.#home);
   readonly #entry = { abandon: () => this.#abandon() };
 
-  /**
-   * Not for programs: `startServer` makes servers.
-   *
-   * @param parts What it is made of.
-   */
-  constructor(parts: never) {
-    this.#parts = checkParts(parts);
+  private constructor(parts: ServerParts) {
+    checkParts(parts);
+    this.#parts = parts;
     this.#context = contextOf(this.#parts.loop);
     this.#acceptors = this.#parts.listeners.map((listener) =>
       new Acceptor(this.#parts, listener, {
@@ -204,6 +207,13 @@ export class Server implements AsyncDisposable {
       })
     );
     openOn(this.#parts.loop).add(this.#entry);
+  }
+
+  static {
+    makeServer = (parts) => {
+      knownParts.add(parts);
+      return new Server(parts);
+    };
   }
 
   /** The listening sockets; none once the server is closed. */
@@ -641,9 +651,7 @@ function begin(
   options: StartUnixServerOptions,
 ): Server | Promise<Server> {
   const { limit, startServing = true } = options;
-  const all = { ...parts, limit };
-  made.add(all);
-  const server = new Server(all as never);
+  const server = makeServer({ ...parts, limit });
   return startServing ? server.startServing().then(() => server) : server;
 }
 
@@ -711,11 +719,8 @@ function isList(value: unknown): value is readonly unknown[] {
   }
 }
 
-/** What servers are made of. */
-const made = new WeakSet<object>();
-
-function checkParts(parts: unknown): ServerParts {
-  if (made.has(parts as object)) return parts as ServerParts;
+function checkParts(parts: object): void {
+  if (knownParts.has(parts)) return;
   throw new TypeError(
     "Cannot create a server: startServer() and startUnixServer() make them",
   );

@@ -5,10 +5,6 @@
  * it waits as one future, and the bytes stay in the buffer until the code
  * that waits resumes: cancelled at whatever moment, it has taken nothing.
  *
- * Bytes come on demand: the {@linkcode ReadPump} asks the source only while a
- * read waits, so an idle connection has no buffer and nothing that keeps the
- * program alive, and a peer that floods us is held back by its own kernel.
- *
  * @module
  */
 
@@ -21,10 +17,10 @@ import {
 } from "./_bytes.ts";
 import { AGAIN, type AnyFuture, futures } from "./_future.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
-import { deno } from "./_deno.ts";
 import { checkpoint, isOverdue, settledPromise } from "./_waiting_call.ts";
 import type { Cancellable } from "./_options.ts";
-import { checkCaller, HostCalls, outsideTasks } from "./_io_batch.ts";
+import { checkCaller, outsideTasks } from "./_io_batch.ts";
+import { type ByteSource, ReadPump } from "./_read_pump.ts";
 import { internals as loops } from "./_scheduler.ts";
 import {
   type Failure,
@@ -42,22 +38,6 @@ import {
 import { checkOptions, describe, isIterable, signalOf } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** Where the bytes of a reader come from. */
-export interface ByteSource {
-  /** Reads into a buffer. Resolves to the number of bytes, `null` at the end. */
-  read(buffer: Uint8Array): Promise<number | null>;
-  /** Reads up to so many bytes that come in memory of their own; for sources that have such. */
-  readChunk?(most: number): Promise<OwnBytes | null>;
-  /** Nothing more will be read: the end was reached, reading failed or the reader was given up. */
-  close(): void;
-  /** Where the bytes come from, in a few words. */
-  describe?(): string;
-  /** A read that is under way keeps the program alive, as it does at first. */
-  ref?(): void;
-  /** A read that is under way does not keep the program alive. */
-  unref?(): void;
-}
-
 /** Options of a {@linkcode StreamReader}. */
 export interface StreamReaderOptions {
   /**
@@ -71,12 +51,14 @@ export interface StreamReaderOptions {
 
 /** What the files above may do with a reader. */
 export interface ReaderInternals {
-  attach(reader: StreamReader, inlet: ReadPump): void;
+  /** Has the reader read from a source from now on. */
+  attach(
+    reader: StreamReader,
+    loop: EventLoop,
+    source: ByteSource,
+    hooks: ReaderHooks,
+  ): void;
   inlet(reader: StreamReader): ReadPump | null;
-  /** Memory for the next bytes; see {@linkcode ByteBuffer.lend}. */
-  lend(reader: StreamReader, size: number, most: number): OwnBytes;
-  /** So many bytes have come into that memory. */
-  filled(reader: StreamReader, count: number): void;
   /** Bytes have come in memory of their own. */
   adopt(reader: StreamReader, chunk: OwnBytes): void;
   /** Ends the reader, with an error or without; nothing more is read. */
@@ -89,8 +71,8 @@ export interface ReaderInternals {
   unread(reader: StreamReader): boolean;
 }
 
-/** Who hears of the end of a source. */
-export interface ReadPumpHooks {
+/** What happens to a connection when its reader comes to an end. */
+export interface ReaderHooks {
   onError(error: unknown): void;
   onEnd?(): void;
 }
@@ -99,9 +81,8 @@ export interface ReadPumpHooks {
 const LIMIT = 65_536;
 const OPTIONS = ["limit"];
 const CREATE = "create a stream";
-/** The first read of a connection takes so much; later ones follow the traffic. */
-const SMALLEST_READ = 2_048;
-const LARGEST_READ = 131_072;
+/** The most that one pull of a web stream takes. */
+const LARGEST_CHUNK = 131_072;
 
 export let readers: ReaderInternals;
 
@@ -163,13 +144,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     owners.take = (reader, read) => (reader as StreamReader).#take(read);
     owners.drop = (reader, read) => (reader as StreamReader).#drop(read);
     readers = {
-      attach: (reader, inlet) => reader.#inlet = inlet,
+      attach: (reader, loop, source, hooks) =>
+        reader.#attach(loop, source, hooks),
       inlet: (reader) => reader.#inlet,
-      lend: (reader, size, most) => reader.#stock.buffer.lend(size, most),
-      filled: (reader, count) => {
-        reader.#stock.buffer.filled(count);
-        reader.#came();
-      },
       adopt: (reader, chunk) => {
         reader.#stock.buffer.adopt(chunk);
         reader.#came();
@@ -368,6 +345,18 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return `<${this.#describe()}>`;
   }
 
+  #attach(loop: EventLoop, source: ByteSource, hooks: ReaderHooks): void {
+    this.#inlet = new ReadPump(loop, source, {
+      buffer: this.#stock.buffer,
+      received: () => this.#came(),
+      ended: () => {
+        this.#end(null);
+        hooks.onEnd?.();
+      },
+      failed: (error) => hooks.onError(error),
+    });
+  }
+
   #read(read: Read, options?: Cancellable): Promise<OwnBytes> {
     try {
       const signal = signalOf(options, "read");
@@ -505,14 +494,14 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /** Waits for bytes without taking them, so that whoever cancels meanwhile loses none. */
   async #pull(pull: Pull, to: ReadableByteStreamController): Promise<void> {
     const { buffer } = this.#stock;
-    const ready = new ReadReady(this, this.#stock, LARGEST_READ);
+    const ready = new ReadReady(this, this.#stock, LARGEST_CHUNK);
     do {
       await pull.wait(this.#read(ready));
       if (pull.ended) return;
     } while (!ready.answered());
     this.#stock.throwFailure();
     if (buffer.size > 0) {
-      const count = Math.min(buffer.size, LARGEST_READ);
+      const count = Math.min(buffer.size, LARGEST_CHUNK);
       return to.enqueue(unshared(buffer.take(count)));
     }
     to.close();
@@ -546,197 +535,25 @@ class Pull {
   }
 }
 
-/** Brings bytes from a source to a reader, one read of the source at a time. */
-export class ReadPump {
-  readonly loop: EventLoop;
-  readonly #reader: StreamReader;
-  readonly #calls: HostCalls;
-  readonly #source: ByteSource;
-  readonly #hooks: ReadPumpHooks;
-  /** How much the next read asks for, and the last one did. */
-  #size = SMALLEST_READ;
-  #asked = 0;
-  /** How much the next read may bring. */
-  #most = 0;
-  /** A read of the source is under way, or about to be. */
-  #reading = false;
-  /** A read of the source is about to be. */
-  #planned = false;
-  /** No read of the source may begin. */
-  #held = false;
-  #stopped = false;
-  /** Whether a read of the source keeps the program, and this, alive. */
-  #referenced = true;
-  readonly #answers = new Answers(this);
-
-  constructor(
-    loop: EventLoop,
-    reader: StreamReader,
-    source: ByteSource,
-    hooks: ReadPumpHooks,
-  ) {
-    this.loop = loop;
-    this.#reader = reader;
-    this.#source = source;
-    this.#hooks = hooks;
-    this.#calls = HostCalls.of(loop);
-  }
-
-  /** Whether a read of the source is under way. */
-  get reading(): boolean {
-    return this.#reading;
-  }
-
-  /** Where the bytes come from, if the source says. */
-  describe(): string | undefined {
-    return this.#source.describe?.();
-  }
-
-  /** Has up to `most` bytes read. Only what is waited for keeps the program alive. */
-  demand(most: number, waited: boolean): void {
-    if (this.#stopped) return;
-    if (waited !== this.#referenced) this.#refer(waited);
-    this.#most = most;
-    if (this.#reading) return;
-    this.#reading = this.#planned = true;
-    if (!this.#held) this.#calls.addRead(this);
-  }
-
-  /** Reads from the source now. */
-  start(): void {
-    if (this.#stopped || !this.#planned || this.#held) return;
-    this.#planned = false;
-    const { onRead, onChunk, onFailure } = this.#answers;
-    try {
-      if (this.#source.readChunk !== undefined) {
-        this.#source.readChunk(this.#most).then(onChunk, onFailure);
-        return;
-      }
-      const memory = readers.lend(this.#reader, this.#size, this.#most);
-      this.#asked = memory.length;
-      this.#source.read(memory).then(onRead, onFailure);
-    } catch (error) {
-      this.onFailure(error);
-    }
-  }
-
-  /** Nobody waits any more; the read under way goes on. */
-  relax(): void {
-    if (this.#planned) this.#reading = this.#planned = false;
-    else if (this.#reading && this.#referenced) this.#refer(false);
-  }
-
-  /** Begins no read of the source until {@linkcode ReadPump.release}. None may be under way. */
-  hold(): void {
-    this.#held = true;
-  }
-
-  /** The source is another one now, which keeps the program alive as a new one does. */
-  release(): void {
-    if (this.#stopped) return;
-    this.#held = false;
-    if (!this.#referenced) this.#refer(false);
-    if (this.#planned) this.#calls.addRead(this);
-  }
-
-  stop(): void {
-    if (this.#stopped) return;
-    this.#stopped = true;
-    this.#source.close();
-  }
-
-  /** A read of the source is over. */
-  onRead(count: number | null): void {
-    if (!this.#goesOn(count)) return;
-    this.#adapt(count);
-    try {
-      readers.filled(this.#reader, count);
-    } catch (error) {
-      this.onFailure(error);
-    }
-  }
-
-  /** A read of a source that has memory of its own is over. */
-  onChunk(chunk: OwnBytes | null): void {
-    if (!this.#goesOn(chunk)) return;
-    try {
-      readers.adopt(this.#reader, chunk);
-    } catch (error) {
-      this.onFailure(error);
-    }
-  }
-
-  /** A read is over; `null` says that it was the last. */
-  #goesOn<T>(what: T | null): what is T {
-    this.#reading = false;
-    if (this.#stopped) return false;
-    if (what !== null) return true;
-    readers.end(this.#reader, null);
-    this.#hooks.onEnd?.();
-    return false;
-  }
-
-  /** A read of the source has failed. */
-  onFailure(error: unknown): void {
-    // A TLS peer that just closes the connection: what it sent has all come.
-    if (error instanceof deno.errors.UnexpectedEof) return this.onRead(null);
-    this.#reading = false;
-    if (!this.#stopped) this.#hooks.onError(error);
-  }
-
-  /** Follows the traffic with the size of the reads. */
-  #adapt(count: number): void {
-    if (count === this.#asked) {
-      this.#size = Math.min(4 * this.#size, LARGEST_READ);
-    } else if (count * 16 < this.#size && this.#size > SMALLEST_READ) {
-      this.#size /= 4;
-    }
-  }
-
-  #refer(referenced: boolean): void {
-    this.#referenced = referenced;
-    if (referenced) {
-      this.#answers.hold(this);
-      this.#source.ref?.();
-    } else {
-      this.#answers.loosen();
-      this.#source.unref?.();
-    }
-  }
+/**
+ * Makes a reader over a source. The source is closed when it has ended or
+ * failed; {@linkcode endReader} does so before.
+ */
+export function makeReader(
+  loop: EventLoop,
+  source: ByteSource,
+  options: StreamReaderOptions = {},
+): StreamReader {
+  const reader = new StreamReader(options);
+  readers.attach(reader, loop, source, {
+    onError: (error) => readers.end(reader, { error, told: false }),
+  });
+  return reader;
 }
 
-/**
- * Where the answers of a source go. A read that goes on though nobody waits
- * for it does not hold the inlet, so that a connection that was forgotten
- * meanwhile can be told from one that is in use.
- */
-class Answers {
-  #inlet: ReadPump | null;
-  #loose: WeakRef<ReadPump> | null = null;
-
-  constructor(inlet: ReadPump) {
-    this.#inlet = inlet;
-  }
-
-  hold(inlet: ReadPump): void {
-    this.#inlet = inlet;
-  }
-
-  loosen(): void {
-    if (this.#inlet !== null) this.#loose ??= new WeakRef(this.#inlet);
-    this.#inlet = null;
-  }
-
-  readonly onRead = (count: number | null): void => this.#find()?.onRead(count);
-
-  readonly onChunk = (chunk: OwnBytes | null): void =>
-    this.#find()?.onChunk(chunk);
-
-  readonly onFailure = (error: unknown): void => this.#find()?.onFailure(error);
-
-  #find(): ReadPump | undefined {
-    return this.#inlet ?? this.#loose?.deref();
-  }
+/** Ends a reader and closes its source; what was read before can still be taken. */
+export function endReader(reader: StreamReader): void {
+  readers.end(reader, null);
 }
 
 /** Bytes that may be transferred, as streams of the Web do it. */

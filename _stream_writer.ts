@@ -4,8 +4,6 @@
  * @module
  */
 
-import { type AnyFuture, futures } from "./_future.ts";
-import type { EventLoop } from "./_event_loop.ts";
 import { outsideTasks } from "./_io_batch.ts";
 import type { Cancellable } from "./_options.ts";
 import { isInstance } from "./_validate.ts";
@@ -15,13 +13,10 @@ import {
   WritePump,
 } from "./_write_pump.ts";
 
-export {
-  type ByteSink,
-  type StartTlsOptions,
-  type WriteBufferLimits,
-  WritePump,
-  type WritePumpOptions,
-} from "./_write_pump.ts";
+/** Makes a writer over a pump. */
+export let makeWriter: (pump: WritePump) => StreamWriter;
+
+let makeTransport: (pump: WritePump) => WriteTransport;
 
 /**
  * What a writer writes through: its buffer, its marks, and the hard way out.
@@ -31,13 +26,13 @@ export {
 export class WriteTransport {
   readonly #outlet: WritePump;
 
-  /**
-   * Not for programs: a {@linkcode StreamWriter} has one.
-   *
-   * @param outlet What it is a view of.
-   */
-  constructor(outlet: never) {
-    this.#outlet = outletOf(outlet);
+  private constructor(pump: WritePump) {
+    checkPump(pump);
+    this.#outlet = pump;
+  }
+
+  static {
+    makeTransport = (pump) => new WriteTransport(pump);
   }
 
   /** @ignore */
@@ -164,18 +159,18 @@ export class StreamWriter implements AsyncDisposable {
   #transport: WriteTransport | null = null;
   #writable: WritableStream<Uint8Array> | null = null;
 
-  /**
-   * Not for programs: `openConnection` and servers make writers.
-   *
-   * @param outlet What it is a view of.
-   */
-  constructor(outlet: never) {
-    this.#outlet = outletOf(outlet);
+  private constructor(pump: WritePump) {
+    checkPump(pump);
+    this.#outlet = pump;
+  }
+
+  static {
+    makeWriter = (pump) => new StreamWriter(pump);
   }
 
   /** The transport below. */
   get transport(): WriteTransport {
-    return this.#transport ??= new WriteTransport(this.#outlet as never);
+    return this.#transport ??= makeTransport(this.#outlet);
   }
 
   /**
@@ -366,50 +361,8 @@ export class StreamWriter implements AsyncDisposable {
   }
 }
 
-/** What becomes of a promise of the host when nobody waits for it any more. */
-export interface LateResult<T> {
-  /** The value came too late. */
-  dispose(value: T): void;
-  /** The wait was given up before anything came. */
-  abandon?(): void;
-}
-
-/** Waits for a promise of the host as for something of this module. */
-export function awaitHost<T>(
-  loop: EventLoop,
-  promise: Promise<T>,
-  options: Cancellable | undefined,
-  leftover: LateResult<T>,
-): Promise<T> {
-  let take: () => T;
-  let late: () => void;
-  const future: AnyFuture = futures.make(loop, {
-    complete: () => take(),
-    handOff: () => late(),
-    remove: () => leftover.abandon?.(),
-  });
-  if (options?.signal) futures.subscribeSignal(future, options.signal);
-  const answer = () => {
-    if (!futures.notify(future, loop)) late();
-  };
-  promise.then((value) => {
-    take = () => value;
-    late = () => leftover.dispose(value);
-    answer();
-  }, (error) => {
-    take = () => raise(error);
-    late = () => {};
-    answer();
-  });
-  return future;
-}
-
-function raise(error: unknown): never {
-  throw error;
-}
-
-function outletOf(outlet: unknown): WritePump {
-  if (isInstance(outlet, WritePump)) return outlet;
+function checkPump(pump: unknown): void {
+  if (isInstance(pump, WritePump)) return;
   throw new TypeError(
     "Cannot create a stream writer: connections and processes make theirs",
   );

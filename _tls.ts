@@ -13,7 +13,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { SecureContext, SecureContextOptions, TLSSocket } from "node:tls";
-import { deno } from "./_deno.ts";
+import { closeQuietly, deno } from "./_deno.ts";
 import { nextTurn, node } from "./_host.ts";
 
 /** What both sides of a connection may be given. */
@@ -340,12 +340,4 @@ function hostError(error: unknown): unknown {
 
 function isAddress(hostname: string): boolean {
   return /^[\d.]+$/.test(hostname) || hostname.includes(":");
-}
-
-function closeQuietly(it: { close(): void }): void {
-  try {
-    it.close();
-  } catch (error) {
-    if (!(error instanceof deno.errors.BadResource)) throw error;
-  }
 }

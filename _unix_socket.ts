@@ -4,16 +4,11 @@
  * @module
  */
 
-import {
-  addressed,
-  closeQuietly,
-  isAbstract,
-  unixText,
-} from "./_connection.ts";
+import { addressed, isAbstract, unixText } from "./_address.ts";
+import { awaitHost } from "./_await_deno.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { deno } from "./_deno.ts";
+import { closeQuietly, deno } from "./_deno.ts";
 import type { Cancellable } from "./_options.ts";
-import { awaitHost } from "./_stream_writer.ts";
 
 /** Listens at a path; a socket that a dead program left there is replaced. */
 export async function listenUnix(

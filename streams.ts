@@ -44,11 +44,6 @@ export {
   startUnixServer,
   type StartUnixServerOptions,
 } from "./_server.ts";
-export {
-  type StartTlsOptions,
-  StreamReader,
-  type StreamReaderOptions,
-  StreamWriter,
-  type WriteBufferLimits,
-  WriteTransport,
-} from "./_streams.ts";
+export { StreamReader, type StreamReaderOptions } from "./_stream_reader.ts";
+export { StreamWriter, WriteTransport } from "./_stream_writer.ts";
+export type { StartTlsOptions, WriteBufferLimits } from "./_write_pump.ts";

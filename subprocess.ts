@@ -24,17 +24,7 @@
 
 import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
-import { Child, type ChildParts } from "./_child.ts";
-import {
-  checkSignalNumber,
-  type Command,
-  launchChild,
-  readOptions,
-  shellCommand,
-  type SubprocessOptions,
-  toText,
-  toTexts,
-} from "./_command.ts";
+import { checkSignalNumber, Child, type ChildParts } from "./_child.ts";
 import { runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
 import {
@@ -49,18 +39,28 @@ import { afterMicrotasks, inspect } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
 import { internals as loops } from "./_scheduler.ts";
 import type { OutputPipe, PendingInput } from "./_child_pipes.ts";
-import { readers } from "./_stream_reader.ts";
+import { type Command, launchChild, shellCommand } from "./_spawn.ts";
 import {
   endReader,
   makeReader,
+  readers,
   type StreamReader,
-  StreamWriter,
-} from "./_streams.ts";
+} from "./_stream_reader.ts";
+import { makeWriter, type StreamWriter } from "./_stream_writer.ts";
+import {
+  readOptions,
+  type SubprocessOptions,
+  toText,
+  toTexts,
+} from "./_subprocess_options.ts";
 import { describe, signalOf } from "./_validate.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 export type { Bytes, OwnBytes } from "./_bytes.ts";
+export type { Cancellable } from "./_options.ts";
+export { StreamReader, type StreamReaderOptions } from "./_stream_reader.ts";
+export { StreamWriter, WriteTransport } from "./_stream_writer.ts";
 export {
   DEVNULL,
   PIPE,
@@ -68,17 +68,15 @@ export {
   STDOUT,
   type StdoutTarget,
   type SubprocessOptions,
-} from "./_command.ts";
-export type { Cancellable } from "./_options.ts";
-export {
-  StreamReader,
-  type StreamReaderOptions,
-  StreamWriter,
-  WriteTransport,
-} from "./_streams.ts";
+} from "./_subprocess_options.ts";
 
 /** What is collected from the two outputs, `null` for one that is no pipe. */
 type Outputs = [stdout: OwnBytes | null, stderr: OwnBytes | null];
+
+/** What {@linkcode makeProcess} was given, unlike what other callers pass. */
+const knownParts = new WeakSet<object>();
+
+let makeProcess: (parts: ChildParts) => Process;
 
 /** Whoever has a stream of a process has the process, too. */
 const owners = new WeakMap<object, Process>();
@@ -130,25 +128,27 @@ export class Process implements AsyncDisposable {
   /** What `communicate` has collected for who is about to get it. */
   #collected: Outputs = [null, null];
 
-  /**
-   * Not for programs: `createSubprocessExec` and `createSubprocessShell` make
-   * processes.
-   *
-   * @param parts What it is made of.
-   */
-  constructor(parts: never) {
-    const { loop, options } = checkParts(parts);
+  private constructor(parts: ChildParts) {
+    checkParts(parts);
+    const { loop, options } = parts;
     const child = this.#child = new Child(parts);
     child.ownedBy(this);
     const [stdout, stderr] = child.outputs;
     const open = (pipe: OutputPipe | null) =>
       pipe && makeReader(loop, pipe, { limit: options.limit });
-    this.#stdin = child.outlet && new StreamWriter(child.outlet as never);
+    this.#stdin = child.outlet && makeWriter(child.outlet);
     this.#stdout = open(stdout);
     this.#stderr = open(stderr);
     for (const stream of [this.#stdin, this.#stdout, this.#stderr]) {
       if (stream !== null) owners.set(stream, this);
     }
+  }
+
+  static {
+    makeProcess = (parts) => {
+      knownParts.add(parts);
+      return new Process(parts);
+    };
   }
 
   /** The number of the process. */
@@ -616,15 +616,8 @@ function start(
   return starting;
 }
 
-function makeProcess(parts: ChildParts): Process {
-  made.add(parts);
-  return new Process(parts as never);
-}
-
-const made = new WeakSet<object>();
-
-function checkParts(parts: unknown): ChildParts {
-  if (made.has(parts as object)) return parts as ChildParts;
+function checkParts(parts: object): void {
+  if (knownParts.has(parts)) return;
   throw new TypeError(
     "Cannot create a process: createSubprocessExec() and createSubprocessShell() do",
   );

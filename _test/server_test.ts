@@ -341,7 +341,11 @@ Deno.test("startServer() checks its arguments", async () => {
       `"${name}"`,
     );
   }
-  assertThrows(() => new Server({} as never), TypeError, "startServer()");
+  assertThrows(
+    () => Reflect.construct(Server, [{}]),
+    TypeError,
+    "startServer()",
+  );
 });
 
 Deno.test("Server shows itself in a line", async () => {

@@ -12,7 +12,8 @@ import {
   STDOUT,
   type SubprocessOptions,
 } from "@asyncio/asyncio";
-import { mergeScript, signalFailure } from "../_command.ts";
+import { signalFailure } from "../_child.ts";
+import { mergeScript } from "../_spawn.ts";
 import { childrenOf, text } from "./_children.ts";
 
 const decoder = new TextDecoder();

@@ -135,7 +135,11 @@ Deno.test({
       const process = await createSubprocessShell("kill -40 $$; sleep 100");
       assertEquals(await process.wait(), -40);
       process.kill();
-      assertThrows(() => new Process({} as never), TypeError, "Cannot create");
+      assertThrows(
+        () => Reflect.construct(Process, [{}]),
+        TypeError,
+        "Cannot create",
+      );
     }),
 });
 

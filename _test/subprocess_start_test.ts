@@ -1,7 +1,6 @@
 import {
   assert,
   assertEquals,
-  assertInstanceOf,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
@@ -49,7 +48,7 @@ Deno.test("createSubprocessExec() gives a running process with its number", () =
         stdout: PIPE,
       },
     );
-    assertInstanceOf(process, Process);
+    assert(process instanceof Process);
     assertEquals(text(await process.stdout!.readline()), `${process.pid}\n`);
     assertEquals(process.returncode, null);
     process.stdin!.write("\n");

@@ -1,6 +1,5 @@
 /**
- * What is asked for when a child process is started: checked, and handed to
- * the host.
+ * What is asked for when a child process is started, and the checks of it.
  *
  * @module
  */
@@ -122,26 +121,6 @@ export interface Plan<T> {
   readonly pumped: Exclude<T, string | null> | null;
 }
 
-/** A program with its arguments. */
-export interface Command {
-  readonly file: string;
-  readonly args: readonly string[];
-  /** What people call it. */
-  readonly name: string;
-  /** Whether the arguments are quoted already, for Windows. */
-  readonly raw?: boolean;
-}
-
-/** A child that was just started. */
-export interface Launch {
-  readonly child: Deno.ChildProcess;
-  readonly stdin: Plan<StdinSource>;
-  readonly stdout: Plan<StdoutTarget>;
-  readonly stderr: Plan<StdoutTarget>;
-  /** Settles when the program is running, or cannot be; `null` if it is already. */
-  readonly ready: Promise<void> | null;
-}
-
 /** Names of options that Python has and Deno cannot do. */
 const IMPOSSIBLE = [
   "closeFds",
@@ -179,194 +158,13 @@ const POSSIBLE = [
   "signal",
 ];
 
-/** Signals that Deno can send on Windows. */
-const WINDOWS_SIGNALS: readonly unknown[] = ["SIGTERM", "SIGKILL", 15, 9];
-
 /** What the errors say was not done. */
 const ACTION = "start a process";
 /** The system counts users and groups in 32 bits. */
 const MOST_ID = 2 ** 32 - 1;
-const SHELL = "/bin/sh";
-/**
- * Looks for a program as the runtime would, and if there is none says so on
- * the standard error that it was given; the program has none of that, so this
- * comes to its end in any case.
- */
-const LOOK_UP = `_asyncio_program=$1
-shift
-case $_asyncio_program in
-*/*) ;;
-*)
-  _asyncio_path=$PATH:
-  while [ "$_asyncio_path" ]; do
-    _asyncio_dir=\${_asyncio_path%%:*} _asyncio_path=\${_asyncio_path#*:}
-    if [ -f "\${_asyncio_dir:-.}/$_asyncio_program" ] && [ -x "\${_asyncio_dir:-.}/$_asyncio_program" ]; then
-      _asyncio_program=\${_asyncio_dir:-.}/$_asyncio_program
-      break
-    fi
-  done
-esac
-case $_asyncio_program in
-*/*) [ -e "$_asyncio_program" ] ;;
-*) false ;;
-esac || { echo NotFound >&2; exit 127; }
-[ ! -d "$_asyncio_program" ] && [ -x "$_asyncio_program" ] || { echo PermissionDenied >&2; exit 126; }
-set -- "$_asyncio_program" "$@"
-unset _asyncio_program _asyncio_path _asyncio_dir
-`;
-/** Variables that some shell sets though nobody has asked for them. */
-const SHELL_VARIABLES = ["PATH", "PWD", "OLDPWD"];
-/** Bash sets this one again when it becomes a program. What `env` must not take for a variable starts behind `nice`. */
-const UNSET_LEVEL = `case \${BASH_VERSION:+bash}$1 in
-bash*=*) set -- /usr/bin/env -u SHLVL /usr/bin/nice -n 0 "$@" ;;
-bash*) set -- /usr/bin/env -u SHLVL "$@" ;;
-*) unset SHLVL ;;
-esac
-`;
-
-const INHERIT: Plan<never> = { host: "inherit", pumped: null };
-const decoder = new TextDecoder();
-
-/** Starts a child; everything about it was checked, but for its standard streams. */
-export function launchChild(
-  command: Command,
-  options: SubprocessOptions,
-): Launch {
-  const stdin = toPlan("stdin", options.stdin);
-  const stdout = toPlan("stdout", options.stdout);
-  if (!isMerged(options)) {
-    const stderr = toPlan("stderr", options.stderr);
-    const child = spawn(command, [stdin, stdout, stderr], options);
-    return { child, stdin, stdout, stderr, ready: null };
-  }
-  const plans = { stdin, stdout, stderr: INHERIT };
-  if (stdout.host === "null") {
-    const child = spawn(command, [stdin, stdout, stdout], options);
-    return { child, ...plans, ready: null };
-  }
-  const child = spawnMerged(command, stdin, stdout, options);
-  return { child, ...plans, ready: followMerging(child, command) };
-}
-
-export function shellCommand(cmd: string): Command {
-  if (deno.build.os === "windows") {
-    const args = ["/d", "/s", "/c", `"${cmd}"`];
-    return { file: "cmd", args, name: cmd, raw: true };
-  }
-  const line = /^[-+]/.test(cmd) ? ` ${cmd}` : cmd;
-  return { file: SHELL, args: ["-c", line], name: cmd };
-}
-
-function spawn(
-  { file, args, raw }: Command,
-  pipes: readonly { host: Plan<unknown>["host"] }[],
-  { cwd, env, clearEnv, user, group, startNewSession }: SubprocessOptions,
-): Deno.ChildProcess {
-  const [stdin, stdout, stderr] = pipes.map(({ host }) => host);
-  const options = {
-    args: args as string[],
-    ...{ stdin, stdout, stderr },
-    cwd: cwd ?? undefined,
-    env: env ?? undefined,
-    clearEnv: Boolean(clearEnv),
-    uid: user ?? undefined,
-    gid: group ?? undefined,
-    detached: Boolean(startNewSession),
-    windowsRawArguments: raw,
-  };
-  return new Deno.Command(file, options as Deno.CommandOptions).spawn();
-}
-
-/** Starts a shell that becomes the program; its standard error is for {@linkcode followMerging}. */
-function spawnMerged(
-  { file, args }: Command,
-  stdin: Plan<unknown>,
-  stdout: Plan<unknown>,
-  options: SubprocessOptions,
-): Deno.ChildProcess {
-  if (deno.build.os === "windows") {
-    throw new deno.errors.NotSupported(
-      "Cannot merge stderr into stdout: Deno cannot do that on Windows",
-    );
-  }
-  checkRun(file);
-  const program = file.startsWith("-") ? `./${file}` : file;
-  const script = ["-c", mergeScript(options), "sh", program, ...args];
-  try {
-    return spawn(
-      { file: SHELL, args: script, name: file },
-      [stdin, stdout, { host: PIPE }],
-      options,
-    );
-  } catch (error) {
-    throw explain(error, file);
-  }
-}
-
-/** What a shell runs to become a program whose errors go where its output goes. */
-export function mergeScript({ clearEnv, env }: SubprocessOptions): string {
-  const isUnasked = (name: string) => env?.[name] === undefined;
-  const names = SHELL_VARIABLES.filter(isUnasked);
-  const clear = !clearEnv
-    ? ""
-    : (names.length > 0 ? `unset ${names.join(" ")}\n` : "") +
-      (isUnasked("SHLVL") ? UNSET_LEVEL : "");
-  return `${LOOK_UP}${clear}exec "$@" 2>&1`;
-}
-
-/** Waits until the shell has become the program, or has said why it cannot. */
-async function followMerging(
-  child: Deno.ChildProcess,
-  { file }: Command,
-): Promise<void> {
-  let said = "";
-  for await (const chunk of child.stderr) said += decoder.decode(chunk);
-  if (said.endsWith("NotFound\n")) {
-    throw new deno.errors.NotFound(
-      `Cannot start ${file}: there is no such program`,
-    );
-  }
-  if (said.endsWith("PermissionDenied\n")) {
-    throw new deno.errors.PermissionDenied(
-      `Cannot start ${file}: it is not executable`,
-    );
-  }
-}
-
-/** An error of the shell in between, as one of the program. */
-function explain(error: unknown, file: string): unknown {
-  if (error instanceof deno.errors.NotCapable) {
-    return new deno.errors.NotCapable(
-      `Cannot merge stderr into stdout: that takes a shell. ${error.message}`,
-      { cause: error },
-    );
-  }
-  if (error instanceof Error) {
-    error.message = error.message.replace(`'${SHELL}'`, `'${file}'`);
-  }
-  return error;
-}
-
-/** Asks for the permission to run a program that a shell is to become. */
-function checkRun(file: string): void {
-  const descriptor = { name: "run", command: file } as const;
-  let { state } = deno.permissions.querySync(descriptor);
-  if (state === "prompt") {
-    state = deno.permissions.requestSync(descriptor).state;
-  }
-  if (state === "granted") return;
-  throw new deno.errors.NotCapable(
-    `Requires run access to "${file}", run again with the --allow-run flag`,
-  );
-}
-
-function isMerged({ stdout, stderr }: SubprocessOptions): boolean {
-  if (stderr === STDOUT) return true;
-  return typeof stderr === "object" && stderr !== null && stderr === stdout;
-}
-
+export const INHERIT: Plan<never> = { host: "inherit", pumped: null };
 /** Checks how one of the standard streams is to be set up. */
-function toPlan<T>(
+export function toPlan<T>(
   name: "stdin" | "stdout" | "stderr",
   given: T | typeof STDOUT | undefined,
 ): Plan<T> {
@@ -486,42 +284,6 @@ function isDictionary(value: unknown): boolean {
   } catch {
     return false;
   }
-}
-
-/** Checks what kind of value a signal is; whether there is such a signal, the runtime knows. */
-export function checkSignalNumber(
-  signal: unknown,
-): asserts signal is Deno.Signal | number {
-  if (typeof signal === "string" || Number.isInteger(signal)) return;
-  throw new TypeError(
-    `Cannot send a signal: expected its name or number, got ${
-      describe(signal)
-    }`,
-  );
-}
-
-/** Why a signal was not sent, `null` if it came too late. */
-export function signalFailure(
-  signal: Deno.Signal | number,
-  cause: unknown,
-  isAlive: () => boolean,
-  os: string = deno.build.os,
-): unknown {
-  if (os === "windows") {
-    if (WINDOWS_SIGNALS.includes(signal)) return null;
-    return new deno.errors.NotSupported(
-      `Cannot send ${
-        describe(signal)
-      }: on Windows, Deno can send SIGTERM and SIGKILL only`,
-      { cause },
-    );
-  }
-  if (!isAlive()) return null;
-  if (!(cause instanceof TypeError)) return cause;
-  return new TypeError(
-    `Cannot send a signal: Deno does not know ${describe(signal)}`,
-    { cause },
-  );
 }
 
 function checkId(what: "user" | "group", id: unknown): void {
