@@ -1,5 +1,5 @@
 /**
- * Addresses of sockets: how they are checked, and how messages show them.
+ * Addresses of sockets: checking them, and showing them in messages.
  *
  * @module
  */
@@ -7,73 +7,54 @@
 import { node } from "./_host.ts";
 import { describe, isInstance } from "./_validate.ts";
 
-/** What follows an IPv4 address that a socket of both kinds reports. */
-const MAPPED = "::ffff:";
+/** How a dual-stack socket reports an IPv4 address. */
+const MAPPED_PREFIX = "::ffff:";
 
-/** The address of an IPv4 peer as such, also on a socket of both kinds. */
-export function plainAddress(address: Deno.Addr): Deno.Addr {
+/** Turns an IPv4-mapped IPv6 address into the IPv4 address. */
+export function unmapAddress(address: Deno.Addr): Deno.Addr {
   const { hostname } = address as Deno.NetAddr;
-  return hostname?.startsWith(MAPPED) && hostname.includes(".")
-    ? { ...address, hostname: hostname.slice(MAPPED.length) } as Deno.Addr
+  return hostname?.startsWith(MAPPED_PREFIX) && hostname.includes(".")
+    ? {
+      ...address,
+      hostname: hostname.slice(MAPPED_PREFIX.length),
+    } as Deno.Addr
     : address;
 }
 
-export function addressText(to: { hostname: string; port: number }): string {
+export function formatAddress(to: { hostname: string; port: number }): string {
   const { hostname, port } = to;
   return hostname.includes(":")
     ? `[${hostname}]:${port}`
     : `${hostname}:${port}`;
 }
 
-/** Rethrows an error of the host, with what it was about in its message. */
-export function addressed(
+/** Returns a function that rethrows an error with the address in its message. */
+export function rethrowWithAddress(
   action: string,
   address: string,
 ): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof Error)) throw error;
-    const Same = error.constructor as ErrorConstructor;
-    const told = new Same(`Cannot ${action} ${address}: ${error.message}`, {
-      cause: error,
-    });
+    const ErrorClass = error.constructor as ErrorConstructor;
+    const annotated = new ErrorClass(
+      `Cannot ${action} ${address}: ${error.message}`,
+      { cause: error },
+    );
     const { code } = error as { code?: unknown };
-    throw code === undefined ? told : Object.assign(told, { code });
+    throw code === undefined ? annotated : Object.assign(annotated, { code });
   };
 }
 
-/** Refuses what is no name of a host. */
 export function checkHost(host: unknown): void {
-  checkText(host, "host");
+  checkString(host, "host");
   if (host === "") throw new RangeError("Invalid host: it is empty");
 }
 
-export function checkText(value: unknown, what: string): void {
+export function checkString(value: unknown, what: string): void {
   if (typeof value === "string") return;
   throw new TypeError(
     `Invalid ${what}: expected a string, got ${describe(value)}`,
   );
-}
-
-/** The path of a Unix socket, also from a `file:` URL. */
-export function toPath(path: unknown): string {
-  if (isInstance(path, URL)) {
-    if (path.protocol === "file:") return node("url").fileURLToPath(path);
-    throw new TypeError(`Invalid path: expected a file URL, got ${path.href}`);
-  }
-  if (typeof path === "string") return path;
-  throw new TypeError(
-    `Invalid path: expected a string or a URL, got ${describe(path)}`,
-  );
-}
-
-/** Whether the path of a Unix socket is a name that has no file. */
-export function isAbstract(path: string): boolean {
-  return path.startsWith("\0");
-}
-
-/** The path of a Unix socket for people; abstract names as the system's tools show them. */
-export function unixText(path: string): string {
-  return isAbstract(path) ? path.replaceAll("\0", "@") : path;
 }
 
 export function checkPort(port: unknown): asserts port is number {
@@ -87,4 +68,26 @@ export function checkPort(port: unknown): asserts port is number {
       describe(port)
     }`,
   );
+}
+
+/** Converts a path or `file:` URL of a Unix socket to a path. */
+export function toPath(path: unknown): string {
+  if (isInstance(path, URL)) {
+    if (path.protocol === "file:") return node("url").fileURLToPath(path);
+    throw new TypeError(`Invalid path: expected a file URL, got ${path.href}`);
+  }
+  if (typeof path === "string") return path;
+  throw new TypeError(
+    `Invalid path: expected a string or a URL, got ${describe(path)}`,
+  );
+}
+
+/** Whether a Unix socket path names an abstract socket, which has no file. */
+export function isAbstract(path: string): boolean {
+  return path.startsWith("\0");
+}
+
+/** Formats a Unix socket path; abstract names are shown with `@`, as `ss` does. */
+export function formatUnixPath(path: string): string {
+  return isAbstract(path) ? path.replaceAll("\0", "@") : path;
 }

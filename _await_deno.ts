@@ -1,6 +1,5 @@
 /**
- * Waiting for Deno: a promise of the runtime as something that a task can
- * leave.
+ * Awaits promises of Deno's own calls in a way that a task can leave.
  *
  * @module
  */
@@ -9,44 +8,44 @@ import type { EventLoop } from "./_event_loop.ts";
 import { type AnyFuture, futures } from "./_future.ts";
 import type { Cancellable } from "./_options.ts";
 
-/** What becomes of a promise of the host when nobody waits for it any more. */
+/** What to do if nobody waits for the promise any more. */
 export interface LateResult<T> {
-  /** The value came too late. */
+  /** Releases a value that nobody will receive. */
   dispose(value: T): void;
-  /** The wait was given up before anything came. */
+  /** The wait was cancelled while the promise was pending. */
   abandon?(): void;
 }
 
-/** Waits for a promise of the host as for something of this module. */
-export function awaitHost<T>(
+/** Waits for a promise of Deno's on a loop; cancelling the wait does not lose a late value. */
+export function awaitDeno<T>(
   loop: EventLoop,
   promise: Promise<T>,
   options: Cancellable | undefined,
-  leftover: LateResult<T>,
+  late: LateResult<T>,
 ): Promise<T> {
-  let take: () => T;
-  let late: () => void;
+  let complete: () => T;
+  let discard: () => void;
   const future: AnyFuture = futures.make(loop, {
-    complete: () => take(),
-    handOff: () => late(),
-    remove: () => leftover.abandon?.(),
+    complete: () => complete(),
+    handOff: () => discard(),
+    remove: () => late.abandon?.(),
   });
   if (options?.signal) futures.subscribeSignal(future, options.signal);
-  const answer = () => {
-    if (!futures.notify(future, loop)) late();
+  const notify = () => {
+    if (!futures.notify(future, loop)) discard();
   };
   promise.then((value) => {
-    take = () => value;
-    late = () => leftover.dispose(value);
-    answer();
+    complete = () => value;
+    discard = () => late.dispose(value);
+    notify();
   }, (error) => {
-    take = () => raise(error);
-    late = () => {};
-    answer();
+    complete = () => throwError(error);
+    discard = () => {};
+    notify();
   });
   return future;
 }
 
-function raise(error: unknown): never {
+function throwError(error: unknown): never {
   throw error;
 }

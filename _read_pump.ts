@@ -1,9 +1,9 @@
 /**
- * The read pump: brings bytes from a source into the buffer of a reader.
+ * The read pump moves bytes from a source into the buffer of a reader.
  *
- * Bytes come on demand: the pump asks the source only while a read waits, so
- * an idle connection has no buffer and nothing that keeps the program alive,
- * and the kernel holds back a peer that floods us.
+ * It reads on demand: it asks the source for bytes only while somebody waits
+ * for them. An idle connection therefore has no buffer and does not keep the
+ * program alive, and a peer that sends too much is slowed down by the kernel.
  *
  * @module
  */
@@ -11,21 +11,21 @@
 import type { ByteBuffer, OwnBytes } from "./_bytes.ts";
 import { deno } from "./_deno.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { HostCalls } from "./_io_batch.ts";
+import { IoBatch } from "./_io_batch.ts";
 
 /** Where the bytes of a reader come from. */
 export interface ByteSource {
   /** Reads into a buffer. Resolves to the number of bytes, `null` at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
-  /** Reads up to so many bytes that come in memory of their own; for sources that have such. */
-  readChunk?(most: number): Promise<OwnBytes | null>;
-  /** Nothing more will be read: the end was reached, reading failed or the reader was given up. */
+  /** Reads up to `max` bytes into memory of the source's own, if it works that way. */
+  readChunk?(max: number): Promise<OwnBytes | null>;
+  /** Called when nothing more will be read: at the end, after an error, or when the reader is closed. */
   close(): void;
-  /** Where the bytes come from, in a few words. */
+  /** Describes the source in a few words. */
   describe?(): string;
-  /** A read that is under way keeps the program alive, as it does at first. */
+  /** Lets a pending read keep the program alive; this is the initial state. */
   ref?(): void;
-  /** A read that is under way does not keep the program alive. */
+  /** Stops a pending read from keeping the program alive. */
   unref?(): void;
 }
 
@@ -34,37 +34,43 @@ export interface ReadPumpTarget {
   readonly buffer: ByteBuffer;
   /** Bytes were added to the buffer. */
   received(): void;
-  /** The source has come to its end. */
+  /** The source has reached its end. */
   ended(): void;
   /** A read of the source has failed. */
   failed(error: unknown): void;
 }
 
-/** The first read of a connection takes so much; later ones follow the traffic. */
-const SMALLEST_READ = 2_048;
-const LARGEST_READ = 131_072;
+/** Size of the first read of a connection; later ones adapt to the traffic. */
+const MIN_READ = 2_048;
+const MAX_READ = 131_072;
 
-/** Brings bytes from a source to a reader, one read of the source at a time. */
+/** States of a pump: nothing to read. */
+const IDLE = 0;
+/** A read starts at the end of the batch, or when the pump resumes. */
+const SCHEDULED = 1;
+/** A read of the source is pending. */
+const READING = 2;
+/** Nothing more will be read. */
+const STOPPED = 3;
+
+/** Reads from a source into a reader, one read at a time. */
 export class ReadPump {
   readonly loop: EventLoop;
   readonly #target: ReadPumpTarget;
-  readonly #calls: HostCalls;
+  readonly #batch: IoBatch;
   readonly #source: ByteSource;
-  /** How much the next read asks for, and the last one did. */
-  #size = SMALLEST_READ;
-  #asked = 0;
-  /** How much the next read may bring. */
-  #most = 0;
-  /** A read of the source is under way, or about to be. */
-  #reading = false;
-  /** A read of the source is about to be. */
-  #planned = false;
-  /** No read of the source may begin. */
-  #held = false;
-  #stopped = false;
-  /** Whether a read of the source keeps the program, and this, alive. */
-  #referenced = true;
-  readonly #answers = new Answers(this);
+  #state = IDLE;
+  /** A paused pump starts no read. */
+  #isPaused = false;
+  /** The size of the next read. */
+  #size = MIN_READ;
+  /** The size of the last read, which may have been smaller than `#size`. */
+  #requested = 0;
+  /** The largest number of bytes that the reader has room for. */
+  #max = 0;
+  /** Whether a pending read keeps the program, and the pump, alive. */
+  #isReferenced = true;
+  readonly #callbacks = new ReadCallbacks(this);
 
   constructor(
     loop: EventLoop,
@@ -74,87 +80,87 @@ export class ReadPump {
     this.loop = loop;
     this.#source = source;
     this.#target = target;
-    this.#calls = HostCalls.of(loop);
+    this.#batch = IoBatch.of(loop);
   }
 
-  /** Whether a read of the source is under way. */
-  get reading(): boolean {
-    return this.#reading;
+  /** Whether a read is pending or scheduled. */
+  get isReading(): boolean {
+    return this.#state === READING || this.#state === SCHEDULED;
   }
 
-  /** Where the bytes come from, if the source says. */
+  /** Describes the source, if it has a description. */
   describe(): string | undefined {
     return this.#source.describe?.();
   }
 
-  /** Has up to `most` bytes read. Only what is waited for keeps the program alive. */
-  demand(most: number, waited: boolean): void {
-    if (this.#stopped) return;
-    if (waited !== this.#referenced) this.#refer(waited);
-    this.#most = most;
-    if (this.#reading) return;
-    this.#reading = this.#planned = true;
-    if (!this.#held) this.#calls.addRead(this);
+  /** Requests up to `max` bytes. The read keeps the program alive only if `keepsAlive` is set. */
+  request(max: number, keepsAlive: boolean): void {
+    if (this.#state === STOPPED) return;
+    if (keepsAlive !== this.#isReferenced) this.#setReferenced(keepsAlive);
+    this.#max = max;
+    if (this.#state !== IDLE) return;
+    this.#state = SCHEDULED;
+    if (!this.#isPaused) this.#batch.addRead(this);
   }
 
-  /** Reads from the source now. */
+  /** Starts the scheduled read. */
   start(): void {
-    if (this.#stopped || !this.#planned || this.#held) return;
-    this.#planned = false;
-    const { onRead, onChunk, onFailure } = this.#answers;
+    if (this.#state !== SCHEDULED || this.#isPaused) return;
+    this.#state = READING;
+    const { onRead, onChunk, onFailure } = this.#callbacks;
     try {
       if (this.#source.readChunk !== undefined) {
-        this.#source.readChunk(this.#most).then(onChunk, onFailure);
+        this.#source.readChunk(this.#max).then(onChunk, onFailure);
         return;
       }
-      const memory = this.#target.buffer.lend(this.#size, this.#most);
-      this.#asked = memory.length;
+      const memory = this.#target.buffer.reserve(this.#size, this.#max);
+      this.#requested = memory.length;
       this.#source.read(memory).then(onRead, onFailure);
     } catch (error) {
       this.onFailure(error);
     }
   }
 
-  /** Nobody waits any more; the read under way goes on. */
-  relax(): void {
-    if (this.#planned) this.#reading = this.#planned = false;
-    else if (this.#reading && this.#referenced) this.#refer(false);
-  }
-
-  /** Begins no read of the source until {@linkcode ReadPump.release}. None may be under way. */
-  hold(): void {
-    this.#held = true;
-  }
-
-  /** The source is another one now, which keeps the program alive as a new one does. */
+  /** Called when nobody waits any more. A scheduled read is dropped, a pending one goes on. */
   release(): void {
-    if (this.#stopped) return;
-    this.#held = false;
-    if (!this.#referenced) this.#refer(false);
-    if (this.#planned) this.#calls.addRead(this);
+    if (this.#state === SCHEDULED) this.#state = IDLE;
+    else if (this.#state === READING && this.#isReferenced) {
+      this.#setReferenced(false);
+    }
+  }
+
+  /** Starts no read until {@linkcode ReadPump.resume}. No read may be pending. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** Resumes reading, from a source that may have been replaced meanwhile. */
+  resume(): void {
+    if (this.#state === STOPPED) return;
+    this.#isPaused = false;
+    if (!this.#isReferenced) this.#setReferenced(false); // a new source is referenced
+    if (this.#state === SCHEDULED) this.#batch.addRead(this);
   }
 
   stop(): void {
-    if (this.#stopped) return;
-    this.#stopped = true;
+    if (this.#state === STOPPED) return;
+    this.#state = STOPPED;
     this.#source.close();
   }
 
-  /** A read of the source is over. */
   onRead(count: number | null): void {
-    if (!this.#goesOn(count)) return;
-    this.#adapt(count);
+    if (!this.#finishRead(count)) return;
+    this.#adaptSize(count);
     try {
-      this.#target.buffer.filled(count);
+      this.#target.buffer.commit(count);
       this.#target.received();
     } catch (error) {
       this.onFailure(error);
     }
   }
 
-  /** A read of a source that has memory of its own is over. */
   onChunk(chunk: OwnBytes | null): void {
-    if (!this.#goesOn(chunk)) return;
+    if (!this.#finishRead(chunk)) return;
     try {
       this.#target.buffer.adopt(chunk);
       this.#target.received();
@@ -163,74 +169,76 @@ export class ReadPump {
     }
   }
 
-  /** A read is over; `null` says that it was the last. */
-  #goesOn<T>(what: T | null): what is T {
-    this.#reading = false;
-    if (this.#stopped) return false;
-    if (what !== null) return true;
+  onFailure(error: unknown): void {
+    // A TLS peer closed the connection without close_notify: all it sent has arrived.
+    if (error instanceof deno.errors.UnexpectedEof) return this.onRead(null);
+    if (this.#state === STOPPED) return;
+    this.#state = IDLE;
+    this.#target.failed(error);
+  }
+
+  /** Returns whether the read has brought anything: `null` means the end. */
+  #finishRead<T>(result: T | null): result is T {
+    if (this.#state === STOPPED) return false;
+    this.#state = IDLE;
+    if (result !== null) return true;
     this.#target.ended();
     return false;
   }
 
-  /** A read of the source has failed. */
-  onFailure(error: unknown): void {
-    // A TLS peer that just closes the connection: what it sent has all come.
-    if (error instanceof deno.errors.UnexpectedEof) return this.onRead(null);
-    this.#reading = false;
-    if (!this.#stopped) this.#target.failed(error);
-  }
-
-  /** Follows the traffic with the size of the reads. */
-  #adapt(count: number): void {
-    if (count === this.#asked) {
-      this.#size = Math.min(4 * this.#size, LARGEST_READ);
-    } else if (count * 16 < this.#size && this.#size > SMALLEST_READ) {
+  /** Adapts the size of the reads to the traffic. */
+  #adaptSize(count: number): void {
+    if (count === this.#requested) {
+      this.#size = Math.min(4 * this.#size, MAX_READ);
+    } else if (count * 16 < this.#size && this.#size > MIN_READ) {
       this.#size /= 4;
     }
   }
 
-  #refer(referenced: boolean): void {
-    this.#referenced = referenced;
-    if (referenced) {
-      this.#answers.hold(this);
+  #setReferenced(isReferenced: boolean): void {
+    this.#isReferenced = isReferenced;
+    if (isReferenced) {
+      this.#callbacks.holdStrongly(this);
       this.#source.ref?.();
     } else {
-      this.#answers.loosen();
+      this.#callbacks.holdWeakly();
       this.#source.unref?.();
     }
   }
 }
 
 /**
- * Where the answers of a source go. A read that goes on though nobody waits
- * for it does not hold the inlet, so that a connection that was forgotten
- * meanwhile can be told from one that is in use.
+ * The callbacks of a pending read. Once nobody waits for the read they hold
+ * the pump weakly, so that a connection that the program has dropped can be
+ * garbage-collected, and reported, although its read is pending.
  */
-class Answers {
-  #inlet: ReadPump | null;
-  #loose: WeakRef<ReadPump> | null = null;
+class ReadCallbacks {
+  #pump: ReadPump | null;
+  #weakPump: WeakRef<ReadPump> | null = null;
 
-  constructor(inlet: ReadPump) {
-    this.#inlet = inlet;
+  constructor(pump: ReadPump) {
+    this.#pump = pump;
   }
 
-  hold(inlet: ReadPump): void {
-    this.#inlet = inlet;
+  holdStrongly(pump: ReadPump): void {
+    this.#pump = pump;
   }
 
-  loosen(): void {
-    if (this.#inlet !== null) this.#loose ??= new WeakRef(this.#inlet);
-    this.#inlet = null;
+  holdWeakly(): void {
+    if (this.#pump !== null) this.#weakPump ??= new WeakRef(this.#pump);
+    this.#pump = null;
   }
 
-  readonly onRead = (count: number | null): void => this.#find()?.onRead(count);
+  readonly onRead = (count: number | null): void =>
+    this.#deref()?.onRead(count);
 
   readonly onChunk = (chunk: OwnBytes | null): void =>
-    this.#find()?.onChunk(chunk);
+    this.#deref()?.onChunk(chunk);
 
-  readonly onFailure = (error: unknown): void => this.#find()?.onFailure(error);
+  readonly onFailure = (error: unknown): void =>
+    this.#deref()?.onFailure(error);
 
-  #find(): ReadPump | undefined {
-    return this.#inlet ?? this.#loose?.deref();
+  #deref(): ReadPump | undefined {
+    return this.#pump ?? this.#weakPump?.deref();
   }
 }

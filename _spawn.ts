@@ -1,8 +1,8 @@
 /**
  * Starts child processes.
  *
- * Errors that go where the output goes take a shell, which Deno cannot do by
- * itself: it merges the two and then becomes the program.
+ * Deno cannot merge standard error into standard output. A shell does it: it
+ * redirects the one to the other and replaces itself with the program.
  *
  * @module
  */
@@ -11,41 +11,41 @@ import { deno } from "./_deno.ts";
 import {
   INHERIT,
   PIPE,
-  type Plan,
+  readStdio,
   type StdinSource,
+  type StdioSetup,
   STDOUT,
   type StdoutTarget,
   type SubprocessOptions,
-  toPlan,
 } from "./_subprocess_options.ts";
 
 /** A program with its arguments. */
 export interface Command {
   readonly file: string;
   readonly args: readonly string[];
-  /** What people call it. */
+  /** The name to show. */
   readonly name: string;
   /** Whether the arguments are quoted already, for Windows. */
   readonly raw?: boolean;
 }
 
-/** A child that was just started. */
-export interface Launch {
+/** A child that was just started, and how its standard streams are set up. */
+export interface SpawnedChild {
   readonly child: Deno.ChildProcess;
-  readonly stdin: Plan<StdinSource>;
-  readonly stdout: Plan<StdoutTarget>;
-  readonly stderr: Plan<StdoutTarget>;
-  /** Settles when the program is running, or cannot be; `null` if it is already. */
+  readonly stdin: StdioSetup<StdinSource>;
+  readonly stdout: StdioSetup<StdoutTarget>;
+  readonly stderr: StdioSetup<StdoutTarget>;
+  /** Settles when a shell has become the program, or failed to; `null` without a shell. */
   readonly ready: Promise<void> | null;
 }
 
 const SHELL = "/bin/sh";
 /**
- * Looks for a program as the runtime would, and if there is none says so on
- * the standard error that it was given; the program has none of that, so this
- * comes to its end in any case.
+ * Looks up a program as Deno does, and reports to the standard error if there
+ * is none. The program does not inherit that pipe, so it always reaches its
+ * end.
  */
-const LOOK_UP = `_asyncio_program=$1
+const FIND_PROGRAM = `_asyncio_program=$1
 shift
 case $_asyncio_program in
 */*) ;;
@@ -67,10 +67,10 @@ esac || { echo NotFound >&2; exit 127; }
 set -- "$_asyncio_program" "$@"
 unset _asyncio_program _asyncio_path _asyncio_dir
 `;
-/** Variables that some shell sets though nobody has asked for them. */
+/** Variables that some shells set by themselves. */
 const SHELL_VARIABLES = ["PATH", "PWD", "OLDPWD"];
-/** Bash sets this one again when it becomes a program. What `env` must not take for a variable starts behind `nice`. */
-const UNSET_LEVEL = `case \${BASH_VERSION:+bash}$1 in
+/** Unsets `SHLVL`, which Bash sets again on `exec`. `nice` hides a program name with `=` from `env`. */
+const UNSET_SHLVL = `case \${BASH_VERSION:+bash}$1 in
 bash*=*) set -- /usr/bin/env -u SHLVL /usr/bin/nice -n 0 "$@" ;;
 bash*) set -- /usr/bin/env -u SHLVL "$@" ;;
 *) unset SHLVL ;;
@@ -79,25 +79,25 @@ esac
 
 const decoder = new TextDecoder();
 
-/** Starts a child; everything about it was checked, but for its standard streams. */
-export function launchChild(
+/** Starts a child. Of its options, only those of the standard streams are still unchecked. */
+export function spawnChild(
   command: Command,
   options: SubprocessOptions,
-): Launch {
-  const stdin = toPlan("stdin", options.stdin);
-  const stdout = toPlan("stdout", options.stdout);
+): SpawnedChild {
+  const stdin = readStdio("stdin", options.stdin);
+  const stdout = readStdio("stdout", options.stdout);
   if (!isMerged(options)) {
-    const stderr = toPlan("stderr", options.stderr);
+    const stderr = readStdio("stderr", options.stderr);
     const child = spawn(command, [stdin, stdout, stderr], options);
     return { child, stdin, stdout, stderr, ready: null };
   }
   const plans = { stdin, stdout, stderr: INHERIT };
-  if (stdout.host === "null") {
+  if (stdout.mode === "null") {
     const child = spawn(command, [stdin, stdout, stdout], options);
     return { child, ...plans, ready: null };
   }
   const child = spawnMerged(command, stdin, stdout, options);
-  return { child, ...plans, ready: followMerging(child, command) };
+  return { child, ...plans, ready: waitForExec(child, command) };
 }
 
 export function shellCommand(cmd: string): Command {
@@ -111,10 +111,10 @@ export function shellCommand(cmd: string): Command {
 
 function spawn(
   { file, args, raw }: Command,
-  pipes: readonly { host: Plan<unknown>["host"] }[],
+  pipes: readonly { mode: StdioSetup<unknown>["mode"] }[],
   { cwd, env, clearEnv, user, group, startNewSession }: SubprocessOptions,
 ): Deno.ChildProcess {
-  const [stdin, stdout, stderr] = pipes.map(({ host }) => host);
+  const [stdin, stdout, stderr] = pipes.map(({ mode }) => mode);
   const options = {
     args: args as string[],
     ...{ stdin, stdout, stderr },
@@ -129,11 +129,11 @@ function spawn(
   return new Deno.Command(file, options as Deno.CommandOptions).spawn();
 }
 
-/** Starts a shell that becomes the program; its standard error is for {@linkcode followMerging}. */
+/** Starts a shell that becomes the program. {@linkcode waitForExec} reads its standard error. */
 function spawnMerged(
   { file, args }: Command,
-  stdin: Plan<unknown>,
-  stdout: Plan<unknown>,
+  stdin: StdioSetup<unknown>,
+  stdout: StdioSetup<unknown>,
   options: SubprocessOptions,
 ): Deno.ChildProcess {
   if (deno.build.os === "windows") {
@@ -141,55 +141,55 @@ function spawnMerged(
       "Cannot merge stderr into stdout: Deno cannot do that on Windows",
     );
   }
-  checkRun(file);
+  checkRunPermission(file);
   const program = file.startsWith("-") ? `./${file}` : file;
   const script = ["-c", mergeScript(options), "sh", program, ...args];
   try {
     return spawn(
       { file: SHELL, args: script, name: file },
-      [stdin, stdout, { host: PIPE }],
+      [stdin, stdout, { mode: PIPE }],
       options,
     );
   } catch (error) {
-    throw explain(error, file);
+    throw renameShellError(error, file);
   }
 }
 
-/** What a shell runs to become a program whose errors go where its output goes. */
+/** The script that makes a shell merge standard error into standard output and become the program. */
 export function mergeScript({ clearEnv, env }: SubprocessOptions): string {
   const isUnasked = (name: string) => env?.[name] === undefined;
   const names = SHELL_VARIABLES.filter(isUnasked);
   const clear = !clearEnv
     ? ""
     : (names.length > 0 ? `unset ${names.join(" ")}\n` : "") +
-      (isUnasked("SHLVL") ? UNSET_LEVEL : "");
-  return `${LOOK_UP}${clear}exec "$@" 2>&1`;
+      (isUnasked("SHLVL") ? UNSET_SHLVL : "");
+  return `${FIND_PROGRAM}${clear}exec "$@" 2>&1`;
 }
 
-/** Waits until the shell has become the program, or has said why it cannot. */
-async function followMerging(
+/** Waits until the shell has become the program, or has reported why it cannot. */
+async function waitForExec(
   child: Deno.ChildProcess,
   { file }: Command,
 ): Promise<void> {
-  let said = "";
-  for await (const chunk of child.stderr) said += decoder.decode(chunk);
-  if (said.endsWith("NotFound\n")) {
+  let report = "";
+  for await (const chunk of child.stderr) report += decoder.decode(chunk);
+  if (report.endsWith("NotFound\n")) {
     throw new deno.errors.NotFound(
       `Cannot start ${file}: there is no such program`,
     );
   }
-  if (said.endsWith("PermissionDenied\n")) {
+  if (report.endsWith("PermissionDenied\n")) {
     throw new deno.errors.PermissionDenied(
       `Cannot start ${file}: it is not executable`,
     );
   }
 }
 
-/** An error of the shell in between, as one of the program. */
-function explain(error: unknown, file: string): unknown {
+/** Turns an error of the shell into one of the program. */
+function renameShellError(error: unknown, file: string): unknown {
   if (error instanceof deno.errors.NotCapable) {
     return new deno.errors.NotCapable(
-      `Cannot merge stderr into stdout: that takes a shell. ${error.message}`,
+      `Cannot merge stderr into stdout: it takes a shell. ${error.message}`,
       { cause: error },
     );
   }
@@ -199,8 +199,8 @@ function explain(error: unknown, file: string): unknown {
   return error;
 }
 
-/** Asks for the permission to run a program that a shell is to become. */
-function checkRun(file: string): void {
+/** Requests the permission to run a program that the shell will become. */
+function checkRunPermission(file: string): void {
   const descriptor = { name: "run", command: file } as const;
   let { state } = deno.permissions.querySync(descriptor);
   if (state === "prompt") {

@@ -1,5 +1,5 @@
 /**
- * What is asked for when a child process is started, and the checks of it.
+ * The options of a child process, and their checks.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import {
   isInstance,
 } from "./_validate.ts";
 
-/** Where a child has its input from. `null` is `"inherit"`. */
+/** Where the input of a child comes from. `null` means `"inherit"`. */
 export type StdinSource =
   | typeof PIPE
   | typeof DEVNULL
@@ -25,7 +25,7 @@ export type StdinSource =
   | Deno.FsFile
   | null;
 
-/** Where the output of a child goes. `null` is `"inherit"`. */
+/** Where the output of a child goes. `null` means `"inherit"`. */
 export type StdoutTarget =
   | typeof PIPE
   | typeof DEVNULL
@@ -37,70 +37,57 @@ export type StdoutTarget =
 /** Options of {@linkcode createSubprocessExec} and {@linkcode createSubprocessShell}. */
 export interface SubprocessOptions extends Cancellable {
   /**
-   * What the child reads: a pipe that {@linkcode Process.stdin} writes to,
-   * nothing, what this process reads, or a stream or file that is read for
-   * it. A stream is cancelled when the child has ended; a file stays open.
+   * The standard input of the child: `PIPE` for a pipe that
+   * {@linkcode Process.stdin} writes to, `DEVNULL` for an empty input, or a
+   * stream or file that is copied to it. A stream is cancelled when the child
+   * has exited; a file stays open. By default the child reads the input of
+   * this process.
    *
    * @default "inherit"
    */
   stdin?: StdinSource;
   /**
-   * Where the output of the child goes: into a pipe that
-   * {@linkcode Process.stdout} reads from, nowhere, to where this process
-   * writes, or into a stream or file. A stream is closed at the end of the
-   * output; a file stays open, and has the output when
-   * {@linkcode Process.wait} resolves.
+   * The standard output of the child: `PIPE` for a pipe that
+   * {@linkcode Process.stdout} reads from, `DEVNULL` to discard it, or a stream
+   * or file that it is copied to. A stream is closed at the end of the output;
+   * a file stays open, and is complete when {@linkcode Process.wait} resolves.
+   * By default the child writes to the output of this process.
    *
    * @default "inherit"
    */
   stdout?: StdoutTarget;
   /**
-   * Where the child's errors go: as `stdout`, or with {@linkcode STDOUT} to
-   * the same place.
+   * The standard error of the child: the same choices as for `stdout`, or
+   * {@linkcode STDOUT} to merge it into the standard output. By default the
+   * child writes to the standard error of this process.
    *
    * @default "inherit"
    */
   stderr?: StdoutTarget | typeof STDOUT;
   /**
-   * The limit of the readers, in bytes; see `StreamReader`.
+   * The limit of the readers, in bytes; see `StreamReader`. By default 64 KiB.
    *
    * @default 65536
    */
   limit?: number | undefined;
-  /**
-   * The working directory of the child.
-   *
-   * @default that of this process
-   */
+  /** The working directory of the child. By default that of this process. */
   cwd?: string | URL;
-  /**
-   * Variables that are added to the environment of the child.
-   *
-   * @default none
-   */
+  /** Variables to add to the environment of the child. */
   env?: Readonly<Record<string, string>>;
   /**
-   * Whether the child has only the variables of `env`, and none of this
-   * process.
+   * Whether the child gets only the variables of `env`. By default it also
+   * inherits those of this process.
    *
    * @default false
    */
   clearEnv?: boolean;
-  /**
-   * The number of the user to run as.
-   *
-   * @default that of this process
-   */
+  /** The ID of the user to run as. By default that of this process. */
   user?: number;
-  /**
-   * The number of the group to run as.
-   *
-   * @default that of this process
-   */
+  /** The ID of the group to run as. By default that of this process. */
   group?: number;
   /**
-   * Whether the child leads a session and process group of its own. Leaving
-   * an `await using` block then ends the whole group.
+   * Whether the child starts a new session and process group, which leaving an
+   * `await using` block then kills as a whole. By default it does not.
    *
    * @default false
    */
@@ -109,20 +96,20 @@ export interface SubprocessOptions extends Cancellable {
 
 /** A pipe between this process and the child. */
 export const PIPE = "piped";
-/** For `stderr`: where the standard output goes, through the same descriptor, so that the order is kept. */
+/** For `stderr`: the descriptor of the standard output, so that the order of both is kept. */
 export const STDOUT = "stdout";
-/** The null device: an empty input, or an output that is thrown away. */
+/** The null device: an empty input, or an output that is discarded. */
 export const DEVNULL = "null";
 
 /** How one of the three standard streams is set up. */
-export interface Plan<T> {
-  readonly host: "piped" | "inherit" | "null";
-  /** What is pumped from or to the pipe; `null` if the program has the pipe. */
+export interface StdioSetup<T> {
+  readonly mode: "piped" | "inherit" | "null";
+  /** The stream or file that a pump copies from or to; `null` if there is none. */
   readonly pumped: Exclude<T, string | null> | null;
 }
 
-/** Names of options that Python has and Deno cannot do. */
-const IMPOSSIBLE = [
+/** Python's options that Deno does not support. */
+const UNSUPPORTED = [
   "closeFds",
   "creationflags",
   "executable",
@@ -135,7 +122,7 @@ const IMPOSSIBLE = [
   "startupinfo",
   "umask",
 ];
-/** Names of options that Python has and refuses, with why. */
+/** Python's options that asyncio refuses, and why. */
 const REFUSED: Record<string, string> = {
   bufsize: "the pipes are not buffered",
   encoding: "the streams are of bytes",
@@ -144,7 +131,7 @@ const REFUSED: Record<string, string> = {
   text: "the streams are of bytes",
   universalNewlines: "the streams are of bytes",
 };
-const POSSIBLE = [
+const SUPPORTED = [
   "stdin",
   "stdout",
   "stderr",
@@ -158,21 +145,21 @@ const POSSIBLE = [
   "signal",
 ];
 
-/** What the errors say was not done. */
+/** The action that error messages name. */
 const ACTION = "start a process";
-/** The system counts users and groups in 32 bits. */
-const MOST_ID = 2 ** 32 - 1;
-export const INHERIT: Plan<never> = { host: "inherit", pumped: null };
-/** Checks how one of the standard streams is to be set up. */
-export function toPlan<T>(
+/** User and group IDs are unsigned 32-bit integers. */
+const MAX_ID = 2 ** 32 - 1;
+export const INHERIT: StdioSetup<never> = { mode: "inherit", pumped: null };
+/** Checks the option of a standard stream. */
+export function readStdio<T>(
   name: "stdin" | "stdout" | "stderr",
   given: T | typeof STDOUT | undefined,
-): Plan<T> {
+): StdioSetup<T> {
   if (given === undefined || given === null || given === "inherit") {
     return INHERIT;
   }
-  if (given === PIPE) return { host: PIPE, pumped: null };
-  if (given === DEVNULL) return { host: DEVNULL, pumped: null };
+  if (given === PIPE) return { mode: PIPE, pumped: null };
+  if (given === DEVNULL) return { mode: DEVNULL, pumped: null };
   if (given === STDOUT) {
     throw new RangeError(`Cannot set up ${name}: STDOUT is for stderr only`);
   }
@@ -182,7 +169,7 @@ export function toPlan<T>(
     throw new TypeError(`Cannot set up ${name}: the stream is locked`);
   }
   if (isStream || isInstance(given, deno.FsFile)) {
-    return { host: "piped", pumped: given as Plan<T>["pumped"] };
+    return { mode: "piped", pumped: given as StdioSetup<T>["pumped"] };
   }
   throw new TypeError(
     `Cannot set up ${name}: expected PIPE, DEVNULL, "inherit", a ${Stream.name} or a Deno.FsFile, got ${
@@ -191,14 +178,14 @@ export function toPlan<T>(
   );
 }
 
-/** Checks and copies everything but the standard streams. */
+/** Checks and copies all options; the values of the standard streams are checked by {@linkcode readStdio}. */
 export function readOptions(options: unknown): SubprocessOptions {
-  const foreign = foreignIn(options);
-  checkOptions(options, [...POSSIBLE, ...foreign], ACTION);
+  const pythonOptions = pythonOptionsIn(options);
+  checkOptions(options, [...SUPPORTED, ...pythonOptions], ACTION);
   const given = options as Record<string, unknown>;
-  for (const name of foreign) refuseOption(name, given[name]);
+  for (const name of pythonOptions) refusePythonOption(name, given[name]);
   const copy = Object.fromEntries(
-    POSSIBLE.map((name) => [name, given[name] ?? undefined]),
+    SUPPORTED.map((name) => [name, given[name] ?? undefined]),
   ) as SubprocessOptions;
   checkSignal(given.signal, ACTION);
   checkLimit(copy.limit, ACTION);
@@ -206,27 +193,27 @@ export function readOptions(options: unknown): SubprocessOptions {
   checkFlag(copy.startNewSession, ACTION, "startNewSession");
   checkId("user", copy.user);
   checkId("group", copy.group);
-  if (copy.cwd !== undefined) copy.cwd = toText(copy.cwd, "cwd");
+  if (copy.cwd !== undefined) copy.cwd = readString(copy.cwd, "cwd");
   if (copy.env !== undefined) copy.env = readEnvironment(copy.env);
   return copy;
 }
 
-/** The options that Python has and this module has not. */
-function foreignIn(options: unknown): string[] {
+/** The options that are Python's and not this module's. */
+function pythonOptionsIn(options: unknown): string[] {
   if (typeof options !== "object" || options === null) return [];
-  const names = [...IMPOSSIBLE, ...Object.keys(REFUSED)];
+  const names = [...UNSUPPORTED, ...Object.keys(REFUSED)];
   try {
     return names.filter((name) => name in options);
   } catch {
-    return []; // said by whoever looks at them next
+    return []; // checkOptions() reports it
   }
 }
 
-function refuseOption(name: string, value: unknown): void {
+function refusePythonOption(name: string, value: unknown): void {
   if (value === undefined || value === null) return;
-  if (IMPOSSIBLE.includes(name)) {
+  if (UNSUPPORTED.includes(name)) {
     throw new deno.errors.NotSupported(
-      `Cannot ${ACTION}: Deno cannot do what ${name} asks for`,
+      `Cannot ${ACTION}: Deno does not support ${name}`,
     );
   }
   if (!value) return;
@@ -256,7 +243,7 @@ function readEnvironment(env: object): Record<string, string> {
       throw new RangeError(
         `Cannot set the environment: ${
           describe(name)
-        } is no name of a variable`,
+        } is not the name of a variable`,
       );
     }
     refuseNul(name, "environment");
@@ -275,7 +262,7 @@ function entriesOf(env: object): [string, string][] {
   }
 }
 
-/** Whether a value is an object of no class. */
+/** Whether a value is a plain object. */
 function isDictionary(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   try {
@@ -288,7 +275,7 @@ function isDictionary(value: unknown): boolean {
 
 function checkId(what: "user" | "group", id: unknown): void {
   if (id === undefined) return;
-  if (Number.isInteger(id) && id as number >= 0 && id as number <= MOST_ID) {
+  if (Number.isInteger(id) && id as number >= 0 && id as number <= MAX_ID) {
     return;
   }
   const Kind = typeof id === "number" ? RangeError : TypeError;
@@ -297,14 +284,14 @@ function checkId(what: "user" | "group", id: unknown): void {
   );
 }
 
-/** What the system takes as the arguments of a program. */
-export function toTexts(args: unknown): string[] {
+/** Checks the arguments of a program. */
+export function readArguments(args: unknown): string[] {
   if (!isArray(args)) {
     throw new TypeError(
       `Cannot ${ACTION}: expected an array of arguments, got ${describe(args)}`,
     );
   }
-  return Array.from(args, (it, i) => toText(it, `argument ${i + 1}`));
+  return Array.from(args, (it, i) => readString(it, `argument ${i + 1}`));
 }
 
 function isArray(value: unknown): value is unknown[] {
@@ -315,14 +302,14 @@ function isArray(value: unknown): value is unknown[] {
   }
 }
 
-/** What the system takes as a text: a string, or the path of a URL. */
-export function toText(value: unknown, what: string): string {
+/** Checks a string for the system, which may be given as a URL. */
+export function readString(value: unknown, what: string): string {
   const isArgument = what.startsWith("argument");
   const text = !isInstance(value, URL)
     ? value
     : isArgument && value.protocol !== "file:"
     ? value.href
-    : toPath(value, what);
+    : urlToPath(value, what);
   if (typeof text !== "string") {
     throw new TypeError(
       `Cannot ${ACTION}: expected a string or URL as ${what}, got ${
@@ -334,7 +321,7 @@ export function toText(value: unknown, what: string): string {
   return text;
 }
 
-function toPath(url: URL, what: string): string {
+function urlToPath(url: URL, what: string): string {
   if (url.protocol !== "file:") {
     throw new TypeError(
       `Cannot ${ACTION}: expected a file: URL as ${what}, got ${
@@ -346,7 +333,7 @@ function toPath(url: URL, what: string): string {
     return node("url").fileURLToPath(url);
   } catch (cause) {
     throw new TypeError(
-      `Cannot ${ACTION}: the URL of ${what} is no path on this system, got ${
+      `Cannot ${ACTION}: the URL of ${what} is not a path on this system, got ${
         describe(url.href)
       }`,
       { cause },
@@ -354,7 +341,7 @@ function toPath(url: URL, what: string): string {
   }
 }
 
-/** The system takes a NUL for the end. */
+/** Refuses a NUL, which would end the string for the system. */
 function refuseNul(text: string, where: string): void {
   if (!text.includes("\0")) return;
   throw new RangeError(

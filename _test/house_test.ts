@@ -66,11 +66,12 @@ const FLOORS = [
   ["_continuation.ts"],
   ["_task.ts"],
   ["_event_loop.ts"],
+  ["_loop_local.ts"],
   [
+    "_await_deno.ts",
     "_call_graph.ts",
     "_io_batch.ts",
     "_waiting_call.ts",
-    "_await_deno.ts",
     "_thread_pool.ts",
     "_wait_queue.ts",
   ],
@@ -95,6 +96,7 @@ const FLOORS = [
   ["_subprocess_options.ts", "_threads.ts", "_write_pump.ts"],
   ["_child_pipes.ts", "_spawn.ts", "_stream_writer.ts"],
   ["_child.ts", "_connection.ts"],
+  ["_acceptor.ts"],
   ["_server.ts"],
   [
     "introspection.ts",

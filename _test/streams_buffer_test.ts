@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { createTask, sleep, StreamReader } from "@asyncio/asyncio";
-import { ByteBuffer, Outgoing, reuse } from "../_bytes.ts";
+import { ByteBuffer, recycle, WriteBuffer } from "../_bytes.ts";
 import { bytes, text } from "./_streams.ts";
 
 const MIB = 2 ** 20;
@@ -35,14 +35,14 @@ Deno.test("ByteBuffer holds what a plain list of bytes would", () => {
     const chunk = Array.from({ length: random(40) }, () => random(4));
     if (random(3) > 0) buffer.append(new Uint8Array(chunk));
     else {
-      const lent = buffer.lend(64, 40);
+      const lent = buffer.reserve(64, 40);
       if (random(4) === 0) {
         buffer.append(new Uint8Array(chunk));
         model.push(...chunk);
       }
       chunk.length = Math.min(chunk.length, lent.length);
       lent.set(chunk);
-      buffer.filled(chunk.length);
+      buffer.commit(chunk.length);
     }
     model.push(...chunk);
     const count = random(model.length + 1);
@@ -66,20 +66,20 @@ function indexOf(list: number[], pattern: number[], from: number): number {
 
 Deno.test("Outgoing gives what was added, in memory that is used again", () => {
   const random = numbers(2);
-  const outgoing = new Outgoing();
+  const outgoing = new WriteBuffer();
   for (let round = 0; round < 200; round++) {
     let expected = "";
     for (let i = random(20); i > 0; i--) {
       const piece = "äb".repeat(random(round % 20 === 0 ? 30_000 : 200));
-      outgoing.add(random(2) === 0 ? piece : bytes(piece));
+      outgoing.append(random(2) === 0 ? piece : bytes(piece));
       expected += piece;
     }
     assertEquals(outgoing.size, bytes(expected).length);
     const taken: number[] = [];
     while (outgoing.size > 0) {
-      const { memory, size } = outgoing.takeNext();
+      const { memory, size } = outgoing.shift();
       for (const byte of memory.subarray(0, size)) taken.push(byte);
-      reuse(memory);
+      recycle(memory);
     }
     assertEquals(text(new Uint8Array(taken)), expected);
   }

@@ -319,14 +319,14 @@ Deno.test("StreamWriter.startTls() that is cancelled before all is sent closes t
   over.resolve();
 });
 
-Deno.test("StreamWriter.startTls() is refused while a read is under way, and changes nothing", async () => {
+Deno.test("StreamWriter.startTls() is refused during a read, and changes nothing", async () => {
   await using peer = new Peer(async (conn) => {
     assertEquals(await readLine(conn), "go\n");
     await writeAll(conn, "line\n");
   });
   const [reader, writer] = await openConnection("127.0.0.1", peer.port);
   const line = reader.readline();
-  await assertRejects(() => writer.startTls(), RuntimeError, "under way");
+  await assertRejects(() => writer.startTls(), RuntimeError, "in progress");
   writer.write("go\n");
   assertEquals(text(await line), "line\n");
   writer.close();
@@ -657,7 +657,7 @@ Deno.test("StreamWriter.getExtraInfo() tells of TLS what Deno does, and why not 
       assertThrows(
         () => it.getExtraInfo(name),
         Deno.errors.NotSupported,
-        `Cannot tell "${name}": Deno does not give`,
+        `Cannot get "${name}": Deno does not expose`,
       );
     }
   }

@@ -355,7 +355,7 @@ Deno.test("StreamWriter.getExtraInfo() of a child says why there is no pipe", as
   assertThrows(
     () => stdin.getExtraInfo("pipe"),
     Deno.errors.NotSupported,
-    'Cannot tell "pipe": Deno does not give',
+    'Cannot get "pipe": Deno does not expose',
   );
   assertEquals(stdin.getExtraInfo("peercert"), null);
   assertEquals(stdin.getExtraInfo("anything", 1), 1);

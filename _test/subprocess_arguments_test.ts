@@ -68,7 +68,7 @@ Deno.test("createSubprocessExec() refuses what is no program", () =>
       [
         () => createSubprocessExec(new URL("file:///a%2Fb")),
         TypeError,
-        'Cannot start a process: the URL of program is no path on this system, got "file:///a%2Fb"',
+        'Cannot start a process: the URL of program is not a path on this system, got "file:///a%2Fb"',
       ],
       [
         () => createSubprocessExec(new URL("file:///a%00b")),
