@@ -13,7 +13,7 @@ export interface LateResult<T> {
   /** Releases a value that nobody will receive. */
   dispose(value: T): void;
   /** The wait was cancelled while the promise was pending. */
-  abandon?(): void;
+  onCancel?(): void;
 }
 
 /** Waits for a promise of Deno's on a loop; cancelling the wait does not lose a late value. */
@@ -28,7 +28,7 @@ export function awaitDeno<T>(
   const future: AnyFuture = futures.make(loop, {
     complete: () => complete(),
     handOff: () => discard(),
-    remove: () => late.abandon?.(),
+    remove: () => late.onCancel?.(),
   });
   if (options?.signal) futures.subscribeSignal(future, options.signal);
   const notify = () => {

@@ -187,7 +187,7 @@ export class Child {
   }
 
   /** Called when the runner closes: kills a child without a `Process`, reports one that has it. */
-  async abandon(): Promise<void> {
+  async closeWithLoop(): Promise<void> {
     const process = this.#owner?.deref();
     if (this.#returncode === null) await this.#waitBriefly();
     if (this.#returncode === null && !this.#hasExited) {
@@ -316,7 +316,7 @@ let killsOnExit = false;
 const children = new LoopLocal((loop) => {
   const running = new Set<Child>();
   closersOf(loop).add(() =>
-    Promise.all(Array.from(running, (child) => child.abandon()))
+    Promise.all(Array.from(running, (child) => child.closeWithLoop()))
   );
   killDetachedOnExit();
   return running;

@@ -293,7 +293,7 @@ export class InputPipe implements ByteSink {
   async #writePart(data: Uint8Array): Promise<number> {
     if (this.#closed) {
       throw new deno.errors.BrokenPipe(
-        "Cannot write to a child process: it has ended or its stdin is closed",
+        "Cannot write to a child process: it has exited, or its stdin is closed",
       );
     }
     const part = data.length > WRITE_SIZE ? data.subarray(0, WRITE_SIZE) : data;

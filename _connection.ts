@@ -245,24 +245,24 @@ export function openUnixConnection(
 /** Something that is closed with its loop, if not before. */
 export interface OpenResource {
   /** Closes it without waiting for the peer. */
-  abandon(): unknown;
+  closeWithLoop(): unknown;
 }
 
 /** What is open on each loop. */
 export const openResources: LoopLocal<Set<OpenResource>> = new LoopLocal(
   (loop) => {
     const open = new Set<OpenResource>();
-    closersOf(loop).add(() => abandonAll(open));
+    closersOf(loop).add(() => closeAllWithLoop(open));
     return open;
   },
 );
 
 /** Closes everything, after two turns in which connections that are closing can send what is small. */
-async function abandonAll(open: Set<OpenResource>): Promise<void> {
+async function closeAllWithLoop(open: Set<OpenResource>): Promise<void> {
   for (let turn = 0; turn < 2 && open.size > 0; turn++) {
     await new Promise<void>(nextTurn);
   }
-  await Promise.all([...open].map((it) => it.abandon()));
+  await Promise.all([...open].map((it) => it.closeWithLoop()));
 }
 
 /**
@@ -309,7 +309,7 @@ export class Connection implements OpenResource {
     else this.#closeSocket();
   }
 
-  abandon(): void {
+  closeWithLoop(): void {
     this.abort();
   }
 
@@ -407,7 +407,7 @@ export class Socket implements ByteSink {
     const handshake = this.#handshakeWith(start, timeouts).catch(rethrow);
     await awaitDeno(this.loop, handshake, { signal }, {
       dispose: () => this.close(),
-      abandon: () => this.close(),
+      onCancel: () => this.close(),
     });
   }
 
@@ -454,7 +454,7 @@ export class Socket implements ByteSink {
     start: () => TlsConnection,
     timeouts: ResolvedTlsTimeouts,
   ): Promise<void> {
-    const resource = { abandon: () => this.close() };
+    const resource = { closeWithLoop: () => this.close() };
     const open = openResources.get(this.loop);
     let timer: TimerHandle | undefined;
     try {
@@ -529,7 +529,7 @@ async function wrapConnection(
   const { conn, limit } = options;
   if (!isConnection(conn)) {
     throw new TypeError(
-      `Cannot make streams: expected a connection, got ${describe(conn)}`,
+      `Cannot create streams: expected a connection, got ${describe(conn)}`,
     );
   }
   checkLimit(limit);
@@ -573,7 +573,7 @@ function connectTcp(
   }).catch(rethrowWithAddress("connect to", formatAddress(to)));
   return awaitDeno<Deno.TcpConn>(loop, connecting, options, {
     dispose: closeQuietly,
-    abandon: () => attempt.abort(),
+    onCancel: () => attempt.abort(),
   });
 }
 

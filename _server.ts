@@ -162,7 +162,7 @@ export class Server implements AsyncDisposable {
     handOff: () => {},
     describe: () => `the end of <${this.#describe()}>`,
   }, this.#binding);
-  readonly #resource = { abandon: () => this.#abandon() };
+  readonly #resource = { closeWithLoop: () => this.#closeWithLoop() };
 
   private constructor(setup: ServerSetup) {
     checkSetup(setup);
@@ -424,7 +424,7 @@ export class Server implements AsyncDisposable {
   }
 
   /** Called before the loop is closed. */
-  async #abandon(): Promise<void> {
+  async #closeWithLoop(): Promise<void> {
     this.close();
     this.abortClients();
     await this.waitClosed();
@@ -649,7 +649,7 @@ function isList(value: unknown): value is readonly unknown[] {
 function checkSetup(setup: object): void {
   if (knownSetups.has(setup)) return;
   throw new TypeError(
-    "Cannot create a server: startServer() and startUnixServer() make them",
+    "Cannot create a server: use startServer() or startUnixServer()",
   );
 }
 

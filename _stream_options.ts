@@ -37,7 +37,7 @@ export const CONNECT: OptionRules = {
   unsupported: [...SOCKET_OPTIONS, "interleave", "localAddr"],
 };
 export const WRAP: OptionRules = {
-  action: "make streams",
+  action: "create streams",
   known: ["conn", "limit"],
   unsupported: [],
 };

@@ -681,12 +681,12 @@ function toSeparators(separator: Bytes | readonly Bytes[]): Uint8Array[] {
   const given = isBytes(separator) ? [separator] : [...separator];
   for (const it of given) checkBytes(it, action);
   if (given.length === 0) {
-    throw new RangeError(`Cannot ${action}: there is none`);
+    throw new RangeError(`Cannot ${action}: no separator was given`);
   }
   const separators = given.map((it) => toBytes(it).slice());
   separators.sort((a, b) => a.length - b.length);
   if (separators[0]!.length === 0) {
-    throw new RangeError(`Cannot ${action}: it is empty`);
+    throw new RangeError(`Cannot ${action}: the separator is empty`);
   }
   return separators;
 }

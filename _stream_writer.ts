@@ -432,6 +432,6 @@ export class StreamWriter implements AsyncDisposable {
 function checkPump(pump: unknown): void {
   if (isInstance(pump, WritePump)) return;
   throw new TypeError(
-    "Cannot create a stream writer: connections and processes make theirs",
+    "Cannot create a stream writer: connections and processes create their own",
   );
 }

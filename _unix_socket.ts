@@ -16,21 +16,21 @@ export async function listenUnix(
   path: string,
   options: Cancellable,
 ): Promise<Deno.Listener> {
-  const refuse = rethrowWithAddress("listen on", formatUnixPath(path));
+  const rethrow = rethrowWithAddress("listen on", formatUnixPath(path));
   const listen = () => deno.listen({ transport: "unix", path });
   try {
     return listen();
   } catch (error) {
-    if (!(error instanceof deno.errors.AddrInUse)) return refuse(error);
-    const asking = isStale(path);
-    const abandoned = await awaitDeno(loop, asking, options, { dispose() {} });
-    if (!abandoned) return refuse(error);
+    if (!(error instanceof deno.errors.AddrInUse)) return rethrow(error);
+    const checking = isStale(path);
+    const stale = await awaitDeno(loop, checking, options, { dispose() {} });
+    if (!stale) return rethrow(error);
   }
   try {
     deno.removeSync(path);
     return listen();
   } catch (error) {
-    return refuse(error);
+    return rethrow(error);
   }
 }
 

@@ -549,7 +549,7 @@ export function createSubprocessExec(
     const given = readOptions(options);
     if (file === "") {
       throw new deno.errors.NotFound(
-        "Cannot start a program: its name is empty",
+        "Cannot start a process: the name of the program is empty",
       );
     }
     return start({ file, args: rest, name: file }, given);
@@ -641,7 +641,7 @@ function start(
 function checkSetup(setup: object): void {
   if (knownSetups.has(setup)) return;
   throw new TypeError(
-    "Cannot create a process: createSubprocessExec() and createSubprocessShell() do",
+    "Cannot create a process: use createSubprocessExec() or createSubprocessShell()",
   );
 }
 

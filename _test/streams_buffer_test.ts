@@ -5,7 +5,7 @@ import { bytes, text } from "./_streams.ts";
 
 const MIB = 2 ** 20;
 
-/** Small numbers in an order that looks random and is the same each time. */
+/** Small pseudo-random numbers, the same in each run. */
 function numbers(seed: number): (below: number) => number {
   return (below) => {
     seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
@@ -13,7 +13,7 @@ function numbers(seed: number): (below: number) => number {
   };
 }
 
-/** Feeds a line of so many bytes in chunks of one size, while a task waits for it. */
+/** Feeds a line in chunks of one size while a task waits for it. */
 async function assertReadsLine(length: number, chunk: number): Promise<void> {
   const reader = new StreamReader({ limit: length });
   const line = createTask(() => reader.readline());
@@ -64,7 +64,7 @@ function indexOf(list: number[], pattern: number[], from: number): number {
   return -1;
 }
 
-Deno.test("Outgoing gives what was added, in memory that is used again", () => {
+Deno.test("WriteBuffer returns what was appended, and reuses its memory", () => {
   const random = numbers(2);
   const outgoing = new WriteBuffer();
   for (let round = 0; round < 200; round++) {
@@ -85,14 +85,14 @@ Deno.test("Outgoing gives what was added, in memory that is used again", () => {
   }
 });
 
-// Work that grew with the square of the length would take hours here.
+// An algorithm with quadratic cost would take hours here.
 for (const [length, chunk] of [[1, 1], [8, 7], [64, 1000], [64, 65_536]]) {
   Deno.test(`StreamReader.readline() of ${length} MiB in chunks of ${chunk} looks at each byte once`, async () => {
     await assertReadsLine(length * MIB, chunk);
   });
 }
 
-Deno.test("StreamReader gives a million short lines that came in large chunks", async () => {
+Deno.test("StreamReader returns a million short lines out of large chunks", async () => {
   const reader = new StreamReader();
   const chunk = bytes("123456789\n".repeat(10_000));
   let lines = 0;
