@@ -69,7 +69,7 @@ export class Continuation<T> extends Future<T>
   }
 
   source: AnyFuture | null;
-  frame: CancelScope | null;
+  scope: CancelScope | null;
   cancelRequest: CancelRequest | null = null;
   #context = captureSlot();
   #onFulfilled: Handler;
@@ -78,13 +78,13 @@ export class Continuation<T> extends Future<T>
   constructor(
     source: AnyFuture,
     loop: EventLoop,
-    frame: CancelScope | null,
+    scope: CancelScope | null,
     onFulfilled: Handler,
     onRejected: Handler,
   ) {
     super(loop as never);
     this.source = source;
-    this.frame = frame;
+    this.scope = scope;
     this.#onFulfilled = onFulfilled;
     this.#onRejected = onRejected;
     futures.setSource(this, this);
@@ -134,21 +134,21 @@ export class Continuation<T> extends Future<T>
   }
 
   run(): boolean {
-    const { source, frame, cancelRequest } = this;
+    const { source, scope, cancelRequest } = this;
     if (source === null) return false;
     if (
-      frame === null || !(frame.mustCancel || cancelRequest !== null) ||
+      scope === null || !(scope.mustCancel || cancelRequest !== null) ||
       futures.isCancellation(source) || futures.keepsValue(source) ||
-      !frame.isRealAwait(this)
+      !scope.isRealAwait(this)
     ) return futures.resume(source, this);
-    const request = frame.mustCancel ? frame.pendingRequest! : cancelRequest!;
-    const scope = frame.resume(this, true) === null ? null : frame;
+    const request = scope.mustCancel ? scope.pendingRequest! : cancelRequest!;
+    const prober = scope.resume(this, true) === null ? null : scope;
     const reject = () =>
       this.rejected(
         request.hasError ? request.error : new DeferredError(request.message),
-        scope,
+        prober,
       );
-    const passed = futures.abandon(source);
+    const passed = futures.discardOutcome(source);
     if (passed instanceof Promise) passed.then(reject);
     else reject();
     return true;
@@ -235,10 +235,14 @@ class ProbedOutcome {
     reject: (error: unknown) => void,
   ): void {
     const outcome = this.#outcome;
-    const above = loops.bottom(this.#scope.loop) ??
+    const above = loops.entryFunction(this.#scope.loop) ??
       ProbedOutcome.prototype.then;
     if (cancelSites.places !== null) {
-      recordCancelSite(cancelSites.places, this.#scope.root.id, new CallSite());
+      recordCancelSite(
+        cancelSites.places,
+        this.#scope.taskState.id,
+        new CallSite(),
+      );
     }
     this.#scope.addProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
@@ -341,19 +345,19 @@ export class DoneCallback implements Job {
 
   run(): boolean {
     if (!futures.claim(this.#future, this)) return false;
-    const frame = loops.execution(this.#future.getLoop());
+    const scope = loops.execution(this.#future.getLoop());
     const call = DoneCallback.#call;
-    if (this.#context) this.#callIn(this.#context, frame);
-    else runFrom(this.#own, frame, call, this);
+    if (this.#context) this.#callIn(this.#context, scope);
+    else runFrom(this.#own, scope, call, this);
     return true;
   }
 
-  #callIn(context: Context, frame: ExecutionContext): void {
+  #callIn(context: Context, scope: ExecutionContext): void {
     let isCalled = false;
     try {
       context(() => {
         isCalled = true;
-        runInSlot(frame, DoneCallback.#call, this);
+        runInSlot(scope, DoneCallback.#call, this);
       });
       if (!isCalled) throw notCalled("call a done callback");
     } catch (exception) {

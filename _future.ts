@@ -121,10 +121,10 @@ export interface FutureInternals {
   endYield(future: AnyFuture): boolean;
   /** Has the running task end as a future does. */
   follow(future: AnyFuture): void;
-  /** A reaction has its turn. */
-  resume(future: AnyFuture, reaction: Continuation<unknown>): boolean;
+  /** A continuation has its turn. */
+  resume(future: AnyFuture, continuation: Continuation<unknown>): boolean;
   /** The task that awaited was cancelled when the future was done already. It hears of that once what this returns is done. */
-  abandon(future: AnyFuture): void | Promise<void>;
+  discardOutcome(future: AnyFuture): void | Promise<void>;
   /** Ends a future as its task does: no matter who holds it. */
   settle(future: AnyFuture, value: unknown): void;
   fail(future: AnyFuture, error: unknown): void;
@@ -164,12 +164,12 @@ export let futures: FutureInternals;
 
 /** Ends the running task with what its body returned, as a handler. */
 export function finishTask(value: unknown): void {
-  (currentExecution() as CancelScope).root.finish(value);
+  (currentExecution() as CancelScope).taskState.finish(value);
 }
 
 /** Ends the running task with what its body threw, as a handler. */
 export function failTask(error: unknown): void {
-  (currentExecution() as CancelScope).root.fail(error);
+  (currentExecution() as CancelScope).taskState.fail(error);
 }
 
 /**
@@ -250,8 +250,8 @@ export class Future<T> implements Promise<T> {
           future.#runContinuation(future.#continuation(finishTask, failTask));
         } else future.#then(finishTask, failTask);
       },
-      resume: (future, reaction) => future.#resume(reaction),
-      abandon: (future) => future.#abandon(),
+      resume: (future, continuation) => future.#resume(continuation),
+      discardOutcome: (future) => future.#discardOutcome(),
       settle: (future, value) => future.#end(RESULT, value),
       fail: (future, error) => future.#fail(error),
       cancel: (future, message) => future.#end(CANCELLED, message),
@@ -487,73 +487,73 @@ export class Future<T> implements Promise<T> {
   }
 
   #then(onFulfilled: Handler, onRejected: Handler): Continuation<unknown> {
-    const reaction = this.#continuation(onFulfilled, onRejected);
-    const { frame } = reaction;
+    const continuation = this.#continuation(onFulfilled, onRejected);
+    const { scope } = continuation;
     if (
-      frame !== null &&
-      (frame.loop !== this.#loop || isTaskOf(frame, this)) &&
-      frame.isRealAwait(reaction)
+      scope !== null &&
+      (scope.loop !== this.#loop || isTaskOf(scope, this)) &&
+      scope.isRealAwait(continuation)
     ) {
       const error = new RuntimeError(
-        isTaskOf(frame, this)
+        isTaskOf(scope, this)
           ? "A task cannot await itself"
           : "Cannot await a future that belongs to another event loop",
       );
-      settled.then(() => reaction.rejected(error));
+      settled.then(() => continuation.rejected(error));
     } else if (this.#state <= YIELD_QUEUED) {
-      if (this.#state === YIELDING) loops.push(this.#loop, reaction);
-      else this.#add(reaction);
-      reaction.frame?.suspend(reaction);
+      if (this.#state === YIELDING) loops.push(this.#loop, continuation);
+      else this.#add(continuation);
+      continuation.scope?.suspend(continuation);
     } else {
-      lateContinuations.push(reaction);
+      lateContinuations.push(continuation);
       settled.then(runLate);
     }
-    return reaction;
+    return continuation;
   }
 
   #continuation(
     onFulfilled: Handler,
     onRejected: Handler,
   ): Continuation<unknown> {
-    let frame = (currentSlot() ?? null) as CancelScope | null;
-    if (frame !== null) {
-      if (!frame.isScope) frame = null;
-      else if (frame.isOver) frame = frame.open;
+    let scope = (currentSlot() ?? null) as CancelScope | null;
+    if (scope !== null) {
+      if (!scope.isScope) scope = null;
+      else if (scope.isOver) scope = scope.open;
     }
     return new dependents.Continuation(
       this,
       this.#loop,
-      frame,
+      scope,
       onFulfilled,
       onRejected,
     );
   }
 
-  /** A reaction has its turn. */
-  #resume(reaction: Continuation<unknown>): boolean {
-    if (this.#state === NOTIFIED) this.#complete(reaction.frame);
+  /** A continuation has its turn. */
+  #resume(continuation: Continuation<unknown>): boolean {
+    if (this.#state === NOTIFIED) this.#complete(continuation.scope);
     if (this.#state <= NOTIFIED) {
-      this.#add(reaction);
-      reaction.frame?.suspend(reaction);
+      this.#add(continuation);
+      continuation.scope?.suspend(continuation);
       return false;
     }
-    this.#runContinuation(reaction);
+    this.#runContinuation(continuation);
     return true;
   }
 
-  /** Gives a reaction the outcome. */
-  #runContinuation(reaction: Continuation<unknown>): void {
-    const { frame } = reaction;
-    const request = frame === null
+  /** Gives a continuation the outcome. */
+  #runContinuation(continuation: Continuation<unknown>): void {
+    const { scope } = continuation;
+    const request = scope === null
       ? null
-      : frame.resume(reaction, this.#state !== RESULT);
-    const scope = request === null ? null : frame;
+      : scope.resume(continuation, this.#state !== RESULT);
+    const prober = request === null ? null : scope;
     if (this.#state === ERROR) {
       this.#markRetrieved();
-      reaction.rejected(this.#value, scope);
+      continuation.rejected(this.#value, prober);
     } else if (this.#state === CANCELLED) {
-      reaction.rejected(this.#rejection(request), scope);
-    } else reaction.fulfilled(this.#value, scope);
+      continuation.rejected(this.#rejection(request), prober);
+    } else continuation.fulfilled(this.#value, prober);
   }
 
   #subscribe(job: Job): void {
@@ -676,7 +676,7 @@ export class Future<T> implements Promise<T> {
   }
 
   /** The task that awaited it was cancelled in the very moment it was done. */
-  #abandon(): void | Promise<void> {
+  #discardOutcome(): void | Promise<void> {
     if (this.#state === ERROR) this.#watch();
     else return this.#handOff();
   }
@@ -747,8 +747,8 @@ export function looksLikeFuture(kind: object): void {
   Object.defineProperty(kind, "name", { value: "Future" });
 }
 
-function isTaskOf(frame: CancelScope, future: AnyFuture): boolean {
-  return frame.task as object === future;
+function isTaskOf(scope: CancelScope, future: AnyFuture): boolean {
+  return scope.task as object === future;
 }
 
 const settled = Promise.resolve();
@@ -756,8 +756,8 @@ const settled = Promise.resolve();
 const lateContinuations = new Deque<Continuation<unknown>>();
 
 function runLate(): void {
-  const reaction = lateContinuations.shift() as Continuation<unknown>;
-  futures.resume(reaction.source!, reaction);
+  const continuation = lateContinuations.shift() as Continuation<unknown>;
+  futures.resume(continuation.source!, continuation);
 }
 
 /** As `instanceof`, which every new future would be a third slower with. */

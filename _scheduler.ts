@@ -157,7 +157,7 @@ export interface LoopInternals {
   /** How many drains of the microtasks have begun, also outside of the loop's turns, which begin none. */
   checkpoints(loop: BaseEventLoop): number;
   /** What is under all calls of the loop that are on the stack; `null` if none are. */
-  bottom(loop: BaseEventLoop): (() => void) | null;
+  entryFunction(loop: BaseEventLoop): (() => void) | null;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   cachedNow(loop: BaseEventLoop): number;
 }
@@ -216,7 +216,7 @@ export class BaseEventLoop {
   readonly #tasks: { first: ExecutionContext | null } = { first: null };
   #taskStates: TaskStateFactory | null = null;
   readonly #storage = new Map<unknown, unknown>();
-  readonly #frame: ExecutionContext = new LoopContext(this);
+  readonly #execution: ExecutionContext = new LoopContext(this);
 
   /**
    * Makes a loop; nothing runs and nothing is held until there is work.
@@ -239,13 +239,13 @@ export class BaseEventLoop {
       removeTimer: (loop, alarm) => loop.#removeTimer(alarm),
       setRunning: (loop, running) => loop.#running = running,
       afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
-      execution: (loop) => loop.#frame,
+      execution: (loop) => loop.#execution,
       tasks: (loop) => loop.#tasks,
       taskStates: (loop) => loop.#taskStates,
       setTaskStates: (loop, frames) => loop.#taskStates = frames,
       ready: (loop) => loop.#ready,
       storage: (loop) => loop.#storage,
-      bottom: (loop) =>
+      entryFunction: (loop) =>
         loop.#inTurn && loop.#canRunMicrotasks ? loop.#turn : null,
       counts: (loop) => ({
         ready: loop.#ready.length,
@@ -473,7 +473,7 @@ export class BaseEventLoop {
     args: unknown[],
   ): Callback {
     checkCallback(fn, "schedule a callback");
-    return new Callback(this, this.#frame, when, fn, args);
+    return new Callback(this, this.#execution, when, fn, args);
   }
 
   #push(job: Job): void {
@@ -674,13 +674,13 @@ class Callback implements TimerEntry, TimerHandle {
   readonly #fn: (...args: unknown[]) => unknown;
   /** `null` once taken back. */
   #args: unknown[] | null;
-  readonly #frame: ExecutionContext;
+  readonly #execution: ExecutionContext;
   readonly #context = captureSlot();
   isCancelled = false;
 
   constructor(
     loop: BaseEventLoop,
-    frame: ExecutionContext,
+    execution: ExecutionContext,
     when: number,
     fn: (...args: unknown[]) => unknown,
     args: unknown[],
@@ -689,7 +689,7 @@ class Callback implements TimerEntry, TimerHandle {
     this.#when = when;
     this.#fn = fn;
     this.#args = args;
-    this.#frame = frame;
+    this.#execution = execution;
   }
 
   when(): number {
@@ -726,7 +726,7 @@ class Callback implements TimerEntry, TimerHandle {
 
   run(): boolean {
     if (this.#args === null) return false;
-    runFrom(this.#context, this.#frame, Callback.#call, this);
+    runFrom(this.#context, this.#execution, Callback.#call, this);
     return true;
   }
 

@@ -98,16 +98,16 @@ export class Task<T> extends Future<T> {
     const raw = name === undefined ? ++tasksMade : toName(name, CREATE);
     const create = loops.taskStates(loop) ??
       (loop.getDebug() ? debugHooks.createTaskState : null);
-    const frame = this.#taskState = create === null
+    const state = this.#taskState = create === null
       ? new TaskState(loop, this, raw, coro)
       : create(loop, this, raw, coro) as TaskState;
-    frame.register();
+    state.register();
     if (signal) this.#follow(signal);
     if (context !== null) contexts.set(this, context);
     const from = context ?? captureSlot();
-    if (!eagerStart) frame.startSoon(from, context !== null);
-    else if (frame.mustCancel) frame.finish(undefined);
-    else startEager(() => frame.start(from, context !== null));
+    if (!eagerStart) state.startSoon(from, context !== null);
+    else if (state.mustCancel) state.finish(undefined);
+    else startEager(() => state.start(from, context !== null));
     if (eagerStart && this.done()) doneEagerly.add(this);
   }
 
@@ -152,9 +152,9 @@ export class Task<T> extends Future<T> {
   getContext(): Context {
     let context = contexts.get(this);
     if (context === undefined) {
-      const frame = this.#taskState;
-      const from = frame.isOver ? finalContexts.get(this) : frame.from;
-      context = runFrom(from, frame, captureContext, null);
+      const state = this.#taskState;
+      const from = state.isOver ? finalContexts.get(this) : state.from;
+      context = runFrom(from, state, captureContext, null);
       contexts.set(this, context);
     }
     return context;

@@ -1,5 +1,5 @@
 /**
- * The frame of a task: the outermost of its scopes, its place in the list of
+ * The state of a task: the outermost of its scopes, its place in the list of
  * its loop, and its first and last step.
  *
  * @module
@@ -13,7 +13,7 @@ import {
 } from "./_cancel_request.ts";
 import {
   CancelScope,
-  type NamedCancelable,
+  type NamedTask,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
 import {
@@ -58,8 +58,8 @@ export function cancelFrom(name: string, fn: () => void): void {
 
 /** The id of the running task, 0 outside of tasks. */
 function currentId(): number {
-  const frame = currentExecution();
-  return frame instanceof CancelScope ? frame.root.id : 0;
+  const state = currentExecution();
+  return state instanceof CancelScope ? state.taskState.id : 0;
 }
 
 /** The body is to be called in the context of whoever made the task. */
@@ -80,7 +80,7 @@ const OVER = 3;
 export class TaskState extends CancelScope implements Job {
   readonly #loop: BaseEventLoop;
   /** `null` once the task is done. */
-  #task: NamedCancelable | null;
+  #task: NamedTask | null;
   /** Where the task is in its life; one that is not scheduled begins at once. */
   #stage = STARTED;
   /** The context to call the body in, then the one that it was called in. */
@@ -104,7 +104,7 @@ export class TaskState extends CancelScope implements Job {
 
   constructor(
     loop: BaseEventLoop,
-    task: NamedCancelable | null,
+    task: NamedTask | null,
     name: string | number = "",
     body: Coroutine<unknown> | null = null,
   ) {
@@ -127,7 +127,7 @@ export class TaskState extends CancelScope implements Job {
   }
 
   /** When the last request to cancel came, in milliseconds of the loop's clock. */
-  get cancelledAt(): number | null {
+  get cancelRequestedAt(): number | null {
     return this.#lastRequest?.at ?? null;
   }
 
@@ -145,11 +145,11 @@ export class TaskState extends CancelScope implements Job {
     return this.#loop;
   }
 
-  get task(): NamedCancelable | null {
+  get task(): NamedTask | null {
     return this.#task;
   }
 
-  get root(): TaskState {
+  get taskState(): TaskState {
     return this;
   }
 
@@ -225,15 +225,15 @@ export class TaskState extends CancelScope implements Job {
   }
 
   /** The signal as an argument for the body, which most bodies do not take. */
-  get argument(): AbortSignal {
+  get signalArgument(): AbortSignal {
     return this.controller.signal;
   }
 
   /** The signal of whatever the task is in now. */
   override get signal(): AbortSignal {
-    const frame = currentExecution();
-    const isOwn = frame instanceof CancelScope && frame.root === this;
-    const scope = isOwn ? frame.open ?? this : this.innermost;
+    const state = currentExecution();
+    const isOwn = state instanceof CancelScope && state.taskState === this;
+    const scope = isOwn ? state.open ?? this : this.innermost;
     if (scope !== this) return scope.signal;
     this.#isSignalRead = true;
     return super.signal;
@@ -291,7 +291,7 @@ export class TaskState extends CancelScope implements Job {
     this.#context = captureSlot();
     const body = this.#body!; // called as a function: it has no `this`
     try {
-      const value = body(this.argument);
+      const value = body(this.signalArgument);
       if (!isThenable(value)) this.finish(value);
       else if (value instanceof Future) futures.follow(value);
       // A thenable is given native functions, as by `await`: it may hand them to a future.
@@ -366,12 +366,12 @@ export class TaskState extends CancelScope implements Job {
   }
 
   /** An await begins somewhere in the task. */
-  awaitStarted(_reaction: SuspendedAwait): void {
+  awaitStarted(_wait: SuspendedAwait): void {
     this.#suspendedAt = loops.cachedNow(this.#loop);
   }
 
   /** An await ends. */
-  awaitEnded(_reaction: SuspendedAwait): void {}
+  awaitEnded(_wait: SuspendedAwait): void {}
 
   /** A request to cancel has come, to the task or a scope in it. */
   cancelRequested(request: CancelRequest): void {
@@ -436,14 +436,14 @@ const undelivered = new Map<TaskState, { place: CallSite; since: number }>();
 let stopTimer: (() => void) | null = null;
 
 /** The code sits in a promise from outside: that is reported if it has not ended a second later. */
-function watchUndelivered(frame: TaskState): void {
+function watchUndelivered(state: TaskState): void {
   stopTimer ??= systemTimer(REPORT_AFTER, reportUndelivered);
-  undelivered.set(frame, { place: new CallSite(), since: performance.now() });
+  undelivered.set(state, { place: new CallSite(), since: performance.now() });
 }
 
 /** A task with such a request has ended. */
-function forgetUndelivered(frame: TaskState): void {
-  undelivered.delete(frame);
+function forgetUndelivered(state: TaskState): void {
+  undelivered.delete(state);
   if (undelivered.size > 0) return;
   stopTimer?.();
   stopTimer = null;
@@ -452,11 +452,11 @@ function forgetUndelivered(frame: TaskState): void {
 function reportUndelivered(): void {
   const limit = performance.now() - 900 * REPORT_AFTER;
   const due = [...undelivered].filter(([, { since }]) => since < limit);
-  for (const [frame] of due) undelivered.delete(frame);
+  for (const [state] of due) undelivered.delete(state);
   stopTimer = undelivered.size > 0
     ? systemTimer(REPORT_AFTER, reportUndelivered)
     : null;
-  for (const [frame, { place }] of due) frame.reportUndelivered(place);
+  for (const [state, { place }] of due) state.reportUndelivered(place);
 }
 
 /** Awaits the end of a body, so that stacks lead to it. Only tasks that are cancelled need that. */
