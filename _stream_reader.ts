@@ -15,8 +15,8 @@ import {
   type OwnBytes,
   toBytes,
 } from "./_bytes.ts";
-import { AGAIN, type AnyFuture, futures } from "./_future.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
+import { AGAIN, type AnyFuture, callersLoop, futures } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { checkpoint, isOverdue, settledPromise } from "./_waiting_call.ts";
 import type { Cancellable } from "./_options.ts";
 import { checkCaller, outsideTasks } from "./_io_batch.ts";
@@ -464,7 +464,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
 
   /** The loop of the connection, or else of the caller. */
   get #loop(): EventLoop {
-    return this.#pump?.loop ?? getEventLoop();
+    return this.#pump?.loop ?? callersLoop();
   }
 
   #register(read: ReadRequest): void {

@@ -1,13 +1,10 @@
 /**
- * The kinds of errors that come from the operating system, which
- * `exceptions.ts` exports. They are recognised by the error classes and the
- * messages of Deno.
+ * The kinds of errors that come from the operating system, as `exceptions.ts`
+ * exports them, and what is known of the runtime's error classes and messages.
+ * Worker threads have this part of the seam in their program.
  *
  * @module
  */
-
-import { errorsOfRuntime, systemName } from "./_runtime_errors.ts";
-import { isInstance } from "./_validate.ts";
 
 /**
  * The kind of every error that the operating system reports: a missing file,
@@ -59,12 +56,12 @@ export abstract class OSError extends Error {
    * @returns Whether it is one.
    */
   static override [Symbol.hasInstance](value: unknown): value is OSError {
-    return OSError.#test(
+    return OSError.#guarded(
       value,
       (error) =>
         isOfKind(error, OSError.#kinds) ||
         OSError.#isReported(error) ||
-        error instanceof TypeError && isInstance(error.cause, Error) &&
+        error instanceof TypeError && error.cause instanceof Error &&
           OSError.#isReported(error.cause),
     );
   }
@@ -78,7 +75,7 @@ export abstract class OSError extends Error {
       "syscall" in error && typeof error.syscall === "string";
   }
 
-  static #test(
+  static #guarded(
     value: unknown,
     test: (error: Error) => boolean,
   ): value is OSError {
@@ -142,13 +139,13 @@ export abstract class ConnectionError extends OSError {
     value: unknown,
   ): value is ConnectionError {
     try {
-      return value instanceof OSError && ConnectionError.#matches(value);
+      return value instanceof OSError && ConnectionError.#isOne(value);
     } catch {
       return false; // a getter that throws
     }
   }
 
-  static #matches(error: OSError): boolean {
+  static #isOne(error: OSError): boolean {
     const { code, message, cause } = error;
     if (code !== undefined && ConnectionError.#codes.includes(code)) {
       return true;
@@ -172,4 +169,20 @@ function isOfKind(error: Error, kinds: readonly string[]): boolean {
     const known = classes[name];
     return known === undefined ? error.name === name : error instanceof known;
   });
+}
+
+type Classes = Record<string, ErrorConstructor>;
+
+const here = globalThis as unknown as {
+  Deno?: { readonly errors: Classes; readonly build: { readonly os: string } };
+};
+
+/** The classes of errors that the runtime has beside the global ones, by their names. */
+export function errorsOfRuntime(): Classes {
+  return here.Deno?.errors ?? {};
+}
+
+/** The system as Deno names it. Elsewhere nobody asks: errors have their codes. */
+export function systemName(): string {
+  return here.Deno?.build.os ?? "";
 }
