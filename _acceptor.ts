@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isTcp, Socket } from "./_connection.ts";
+import { isTcp, Socket } from "./_socket.ts";
 import { closeQuietly, deno } from "./_deno.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import type { TimerHandle } from "./_scheduler.ts";

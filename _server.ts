@@ -13,12 +13,8 @@ import {
   rethrowWithAddress,
   toPath,
 } from "./_address.ts";
-import {
-  type Connection,
-  openResources,
-  openStreams,
-  type Socket,
-} from "./_connection.ts";
+import { type Connection, openStreams } from "./_connection.ts";
+import { openResources, type Socket } from "./_socket.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { closeQuietly, deno, needDeno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
@@ -29,6 +25,7 @@ import { operation } from "./_waiting_call.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { internals as loops } from "./_scheduler.ts";
 import {
+  checkLimit,
   checkServerTls,
   checkStreamOptions,
   SERVE,
@@ -36,11 +33,7 @@ import {
   tlsTimeouts,
 } from "./_stream_options.ts";
 import { checkCallback, describe, signalOf } from "./_validate.ts";
-import {
-  checkLimit,
-  type StreamReader,
-  type StreamReaderOptions,
-} from "./_stream_reader.ts";
+import type { StreamReader, StreamReaderOptions } from "./_stream_reader.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { serverTls } from "./_tls.ts";
 import { listenUnix, SocketFile } from "./_unix_socket.ts";

@@ -68,6 +68,8 @@ const CLIENT_TLS_OPTIONS = [
 /** Default timeouts of TLS, in seconds. */
 const HANDSHAKE_TIMEOUT = 60;
 const SHUTDOWN_TIMEOUT = 30;
+/** The default limit of a reader, in bytes. */
+export const DEFAULT_LIMIT = 65_536;
 /** The system takes the backlog as a signed 32-bit integer. */
 const MAX_BACKLOG = 2 ** 31 - 1;
 
@@ -113,6 +115,22 @@ function checkBacklog(backlog: unknown, action: string): void {
   if (backlog <= MAX_BACKLOG) return;
   throw new RangeError(
     `Cannot ${action}: backlog must be at most ${MAX_BACKLOG}, got ${backlog}`,
+  );
+}
+
+/** Checks the limit of a reader. */
+export function checkLimit(
+  limit: unknown = DEFAULT_LIMIT,
+  action: string = "create a stream",
+): void {
+  const isNumber = typeof limit === "number";
+  const isWhole = Number.isInteger(limit) || limit === Infinity;
+  if (isNumber && isWhole && limit > 0) return;
+  const Kind = isNumber ? RangeError : TypeError;
+  throw new Kind(
+    `Cannot ${action}: limit must be a whole number above 0, got ${
+      describe(limit)
+    }`,
   );
 }
 

@@ -22,6 +22,7 @@ import type { Cancellable } from "./_options.ts";
 import { checkCaller, outsideTasks } from "./_io_batch.ts";
 import { type ByteSource, ReadPump } from "./_read_pump.ts";
 import { internals as loops } from "./_scheduler.ts";
+import { checkLimit, DEFAULT_LIMIT } from "./_stream_options.ts";
 import {
   NEWLINE,
   ReadAll,
@@ -77,10 +78,7 @@ export interface ReaderHooks {
   onEnd?(): void;
 }
 
-/** The default limit, in bytes. */
-const DEFAULT_LIMIT = 65_536;
 const OPTIONS = ["limit"];
-const CREATE_ACTION = "create a stream";
 /** The largest chunk of a web stream. */
 const MAX_CHUNK = 131_072;
 
@@ -136,7 +134,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * @throws {TypeError} If the limit is not a number, or an option is unknown.
    */
   constructor(options: StreamReaderOptions = {}) {
-    checkOptions(options, OPTIONS, CREATE_ACTION);
+    checkOptions(options, OPTIONS, "create a stream");
     const { limit = DEFAULT_LIMIT } = options;
     checkLimit(limit);
     this.#state = new ReaderState(limit);
@@ -634,22 +632,6 @@ export function endReader(reader: StreamReader): void {
 /** Copies bytes that share their memory, because web streams transfer theirs. */
 function ownMemory(chunk: OwnBytes): OwnBytes {
   return chunk.length === chunk.buffer.byteLength ? chunk : chunk.slice();
-}
-
-/** Checks the limit of a reader. */
-export function checkLimit(
-  limit: unknown = DEFAULT_LIMIT,
-  action: string = CREATE_ACTION,
-): void {
-  const isNumber = typeof limit === "number";
-  const isWhole = Number.isInteger(limit) || limit === Infinity;
-  if (isNumber && isWhole && limit > 0) return;
-  const Kind = isNumber ? RangeError : TypeError;
-  throw new Kind(
-    `Cannot ${action}: limit must be a whole number above 0, got ${
-      describe(limit)
-    }`,
-  );
 }
 
 /** The error for an invalid number of bytes; `null` if it is valid. */
