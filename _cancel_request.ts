@@ -21,10 +21,10 @@ export class CancelRequest {
   /** The id of the task that it came from, 0 for code outside of tasks. */
   by = 0;
   /** What it came from, if that has a name. */
-  from: string | null = null;
+  context: string | null = null;
   /** Whether it was reported that it cannot be delivered, and whether that may still have to be done. */
   isReported = false;
-  isNoted = false;
+  isWatched = false;
   #error: CancelledError | null;
   readonly #cause: unknown;
 
@@ -36,11 +36,11 @@ export class CancelRequest {
     this.message = message;
     this.#cause = cause;
     this.#error = error;
-    if (error !== null) label(error, message);
+    if (error !== null) setMessage(error, message);
   }
 
   /** The error, if it was made. */
-  get told(): CancelledError | null {
+  get createdError(): CancelledError | null {
     return this.#error;
   }
 
@@ -60,7 +60,7 @@ export class CancelRequest {
 }
 
 /** A cancellation whose error is made where it is given to an `await`. */
-export class LateError {
+export class DeferredError {
   readonly #brand = true;
   readonly message: unknown;
 
@@ -69,7 +69,7 @@ export class LateError {
   }
 
   /** `instanceof` would ask a proxy, which may throw. */
-  static is(value: unknown): value is LateError {
+  static is(value: unknown): value is DeferredError {
     return typeof value === "object" && value !== null && #brand in value;
   }
 }
@@ -79,11 +79,11 @@ export function cancelledError(message: unknown): CancelledError {
   if (message === undefined || message === null) return new CancelledError();
   if (typeof message === "string") return new CancelledError(message);
   const error = new CancelledError();
-  label(error, message);
+  setMessage(error, message);
   return error;
 }
 
-export function label(error: CancelledError, message: unknown): void {
+export function setMessage(error: CancelledError, message: unknown): void {
   error.message = (message ?? "") as string;
 }
 

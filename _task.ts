@@ -7,7 +7,7 @@
  * @module
  */
 
-import { SignalTie } from "./_abort.ts";
+import { AbortSubscription } from "./_abort_signal.ts";
 import { failTask, finishTask, hooks, startEager } from "./_cancel_scope.ts";
 import {
   captureContext,
@@ -16,21 +16,21 @@ import {
   runFrom,
   runInSlot,
 } from "./_context.ts";
-import { stackOf, WatchedFrame } from "./_debug.ts";
+import { DebugTaskState, stackOf } from "./_debug_mode.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { TaskFrame, taskName } from "./_frame.ts";
+import { taskName, TaskState } from "./_task_state.ts";
 import { checkedLoop, Future, futures } from "./_future.ts";
 import { sourceOf } from "./_host.ts";
-import { internals as loops } from "./_loop.ts";
+import { internals as loops } from "./_scheduler.ts";
 import type {
   Coroutine,
   PrintStackOptions,
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
-import { framesOf } from "./_place.ts";
-import { lineOf, print } from "./_text.ts";
-import { notCalled } from "./_then.ts";
+import { framesOf } from "./_call_site.ts";
+import { inspectLine, print } from "./_inspect.ts";
+import { notCalled } from "./_continuation.ts";
 import {
   checkContext,
   checkCoroutine,
@@ -47,7 +47,7 @@ import { RuntimeError } from "./exceptions.ts";
 let tasksMade = 0;
 
 /** The inside of a task, for the other files of this module. */
-export let frameOf: (task: Task<unknown>) => TaskFrame;
+export let stateOf: (task: Task<unknown>) => TaskState;
 let bodyOf: (task: Task<unknown>) => Coroutine<unknown>;
 
 /**
@@ -74,7 +74,7 @@ let bodyOf: (task: Task<unknown>) => Coroutine<unknown>;
  */
 export class Task<T> extends Future<T> {
   readonly #coro: Coroutine<T>;
-  readonly #frame: TaskFrame;
+  readonly #taskState: TaskState;
   #name: string | number;
 
   /**
@@ -98,27 +98,28 @@ export class Task<T> extends Future<T> {
     super(loop as never);
     this.#coro = coro;
     this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
-    const frames = loops.frames(loop);
-    const frame = this.#frame = frames !== null
-      ? frames(this) as TaskFrame
+    const frames = loops.taskStates(loop);
+    const frame = this.#taskState = frames !== null
+      ? frames(this) as TaskState
       : loop.getDebug()
-      ? new WatchedFrame(loop, this)
-      : new TaskFrame(loop, this);
-    frame.enroll();
+      ? new DebugTaskState(loop, this)
+      : new TaskState(loop, this);
+    frame.register();
     if (signal) this.#follow(signal);
     if (context !== null) contexts.set(this, context);
     const from = context ?? captureSlot();
     if (!eagerStart) frame.startSoon(from, context !== null);
     else if (frame.mustCancel) frame.finish(undefined);
     else startEager(() => hooks.start(frame, from, context !== null));
-    if (eagerStart && this.done()) doneAtOnce.add(this);
+    if (eagerStart && this.done()) doneEagerly.add(this);
   }
 
   static {
-    frameOf = (task) => task.#frame;
+    stateOf = (task) => task.#taskState;
     bodyOf = (task) => task.#coro;
     hooks.rawName = (task) => (task as Task<unknown>).#name;
-    hooks.frameOf = (future) => future instanceof Task ? future.#frame : null;
+    hooks.frameOf = (future) =>
+      future instanceof Task ? future.#taskState : null;
   }
 
   /**
@@ -126,7 +127,7 @@ export class Task<T> extends Future<T> {
    * reason. Once that was delivered the task has a fresh signal.
    */
   get signal(): AbortSignal {
-    return this.#frame.signal;
+    return this.#taskState.signal;
   }
 
   /** The name. */
@@ -149,7 +150,7 @@ export class Task<T> extends Future<T> {
    * @returns The function. As in CPython, it is `null` for a task that was already done when it was made, as an eager one may be; the type leaves that out.
    */
   getCoro(): Coroutine<T> {
-    if (doneAtOnce.has(this)) return null as unknown as Coroutine<T>;
+    if (doneEagerly.has(this)) return null as unknown as Coroutine<T>;
     return (original.get(this.#coro as Coroutine<unknown>) ??
       this.#coro) as Coroutine<T>;
   }
@@ -158,8 +159,8 @@ export class Task<T> extends Future<T> {
   getContext(): Context {
     let context = contexts.get(this);
     if (context === undefined) {
-      const frame = this.#frame;
-      const from = frame.over ? leftContexts.get(this) : frame.from;
+      const frame = this.#taskState;
+      const from = frame.isOver ? finalContexts.get(this) : frame.from;
       context = runFrom(from, frame, captureContext, null);
       contexts.set(this, context);
     }
@@ -168,7 +169,7 @@ export class Task<T> extends Future<T> {
 
   /** How many requests to cancel the task are standing. */
   cancelling(): number {
-    return this.#frame.total;
+    return this.#taskState.totalRequests;
   }
 
   /**
@@ -181,7 +182,7 @@ export class Task<T> extends Future<T> {
    */
   override cancel(message?: string): boolean {
     if (this.done()) return super.cancel(message);
-    this.#frame.cancel(message);
+    this.#taskState.cancel(message);
     return true;
   }
 
@@ -192,7 +193,7 @@ export class Task<T> extends Future<T> {
    * @returns How many requests are left.
    */
   uncancel(): number {
-    return this.#frame.uncancel();
+    return this.#taskState.uncancel();
   }
 
   /**
@@ -206,7 +207,7 @@ export class Task<T> extends Future<T> {
    */
   getStack(options: StackOptions = {}): string[] {
     const limit = stackLimit(options, "get the stack");
-    if (!this.done()) return stackOf(this.#frame).slice(0, limit).reverse();
+    if (!this.done()) return stackOf(this.#taskState).slice(0, limit).reverse();
     if (!futures.failed(this)) return [];
     return framesOf(futures.error(this)).reverse().slice(0, limit);
   }
@@ -225,8 +226,8 @@ export class Task<T> extends Future<T> {
     checkOutput(file, action);
     const lines = this.getStack(rest).map((line) => `\n  at ${line}`);
     const title = lines.length === 0
-      ? `No stack for ${lineOf(this)}`
-      : `Stack for ${lineOf(this)} (most recent call last):`;
+      ? `No stack for ${inspectLine(this)}`
+      : `Stack for ${inspectLine(this)} (most recent call last):`;
     print(title + lines.join(""), file);
   }
 
@@ -257,10 +258,11 @@ export class Task<T> extends Future<T> {
 
   /** Lets a signal cancel the task. */
   #follow(signal: AbortSignal): void {
-    const abort = (reason: unknown) => this.#frame.cancel(undefined, reason);
+    const abort = (reason: unknown) =>
+      this.#taskState.cancel(undefined, reason);
     if (signal.aborted) return abort(signal.reason);
-    const tie = new SignalTie(signal, abort);
-    futures.subscribe(this, { run: () => (tie.cut(), false) });
+    const tie = new AbortSubscription(signal, abort);
+    futures.subscribe(this, { run: () => (tie.unsubscribe(), false) });
   }
 }
 
@@ -298,32 +300,32 @@ export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
   new WeakMap();
 
 /** Eager tasks that were done when they had been made. */
-const doneAtOnce = new WeakSet<object>();
+const doneEagerly = new WeakSet<object>();
 
 /** The contexts of tasks that were given one, or asked for theirs. */
 const contexts = new WeakMap<object, Context>();
 /** What tasks that are done have run in, where that was more than the task itself. */
-const leftContexts = new WeakMap<object, unknown>();
+const finalContexts = new WeakMap<object, unknown>();
 
-hooks.keepContext = (task, frame) => leftContexts.set(task, frame.from);
+hooks.keepContext = (task, frame) => finalContexts.set(task, frame.from);
 
 hooks.start = (frame, from, isGiven) => {
   if (!isGiven) return runFrom(from, frame, drive, frame);
   let isCalled = false;
   try {
     (from as Context)(() => {
-      if (isCalled || frame.over) return;
+      if (isCalled || frame.isOver) return;
       isCalled = true;
       runInSlot(frame, drive, frame);
     });
   } catch (error) {
     if (!isCalled) frame.fail(error);
   }
-  if (!isCalled && !frame.over) frame.fail(notCalled("run a task"));
+  if (!isCalled && !frame.isOver) frame.fail(notCalled("run a task"));
 };
 
 /** Runs a body from its beginning; one that returns no promise is done at once. */
-function drive(frame: TaskFrame): void {
+function drive(frame: TaskState): void {
   frame.started();
   try {
     const value = bodyOf(frame.task as Task<unknown>)(frame.argument);

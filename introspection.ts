@@ -23,15 +23,15 @@
  * @module
  */
 
-import { stackOf } from "./_debug.ts";
-import { framesOfLoop, waitersIn } from "./_describe.ts";
+import { stackOf } from "./_debug_mode.ts";
+import { framesOfLoop, waitersIn } from "./_call_graph.ts";
 import { type AnyFuture, Future, futures } from "./_future.ts";
 import { EventLoop, getEventLoop } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
 import type { TextOutput } from "./_options.ts";
 import { hooks } from "./_cancel_scope.ts";
-import type { TaskFrame } from "./_frame.ts";
-import { makingOf } from "./_place.ts";
+import type { TaskState } from "./_task_state.ts";
+import { creationSite } from "./_call_site.ts";
 import { formatSnapshot } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
 import { currentTask } from "./_awaitable.ts";
@@ -43,7 +43,7 @@ import {
   progressOf,
   tasksBehind,
   waitingTime,
-} from "./_text.ts";
+} from "./_inspect.ts";
 import {
   checkInstance,
   checkNumber,
@@ -357,15 +357,15 @@ function describeOne(
     future,
     name: frame?.name ?? null,
     state: state as CallGraph["state"],
-    doing: frame === null || frame.over ? state : progressOf(frame),
+    doing: frame === null || frame.isOver ? state : progressOf(frame),
     waitsFor: frame === null ? [] : waitsOf(frame),
     callStack: frame === null ? [] : linesIn(frame, limit, depth),
-    madeAt: makingOf(future)?.line ?? null,
+    madeAt: creationSite(future)?.line ?? null,
   };
 }
 
 function linesIn(
-  frame: TaskFrame,
+  frame: TaskState,
   limit: number,
   depth: number,
 ): readonly string[] {
@@ -375,9 +375,9 @@ function linesIn(
   return lines.slice(Math.max(0, lines.length - limit));
 }
 
-function waitsOf(frame: TaskFrame): CallGraphWait[] {
+function waitsOf(frame: TaskState): CallGraphWait[] {
   const seconds = waitingTime(frame);
-  if (frame.standing === "foreign") {
+  if (frame.phase === "foreign") {
     const what = "a foreign promise";
     return [{ what, seconds, future: null, tasks: [], holder: null }];
   }

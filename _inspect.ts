@@ -4,14 +4,14 @@
  * @module
  */
 
-import { WatchedFrame } from "./_debug.ts";
+import { DebugTaskState } from "./_debug_mode.ts";
 import type { Cancelable } from "./_cancel_request.ts";
 import { CancelScope, hooks } from "./_cancel_scope.ts";
-import type { TaskFrame } from "./_frame.ts";
+import type { TaskState } from "./_task_state.ts";
 import { inspect } from "./_host.ts";
-import type { Frame } from "./_loop.ts";
+import type { ExecutionContext } from "./_scheduler.ts";
 import type { TextOutput } from "./_options.ts";
-import { makingOf } from "./_place.ts";
+import { creationSite } from "./_call_site.ts";
 
 /** How many things a line names before it counts the rest. */
 const NAMES = 3;
@@ -28,14 +28,14 @@ const SHOWN = 60;
 const showing = new Set<Cancelable>();
 
 /** A future on one line: `<Task pending name="a" waiting for <Lock locked> since 2.1 s>`. */
-export function lineOf(future: Cancelable): string {
+export function inspectLine(future: Cancelable): string {
   const { kind, state, waits, behind } = hooks.about(future);
   const frame = hooks.frameOf(future);
   const words = [kind, state];
   if (frame !== null) {
-    if (!frame.over && frame.total > 0) words[1] = "cancelling";
+    if (!frame.isOver && frame.totalRequests > 0) words[1] = "cancelling";
     words.push(`name=${JSON.stringify(frame.name)}`);
-    if (!frame.over) words.push(progressOf(frame));
+    if (!frame.isOver) words.push(progressOf(frame));
   } else if (waits && behind !== null) {
     words.push(`waiting for ${nameOf(future)}`);
   }
@@ -45,10 +45,10 @@ export function lineOf(future: Cancelable): string {
 }
 
 /** What a task is doing: "waiting for a timer due in 1.0 s since 2.1 s". */
-export function progressOf(frame: TaskFrame): string {
-  const { standing } = frame;
-  if (standing === "new") return "not started yet";
-  if (standing === "running") return "running";
+export function progressOf(frame: TaskState): string {
+  const { phase } = frame;
+  if (phase === "new") return "not started yet";
+  if (phase === "running") return "running";
   const what = waitedFor(frame);
   if (what === null) return "about to go on";
   const seconds = waitingTime(frame);
@@ -58,10 +58,10 @@ export function progressOf(frame: TaskFrame): string {
 }
 
 /** How long a task has been waiting, in seconds, as far as known. */
-export function waitingTime(frame: TaskFrame): number | null {
-  const since = frame.standing === "waiting"
-    ? frame.since
-    : frame instanceof WatchedFrame
+export function waitingTime(frame: TaskState): number | null {
+  const since = frame.phase === "waiting"
+    ? frame.suspendedAt
+    : frame instanceof DebugTaskState
     ? frame.foreignSince
     : null;
   if (since === null) return null;
@@ -71,8 +71,8 @@ export function waitingTime(frame: TaskFrame): number | null {
 /** What a task is suspended in; `null` if it is about to go on. */
 export function waitedFor(frame: CancelScope): string | null {
   const isForeign = frame.awaits.length === 0 && !frame.isRunning &&
-    frame.root.standing !== "new";
-  if (isForeign && !frame.root.over) return "a foreign promise";
+    frame.root.phase !== "new";
+  if (isForeign && !frame.root.isOver) return "a foreign promise";
   const pending = awaitedBy(frame).filter(isPending);
   return pending.length === 0 ? null : namesOf(pending);
 }
@@ -94,11 +94,11 @@ export function chainOf(
 }
 
 /** The pending tasks that a future stands for: itself, or those it waits for. */
-export function tasksBehind(future: Cancelable): TaskFrame[] {
-  const frames: TaskFrame[] = [];
+export function tasksBehind(future: Cancelable): TaskState[] {
+  const frames: TaskState[] = [];
   for (const it of futuresBehind(future)) {
     const frame = hooks.frameOf(it);
-    if (frame !== null && !frame.over) frames.push(frame);
+    if (frame !== null && !frame.isOver) frames.push(frame);
   }
   return frames;
 }
@@ -149,7 +149,7 @@ function nameOfLink(future: Cancelable): string {
     return behind.describe() + holderText(taskOfHolder(behind.holder));
   }
   if (behind?.awaits) return namesOf(linksOf(future));
-  const line = makingOf(future)?.line;
+  const line = creationSite(future)?.line;
   return line ? `a future made at ${line}` : "a future";
 }
 
@@ -215,15 +215,15 @@ export function firstOf<T>(
 
 /** The task whose code has something, done or not; `null` for code outside of tasks. */
 export function taskOfHolder(
-  holder: Frame | null | undefined,
-): TaskFrame | null {
+  holder: ExecutionContext | null | undefined,
+): TaskState | null {
   return holder instanceof CancelScope ? holder.root : null;
 }
 
-function holderText(frame: TaskFrame | null): string {
+function holderText(frame: TaskState | null): string {
   if (frame === null) return "";
   return ` held by the task ${frame.name}${
-    frame.over ? ", which has ended" : ""
+    frame.isOver ? ", which has ended" : ""
   }`;
 }
 
