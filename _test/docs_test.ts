@@ -130,12 +130,32 @@ Deno.test("The page on porting has every name of the high-level API and every me
   );
 });
 
-Deno.test("The links between the pages lead somewhere", async () => {
-  for (const page of PAGES) {
+/** Pages without programs, which have links all the same. */
+const OTHER_PAGES = [
+  ...["CHANGELOG.md", "SECURITY.md", "examples/README.md"],
+  ...["_bench/README.md", "_test/README.md"],
+].map((path) => new URL(path, ROOT));
+
+Deno.test("The links between the pages lead to files and headings that are there", async () => {
+  for (const page of [...PAGES, ...OTHER_PAGES]) {
     const text = await Deno.readTextFile(page);
-    for (const [, path] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
-      const { isFile, isDirectory } = await Deno.stat(new URL(path, page));
-      assert(isFile || isDirectory, `${page.href}: ${path}`);
+    for (const [, link] of text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+      const target = new URL(link, page);
+      const heading = target.hash.slice(1);
+      target.hash = "";
+      const { isFile, isDirectory } = await Deno.stat(target);
+      assert(isFile || isDirectory, `${page.href}: ${link}`);
+      if (heading === "") continue;
+      const anchors = anchorsOf(await Deno.readTextFile(target));
+      assert(anchors.includes(heading), `${page.href}: ${link}`);
     }
   }
 });
+
+/** The anchors that GitHub and JSR give to the headings of a page. */
+function anchorsOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading.toLowerCase().replaceAll(/[^\p{L}\d\- _]/gu, "")
+      .replaceAll(" ", "-")
+  );
+}
