@@ -112,6 +112,30 @@ const NAMES = {
   ],
 };
 
+/** The keyword arguments of those functions and classes in CPython 3.15. */
+const KEYWORDS = [
+  ...["debug", "loop_factory", "context", "name", "eager_start", "loop"],
+  ...["result", "return_exceptions", "timeout", "return_when", "msg", "limit"],
+  ...["file", "maxsize", "immediate", "value", "lock", "n", "separator"],
+  ...["default", "ssl", "server_hostname", "sock", "family", "proto", "flags"],
+  ...["local_addr", "interleave", "all_errors", "happy_eyeballs_delay"],
+  ...["ssl_handshake_timeout", "ssl_shutdown_timeout", "backlog", "reuse_port"],
+  ...["reuse_address", "keep_alive", "start_serving", "cleanup_socket"],
+  ...["stdin", "stdout", "stderr", "cwd", "env", "user", "group", "umask"],
+  ...["start_new_session", "preexec_fn", "pass_fds", "close_fds", "executable"],
+  ...["extra_groups", "process_group", "restore_signals", "pipesize", "text"],
+  ...["startupinfo", "creationflags", "encoding", "errors", "bufsize", "shell"],
+  ...["universal_newlines"],
+];
+
+Deno.test("The page on porting has every keyword argument of the high-level API", async () => {
+  const text = await Deno.readTextFile(new URL("porting.md", DOCS));
+  assertEquals(
+    KEYWORDS.filter((name) => !new RegExp(`\\b${name}=`).test(text)),
+    [],
+  );
+});
+
 Deno.test("The page on porting has every name of the high-level API and every method", async () => {
   const text = await Deno.readTextFile(new URL("porting.md", DOCS));
   const module = asyncio as unknown as Record<string, { prototype: object }>;
