@@ -121,10 +121,27 @@ export function openConnection(
   options?: OpenConnectionOptions,
 ): Promise<Streams>;
 /**
- * Makes streams of a connection that is there already.
+ * Makes streams of a connection that is there already. It never waits.
  *
  * @param options The connection, and the limit.
  * @returns The reader and the writer of the connection.
+ * @throws {TypeError} If `conn` is not a connection, or an option is unknown.
+ *
+ * @example
+ * ```ts
+ * import { openConnection } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+ * const { port } = listener.addr;
+ * const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+ * using peer = await listener.accept();
+ * await peer.write(new TextEncoder().encode("welcome\n"));
+ *
+ * const [reader, writer] = await openConnection({ conn });
+ * assertEquals((await reader.readline()).length, 8);
+ * writer.close();
+ * ```
  */
 export function openConnection(
   options: ConnectionStreamsOptions,

@@ -103,6 +103,18 @@ export function timeoutIn(seconds: number | null): Timeout {
  * A deadline over a piece of code; `timeout` makes and enters one.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Timeout}.
+ *
+ * @example
+ * ```ts
+ * import { getEventLoop, sleep, timeout } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * await timeout(null, async (limit) => {
+ *   limit.reschedule(getEventLoop().time() + 5);
+ *   await sleep(0.001);
+ *   assert(limit.when() !== null && !limit.expired());
+ * });
+ * ```
  */
 export class Timeout {
   #when: number | null;
@@ -294,6 +306,8 @@ export function timeout<T>(
 
 /**
  * As {@linkcode timeout}, with a moment instead of a length of time.
+ *
+ * Cancelled, it cancels what the body awaits, and ends once the body has.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout_at}.
  *
@@ -544,6 +558,8 @@ export class TaskGroup implements AsyncDisposable {
   /**
    * Waits for all children, as leaving Python's block does. New ones may be
    * added until the last is done.
+   *
+   * Cancelled, it cancels the children, and ends once they have.
    *
    * @param options A signal that ends the wait alone: the group stays open.
    * @throws {ExceptionGroup} Of the errors of the children, if any failed.

@@ -225,9 +225,21 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Begins to accept connections, if it was not begun yet.
+   * Begins to accept connections, if it does not yet. It never waits.
    *
    * @throws {RuntimeError} If the server is closed.
+   *
+   * @example
+   * ```ts
+   * import { startServer } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await using server = await startServer((_reader, writer) => {
+   *   writer.close();
+   * }, "127.0.0.1", 0, { startServing: false });
+   * await server.startServing();
+   * assert(server.isServing());
+   * ```
    */
   startServing(): Promise<void> {
     try {
@@ -245,6 +257,17 @@ export class Server implements AsyncDisposable {
    * @param options A signal that ends it as a cancellation does.
    * @throws {CancelledError} When the task is cancelled or the server closed.
    * @throws {RuntimeError} If the server is closed, or `serveForever` was called before and goes on.
+   *
+   * @example
+   * ```ts
+   * import { startServer, timeout } from "@asyncio/asyncio";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const server = await startServer((_reader, writer) => {
+   *   writer.close();
+   * }, "127.0.0.1", 0);
+   * await assertRejects(() => timeout(0.01, () => server.serveForever()));
+   * ```
    */
   serveForever(options?: Cancellable): Promise<never> {
     return operation(async () => {
@@ -310,6 +333,15 @@ export class Server implements AsyncDisposable {
    *
    * @param options A signal that ends the wait.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { startServer } from "@asyncio/asyncio";
+   *
+   * const server = await startServer(() => {}, "127.0.0.1", 0);
+   * server.close();
+   * await server.waitClosed();
+   * ```
    */
   waitClosed(options?: Cancellable): Promise<void> {
     try {
@@ -517,6 +549,8 @@ class Acceptor {
 /**
  * Listens on a port and calls a function for each connection.
  *
+ * Cancelled, it leaves no socket behind.
+ *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_server}.
  *
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
@@ -527,6 +561,7 @@ class Acceptor {
  * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of the host likewise, with the address in their message.
  * @throws {Deno.errors.InvalidData} If the certificate or its key is not valid.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
+ * @throws {CancelledError} If the task is cancelled.
  *
  * @example
  * ```ts
@@ -593,6 +628,7 @@ export function startServer(
  * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of the host likewise, with the path in their message.
  * @throws {TypeError} If the path is too long.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
+ * @throws {CancelledError} If the task is cancelled.
  *
  * @example
  * ```ts

@@ -109,8 +109,8 @@ export let readers: ReaderInternals;
  * Reads bytes as they come: some, all, an exact number, or up to a separator.
  *
  * One read can wait at a time. A read that is cancelled, timed out or aborted
- * has taken nothing: what had come stays for the next one. A read that lost a
- * `Promise.race()` still waits, and takes what comes; to give up on a read,
+ * has taken nothing: what had arrived stays for the next one. A read that lost
+ * a `Promise.race()` still waits, and takes what arrives; to give up on a read,
  * use `timeout()`, `waitFor()` or a signal.
  *
  * What is read is a view of memory that other reads may share. To transfer it
@@ -129,10 +129,10 @@ export let readers: ReaderInternals;
  * const reader = new StreamReader();
  * reader.feedData(new TextEncoder().encode("first\nsecond\nrest"));
  * reader.feedEof();
- *
  * const text = new TextDecoder();
  * assertEquals(text.decode(await reader.readline()), "first\n");
- * assertEquals(text.decode(await reader.readuntil("nd")), "second");
+ * assertEquals(text.decode(await reader.readexactly(3)), "sec");
+ * assertEquals(text.decode(await reader.readuntil("nd")), "ond");
  * assertEquals(text.decode(await reader.read()), "\nrest");
  * ```
  */
@@ -205,7 +205,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    *
    * Cancelled while it waits, it has read nothing.
    *
-   * @param n The largest number of bytes; negative for all up to the end, whatever the limit.
+   * @param n The largest number of bytes; negative, as by default, for all up to the end, whatever the limit.
    * @param options A signal that ends the wait.
    * @returns At least one byte, or none at the end.
    * @throws {RangeError} If `n` is not a whole number.
@@ -278,7 +278,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    * Of several separators the one that ends first counts, of those that end
    * together the shortest. Cancelled while it waits, it has read nothing.
    *
-   * @param separator Bytes or text, or several of these.
+   * @param separator Bytes or text, or several of these; a newline by default.
    * @param options A signal that ends the wait.
    * @returns The bytes, the separator at their end.
    * @throws {IncompleteReadError} If the end comes first; its `partial` has what was left.
@@ -354,7 +354,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   /**
-   * The same bytes as a stream of the Web. It takes them as they are asked
+   * The same bytes as a web stream. It takes them as they are asked
    * for; cancelling it ends its wait, and leaves the rest and the connection
    * as they are. It belongs to no task: what ends the task that pipes it
    * leaves the pipe alone. `pipeTo()` takes a signal.

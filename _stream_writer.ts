@@ -24,9 +24,25 @@ export {
 } from "./_write_pump.ts";
 
 /**
- * What a writer writes through: its buffer, its marks, and the hard way out.
+ * What a writer writes through: its buffer, its marks, and the way to close at
+ * once.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-protocol.html#asyncio.WriteTransport}.
+ *
+ * @example
+ * ```ts
+ * import { openConnection, startServer } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = await startServer((_reader, writer) => {
+ *   writer.close();
+ * }, "127.0.0.1", 0);
+ * const [, { transport }] = await openConnection("127.0.0.1", server.port!);
+ * transport.setWriteBufferLimits({ high: 1024 });
+ * assertEquals(transport.getWriteBufferLimits(), [256, 1024]);
+ * assertEquals(transport.getWriteBufferSize(), 0);
+ * transport.abort();
+ * ```
  */
 export class WriteTransport {
   readonly #outlet: WritePump;
@@ -62,7 +78,7 @@ export class WriteTransport {
   /**
    * Sets the marks at which `drain()` waits and goes on.
    *
-   * @param limits The marks. With `high` 0, `drain()` waits until all is sent.
+   * @param limits The marks, by default 64 KiB and a quarter of that. With `high` 0, `drain()` waits until all is sent.
    * @throws {RangeError} If `low` is above `high` or below 0.
    * @throws {TypeError} If one is no number, or there is no such option.
    */
@@ -213,6 +229,23 @@ export class StreamWriter implements AsyncDisposable {
    * @throws {Deno.errors.ConnectionReset} If the connection is gone; likewise `BrokenPipe`, or whatever ended it.
    * @throws {RuntimeError} If it has to wait, and the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { openConnection, startServer } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = await startServer(async (_reader, writer) => {
+   *   for (let n = 0; n < 3; n++) {
+   *     writer.write(`line ${n}\n`);
+   *     await writer.drain();
+   *   }
+   *   writer.close();
+   * }, "127.0.0.1", 0);
+   * const [reader, writer] = await openConnection("127.0.0.1", server.port!);
+   * assertEquals((await reader.read()).length, 21);
+   * writer.close();
+   * ```
    */
   drain(options?: Cancellable): Promise<void> {
     return this.#outlet.drain(options);
@@ -255,6 +288,21 @@ export class StreamWriter implements AsyncDisposable {
    * @param options A signal that ends the wait.
    * @throws The error that ended the connection, the first time.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { openConnection, startServer } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await using server = await startServer((_reader, writer) => {
+   *   writer.close();
+   * }, "127.0.0.1", 0);
+   * const [, writer] = await openConnection("127.0.0.1", server.port!);
+   * writer.write("the last words");
+   * writer.close();
+   * await writer.waitClosed();
+   * assert(writer.isClosing());
+   * ```
    */
   waitClosed(options?: Cancellable): Promise<void> {
     return this.#outlet.waitClosed(options);
@@ -327,13 +375,29 @@ export class StreamWriter implements AsyncDisposable {
    * @throws {Deno.errors.InvalidData} If the other side's certificate is not accepted, or it has sent more in the clear than was read. The connection is closed then.
    * @throws {RuntimeError} If a read is under way, TLS was started already, or the connection belongs to another loop.
    * @throws {TypeError} If an option is of the wrong type, or there is no such option.
+   * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { openConnection } from "@asyncio/asyncio";
+   *
+   * // Asks a mail server to speak TLS.
+   * async function secure(hostname: string): Promise<void> {
+   *   const [reader, writer] = await openConnection(hostname, 25);
+   *   await reader.readline(); // its greeting
+   *   writer.write("STARTTLS\r\n");
+   *   await reader.readline(); // its consent
+   *   await writer.startTls({ hostname });
+   *   writer.close();
+   * }
+   * ```
    */
   startTls(options: StartTlsOptions = {}): Promise<void> {
     return this.#outlet.startTls(options);
   }
 
   /**
-   * The writer as a stream of the Web. Closing it ends the writing, and
+   * The writer as a web stream. Closing it ends the writing, and
    * closes the connection if the reader is at its end too; aborting it aborts
    * the connection. It belongs to no task: what ends the task that pipes to it
    * leaves the pipe alone.
@@ -342,7 +406,11 @@ export class StreamWriter implements AsyncDisposable {
     return this.#writable ??= this.#toWeb();
   }
 
-  /** Closes the connection and waits for it. */
+  /**
+   * Closes the connection and waits for it.
+   *
+   * Cancelled, it closes the connection at once; what is unsent is dropped.
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#outlet.dispose();
   }

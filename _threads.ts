@@ -100,6 +100,7 @@ export {
  * @throws {DOMException} If an argument or the result cannot be cloned, named `"DataCloneError"` and with the path to it.
  * @throws {ReferenceError} If the function uses a name that it does not bring along.
  * @throws {RuntimeError} If the thread ends before the call is done, out of memory or by `Deno.exit()`.
+ * @throws {CancelledError} If the task is cancelled.
  * @throws What the function throws.
  *
  * @example

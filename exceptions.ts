@@ -58,7 +58,7 @@ export class CancelledError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -94,7 +94,7 @@ export class TimeoutError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -127,7 +127,7 @@ export class InvalidStateError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -159,7 +159,7 @@ export class RuntimeError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -198,7 +198,7 @@ export class KeyboardInterrupt extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options, and the signal.
    * @throws {TypeError} If the message or the signal is not a string, or the options are invalid.
    */
@@ -236,7 +236,7 @@ export class QueueEmpty extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -269,7 +269,7 @@ export class QueueFull extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -302,7 +302,7 @@ export class QueueShutDown extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -400,7 +400,7 @@ export class LimitOverrunError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param consumed Bytes known to hold no separator.
    * @param options The usual error options.
    * @throws {TypeError} If an argument is of another kind.
@@ -436,7 +436,7 @@ export class BrokenBarrierError extends RuntimeError {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -467,7 +467,7 @@ export class SendfileNotAvailableError extends RuntimeError {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -500,7 +500,7 @@ export class DeadlockError extends RuntimeError {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options, and the snapshot.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */

@@ -143,7 +143,7 @@ export class Queue<T> implements AsyncIterable<T> {
   /**
    * Makes an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
+   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
    * @param options A name for people.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
@@ -362,7 +362,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * Shuts the queue down: `put` is refused from now on, and `get` once the
    * queue is empty. Calls that wait in either throw.
    *
-   * @param immediate Whether to drop the items that are still in it. They count as dealt with.
+   * @param immediate Whether to drop the items that are still in it, which count as dealt with then; by default they stay.
    * @throws {TypeError} If it is neither `true` nor `false`.
    */
   shutdown(immediate = false): void {
@@ -468,7 +468,7 @@ export class PriorityQueue<T> extends Queue<T> {
   /**
    * Makes an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
+   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
    * @param options How to compare items, and a name for people.
    * @throws {TypeError} If `maxsize` is not a number, `compare` not a function, or an option is unknown.
    */
@@ -504,7 +504,7 @@ export class LifoQueue<T> extends Queue<T> {
   /**
    * Makes an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
+   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
    * @param options A name for people.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */

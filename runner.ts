@@ -189,6 +189,7 @@ const RUNNER_RUN_OPTIONS = ["context", "signal"] as const;
  * @throws {DeadlockError} If all tasks wait and nothing is left that could wake one; a report says why.
  * @throws {TimeoutError} If tasks that are left have not ended within `shutdownTimeout`.
  * @throws {KeyboardInterrupt} If the program was interrupted.
+ * @throws {CancelledError} If the main task was cancelled otherwise.
  * @throws The reason of `options.signal`, if that ended it.
  *
  * @example
@@ -277,7 +278,11 @@ export class Runner implements AsyncDisposable {
   }
 
   /**
-   * Runs a coroutine function as the main task.
+   * Runs a coroutine function as the main task. Tasks that it leaves behind go
+   * on in the next run.
+   *
+   * An interrupt or `options.signal` cancels the main task, and the call ends
+   * once it has; the runner can run another one.
    *
    * @typeParam T What the coroutine returns.
    * @param coro The coroutine function; or a future or task of this loop.
@@ -287,6 +292,20 @@ export class Runner implements AsyncDisposable {
    * @throws {RuntimeError} If the runner is closed, or inside a running loop.
    * @throws {DeadlockError} If all tasks wait and nothing is left that could wake one; a report says why.
    * @throws {KeyboardInterrupt} If the program was interrupted.
+   * @throws {CancelledError} If the main task was cancelled otherwise.
+   *
+   * @example
+   * ```ts
+   * import { createTask, Runner, sleep } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await using runner = new Runner();
+   * const task = await runner.run(() => {
+   *   const task = createTask(() => sleep(0.001, { result: 42 }));
+   *   return { task };
+   * });
+   * assert(await runner.run(() => task.task) === 42);
+   * ```
    */
   async run<T>(
     coro: Coroutine<T> | Future<T>,

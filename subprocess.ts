@@ -192,6 +192,15 @@ export class Process implements AsyncDisposable {
    * @param options A signal that ends the wait.
    * @returns The {@linkcode Process.returncode}.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { createSubprocessShell } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await using shell = await createSubprocessShell("exit 3");
+   * assert(await shell.wait() === 3);
+   * ```
    */
   wait(options?: Cancellable): Promise<number> {
     try {

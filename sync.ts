@@ -548,7 +548,7 @@ export class Condition {
   /**
    * Wakes waiters; each goes on once it has the lock.
    *
-   * @param n The number of waiters to wake, in the order they came.
+   * @param n The number of waiters to wake, in the order they came; 1 by default.
    * @throws {RuntimeError} If the lock is not held.
    * @throws {TypeError} If `n` is not a number.
    */
@@ -641,7 +641,7 @@ export class Semaphore {
   /**
    * Makes a semaphore.
    *
-   * @param value How many permits there are.
+   * @param value How many permits there are; 1 by default.
    * @param options A name for people.
    * @throws {RangeError} If it is negative or no whole number.
    * @throws {TypeError} If it is not a number, or an option is unknown.
@@ -753,7 +753,7 @@ export class BoundedSemaphore extends Semaphore {
   /**
    * Makes a semaphore.
    *
-   * @param value How many permits there are.
+   * @param value How many permits there are; 1 by default.
    * @param options A name for people.
    * @throws {RangeError} If it is negative or no whole number.
    * @throws {TypeError} If it is not a number, or an option is unknown.

@@ -555,6 +555,7 @@ async function waitNoTime<T>(
  * @returns Those that are done, and those that are not.
  * @throws {TypeError} If one of them is not a future.
  * @throws {RangeError} If there is none, or `returnWhen` is unknown.
+ * @throws {CancelledError} If the task is cancelled.
  *
  * @example
  * ```ts
