@@ -185,8 +185,8 @@ export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Wraps a promise, so that a task that awaits it can be cancelled. What the
- * promise stands for runs on, as nothing can be done to it from outside.
+ * Wraps a promise, so that a task that awaits it can be cancelled. The work
+ * behind the promise runs on, as nothing can stop it from outside.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.wrap_future}.
  *

@@ -54,7 +54,7 @@ export class Barrier {
    * Makes a barrier.
    *
    * @param parties How many tasks meet.
-   * @param options A name for people.
+   * @param options A name, shown in reports.
    * @throws {RangeError} If it is less than one or no whole number.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
@@ -133,8 +133,8 @@ export class Barrier {
   }
 
   /**
-   * Makes the barrier as it was at first, also after {@linkcode Barrier.abort}:
-   * every waiter gets a `BrokenBarrierError`. It never waits.
+   * Returns the barrier to its initial state, even after {@linkcode
+   * Barrier.abort}: every waiter gets a `BrokenBarrierError`. It never waits.
    *
    * @example
    * ```ts

@@ -87,7 +87,7 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Sets what makes the tasks of this loop.
+   * Sets the factory that makes the tasks of this loop.
    *
    * @param factory The factory, or `null` for plain tasks.
    * @throws {TypeError} If it is neither.
@@ -155,7 +155,7 @@ export class EventLoop extends BaseEventLoop {
    *
    * Cancelled, it changes nothing: the threads still end after their calls.
    *
-   * @param timeout How long at most, 300 seconds by default. Then there is a warning, calls under way fail, and their threads are left to themselves.
+   * @param timeout How long at most, 300 seconds by default. After that there is a warning, calls in progress fail, and their threads are abandoned.
    * @throws {CancelledError} If the task is cancelled.
    *
    * @example
@@ -187,8 +187,8 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * What stands for this loop in other threads: an argument for `toThread`,
-   * or something to post to a worker of your own.
+   * Represents this loop in other threads, as an argument for `toThread`, or in
+   * a message to a worker of your own.
    *
    * @returns The handle, the same one every time. It can be cloned.
    */
@@ -251,7 +251,7 @@ export const threads = {} as ThreadHooks;
 let defaultLoop: EventLoop | undefined;
 
 /**
- * The loop that runs the code that asks.
+ * Returns the loop that runs the calling code.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_running_loop}.
  *
@@ -276,7 +276,7 @@ export function getRunningLoop(): EventLoop {
 }
 
 /**
- * The loop for the code that asks.
+ * Returns the loop of the calling code.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_event_loop}.
  *

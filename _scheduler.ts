@@ -74,21 +74,21 @@ export interface ExceptionContext {
   [key: string]: unknown;
 }
 
-/** Receives errors that have nobody else to go to: the loop, and what happened. */
+/** Receives errors that nothing else handles: the loop, and what happened. */
 export type ExceptionHandler = {
   // A method: a handler may ask for the class of its own loop.
   call(loop: BaseEventLoop, context: ExceptionContext): unknown;
 }["call"];
 
-/** A callback that waits for its turn. */
+/** A callback that is scheduled. */
 export interface Handle {
-  /** Takes the callback back; without effect once it was called. */
+  /** Cancels the callback; without effect once it was called. */
   cancel(): void;
-  /** Whether it was taken back. */
+  /** Whether it was cancelled. */
   cancelled(): boolean;
 }
 
-/** A callback that waits for a time. */
+/** A callback that is scheduled for a time. */
 export interface TimerHandle extends Handle {
   /** When it is due, in seconds of `loop.time()`. */
   when(): number;
@@ -361,7 +361,7 @@ export class BaseEventLoop {
    * @typeParam A The arguments.
    * @param fn What to call, in the context of the caller. An error goes to the exception handler.
    * @param args Its arguments.
-   * @returns A handle that can take the call back.
+   * @returns A handle that can cancel the call.
    * @throws {RuntimeError} If the loop is closed.
    */
   callSoon<A extends unknown[]>(
@@ -379,7 +379,7 @@ export class BaseEventLoop {
    * @typeParam A The arguments.
    * @param fn What to call.
    * @param args Its arguments.
-   * @returns A handle that can take the call back.
+   * @returns A handle that can cancel the call.
    */
   callSoonThreadsafe<A extends unknown[]>(
     fn: (...args: A) => unknown,
@@ -395,7 +395,7 @@ export class BaseEventLoop {
    * @param delay Seconds or a duration; a negative one is due at once.
    * @param fn What to call, in the context of the caller.
    * @param args Its arguments.
-   * @returns A handle that can take the call back.
+   * @returns A handle that can cancel the call.
    */
   callLater<A extends unknown[]>(
     delay: Duration,
@@ -412,7 +412,7 @@ export class BaseEventLoop {
    * @param when The time, in seconds as {@linkcode BaseEventLoop.time} counts them.
    * @param fn What to call, in the context of the caller.
    * @param args Its arguments.
-   * @returns A handle that can take the call back.
+   * @returns A handle that can cancel the call.
    */
   callAt<A extends unknown[]>(
     when: number,
@@ -426,7 +426,7 @@ export class BaseEventLoop {
   }
 
   /**
-   * Sets who hears of errors that nobody else takes.
+   * Sets the handler of errors that nothing else handles.
    *
    * @param handler The handler, or `null` for the default one.
    * @throws {TypeError} If it is neither.

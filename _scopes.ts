@@ -170,7 +170,7 @@ export class Timeout {
   /**
    * Moves the deadline.
    *
-   * @param when The new one, on the loop's clock; one in the past strikes at once, `null` takes it away.
+   * @param when The new one, on the loop's clock; one in the past expires at once, `null` removes it.
    * @throws {RuntimeError} If the scope is not active: not entered, expired or left.
    */
   reschedule(when: number | null): void {
@@ -271,7 +271,7 @@ export class Timeout {
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout}.
  *
  * @typeParam T What the body returns.
- * @param delay Seconds or a duration from now, `null` for no limit; zero or less strikes at the first wait.
+ * @param delay Seconds or a duration from now, `null` for no limit; zero or less expires at the first wait.
  * @param body The code, called with the deadline.
  * @returns What the body returns.
  * @throws {TimeoutError} If the time is up.
@@ -305,7 +305,8 @@ export function timeout<T>(
 }
 
 /**
- * As {@linkcode timeout}, with a moment instead of a length of time.
+ * Like {@linkcode timeout}, but with a point in time instead of a length of
+ * time.
  *
  * Cancelled, it cancels what the body awaits, and ends once the body has.
  *
@@ -510,7 +511,7 @@ export class TaskGroup implements AsyncDisposable {
    *
    * @typeParam T What the coroutine returns.
    * @param coro The coroutine function.
-   * @param options As of `createTask`.
+   * @param options As for `createTask`.
    * @returns The task.
    * @throws {RuntimeError} If the group is finished or shutting down; the function is then never called.
    */

@@ -256,7 +256,7 @@ export class Server implements AsyncDisposable {
    *
    * @param options A signal that ends it as a cancellation does.
    * @throws {CancelledError} When the task is cancelled or the server closed.
-   * @throws {RuntimeError} If the server is closed, or `serveForever` was called before and goes on.
+   * @throws {RuntimeError} If the server is closed, or `serveForever` is already running.
    *
    * @example
    * ```ts
@@ -301,8 +301,8 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Stops listening. Connections that are open stay so. `serveForever` ends
-   * with a `CancelledError`.
+   * Stops listening. Open connections stay open. `serveForever` ends with a
+   * `CancelledError`.
    */
   close(): void {
     if (this.#closed) return;
@@ -555,10 +555,10 @@ class Acceptor {
  *
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
  * @param host A name, an address, or several; `null` for every address of this machine.
- * @param port The port; 0 for one that is free, another one for each host.
+ * @param port The port; 0 for any free one, a different one for each host.
  * @param options Limit, TLS, how to listen, and a signal that ends the wait.
  * @returns The server. Its callbacks run in the context of this call.
- * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of the host likewise, with the address in their message.
+ * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of Deno likewise, with the address in their message.
  * @throws {Deno.errors.InvalidData} If the certificate or its key is not valid.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
  * @throws {CancelledError} If the task is cancelled.
@@ -615,17 +615,17 @@ export function startServer(
 
 /**
  * Listens on a Unix socket and calls a function for each connection. A socket
- * that a dead program left at the path is replaced.
+ * file that a dead program left behind is replaced.
  *
  * Cancelled, it leaves no socket behind.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_unix_server}.
  *
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
- * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character and has no file. Both need permission for the net, a path also to read and write it.
+ * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character and has no file. Both need network permission; a path also needs permission to read and write it.
  * @param options Limit, what becomes of the file, and a signal that ends the wait.
  * @returns The server. Its callbacks run in the context of this call.
- * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of the host likewise, with the path in their message.
+ * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of Deno likewise, with the path in their message.
  * @throws {TypeError} If the path is too long.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
  * @throws {CancelledError} If the task is cancelled.

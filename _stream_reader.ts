@@ -117,7 +117,7 @@ export let readers: ReaderInternals;
  * to another thread, or to keep a few bytes of many, copy it with `slice()`;
  * chunks of 4 KiB and more may be transferred as they are.
  *
- * `openConnection` and servers make readers; one made by hand is fed by hand.
+ * Connections have readers; one that you make yourself is fed by `feedData()`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.StreamReader}.
  *
@@ -146,7 +146,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
 
   /**
-   * Makes a reader that is fed by hand.
+   * Makes a reader to feed with `feedData()`.
    *
    * @param options The limit.
    * @throws {RangeError} If the limit is not a whole number above 0.
@@ -231,7 +231,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    *
    * @param options A signal that ends the wait.
    * @returns The line, empty at the end.
-   * @throws {RangeError} If the line is longer than the limit. It is dropped up to its newline, also what has not come yet.
+   * @throws {RangeError} If the line is longer than the limit. It is dropped up to its newline, including what has not arrived yet.
    * @throws The error that ended the stream.
    * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
@@ -275,8 +275,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /**
    * Reads up to a separator and the separator with it.
    *
-   * Of several separators the one that ends first counts, of those that end
-   * together the shortest. Cancelled while it waits, it has read nothing.
+   * Of several separators, the one that ends first counts; of those that end at
+   * the same byte, the shortest. Cancelled while it waits, it has read nothing.
    *
    * @param separator Bytes or text, or several of these; a newline by default.
    * @param options A signal that ends the wait.
@@ -302,7 +302,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   /**
-   * Adds bytes at the end of what is there.
+   * Appends bytes to what is there.
    *
    * @param data The bytes; they are copied.
    * @throws {RuntimeError} If the end was signalled.
@@ -319,14 +319,14 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     this.#answer();
   }
 
-  /** Signals that nothing more will come. */
+  /** Signals the end: nothing more will come. */
   feedEof(): void {
     this.#stock.eof = true;
     this.#answer();
   }
 
   /**
-   * Ends the stream with an error: every read from now on throws it, also if
+   * Ends the stream with an error: every read from now on throws it, even if
    * bytes are left.
    *
    * @param error The error.
@@ -354,10 +354,10 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   /**
-   * The same bytes as a web stream. It takes them as they are asked
-   * for; cancelling it ends its wait, and leaves the rest and the connection
-   * as they are. It belongs to no task: what ends the task that pipes it
-   * leaves the pipe alone. `pipeTo()` takes a signal.
+   * The same bytes as a web stream. It reads them as they are asked for;
+   * cancelling it ends its wait, and leaves the rest and the connection as they
+   * are. It belongs to no task: what ends the task that pipes it leaves the
+   * pipe alone. `pipeTo()` takes a signal.
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#readable ??= this.#toWeb();

@@ -165,7 +165,7 @@ export class WriteTransport {
  *   writer.write(await reader.readline());
  *   writer.close();
  * }, "127.0.0.1", 0);
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  *
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * writer.write("hello\n");
@@ -195,9 +195,9 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Writes bytes, without waiting: they are copied and sent as soon as the
-   * step of the running code is over. Once the other side is gone they are
-   * dropped, and {@linkcode StreamWriter.drain} says so.
+   * Writes bytes, without waiting: they are copied, and sent as soon as the
+   * running step is over. Once the other side is gone they are dropped, and
+   * {@linkcode StreamWriter.drain} says so.
    *
    * @param data The bytes, or text to be sent as UTF-8.
    * @throws {RuntimeError} After `close()` or `writeEof()`.
@@ -220,8 +220,8 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Waits while more is unsent than the high-water mark, until it is down to
-   * the low one. Several may wait at once.
+   * If more is unsent than the high-water mark, waits until it is down to the
+   * low-water mark. Several may wait at once.
    *
    * Cancelled, it changes nothing: what was written is sent all the same.
    *
@@ -312,7 +312,7 @@ export class StreamWriter implements AsyncDisposable {
    * The address of the other side, or of this one.
    *
    * @param name Which address.
-   * @returns The address; its `transport` tells of what kind it is.
+   * @returns The address; its `transport` tells its kind.
    */
   getExtraInfo(name: "peername" | "sockname"): Deno.NetAddr | Deno.UnixAddr;
   /**
@@ -328,7 +328,7 @@ export class StreamWriter implements AsyncDisposable {
    * await using server = await startServer(async (_reader, writer) => {
    *   await using _closing = writer;
    * }, "127.0.0.1", 0);
-   * const { port } = server.sockets[0].addr as Deno.NetAddr;
+   * const port = server.port!;
    *
    * const [, writer] = await openConnection("127.0.0.1", port);
    * const socket = writer.getExtraInfo("socket");
@@ -348,7 +348,7 @@ export class StreamWriter implements AsyncDisposable {
   /**
    * What is known of the connection.
    *
-   * Beside the names above, the `stdin` of a process knows its `"subprocess"`.
+   * Besides the names above, the `stdin` of a process knows its `"subprocess"`.
    * What Python can tell and Deno cannot is refused: `"peercert"`, `"cipher"`
    * and `"sslcontext"` of a TLS connection, the `"pipe"` of a process.
    *

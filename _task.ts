@@ -76,7 +76,7 @@ export class Task<T> extends Future<T> {
   readonly #taskState: TaskState;
 
   /**
-   * Makes a task and has it started. `createTask` is the usual way.
+   * Makes a task and schedules it. `createTask` is the usual way.
    *
    * @param coro The coroutine function.
    * @param options Name, context, eager start and signal.
@@ -117,7 +117,7 @@ export class Task<T> extends Future<T> {
 
   /**
    * Aborts when a cancellation is requested, with the `CancelledError` as its
-   * reason. Once that was delivered the task has a fresh signal.
+   * reason. Once that error has been delivered, the task has a new signal.
    */
   get signal(): AbortSignal {
     return this.#taskState.signal;
@@ -131,7 +131,7 @@ export class Task<T> extends Future<T> {
   /**
    * Renames the task.
    *
-   * @param name The name, made a string if it is none.
+   * @param name The name, converted to a string if it is not one.
    */
   setName(name: string): void {
     this.#taskState.ownName = toName(name, "name a task");
@@ -160,7 +160,7 @@ export class Task<T> extends Future<T> {
     return context;
   }
 
-  /** How many requests to cancel the task are standing. */
+  /** The number of requests to cancel the task that have not been taken back. */
   cancelling(): number {
     return this.#taskState.totalRequests;
   }

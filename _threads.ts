@@ -154,8 +154,8 @@ export function toThread<F extends ThreadFunction>(
  * Functions that {@linkcode toThread} sends as source find it among their
  * globals. Modules, also those of your own workers, import it.
  *
- * On the loop's own thread it takes any coroutine function and its
- * `EventLoop`; the future can then be awaited, but not waited for.
+ * On the loop's own thread it takes any coroutine function and its `EventLoop`;
+ * the future can then be awaited, but cannot block.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.run_coroutine_threadsafe}.
  *

@@ -394,7 +394,7 @@ export class IncompleteReadError extends Error {
  * ```
  */
 export class LimitOverrunError extends Error {
-  /** How many bytes of the buffer hold no separator and may be read away. */
+  /** How many bytes of the buffer hold no separator and can be read. */
   readonly consumed: number;
 
   /**
@@ -494,7 +494,7 @@ export class SendfileNotAvailableError extends RuntimeError {
  * ```
  */
 export class DeadlockError extends RuntimeError {
-  /** What every task waited for, as `snapshot()` tells it; `null` where nobody took one. */
+  /** What every task waited for, as `snapshot()` describes it; `null` if none was taken. */
   readonly snapshot: unknown;
 
   /**

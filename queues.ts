@@ -144,7 +144,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * Makes an empty queue.
    *
    * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
-   * @param options A name for people.
+   * @param options A name, shown in reports.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {
@@ -247,9 +247,10 @@ export class Queue<T> implements AsyncIterable<T> {
   /**
    * Takes an item out, and waits for one first if need be.
    *
-   * Cancelled while it waits, it has taken nothing, also if an item was on
-   * its way: that goes to the next. One that merely loses a `Promise.race`
-   * goes on waiting and takes an item; end it with a signal, or use `waitFor`.
+   * Cancelled while it waits, it has taken nothing, even if an item was on its
+   * way to it: the next in line gets that item. One that merely loses a
+   * `Promise.race` goes on waiting and takes an item; end it with a signal, or
+   * use `waitFor`.
    *
    * @param options A signal that ends the wait.
    * @returns The item.
@@ -469,7 +470,7 @@ export class PriorityQueue<T> extends Queue<T> {
    * Makes an empty queue.
    *
    * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
-   * @param options How to compare items, and a name for people.
+   * @param options How to compare items, and a name, shown in reports.
    * @throws {TypeError} If `maxsize` is not a number, `compare` not a function, or an option is unknown.
    */
   constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
@@ -505,7 +506,7 @@ export class LifoQueue<T> extends Queue<T> {
    * Makes an empty queue.
    *
    * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
-   * @param options A name for people.
+   * @param options A name, shown in reports.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {

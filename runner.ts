@@ -104,7 +104,7 @@ export interface RunnerOptions {
   dumpSignal?: Deno.Signal | null;
   /**
    * How long the tasks that are left may take to end, once they are cancelled.
-   * Then they are given up. `null` for as long as it takes.
+   * After that they are abandoned. `null` for as long as it takes.
    *
    * @default null
    */
@@ -112,18 +112,18 @@ export interface RunnerOptions {
   /**
    * Has a block of the event loop that lasts longer than this reported on the
    * standard error stream while it lasts, with the stack of the code that
-   * blocks. A thread watches for it, to which the debugger of the runtime
-   * tells the stack. So that is open on a port of this machine meanwhile, and
-   * needs `--allow-sys --allow-net=127.0.0.1`; without these only the task is
-   * named.
+   * blocks. A thread watches for it and asks the debugger of the runtime for
+   * the stack. The debugger is open on a port of this machine meanwhile, which
+   * needs `--allow-sys --allow-net=127.0.0.1`; without these permissions only
+   * the task is named.
    *
    * @default none
    */
   watchdog?: Duration;
   /**
-   * A file to write a trace to that Perfetto and `chrome://tracing` show:
-   * tasks as rows, with their steps and waits, and arrows from who wakes to
-   * who is woken. Needs `--allow-write` for the file.
+   * A file to write a trace to that Perfetto and `chrome://tracing` show: tasks
+   * as rows, with their steps and waits, and arrows from the task that wakes to
+   * the one that is woken. Needs `--allow-write` for the file.
    *
    * @default none
    */
@@ -173,10 +173,11 @@ const RUNNER_RUN_OPTIONS = ["context", "signal"] as const;
  *
  * Ctrl-C cancels the main task; if that ends it, `run` rejects with
  * `KeyboardInterrupt`. A second Ctrl-C ends it at once. When the main task is
- * done, tasks that are left are cancelled and awaited; their errors and those
- * that nobody looked at go to the exception handler; worker threads are
- * joined. What keeps the program from ending a second after Ctrl-C, or after
- * main is done, is reported on the standard error stream, once each.
+ * done, tasks that are left are cancelled and awaited; their errors, and those
+ * that nobody has looked at, go to the exception handler; worker threads are
+ * joined. If something still keeps the program from ending a second after
+ * Ctrl-C, or after main is done, that is reported on the standard error stream,
+ * once each.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-runner.html#asyncio.run}.
  *
@@ -262,7 +263,7 @@ export class Runner implements AsyncDisposable {
   /**
    * The loop.
    *
-   * @returns The loop, made now if need be.
+   * @returns The loop, made now if necessary.
    * @throws {RuntimeError} If the runner is closed.
    */
   getLoop(): EventLoop {
