@@ -191,3 +191,6 @@ export function cancelAll(tasks: Iterable<Cancelable>): void {
 export const cancelSites: { places: Map<number, CallSite> | null } = {
   places: null,
 };
+
+/** How many first steps of eager tasks are running, one inside of another. */
+export const eagerSteps: { count: number } = { count: 0 };

@@ -26,11 +26,12 @@ import {
   type Cancelable,
   cancelNested,
   CancelRequest,
+  eagerSteps,
   isBeingCancelled,
   isCancelledTogether,
 } from "./_cancel_request.ts";
 import { runInSlot, SlotValue } from "./_context.ts";
-import { type AnyFuture, eagerSteps, futures } from "./_future.ts";
+import type { AnyFuture } from "./_future.ts";
 import type { TaskState } from "./_task_state.ts";
 import {
   type BaseEventLoop,
@@ -41,24 +42,6 @@ import {
 } from "./_scheduler.ts";
 import { followsPromises, type Probe } from "./_call_site.ts";
 import type { CancelledError } from "./exceptions.ts";
-
-/** What is known of a thing that is waited for. */
-export interface WaitDetails {
-  /** What is waited for, in a few words. */
-  describe?(): string;
-  /** What kind of wait it is: "lock", "gather". */
-  readonly kind?: string | undefined;
-  /** The thing that is waited for. */
-  readonly object?: object;
-  /** More that may explain the wait: "never notified since 3.0 s". */
-  notes?(): string[];
-  /** All code that has a part of what is waited for. */
-  holders?(): Iterable<ExecutionContext>;
-  /** The futures that are waited for. */
-  readonly awaits?: readonly AnyFuture[] | undefined;
-  /** The code that has what is waited for. */
-  readonly holder?: ExecutionContext | null;
-}
 
 /** What a frame knows of its task. */
 export interface NamedCancelable extends Cancelable {
@@ -79,6 +62,8 @@ export interface SuspendedAwait extends Job {
   readonly source: AnyFuture | null;
   /** Where it is awaited, `null` for code outside of tasks and for what turned out to be no await. */
   frame: CancelScope | null;
+  /** Whether what is awaited was notified: its turn is handed off when the code resumes. */
+  readonly isNotified: boolean;
   /** Whether it resumes the code of a task, and does not just tell of the outcome. */
   readonly isAwait: boolean;
   /** A cancellation that could not interrupt this await beside others. */
@@ -351,7 +336,7 @@ export abstract class CancelScope extends SlotValue
   /** Cancels what an await is suspended in. Returns whether the await ends by that. */
   #interrupt(reaction: SuspendedAwait, request: CancelRequest): boolean {
     const source = reaction.source!;
-    if (futures.notified(source)) return false;
+    if (reaction.isNotified) return false;
     if (isBeingCancelled(source)) { // the code waits for itself, maybe through others
       reaction.interrupt();
       return false;

@@ -18,6 +18,7 @@ import type { CancelScope, SuspendedAwait } from "./_cancel_scope.ts";
 import {
   captureSlot,
   type Context,
+  notCalled,
   runFrom,
   runIn,
   runInSlot,
@@ -92,6 +93,10 @@ export class Continuation<T> extends Future<T>
   get isAwait(): boolean {
     if (this.#onFulfilled === finishTask) return true;
     return isResolver(this.#onFulfilled) && isResolver(this.#onRejected);
+  }
+
+  get isNotified(): boolean {
+    return this.source !== null && futures.notified(this.source);
   }
 
   get awaits(): readonly AnyFuture[] {
@@ -371,11 +376,4 @@ export class DoneCallback implements Job {
       self.#report(exception);
     }
   }
-}
-
-/** For a context that does not do what a context does. */
-export function notCalled(action: string): TypeError {
-  return new TypeError(
-    `Cannot ${action}: its context did not call the function that it was given`,
-  );
 }

@@ -14,14 +14,23 @@
  * @module
  */
 
+import { AGAIN, type FutureDetails, type WaitSource } from "./_wait_source.ts";
 import { AbortSubscription } from "./_abort_signal.ts";
 import {
   cancelledError,
   type CancelRequest,
   DeferredError,
+  eagerSteps,
   setMessage,
 } from "./_cancel_request.ts";
-import type { CancelScope, WaitDetails } from "./_cancel_scope.ts";
+import type { CancelScope } from "./_cancel_scope.ts";
+import {
+  addCallback,
+  allCallbacks,
+  type Callbacks,
+  removeCallback,
+  toCallbacks,
+} from "./_callbacks.ts";
 import { Deque } from "./_collections.ts";
 import { currentSlot } from "./_context.ts";
 import type { EventLoop, getEventLoop } from "./_event_loop.ts";
@@ -72,17 +81,10 @@ const STATES = [
   "cancelled",
 ];
 
-/** Callbacks of a future, in the order of their coming. */
-type Jobs = Job | Job[] | Set<Job> | null;
-/** More jobs than this are kept in a set, from which one is taken out at once. */
-const MANY_JOBS = 32;
 /** Marks what is an event loop. */
 export const LOOP: unique symbol = Symbol("loop");
 /** Stands for the report of an error that nobody is to hear of. */
 const SILENCED = Symbol("muted");
-
-/** Answer of {@linkcode Turn.take}: there is nothing to take after all, wait again. */
-export const AGAIN: unique symbol = Symbol("again");
 
 /** What futures need of the files above, which need futures themselves. */
 interface Dependents {
@@ -90,6 +92,7 @@ interface Dependents {
   readonly DoneCallback: typeof DoneCallback;
   readonly EventLoop: typeof EventLoop;
   readonly getEventLoop: typeof getEventLoop;
+  isImplicit(loop: EventLoop): boolean;
 }
 
 /** `_event_loop.ts` puts them in. */
@@ -100,35 +103,14 @@ export function setDependents(all: Dependents): void {
   dependents = all;
 }
 
+export { AGAIN, type WaitSource } from "./_wait_source.ts";
+
 /** A future of whatever type. */
 // deno-lint-ignore no-explicit-any
 export type AnyFuture = Future<any>;
 
-/** What stands behind a future that waits for something of this module. */
-export interface WaitSource extends WaitDetails {
-  /** The future was woken and its code resumes: gives what it waited for, or {@linkcode AGAIN}. */
-  complete(future: AnyFuture, by: ExecutionContext | null): unknown;
-  /** The future was woken, but its code is cancelled: passes the turn on. The code hears of that once a promise returned here is done. */
-  handOff(future: AnyFuture): void | Promise<void>;
-  /** The future ended before it was woken. */
-  remove(future: AnyFuture): void;
-  /** Nobody else has the value: who awaits it gets it, also if it is cancelled at that moment. */
-  readonly keepsValue?: boolean;
-  readonly awaits?: readonly AnyFuture[] | undefined;
-}
-
 /** What the waiting functions accept: a future, a promise or a coroutine function. */
 export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
-
-/** What can be said of a future. */
-export interface FutureDetails {
-  readonly kind: string;
-  readonly state: string;
-  /** Whether what it stands for has not come. */
-  readonly isPending: boolean;
-  readonly value: unknown;
-  readonly source: WaitSource | null;
-}
 
 /** What the files above may do with a future. */
 export interface FutureInternals {
@@ -180,9 +162,6 @@ export interface FutureInternals {
 
 export let futures: FutureInternals;
 
-/** How many first steps of eager tasks are running, one inside of another. */
-export const eagerSteps = { count: 0 };
-
 /** Ends the running task with what its body returned, as a handler. */
 export function finishTask(value: unknown): void {
   (currentExecution() as CancelScope).root.finish(value);
@@ -223,7 +202,7 @@ export class Future<T> implements Promise<T> {
   /** By state: the value, the error, or the message or error of the cancellation. */
   #value: unknown = undefined;
   /** Who is to be told; several in the order of their coming. */
-  #callbacks: Jobs = null;
+  #callbacks: Callbacks = null;
   /** What the future waits for, if it is a thing of this module. */
   #source: WaitSource | null = null;
   /** The tie to a signal that can end it; or what is held while its error has been seen by nobody. */
@@ -429,11 +408,11 @@ export class Future<T> implements Promise<T> {
    * @returns How many there were.
    */
   removeDoneCallback(fn: (future: this) => unknown): number {
-    const jobs = allJobs(this.#callbacks);
+    const jobs = allCallbacks(this.#callbacks);
     const kept = jobs.filter((job) =>
       !(job instanceof dependents.DoneCallback && job.fn === fn)
     );
-    this.#callbacks = someJobs(kept);
+    this.#callbacks = toCallbacks(kept);
     return jobs.length - kept.length;
   }
 
@@ -583,21 +562,11 @@ export class Future<T> implements Promise<T> {
   }
 
   #add(job: Job): void {
-    const jobs = this.#callbacks;
-    if (jobs === null) this.#callbacks = job;
-    else if (jobs instanceof Set) jobs.add(job);
-    else if (!Array.isArray(jobs)) this.#callbacks = [jobs, job];
-    else if (jobs.length < MANY_JOBS) jobs.push(job);
-    else this.#callbacks = new Set(jobs).add(job);
+    this.#callbacks = addCallback(this.#callbacks, job);
   }
 
   #remove(job: Job): void {
-    const jobs = this.#callbacks;
-    if (jobs instanceof Set) jobs.delete(job);
-    else if (jobs === job) this.#callbacks = null;
-    else if (Array.isArray(jobs)) {
-      this.#callbacks = someJobs(jobs.filter((it) => it !== job));
-    }
+    this.#callbacks = removeCallback(this.#callbacks, job);
   }
 
   #end(state: number, value: unknown): void {
@@ -638,7 +607,7 @@ export class Future<T> implements Promise<T> {
     if (jobs instanceof dependents.Continuation) loops.push(loop, jobs);
     else if (jobs === null) {
       this.#pushNotified(loop, { run: () => this.#runFirst() });
-    } else for (const job of allJobs(jobs)) this.#pushNotified(loop, job);
+    } else for (const job of allCallbacks(jobs)) this.#pushNotified(loop, job);
     return true;
   }
 
@@ -656,8 +625,8 @@ export class Future<T> implements Promise<T> {
 
   /** It was woken when nobody awaited it: gives the turn to who does now, or takes it. */
   #runFirst(): boolean {
-    const [first, ...rest] = allJobs(this.#callbacks);
-    this.#callbacks = someJobs(rest);
+    const [first, ...rest] = allCallbacks(this.#callbacks);
+    this.#callbacks = toCallbacks(rest);
     if (first !== undefined) return first.run();
     if (this.#state === NOTIFIED) this.#complete();
     return false;
@@ -734,6 +703,8 @@ export class Future<T> implements Promise<T> {
       this.#loop,
       this.#value,
       isHeard,
+      loops.cachedNow(this.#loop),
+      loops.execution(this.#loop),
     );
   }
 
@@ -780,15 +751,6 @@ function isTaskOf(frame: CancelScope, future: AnyFuture): boolean {
   return frame.task as object === future;
 }
 
-function allJobs(jobs: Jobs): Job[] {
-  if (jobs === null) return [];
-  return jobs instanceof Set || Array.isArray(jobs) ? [...jobs] : [jobs];
-}
-
-function someJobs(jobs: Job[]): Jobs {
-  return jobs.length > 0 ? jobs : null;
-}
-
 const settled = Promise.resolve();
 /** Reactions to futures that were done before, each for one microtask. */
 const lateContinuations = new Deque<Continuation<unknown>>();
@@ -816,12 +778,22 @@ function loopOf(options: { loop?: EventLoop } | undefined): EventLoop {
 const CREATE_FUTURE = "create a future";
 const FUTURE_OPTIONS = ["loop"] as const;
 
+/** The loop of the caller, as `getEventLoop()` returns it. */
+export function callersLoop(): EventLoop {
+  return dependents.getEventLoop();
+}
+
+/** Whether a loop is the implicit one, which code outside of every runner shares. */
+export function isImplicit(loop: EventLoop): boolean {
+  return dependents.isImplicit(loop);
+}
+
 /** The loop that was given, else the one of the caller. */
 export function checkedLoop(
   loop: EventLoop | undefined,
   action: string,
 ): EventLoop {
-  if (loop === undefined) return dependents.getEventLoop();
+  if (loop === undefined) return callersLoop();
   if (!isLoop(loop)) checkInstance(loop, dependents.EventLoop, action, "loop");
   return loop;
 }

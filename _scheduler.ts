@@ -26,6 +26,7 @@
  * @module
  */
 
+import { debugHooks } from "./_debug_hooks.ts";
 import { Deque, TimerHeap } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
@@ -41,6 +42,7 @@ import { checkBag, checkCallback, checkMethods } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 export type { LoopHost } from "./_host.ts";
+export { debugHooks } from "./_debug_hooks.ts";
 
 /** Something that waits for its turn. */
 export interface Job {
@@ -112,38 +114,6 @@ const UNKNOWN_ERROR = "Unhandled error in the event loop";
 
 const settled = Promise.resolve();
 const { runMicrotasks } = runtimeCore;
-
-/** What debug mode and inspection do for the core, which stands below them; `_debug_mode.ts` and `_inspect.ts` fill it in. */
-export interface DebugHooks {
-  /** One loop more, or one less, is in debug mode. */
-  debug(on: boolean): void;
-  /** A job and what it resumed took longer than it may. */
-  slow(loop: BaseEventLoop, job: Job, seconds: number): void;
-  /** Throws if the running code belongs to another loop. */
-  checkCaller(loop: BaseEventLoop): void;
-  /** The state of a task of a loop in debug mode. */
-  createTaskState: TaskStateFactory;
-  /** Where a task is suspended, innermost first. */
-  stackOf(state: ExecutionContext): readonly string[];
-  /** A future on one line. */
-  inspect(future: object): string;
-}
-
-/** The one late-bound object of the core. */
-export const debugHooks: DebugHooks = {
-  debug: notLoaded,
-  slow: notLoaded,
-  checkCaller: notLoaded,
-  createTaskState: notLoaded,
-  stackOf: notLoaded,
-  inspect: notLoaded,
-};
-
-function notLoaded(): never {
-  throw new RuntimeError(
-    "Debug mode is not loaded: import a public entry point of this module first",
-  );
-}
 
 /** What a loop has to do. */
 export interface LoopCounts {

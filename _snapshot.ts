@@ -7,8 +7,10 @@
  * @module
  */
 
+import "./_event_loop.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
-import type { SuspendedAwait, WaitDetails } from "./_cancel_scope.ts";
+import type { SuspendedAwait } from "./_cancel_scope.ts";
+import type { WaitDetails } from "./_wait_source.ts";
 import { type AnyFuture, futures } from "./_future.ts";
 import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";

@@ -16,7 +16,7 @@ import {
   runFrom,
 } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { finalContexts, TaskState } from "./_task_state.ts";
+import { finalContexts, original, TaskState } from "./_task_state.ts";
 import { checkedLoop, Future, futures } from "./_future.ts";
 import { debugHooks, internals as loops } from "./_scheduler.ts";
 import type {
@@ -289,10 +289,6 @@ function stackLimit(options: StackOptions, action: string): number {
 }
 
 const STACK_OPTIONS = ["limit"] as const;
-
-/** The coroutine functions of the user behind those that this module has put around them. */
-export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
-  new WeakMap();
 
 /** Eager tasks that were done when they had been made. */
 const doneEagerly = new WeakSet<object>();

@@ -19,11 +19,11 @@ import {
 import {
   captureSlot,
   type Context,
+  notCalled,
   runFrom,
   runInSlot,
   SlotValue,
 } from "./_context.ts";
-import { notCalled } from "./_continuation.ts";
 import {
   type AnyFuture,
   failTask,
@@ -467,7 +467,11 @@ const awaitBody = {
 };
 
 /** What tasks that are done have run in, where that was more than the task itself. */
-export const finalContexts = new WeakMap<object, unknown>();
+export const finalContexts: WeakMap<object, unknown> = new WeakMap();
+
+/** The coroutine functions of the user behind those that this module has put around them. */
+export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
+  new WeakMap();
 
 function callBody(state: TaskState): void {
   state.callBody();
