@@ -1,5 +1,5 @@
 /**
- * The event loop, and how it is found.
+ * Event loops, and how the current one is found.
  *
  * @module
  */
@@ -58,7 +58,7 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Makes a pending future of this loop.
+   * Creates a pending future of this loop.
    *
    * @typeParam T The type of its value.
    * @returns The future.
@@ -84,7 +84,7 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Sets the factory that makes the tasks of this loop.
+   * Sets the factory that creates the tasks of this loop.
    *
    * @param factory The factory, or `null` for plain tasks.
    * @throws {TypeError} If it is neither.
@@ -148,7 +148,7 @@ export class EventLoop extends BaseEventLoop {
 
   /**
    * Waits until the calls in threads of this loop are done and the threads
-   * have ended. More calls are refused from now on.
+   * have ended. Further calls are refused from now on.
    *
    * Cancelled, it changes nothing: the threads still end after their calls.
    *
@@ -173,19 +173,19 @@ export class EventLoop extends BaseEventLoop {
 
   /**
    * Lets other threads call functions on this loop, by `runCoroutineThreadsafe`
-   * with their names. Each call runs as a task. A name that was used before
-   * stands for the new function.
+   * with their names. Each call runs as a task. A function replaces an earlier
+   * one of the same name.
    *
    * @param functions The functions, by name. They may be `async`.
-   * @throws {TypeError} If one is no function; then none is published.
+   * @throws {TypeError} If one is not a function; then none is exposed.
    */
   expose(functions: Record<string, ThreadFunction>): void {
     threads.expose(this, functions);
   }
 
   /**
-   * Represents this loop in other threads, as an argument for `toThread`, or in
-   * a message to a worker of your own.
+   * A handle to this loop for other threads: pass it to `toThread`, or post it
+   * to a worker of your own.
    *
    * @returns The handle, the same one every time. It can be cloned.
    */
@@ -194,22 +194,22 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Ends the loop: what is ready or timed is dropped, and calls from other
+   * Closes the loop. Ready jobs and timers are dropped, and calls from other
    * threads fail.
    *
    * @throws {RuntimeError} If it is running.
    */
   override close(): void {
     super.close();
-    threads.close?.(this);
+    threads.close(this);
   }
 
-  /** The task factory that was set, `null` for plain tasks. */
+  /** The task factory; `null` for plain tasks. */
   getTaskFactory(): TaskFactory | null {
     return this.#taskFactory;
   }
 
-  /** Has the factory make a task. Options that are not known are for the factory. */
+  /** Creates a task by the factory, which may have options of its own. */
   #make<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
     checkCoroutine(coro, CREATE);
     checkBag(options, TASK_OPTIONS, CREATE);
@@ -232,18 +232,29 @@ export class EventLoop extends BaseEventLoop {
   }
 }
 
-/** What threads do for a loop. */
+/** What `_threads.ts`, which needs loops, does for them. */
 export interface ThreadHooks {
   call(loop: EventLoop, fn: unknown, args: unknown[]): Promise<unknown>;
   expose(loop: EventLoop, functions: Record<string, ThreadFunction>): void;
   handle(loop: EventLoop): LoopHandle;
   shutdown(loop: EventLoop, timeout: Duration): Promise<void>;
-  /** Only there once `_threads.ts` is. */
-  close?(loop: EventLoop): void;
+  close(loop: EventLoop): void;
 }
 
-/** `_threads.ts` fills it in. */
-export const threads = {} as ThreadHooks;
+/** The late-bound object of threads; `_threads.ts` fills it in. */
+export const threads: ThreadHooks = {
+  call: notLoaded,
+  expose: notLoaded,
+  handle: notLoaded,
+  shutdown: notLoaded,
+  close() {}, // without threads there is nothing to close
+};
+
+function notLoaded(): never {
+  throw new RuntimeError(
+    "Threads are not loaded: import the module itself, or its tasks.ts or runner.ts",
+  );
+}
 
 let defaultLoop: EventLoop | undefined;
 

@@ -245,7 +245,7 @@ export class Timeout {
     this.#state = struck ? "expired" : "finished";
     if (failure !== null) scope.abortSignal(failure.error);
     if (!struck && this.#aborted === null) return failure;
-    if (failure === null) reportSwallowed(scope.root, this.#requests);
+    if (failure === null) reportSwallowed(scope.taskState, this.#requests);
     scope.withdrawOwn();
     const own = scope.outer.pathRequests <= this.#requests;
     const cancellation = failure && asCancellation(failure.error);
@@ -604,7 +604,7 @@ export class TaskGroup implements AsyncDisposable {
     if (this.#state === "left") return failure;
     this.#state = "leaving";
     if (failure === null && this.#requested) {
-      reportSwallowed(this.#scope!.root, this.#requests);
+      reportSwallowed(this.#scope!.taskState, this.#requests);
     }
     if (failure !== null && !this.#aborting) this.#abort(undefined, failure);
     if (this.#children.size === 0) return this.#left(failure, null, null);
@@ -664,7 +664,7 @@ export class TaskGroup implements AsyncDisposable {
     if (this.#errors.length === 0) return null;
     const outer = ownGroups.has(this) ? scope!.outer : scope;
     // A request from outside stays, and is delivered at the next wait.
-    if (outer !== null && outer.pathRequests > 0) outer.redeliver();
+    if (outer !== null && outer.pathRequests > 0) outer.deliverAgain();
     return {
       error: new ExceptionGroup(
         "unhandled errors in a TaskGroup",
@@ -680,7 +680,7 @@ export class TaskGroup implements AsyncDisposable {
     if (task.cancelled()) return;
     const exception = task.exception();
     if (!futures.failed(task)) return;
-    if (this.#scope !== null && this.#scope.root.isOver) {
+    if (this.#scope !== null && this.#scope.taskState.isOver) {
       this.#loop.callExceptionHandler({
         message: "A task of a TaskGroup failed after its parent had ended",
         exception,

@@ -317,7 +317,7 @@ class TaskReader {
 
   #cancelOf(frame: TaskState): CancelSnapshot {
     return {
-      seconds: this.#secondsSince(frame.cancelledAt ?? this.#now),
+      seconds: this.#secondsSince(frame.cancelRequestedAt ?? this.#now),
       by: frame.cancelledBy || null,
       from: frame.cancelledFrom,
       delivered: !frame.hasUndelivered,
