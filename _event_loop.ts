@@ -126,7 +126,8 @@ export class EventLoop extends BaseEventLoop {
     ...args: Parameters<F>
   ): Promise<Awaited<ReturnType<F>>>;
   /**
-   * The same, with asyncio's place for an executor. There is only the default one.
+   * The same, with asyncio's place for an executor. There is only the default
+   * one. A cancelled call leaves the thread to finish.
    *
    * @typeParam F The function.
    * @param executor `null`, for the default executor.
