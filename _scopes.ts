@@ -325,7 +325,7 @@ export function timeout<T>(
  * import { getEventLoop, sleep, timeoutAt, TimeoutError } from "@asyncio/asyncio";
  * import { assert } from "@std/assert";
  *
- * const when = callersLoop().time() + 0.001;
+ * const when = getEventLoop().time() + 0.001;
  * const error = await timeoutAt(when, () => sleep(3600)).catch((error) => error);
  * assert(error instanceof TimeoutError);
  * ```
