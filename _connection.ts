@@ -111,7 +111,7 @@ export interface OpenUnixConnectionOptions
  *   writer.write("welcome\n");
  *   writer.close();
  * }, "127.0.0.1", 0);
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  *
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * assertEquals(new TextDecoder().decode(await reader.readline()), "welcome\n");
@@ -125,11 +125,15 @@ export function openConnection(
   options?: OpenConnectionOptions,
 ): Promise<Streams>;
 /**
- * Creates streams over an existing connection.
+ * Creates streams over an existing connection. If that is a TLS connection,
+ * waits for its handshake.
+ *
+ * If it is cancelled, the connection stays open.
  *
  * @param options The connection, and the limit of the reader.
  * @returns The reader and the writer of the connection.
- * @throws {CancelledError} If the task is cancelled while a TLS handshake is in progress. The connection stays open.
+ * @throws {TypeError} If `conn` is not a connection, or an option is unknown.
+ * @throws {CancelledError} If the task is cancelled.
  *
  * @example
  * ```ts

@@ -99,25 +99,43 @@ export class EventLoop extends BaseEventLoop {
   /**
    * Runs a function in a thread of this loop, as `toThread` does.
    *
+   * A cancelled call leaves the thread to finish, and its result is dropped.
+   * A call that still waits for a thread is not made at all.
+   *
    * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.run_in_executor}.
    *
    * @typeParam F The function.
    * @param fn The function, or the module it is exported from and its name.
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
+   * @throws {CancelledError} If the task is cancelled.
+   * @throws What the function throws.
+   *
+   * @example
+   * ```ts
+   * import { getRunningLoop, run } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const add = (a: number, b: number) => a + b;
+   * const sum = await run(() => getRunningLoop().runInExecutor(null, add, 1, 2));
+   * assert(sum === 3);
+   * ```
    */
   runInExecutor<F extends ThreadFunction>(
     fn: F | ModuleFunction,
     ...args: Parameters<F>
   ): Promise<Awaited<ReturnType<F>>>;
   /**
-   * The same, with asyncio's place for an executor. There is only the default one.
+   * The same, with asyncio's place for an executor. There is only the default
+   * one. A cancelled call leaves the thread to finish.
    *
    * @typeParam F The function.
    * @param executor `null`, for the default executor.
    * @param fn The function, or the module it is exported from and its name.
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
+   * @throws {CancelledError} If the task is cancelled.
+   * @throws What the function throws.
    */
   runInExecutor<F extends ThreadFunction>(
     executor: null,
@@ -131,10 +149,24 @@ export class EventLoop extends BaseEventLoop {
 
   /**
    * Waits until the calls in threads of this loop are done and the threads
-   * have ended. Further calls are refused from now on, even if the wait is
-   * cancelled.
+   * have ended. Further calls are refused from now on.
    *
-   * @param timeout How long at most, 300 seconds by default. After that there is a warning, pending calls fail, and their threads are abandoned.
+   * Cancelled, it changes nothing: the threads still end after their calls.
+   *
+   * @param timeout How long at most, 300 seconds by default. After that there is a warning, calls in progress fail, and their threads are abandoned.
+   * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { getRunningLoop, run } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await run(async () => {
+   *   const loop = getRunningLoop();
+   *   assert(await loop.runInExecutor(null, () => 42) === 42);
+   *   await loop.shutdownDefaultExecutor(5);
+   * });
+   * ```
    */
   async shutdownDefaultExecutor(timeout: Duration = 300): Promise<void> {
     await threads.shutdown(this, timeout);
@@ -228,12 +260,21 @@ function notLoaded(): never {
 let defaultLoop: EventLoop | undefined;
 
 /**
- * The loop that runs the code that asks.
+ * Returns the loop that runs the calling code.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_running_loop}.
  *
  * @returns The loop.
  * @throws {RuntimeError} Where no runner is running; the implicit loop does not count.
+ *
+ * @example
+ * ```ts
+ * import { getRunningLoop, run } from "@asyncio/asyncio";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * assert(await run(() => getRunningLoop().isRunning()));
+ * assertThrows(getRunningLoop);
+ * ```
  */
 export function getRunningLoop(): EventLoop {
   const loop = currentExecution()?.loop as EventLoop | undefined;
@@ -244,11 +285,21 @@ export function getRunningLoop(): EventLoop {
 }
 
 /**
- * The loop for the code that asks.
+ * Returns the loop of the calling code.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_event_loop}.
  *
  * @returns The running loop, or the implicit one where none is running.
+ *
+ * @example
+ * ```ts
+ * import { getEventLoop, run } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const implicit = getEventLoop();
+ * assert(getEventLoop() === implicit);
+ * assert(await run(() => getEventLoop() !== implicit));
+ * ```
  */
 export function getEventLoop(): EventLoop {
   const loop = currentExecution()?.loop as EventLoop | undefined;

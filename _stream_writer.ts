@@ -23,6 +23,22 @@ let makeTransport: (pump: WritePump) => WriteTransport;
  * `abort()`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-protocol.html#asyncio.WriteTransport}.
+ *
+ * @example
+ * ```ts
+ * import { openConnection, startServer } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = await startServer((_reader, writer) => {
+ *   writer.close();
+ * }, "127.0.0.1", 0);
+ *
+ * const [, { transport }] = await openConnection("127.0.0.1", server.port!);
+ * transport.setWriteBufferLimits({ high: 1024 });
+ * assertEquals(transport.getWriteBufferLimits(), [256, 1024]);
+ * assertEquals(transport.getWriteBufferSize(), 0);
+ * transport.abort();
+ * ```
  */
 export class WriteTransport {
   readonly #pump: WritePump;
@@ -58,7 +74,7 @@ export class WriteTransport {
   /**
    * Sets the water marks that `drain()` goes by.
    *
-   * @param limits The marks. With `high` at 0, `drain()` waits until everything is sent.
+   * @param limits The marks, by default 64 KiB and a quarter of that. With `high` at 0, `drain()` waits until everything is sent.
    * @throws {RangeError} If `low` is above `high` or below 0.
    * @throws {TypeError} If a mark is not a number, or an option is unknown.
    */
@@ -145,7 +161,7 @@ export class WriteTransport {
  *   writer.write(await reader.readline());
  *   writer.close();
  * }, "127.0.0.1", 0);
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  *
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * writer.write("hello\n");
@@ -312,7 +328,7 @@ export class StreamWriter implements AsyncDisposable {
    * await using server = await startServer(async (_reader, writer) => {
    *   await using _closing = writer;
    * }, "127.0.0.1", 0);
-   * const { port } = server.sockets[0].addr as Deno.NetAddr;
+   * const port = server.port!;
    *
    * const [, writer] = await openConnection("127.0.0.1", port);
    * const socket = writer.getExtraInfo("socket");

@@ -129,7 +129,7 @@ export class Task<T> extends Future<T> {
   /**
    * Renames the task.
    *
-   * @param name The name, made a string if it is none.
+   * @param name The name, converted to a string if it is not one.
    */
   setName(name: string): void {
     this.#taskState.ownName = toName(name, "name a task");
