@@ -25,7 +25,7 @@
  */
 
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
-export type { Bytes, OwnBytes } from "./_bytes.ts";
+export type { Bytes } from "./_bytes.ts";
 export {
   type ClientTlsOptions,
   type ConnectionStreamsOptions,

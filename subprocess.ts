@@ -58,7 +58,7 @@ import { describe, signalOf } from "./_validate.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-export type { Bytes, OwnBytes } from "./_bytes.ts";
+export type { Bytes } from "./_bytes.ts";
 export type { Cancellable } from "./_options.ts";
 export { StreamReader, type StreamReaderOptions } from "./_stream_reader.ts";
 export { StreamWriter, WriteTransport } from "./_stream_writer.ts";
