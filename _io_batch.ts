@@ -25,7 +25,9 @@ const MAX_BATCHED_WRITES = 16;
 
 /** The I/O calls that a loop is about to make. */
 export class IoBatch {
-  static readonly #batches = new LoopLocal((loop) => new IoBatch(loop));
+  static readonly #batches = new LoopLocal(
+    (loop: EventLoop) => new IoBatch(loop),
+  );
 
   readonly #loop: EventLoop;
   #writes: { flush(): void }[] = [];

@@ -1,23 +1,32 @@
 /**
- * Values that belong to an event loop and live as long as it does.
+ * Values of which each event loop has its own, such as its thread pool.
  *
  * @module
  */
 
-import type { EventLoop } from "./_event_loop.ts";
-import { internals as loops } from "./_scheduler.ts";
+import type { BaseEventLoop } from "./_scheduler.ts";
 
-/** One value per loop, created when it is first asked for. */
-export class LoopLocal<T> {
-  readonly #create: (loop: EventLoop) => T;
+/** One value per loop, created on first use and collected with the loop. */
+export class LoopLocal<T, L extends BaseEventLoop = BaseEventLoop> {
+  readonly #values = new WeakMap<L, T>();
+  readonly #create: (loop: L) => T;
 
-  constructor(create: (loop: EventLoop) => T) {
+  constructor(create: (loop: L) => T) {
     this.#create = create;
   }
 
-  get(loop: EventLoop): T {
-    const storage = loops.storage(loop);
-    if (!storage.has(this)) storage.set(this, this.#create(loop));
-    return storage.get(this) as T;
+  /** The value of a loop. */
+  get(loop: L): T {
+    let value = this.#values.get(loop);
+    if (value === undefined) {
+      value = this.#create(loop);
+      this.#values.set(loop, value);
+    }
+    return value;
+  }
+
+  /** The value of a loop, `undefined` if it has not been needed yet. */
+  peek(loop: L): T | undefined {
+    return this.#values.get(loop);
   }
 }
