@@ -279,7 +279,7 @@ export class Child {
     // A write in progress finds out by itself.
     if (this.stdinPump?.size === 0) this.stdinPump.terminate(null);
     this.#returncode = code;
-    this.exited.open();
+    this.exited.set();
     await Promise.all(this.#openOutputs.map((output) => output.closed));
     children.get(this.#loop).delete(this);
   }

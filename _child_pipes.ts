@@ -49,7 +49,7 @@ export class OneShotEvent {
   }
 
   /** Sets the event and calls everything that waits for it. */
-  open(): void {
+  set(): void {
     const waiting = this.#callbacks;
     this.#callbacks = null;
     waiting?.forEach((call) => call());
@@ -184,7 +184,7 @@ export class OutputPipe implements ByteSource, Output, Progress {
 
   #end(): void {
     this.#isEnded = true;
-    this.end.open();
+    this.end.set();
   }
 
   async #runReadAhead(): Promise<void> {
@@ -266,7 +266,7 @@ export class InputPipe implements ByteSink {
     if (this.#closed) return;
     this.#closed = true;
     await this.#writer.close().catch(ignore);
-    this.released.open();
+    this.released.set();
   }
 
   close(): void {
@@ -279,7 +279,7 @@ export class InputPipe implements ByteSink {
     this.#closed = true;
     // An Error that Deno creates would keep alive what is on the stack.
     const aborted = this.#writer.abort("closed").catch(ignore);
-    aborted.then(() => this.released.open());
+    aborted.then(() => this.released.set());
   }
 
   /** The child has exited: what it has not read is lost. */
@@ -321,7 +321,7 @@ export class PendingInput {
     this.#bytes = toBytes(input);
     this.#isCopied = typeof input === "string";
     this.done = this.#send(put).catch(ignore);
-    this.done.then(() => this.sent.open());
+    this.done.then(() => this.sent.set());
   }
 
   /** Copies the bytes, because the caller may change them from now on. */
