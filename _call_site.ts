@@ -13,7 +13,7 @@ const HOME = pathOf(FILE.slice(0, FILE.lastIndexOf("/") + 1));
 /** A file that lies beside this one, not below and not a documentation test. */
 const OWN_FILE = /^\w+\.[jt]s:\d/;
 /** In a bundle all code lies in one file, and none can be told from this module's. */
-const BUNDLED = !/\/_place\.[^/]*$/.test(FILE);
+const BUNDLED = !/\/_call_site\.[^/]*$/.test(FILE);
 
 /** Where running code stands, with everything that waits for it. */
 export class CallSite {
@@ -172,7 +172,18 @@ export function linesOf(stack: unknown): string[] {
   return stack.split("\n")
     .filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line))
     .map((line) => line.trim().slice("at ".length))
-    .filter((line) => !/^(?:ext|node):/.test(locationOf(line)));
+    .filter((line) => !isOfHost(line));
+}
+
+/** Whether a line of a stack is outside of this module and of the host; `null` for a call into the engine. */
+export function isExternalFrame(line: string): boolean | null {
+  const frame = line.trim().slice("at ".length);
+  if (!/:\d+:\d+\)?$/.test(frame)) return null;
+  return !isOfHost(frame) && isExternal(frame);
+}
+
+function isOfHost(frame: string): boolean {
+  return /^(?:ext|node):/.test(locationOf(frame));
 }
 
 function isExternal(line: string): boolean {

@@ -605,9 +605,7 @@ export function addressed(
   return (error) => {
     if (!(error instanceof Error)) throw error;
     const Same = error.constructor as ErrorConstructor;
-    const told = new Same(`Cannot ${action} ${address}: ${error.message}`, {
-      cause: error,
-    });
+    const told = new Same(`Cannot ${action} ${address}: ${error.message}`);
     const { code } = error as { code?: unknown };
     throw code === undefined ? told : Object.assign(told, { code });
   };

@@ -41,13 +41,9 @@ import {
   internals as loops,
   type Job,
 } from "./_scheduler.ts";
-import {
-  CallSite,
-  captureStack,
-  followsPromises,
-  Probe,
-} from "./_call_site.ts";
-import { describe, isClass, isThenable } from "./_validate.ts";
+import { CallSite, Probe } from "./_call_site.ts";
+import { addWaiter } from "./_error_stack.ts";
+import { describe, isClass, isInstance, isThenable } from "./_validate.ts";
 import type { CancelledError } from "./exceptions.ts";
 
 /** What `then` is given. */
@@ -167,12 +163,17 @@ export class Continuation<T> extends Future<T>
     else this.#end(resolve, value);
   }
 
-  /** The source has failed. */
+  /** The source has failed. An `await` is given a thenable, in which stacks lead to its code. */
   rejected(error: unknown, scope: CancelScope | null = null): void {
     const handler = this.#onRejected;
-    if (scope !== null && handler !== failTask) {
-      this.#call(this.#onFulfilled!, new ProbedOutcome(scope, error, true));
-      return;
+    if (handler !== failTask) {
+      if (scope !== null) {
+        const asking = new ProbedOutcome(scope, error, true);
+        return this.#call(this.#onFulfilled!, asking);
+      }
+      if (isInstance(error, Error) && this.isAwait) {
+        return this.#call(this.#onFulfilled!, new ShownRejection(error));
+      }
     }
     if (DeferredError.is(error)) error = cancelledError(error.message);
     if (typeof handler === "function") this.#call(handler, error);
@@ -240,10 +241,25 @@ class ProbedOutcome {
     }
     this.#scope.addProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
-    else if (!DeferredError.is(outcome)) reject(outcome);
+    else if (DeferredError.is(outcome)) reject(errorAt(outcome));
     else {
-      reject(errorAt(outcome, above));
+      addWaiter(outcome);
+      reject(outcome);
     }
+  }
+}
+
+/** Rejects a promise of the host with an error, whose stack shows who awaits it then. */
+class ShownRejection {
+  readonly #error: unknown;
+
+  constructor(error: unknown) {
+    this.#error = error;
+  }
+
+  then(_resolve: unknown, reject: (error: unknown) => void): void {
+    addWaiter(this.#error);
+    reject(this.#error);
   }
 }
 
@@ -257,16 +273,12 @@ function recordCancelSite(
 }
 
 /** The error of a cancellation, with the stack of those who await it. */
-function errorAt(
-  { message }: DeferredError,
-  above: (...args: never[]) => unknown,
-): CancelledError {
-  if (!followsPromises) return cancelledError(message);
+function errorAt({ message }: DeferredError): CancelledError {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0; // its own stack would show this module
   const error = cancelledError(message);
   Error.stackTraceLimit = limit;
-  captureStack(error, above, limit);
+  addWaiter(error);
   return error;
 }
 

@@ -17,11 +17,10 @@
  *
  * Between batches the loop goes back to the host with `setImmediate`, which
  * polls sockets and timers of the host and is not clamped to milliseconds as
- * `setTimeout` is. Small batches share a host turn, up to
- * {@linkcode TURN_JOBS} jobs: a chain of hand-overs would otherwise cost a
- * round trip through the host each. With nothing ready, one
- * host timer is armed for the first entry of the heap; with no timer either,
- * the loop holds nothing at all.
+ * `setTimeout` is. Small batches share a host turn, up to {@linkcode TURN_JOBS}
+ * jobs: a chain of hand-overs would otherwise cost a round trip through the host
+ * each. With nothing ready, one host timer is armed for the first entry of the
+ * heap; with no timer either, the loop holds nothing at all.
  *
  * @module
  */
@@ -37,7 +36,8 @@ import {
   runtimeCore,
   systemHost,
 } from "./_host.ts";
-import { checkBag, checkCallback, checkMethods } from "./_validate.ts";
+import { narrowStacks, tidyStack, widenStacks } from "./_error_stack.ts";
+import { briefly, checkBag, checkCallback, checkMethods } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 export type { LoopHost } from "./_host.ts";
@@ -430,6 +430,7 @@ export class BaseEventLoop {
    */
   callExceptionHandler(context: ExceptionContext): void {
     checkReport(context);
+    tidyStack(context.exception);
     if (this.#exceptionHandler === null) {
       this.defaultExceptionHandler(context);
       return;
@@ -455,7 +456,7 @@ export class BaseEventLoop {
     const { message = UNKNOWN_ERROR, exception, ...rest } = context;
     const lines: unknown[] = [message];
     for (const [key, value] of Object.entries(rest)) {
-      lines.push(`\n${key}:`, value);
+      lines.push(`\n${key}:`, exception ? briefly(value) : value);
     }
     if (exception !== undefined) lines.push("\n", exception);
     try {
@@ -539,11 +540,13 @@ export class BaseEventLoop {
     this.#nextBatch();
     if (!this.#canRunMicrotasks) return this.#runBatches();
     this.#checkpoint++;
+    const limit = widenStacks();
     while (this.#runJobs()) {
       runMicrotasks!();
       this.#checkpoint++;
       if (this.#watched !== null) this.#endWatch();
     }
+    narrowStacks(limit);
   };
 
   /** Moves due alarms into the queue and marks off a batch. */

@@ -18,6 +18,7 @@ import {
   InnerScope,
   type ScopeOwner,
 } from "./_cancel_scope.ts";
+import { addNote, addOrigin, rejection } from "./_error_stack.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
@@ -26,7 +27,7 @@ import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_scheduler.ts";
 import { type Failure, runIn, scopeHere } from "./_waiting_call.ts";
 import { createTask, Deadline, Several } from "./_awaitable.ts";
-import { chainOf, span, titleOf } from "./_inspect.ts";
+import { chainOf, originOf, span, titleOf } from "./_inspect.ts";
 import {
   checkCallback,
   checkCoroutine,
@@ -240,11 +241,11 @@ export class Timeout {
     const what = this.#waitedFor === null
       ? ""
       : ` while waiting for ${this.#waitedFor}`;
-    return {
-      error: new TimeoutError(`The time was up${what}`, {
-        cause: cancellation,
-      }),
-    };
+    const error = new TimeoutError(`The time was up${what}`, {
+      cause: cancellation,
+    });
+    addOrigin(error, cancellation);
+    return { error };
   }
 }
 
@@ -287,7 +288,7 @@ export function timeout<T>(
     checkBody(body, "set a timeout");
     return runScope(timeoutIn(seconds), body);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -321,7 +322,7 @@ export function timeoutAt<T>(
     checkBody(body, "set a timeout");
     return runScope(new Timeout(when), body);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -486,7 +487,7 @@ export class TaskGroup implements AsyncDisposable {
       const leave = (failure: Failure | null) => group.#leave(failure);
       return runIn(scope, () => body(group), leave);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -670,6 +671,7 @@ export class TaskGroup implements AsyncDisposable {
       return;
     }
     if (isInstance(exception, KeyboardInterrupt)) this.#interrupt ??= exception;
+    addNote(exception, `in ${originOf(task)}`);
     this.#errors.push(exception);
     if (this.#aborting) return;
     this.#abort(undefined, { error: exception });

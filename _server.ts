@@ -21,6 +21,7 @@ import {
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
+import { rejection } from "./_error_stack.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
@@ -234,7 +235,7 @@ export class Server implements AsyncDisposable {
       this.#serve();
       return Promise.resolve();
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -316,7 +317,7 @@ export class Server implements AsyncDisposable {
       signalOf(options, "wait for the end of a server")?.throwIfAborted();
       return this.#isOver() ? Promise.resolve() : this.#leavers.wait(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 

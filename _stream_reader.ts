@@ -19,6 +19,7 @@ import {
   type OwnBytes,
   toBytes,
 } from "./_bytes.ts";
+import { rejection } from "./_error_stack.ts";
 import { AGAIN, type AnyFuture, futures } from "./_future.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
@@ -216,7 +217,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    */
   read(n = -1, options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
     const wrong = wrongCount(n, -Infinity, Infinity);
-    if (wrong !== null) return Promise.reject(wrong);
+    if (wrong !== null) return rejection(wrong);
     const read = n < 0
       ? new ReadAll(this, this.#stock)
       : new ReadSome(this, this.#stock, n);
@@ -243,7 +244,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
         : null;
       if (line !== null) return settledPromise(line);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
     return this.#read(new ReadLine(this, this.#stock), options);
   }
@@ -268,7 +269,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const wrong = wrongCount(n, 0, Number.MAX_SAFE_INTEGER);
-    if (wrong !== null) return Promise.reject(wrong);
+    if (wrong !== null) return rejection(wrong);
     return this.#read(new ReadExactly(this, this.#stock, n), options);
   }
 
@@ -297,7 +298,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       const separators = toSeparators(separator);
       return this.#read(new ReadUntil(this, this.#stock, separators), options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -354,10 +355,9 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   /**
-   * The same bytes as a stream of the Web. It takes them as they are asked
-   * for; cancelling it ends its wait, and leaves the rest and the connection
-   * as they are. It belongs to no task: what ends the task that pipes it
-   * leaves the pipe alone. `pipeTo()` takes a signal.
+   * The same bytes as a stream of the Web, read as they are asked for.
+   * Cancelling it ends its wait alone. It belongs to no task: what ends the task
+   * that pipes it leaves the pipe alone. `pipeTo()` takes a signal.
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#readable ??= this.#toWeb();
@@ -378,7 +378,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       if (isOverdue()) return checkpoint(() => this.#read(read, options));
       return settledPromise(read.answer());
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 

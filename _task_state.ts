@@ -26,6 +26,7 @@ import {
   type Job,
 } from "./_scheduler.ts";
 import { BODY, CallSite } from "./_call_site.ts";
+import { tidyStack } from "./_error_stack.ts";
 
 /**
  * While the tasks of a deadlocked loop are being cancelled: where their waits
@@ -274,6 +275,7 @@ export class TaskState extends CancelScope implements Job {
 
   /** Ends the task as its body failed. */
   fail(error: unknown): void {
+    tidyStack(error);
     const cancellation = asCancellation(error);
     if (cancellation !== null) this.#end(hooks.cancel, cancellation);
     else this.#end(hooks.fail, error);

@@ -24,6 +24,7 @@
  */
 
 import { BinaryHeap, Deque, Stack } from "./_collections.ts";
+import { rejection } from "./_error_stack.ts";
 import { AGAIN } from "./_future.ts";
 import {
   checkpoint,
@@ -218,7 +219,7 @@ export class Queue<T> implements AsyncIterable<T> {
       this.#offers.set(future, item);
       return future;
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -278,7 +279,7 @@ export class Queue<T> implements AsyncIterable<T> {
       if (isOverdue()) return checkpoint(() => this.get(options));
       return settledPromise(this.getNowait());
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -354,7 +355,7 @@ export class Queue<T> implements AsyncIterable<T> {
       if (this.#unfinished === 0) return settledVoid;
       return this.#joiners.enter(signal);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 

@@ -37,6 +37,7 @@ import {
 } from "./_command.ts";
 import { runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
+import { rejection } from "./_error_stack.ts";
 import {
   AGAIN,
   type AnyFuture,
@@ -203,7 +204,7 @@ export class Process implements AsyncDisposable {
       this.#child.hold();
       return waiter;
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -258,7 +259,7 @@ export class Process implements AsyncDisposable {
       if (input !== undefined && input !== null) this.#send(input);
       return this.#communicate(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -537,7 +538,7 @@ export function createSubprocessExec(
     }
     return start({ file, args: rest, name: file }, given);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -582,7 +583,7 @@ export function createSubprocessShell(
     }
     return start(shellCommand(toText(cmd, "command")), readOptions(options));
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 

@@ -22,6 +22,7 @@
  * @module
  */
 
+import { rejection } from "./_error_stack.ts";
 import type { Cancellable, Named } from "./_options.ts";
 import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import {
@@ -201,7 +202,7 @@ export class Lock {
       if (isOverdue()) return checkpoint(() => this.acquire(options));
       return settledPromise(this.#lock(currentExecution() ?? null));
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -327,7 +328,7 @@ export class Event {
       if (isOverdue()) return checkpoint(() => this.wait(options));
       return settledPromise(true);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -697,7 +698,7 @@ export class Semaphore {
       this.#value--;
       return settledPromise(new ReleaseGuard(this.#dispose));
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 

@@ -34,6 +34,7 @@ const FLOORS = [
     "_bytes.ts",
     "_cancel_request.ts",
     "_context.ts",
+    "_error_stack.ts",
     "_lint_model.ts",
     "_thread_codec.ts",
     "_thread_function.ts",
