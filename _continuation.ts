@@ -10,15 +10,11 @@ import {
   cancelledError,
   cancelNested,
   type CancelRequest,
+  cancelSites,
   DeferredError,
+  isBeingCancelled,
 } from "./_cancel_request.ts";
-import {
-  type CancelScope,
-  failTask,
-  finishTask,
-  hooks,
-  type SuspendedAwait,
-} from "./_cancel_scope.ts";
+import type { CancelScope, SuspendedAwait } from "./_cancel_scope.ts";
 import {
   captureSlot,
   type Context,
@@ -27,9 +23,10 @@ import {
   runInSlot,
 } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { cancelSites } from "./_task_state.ts";
 import {
   type AnyFuture,
+  failTask,
+  finishTask,
   Future,
   futures,
   looksLikeFuture,
@@ -110,7 +107,7 @@ export class Continuation<T> extends Future<T>
       }
     }
     for (const it of chain.reverse()) {
-      if (hooks.frameOf(it)?.isBeingCancelled) continue; // it waits for itself
+      if (isBeingCancelled(it)) continue; // it waits for itself
       const isCancelled = it instanceof Continuation
         ? it.#cancelItself(message)
         : cancelNested(it, message);
@@ -132,7 +129,7 @@ export class Continuation<T> extends Future<T>
     if (source === null) return false;
     if (
       frame === null || !(frame.mustCancel || cancelRequest !== null) ||
-      hooks.cancels(source) || futures.keepsValue(source) ||
+      futures.isCancellation(source) || futures.keepsValue(source) ||
       !frame.isRealAwait(this)
     ) return futures.resume(source, this);
     const request = frame.mustCancel ? frame.pendingRequest! : cancelRequest!;

@@ -10,6 +10,8 @@ import { Future, LOOP, setDependents } from "./_future.ts";
 import { BaseEventLoop, currentExecution } from "./_scheduler.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
 import { recordCreation } from "./_call_site.ts";
+import "./_debug_mode.ts";
+import "./_inspect.ts";
 import "./_snapshot.ts";
 import { Task, TASK_OPTIONS } from "./_task.ts";
 import { Continuation, DoneCallback } from "./_continuation.ts";

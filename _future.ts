@@ -21,26 +21,18 @@ import {
   DeferredError,
   setMessage,
 } from "./_cancel_request.ts";
-import {
-  type CancelScope,
-  failTask,
-  finishTask,
-  hooks,
-  isMakingEager,
-  openScope,
-  type WaitDetails,
-} from "./_cancel_scope.ts";
+import type { CancelScope, WaitDetails } from "./_cancel_scope.ts";
 import { Deque } from "./_collections.ts";
 import { currentSlot } from "./_context.ts";
-import { watchFutures } from "./_debug_mode.ts";
 import type { EventLoop, getEventLoop } from "./_event_loop.ts";
 import {
+  currentExecution,
+  debugHooks,
   type ExecutionContext,
   internals as loops,
   type Job,
 } from "./_scheduler.ts";
 import type { CallbackOptions, Coroutine } from "./_options.ts";
-import { inspectLine } from "./_inspect.ts";
 import type { Continuation, DoneCallback, Handler } from "./_continuation.ts";
 import { UnretrievedError } from "./_unhandled.ts";
 import {
@@ -128,6 +120,16 @@ export interface WaitSource extends WaitDetails {
 /** What the waiting functions accept: a future, a promise or a coroutine function. */
 export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
 
+/** What can be said of a future. */
+export interface FutureDetails {
+  readonly kind: string;
+  readonly state: string;
+  /** Whether what it stands for has not come. */
+  readonly isPending: boolean;
+  readonly value: unknown;
+  readonly source: WaitSource | null;
+}
+
 /** What the files above may do with a future. */
 export interface FutureInternals {
   make(loop: EventLoop, source: WaitSource | null): AnyFuture;
@@ -160,17 +162,36 @@ export interface FutureInternals {
   /** Nobody will look at the outcome: passes a turn on, silences an error. */
   discard(future: AnyFuture): void;
   subscribeSignal(future: AnyFuture, signal: AbortSignal): void;
-  setSource(future: AnyFuture, behind: WaitSource): void;
+  setSource(future: AnyFuture, source: WaitSource): void;
   pending(future: AnyFuture): boolean;
+  /** Whether it was notified: its turn is handed off when the code that waits resumes. */
+  notified(future: AnyFuture): boolean;
+  /** Whether its outcome is a cancellation, which then stands for that of the task. */
+  isCancellation(future: AnyFuture): boolean;
+  /** What can be said of it; looking at its error so does not count as retrieving it. */
+  inspect(future: AnyFuture): FutureDetails;
   failed(future: AnyFuture): boolean;
   /** The error of a failed future; looking so is not looking at it. */
   error(future: AnyFuture): unknown;
-  behind(future: AnyFuture): WaitSource | null;
+  source(future: AnyFuture): WaitSource | null;
   /** Whether it has a value that a cancellation must not lose. */
   keepsValue(future: AnyFuture): boolean;
 }
 
 export let futures: FutureInternals;
+
+/** How many first steps of eager tasks are running, one inside of another. */
+export const eagerSteps = { count: 0 };
+
+/** Ends the running task with what its body returned, as a handler. */
+export function finishTask(value: unknown): void {
+  (currentExecution() as CancelScope).root.finish(value);
+}
+
+/** Ends the running task with what its body threw, as a handler. */
+export function failTask(error: unknown): void {
+  (currentExecution() as CancelScope).root.fail(error);
+}
 
 /**
  * A value that will be there later.
@@ -220,16 +241,16 @@ export class Future<T> implements Promise<T> {
 
   static {
     futures = {
-      make: (loop, behind) => {
+      make: (loop, source) => {
         const future = new Future(loop as never);
-        future.#source = behind;
+        future.#source = source;
         return future;
       },
       makeYield: (loop, value) => {
         const future: AnyFuture = new Future(loop as never);
         future.#value = value;
         // In the first step of an eager task, others would come before its await.
-        future.#state = isMakingEager() ? YIELD_QUEUED : YIELDING;
+        future.#state = eagerSteps.count > 0 ? YIELD_QUEUED : YIELDING;
         if (future.#state === YIELD_QUEUED) {
           loops.push(loop, { run: () => futures.endYield(future) });
         }
@@ -277,26 +298,22 @@ export class Future<T> implements Promise<T> {
         const abort = (reason: unknown) => future.#abort(reason);
         future.#subscription = new AbortSubscription(signal, abort);
       },
-      setSource: (future, behind) => future.#source = behind,
+      setSource: (future, source) => future.#source = source,
+      inspect: (future) => ({
+        kind: future[Symbol.toStringTag],
+        state: STATES[future.#state]!,
+        isPending: future.#state === PENDING,
+        value: future.#value,
+        source: future.#source,
+      }),
       failed: (future) => future.#state === ERROR,
       error: (future) => future.#state === ERROR ? future.#value : null,
       pending: (future) => future.#state === PENDING,
-      behind: (future) => future.#source,
+      notified: (future) => future.#state === NOTIFIED,
+      isCancellation: (future) => future.#isCancellation(),
+      source: (future) => future.#source,
       keepsValue: (future) =>
         future.#state === RESULT && future.#source?.keepsValue === true,
-    };
-    watchFutures(Future.prototype, futures);
-    hooks.isWoken = (future) => (future as AnyFuture).#state === NOTIFIED;
-    hooks.cancels = (future) => (future as AnyFuture).#cancels();
-    hooks.settle = (future, value) => (future as AnyFuture).#end(RESULT, value);
-    hooks.fail = (future, error) => (future as AnyFuture).#fail(error);
-    hooks.cancel = (future, why) => (future as AnyFuture).#end(CANCELLED, why);
-    hooks.about = (future) => {
-      const it = future as AnyFuture;
-      const kind = it[Symbol.toStringTag];
-      const state = STATES[it.#state]!;
-      const waits = it.#state === PENDING;
-      return { kind, state, waits, value: it.#value, behind: it.#source };
     };
   }
 
@@ -482,7 +499,7 @@ export class Future<T> implements Promise<T> {
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return inspectLine(this);
+    return debugHooks.inspect(this);
   }
 
   #mustBePending(action: string): void {
@@ -522,7 +539,7 @@ export class Future<T> implements Promise<T> {
     let frame = (currentSlot() ?? null) as CancelScope | null;
     if (frame !== null) {
       if (!frame.isScope) frame = null;
-      else if (frame.isOver) frame = openScope(frame);
+      else if (frame.isOver) frame = frame.open;
     }
     return new dependents.Continuation(
       this,
@@ -584,12 +601,12 @@ export class Future<T> implements Promise<T> {
   }
 
   #end(state: number, value: unknown): void {
-    const behind = this.#state === PENDING ? this.#source : null;
+    const source = this.#state === PENDING ? this.#source : null;
     this.#state = state;
     this.#value = value;
     this.#unsubscribeSignal();
     this.#runCallbacks();
-    if (behind !== null) behind.remove(this);
+    if (source !== null) source.remove(this);
   }
 
   #unsubscribeSignal(): void {
@@ -684,7 +701,7 @@ export class Future<T> implements Promise<T> {
     return this.#source!.handOff(this);
   }
 
-  #cancels(): boolean {
+  #isCancellation(): boolean {
     return this.#state === CANCELLED ||
       (this.#state === ERROR && isInstance(this.#value, CancelledError));
   }

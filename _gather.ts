@@ -7,7 +7,7 @@
 import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { errorOf, onceDone, Several } from "./_awaitable.ts";
 import { cancelNested } from "./_cancel_request.ts";
-import { hooks } from "./_cancel_scope.ts";
+import { isBeingCancelled } from "./_cancel_request.ts";
 import { getEventLoop } from "./_event_loop.ts";
 import { Future, futures, looksLikeFuture } from "./_future.ts";
 import type { Job } from "./_scheduler.ts";
@@ -63,7 +63,7 @@ export class GatheringFuture extends Future<unknown[]> {
     let isCircle = false;
     try {
       for (const child of this.#children) {
-        isCircle ||= hooks.frameOf(child)?.isBeingCancelled === true;
+        isCircle ||= isBeingCancelled(child);
         any = cancelNested(child, message) || any;
       }
     } finally {

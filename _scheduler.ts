@@ -113,7 +113,7 @@ const UNKNOWN_ERROR = "Unhandled error in the event loop";
 const settled = Promise.resolve();
 const { runMicrotasks } = runtimeCore;
 
-/** What debug mode does beyond a loop; `_debug_mode.ts` fills it in. */
+/** What debug mode and inspection do for the core, which stands below them; `_debug_mode.ts` and `_inspect.ts` fill it in. */
 export interface DebugHooks {
   /** One loop more, or one less, is in debug mode. */
   debug(on: boolean): void;
@@ -121,13 +121,29 @@ export interface DebugHooks {
   slow(loop: BaseEventLoop, job: Job, seconds: number): void;
   /** Throws if the running code belongs to another loop. */
   checkCaller(loop: BaseEventLoop): void;
+  /** The state of a task of a loop in debug mode. */
+  createTaskState: TaskStateFactory;
+  /** Where a task is suspended, innermost first. */
+  stackOf(state: ExecutionContext): readonly string[];
+  /** A future on one line. */
+  inspect(future: object): string;
 }
 
+/** The one late-bound object of the core. */
 export const debugHooks: DebugHooks = {
-  debug() {},
-  slow() {},
-  checkCaller() {},
+  debug: notLoaded,
+  slow: notLoaded,
+  checkCaller: notLoaded,
+  createTaskState: notLoaded,
+  stackOf: notLoaded,
+  inspect: notLoaded,
 };
+
+function notLoaded(): never {
+  throw new RuntimeError(
+    "Debug mode is not loaded: import a public entry point of this module first",
+  );
+}
 
 /** What a loop has to do. */
 export interface LoopCounts {
@@ -176,8 +192,13 @@ export interface LoopInternals {
   cachedNow(loop: BaseEventLoop): number;
 }
 
-/** Makes the frame of a task. */
-export type TaskStateFactory = (task: object) => ExecutionContext;
+/** Makes the states of a loop's tasks. */
+export type TaskStateFactory = (
+  loop: BaseEventLoop,
+  task: object,
+  name: string | number,
+  body: unknown,
+) => ExecutionContext;
 
 export let internals: LoopInternals;
 

@@ -27,7 +27,8 @@ import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_scheduler.ts";
 import { type Failure, runIn, scopeHere } from "./_waiting_call.ts";
 import { createTask, Deadline, Several } from "./_awaitable.ts";
-import { chainOf, originOf, span, titleOf } from "./_inspect.ts";
+import { chainOf, originOf } from "./_inspect.ts";
+import { span, titleOf } from "./_text.ts";
 import {
   checkCallback,
   checkCoroutine,

@@ -12,7 +12,7 @@
  */
 
 import { CancelRequest } from "./_cancel_request.ts";
-import { type CancelScope, InnerScope, openScope } from "./_cancel_scope.ts";
+import { type CancelScope, InnerScope } from "./_cancel_scope.ts";
 import { TaskState } from "./_task_state.ts";
 import { adopt, probedOutcome } from "./_continuation.ts";
 import {
@@ -174,7 +174,7 @@ export function scopeHere(): CancelScope | null {
   const frame = currentExecution();
   return frame === undefined || frame.task === null
     ? null
-    : openScope(frame as CancelScope);
+    : (frame as CancelScope).open;
 }
 
 /** A waiting call under way: cancelling it interrupts what the call waits for. */
