@@ -19,29 +19,7 @@ import {
   TimeoutError,
 } from "@asyncio/asyncio";
 import { FAILING } from "./_error_programs.ts";
-
-const ROOT = new URL("..", import.meta.url);
-
-/** Runs a program as `deno run -A` does. */
-async function runProgram(
-  source: string,
-): Promise<{ code: number; text: string }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", "--ext=ts", "-"],
-    cwd: ROOT,
-    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
-    stdin: "piped",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const stdin = child.stdin.getWriter();
-  const names = Object.keys(asyncio).join(", ");
-  const program = `import { ${names} } from "@asyncio/asyncio";\n${source}`;
-  await stdin.write(new TextEncoder().encode(program));
-  await stdin.close();
-  const { code, stderr } = await child.output();
-  return { code, text: new TextDecoder().decode(stderr) };
-}
+import { runSource } from "./_programs.ts";
 
 /** The names of the functions on the stacks in a text. */
 function framesIn(text: string): string[] {
@@ -62,15 +40,18 @@ function framesIn(text: string): string[] {
 for (const [name, failing] of Object.entries(FAILING)) {
   Deno.test(`A program that fails shows the user's lines and nothing else: ${name}`, async () => {
     const { source, texts, frames, code = 1 } = failing;
-    const written = await runProgram(source);
-    assertEquals(written.code, code, written.text);
-    assertEquals(framesIn(written.text), frames, written.text);
+    const names = Object.keys(asyncio).join(", ");
+    const { code: ended, stderr } = await runSource(
+      `import { ${names} } from "@asyncio/asyncio";\n${source}`,
+    );
+    assertEquals(ended, code, stderr);
+    assertEquals(framesIn(stderr), frames, stderr);
     let end = 0;
     for (const text of texts) {
-      const at = written.text.indexOf(text, end);
-      assert(at >= end, `No ${text} in ${written.text}`);
+      const at = stderr.indexOf(text, end);
+      assert(at >= end, `No ${text} in ${stderr}`);
       end = at + text.length;
-      assertEquals(written.text.split(text).length, 2, written.text);
+      assertEquals(stderr.split(text).length, 2, stderr);
     }
   });
 }
