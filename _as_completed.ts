@@ -13,7 +13,7 @@ import { Deque } from "./_collections.ts";
 import { rejection } from "./_error_stack.ts";
 import { Future, futures } from "./_future.ts";
 import type { Job, TimerHandle } from "./_scheduler.ts";
-import { onceDone } from "./_awaitable.ts";
+import { onceDone } from "./_done_callbacks.ts";
 import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 import { TimeoutError } from "./exceptions.ts";
 

@@ -16,7 +16,6 @@ import {
   followsPromises,
   isExternalFrame,
 } from "./_call_site.ts";
-import { CancelledError } from "./exceptions.ts";
 
 /** What is known of a stack beyond what V8 has taken. */
 interface Additions {
@@ -189,7 +188,7 @@ function textOf(error: Error, raw: string, added: Additions): string {
     addNew(frames, stack?.split("\n") ?? []);
   }
   // An error in this module itself; a cancellation is made by it.
-  if (frames.length === 0 && !(error instanceof CancelledError)) {
+  if (frames.length === 0 && error.name !== "CancelledError") {
     frames.push(...all);
   }
   const notes = added.notes.map((note) => `    ${note}`);

@@ -25,6 +25,7 @@
  * @module
  */
 
+import { debugHooks } from "./_debug_hooks.ts";
 import { Deque, TimerHeap } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
@@ -41,6 +42,7 @@ import { briefly, checkBag, checkCallback, checkMethods } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 export type { LoopHost } from "./_host.ts";
+export { debugHooks } from "./_debug_hooks.ts";
 
 /** Something that waits for its turn. */
 export interface Job {
@@ -113,38 +115,6 @@ const UNKNOWN_ERROR = "Unhandled error in the event loop";
 const settled = Promise.resolve();
 const { runMicrotasks } = runtimeCore;
 
-/** What debug mode and inspection do for the core, which stands below them; `_debug_mode.ts` and `_inspect.ts` fill it in. */
-export interface DebugHooks {
-  /** One loop more, or one less, is in debug mode. */
-  debug(on: boolean): void;
-  /** A job and what it resumed took longer than it may. */
-  slow(loop: BaseEventLoop, job: Job, seconds: number): void;
-  /** Throws if the running code belongs to another loop. */
-  checkCaller(loop: BaseEventLoop): void;
-  /** The state of a task of a loop in debug mode. */
-  createTaskState: TaskStateFactory;
-  /** Where a task is suspended, innermost first. */
-  stackOf(state: ExecutionContext): readonly string[];
-  /** A future on one line. */
-  inspect(future: object): string;
-}
-
-/** The one late-bound object of the core. */
-export const debugHooks: DebugHooks = {
-  debug: notLoaded,
-  slow: notLoaded,
-  checkCaller: notLoaded,
-  createTaskState: notLoaded,
-  stackOf: notLoaded,
-  inspect: notLoaded,
-};
-
-function notLoaded(): never {
-  throw new RuntimeError(
-    "Debug mode is not loaded: import a public entry point of this module first",
-  );
-}
-
 /** What a loop has to do. */
 export interface LoopCounts {
   /** Jobs that are ready to run. */
@@ -187,7 +157,7 @@ export interface LoopInternals {
   /** How many drains of the microtasks have begun, also outside of the loop's turns, which begin none. */
   checkpoints(loop: BaseEventLoop): number;
   /** What is under all calls of the loop that are on the stack; `null` if none are. */
-  bottom(loop: BaseEventLoop): (() => void) | null;
+  entryFunction(loop: BaseEventLoop): (() => void) | null;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   cachedNow(loop: BaseEventLoop): number;
 }
@@ -246,7 +216,7 @@ export class BaseEventLoop {
   readonly #tasks: { first: ExecutionContext | null } = { first: null };
   #taskStates: TaskStateFactory | null = null;
   readonly #storage = new Map<unknown, unknown>();
-  readonly #frame: ExecutionContext = new LoopContext(this);
+  readonly #execution: ExecutionContext = new LoopContext(this);
 
   /**
    * Makes a loop; nothing runs and nothing is held until there is work.
@@ -269,13 +239,13 @@ export class BaseEventLoop {
       removeTimer: (loop, alarm) => loop.#removeTimer(alarm),
       setRunning: (loop, running) => loop.#running = running,
       afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
-      execution: (loop) => loop.#frame,
+      execution: (loop) => loop.#execution,
       tasks: (loop) => loop.#tasks,
       taskStates: (loop) => loop.#taskStates,
       setTaskStates: (loop, frames) => loop.#taskStates = frames,
       ready: (loop) => loop.#ready,
       storage: (loop) => loop.#storage,
-      bottom: (loop) =>
+      entryFunction: (loop) =>
         loop.#inTurn && loop.#canRunMicrotasks ? loop.#turn : null,
       counts: (loop) => ({
         ready: loop.#ready.length,
@@ -504,7 +474,7 @@ export class BaseEventLoop {
     args: unknown[],
   ): Callback {
     checkCallback(fn, "schedule a callback");
-    return new Callback(this, this.#frame, when, fn, args);
+    return new Callback(this, this.#execution, when, fn, args);
   }
 
   #push(job: Job): void {
@@ -707,13 +677,13 @@ class Callback implements TimerEntry, TimerHandle {
   readonly #fn: (...args: unknown[]) => unknown;
   /** `null` once taken back. */
   #args: unknown[] | null;
-  readonly #frame: ExecutionContext;
+  readonly #execution: ExecutionContext;
   readonly #context = captureSlot();
   isCancelled = false;
 
   constructor(
     loop: BaseEventLoop,
-    frame: ExecutionContext,
+    execution: ExecutionContext,
     when: number,
     fn: (...args: unknown[]) => unknown,
     args: unknown[],
@@ -722,7 +692,7 @@ class Callback implements TimerEntry, TimerHandle {
     this.#when = when;
     this.#fn = fn;
     this.#args = args;
-    this.#frame = frame;
+    this.#execution = execution;
   }
 
   when(): number {
@@ -759,7 +729,7 @@ class Callback implements TimerEntry, TimerHandle {
 
   run(): boolean {
     if (this.#args === null) return false;
-    runFrom(this.#context, this.#frame, Callback.#call, this);
+    runFrom(this.#context, this.#execution, Callback.#call, this);
     return true;
   }
 

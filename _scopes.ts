@@ -19,14 +19,15 @@ import {
   type ScopeOwner,
 } from "./_cancel_scope.ts";
 import { addNote, addOrigin, rejection } from "./_error_stack.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
-import { type Future, futures } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
+import { callersLoop, type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
 import { Limiter } from "./_limiter.ts";
 import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_scheduler.ts";
 import { type Failure, runIn, scopeHere } from "./_waiting_call.ts";
-import { createTask, Deadline, Several } from "./_awaitable.ts";
+import { createTask } from "./_awaitable.ts";
+import { Deadline, Several } from "./_done_callbacks.ts";
 import { chainOf, originOf } from "./_inspect.ts";
 import { span, titleOf } from "./_text.ts";
 import {
@@ -95,7 +96,7 @@ class GroupOwner implements ScopeOwner {
 /** A deadline that is so many seconds away. */
 export function timeoutIn(seconds: number | null): Timeout {
   if (seconds === null) return new Timeout(null);
-  const timeout = new Timeout(getEventLoop().time() + seconds);
+  const timeout = new Timeout(callersLoop().time() + seconds);
   noteLength(timeout, seconds);
   return timeout;
 }
@@ -233,7 +234,7 @@ export class Timeout {
     this.#state = struck ? "expired" : "finished";
     if (failure !== null) scope.abortSignal(failure.error);
     if (!struck && this.#aborted === null) return failure;
-    if (failure === null) reportSwallowed(scope.root, this.#requests);
+    if (failure === null) reportSwallowed(scope.taskState, this.#requests);
     scope.withdrawOwn();
     const own = scope.outer.pathRequests <= this.#requests;
     const cancellation = failure && asCancellation(failure.error);
@@ -310,7 +311,7 @@ export function timeout<T>(
  * import { getEventLoop, sleep, timeoutAt, TimeoutError } from "@asyncio/asyncio";
  * import { assert } from "@std/assert";
  *
- * const when = getEventLoop().time() + 0.001;
+ * const when = callersLoop().time() + 0.001;
  * const error = await timeoutAt(when, () => sleep(3600)).catch((error) => error);
  * assert(error instanceof TimeoutError);
  * ```
@@ -419,7 +420,7 @@ export class TaskGroup implements AsyncDisposable {
     const scope = nextScope ?? scopeHere();
     nextScope = null;
     this.#scope = scope;
-    this.#loop = (scope?.loop ?? getEventLoop()) as EventLoop;
+    this.#loop = (scope?.loop ?? callersLoop()) as EventLoop;
     this.#requests = scope === null ? 0 : scope.pathRequests;
   }
 
@@ -587,7 +588,7 @@ export class TaskGroup implements AsyncDisposable {
     if (this.#state === "left") return failure;
     this.#state = "leaving";
     if (failure === null && this.#requested) {
-      reportSwallowed(this.#scope!.root, this.#requests);
+      reportSwallowed(this.#scope!.taskState, this.#requests);
     }
     if (failure !== null && !this.#aborting) this.#abort(undefined, failure);
     if (this.#children.size === 0) return this.#left(failure, null, null);
@@ -647,7 +648,7 @@ export class TaskGroup implements AsyncDisposable {
     if (this.#errors.length === 0) return null;
     const outer = ownGroups.has(this) ? scope!.outer : scope;
     // A request from outside stays, and is delivered at the next wait.
-    if (outer !== null && outer.pathRequests > 0) outer.redeliver();
+    if (outer !== null && outer.pathRequests > 0) outer.deliverAgain();
     return {
       error: new ExceptionGroup(
         "unhandled errors in a TaskGroup",
@@ -663,7 +664,7 @@ export class TaskGroup implements AsyncDisposable {
     if (task.cancelled()) return;
     const exception = task.exception();
     if (!futures.failed(task)) return;
-    if (this.#scope !== null && this.#scope.root.isOver) {
+    if (this.#scope !== null && this.#scope.taskState.isOver) {
       this.#loop.callExceptionHandler({
         message: "A task of a TaskGroup failed after its parent had ended",
         exception,

@@ -16,7 +16,7 @@ import {
   runFrom,
 } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { finalContexts, TaskState } from "./_task_state.ts";
+import { finalContexts, original, TaskState } from "./_task_state.ts";
 import { checkedLoop, Future, futures } from "./_future.ts";
 import { debugHooks, internals as loops } from "./_scheduler.ts";
 import type {
@@ -98,16 +98,16 @@ export class Task<T> extends Future<T> {
     const raw = name === undefined ? ++tasksMade : toName(name, CREATE);
     const create = loops.taskStates(loop) ??
       (loop.getDebug() ? debugHooks.createTaskState : null);
-    const frame = this.#taskState = create === null
+    const state = this.#taskState = create === null
       ? new TaskState(loop, this, raw, coro)
       : create(loop, this, raw, coro) as TaskState;
-    frame.register();
+    state.register();
     if (signal) this.#follow(signal);
     if (context !== null) contexts.set(this, context);
     const from = context ?? captureSlot();
-    if (!eagerStart) frame.startSoon(from, context !== null);
-    else if (frame.mustCancel) frame.finish(undefined);
-    else startEager(() => frame.start(from, context !== null));
+    if (!eagerStart) state.startSoon(from, context !== null);
+    else if (state.mustCancel) state.finish(undefined);
+    else startEager(() => state.start(from, context !== null));
     if (eagerStart && this.done()) doneEagerly.add(this);
   }
 
@@ -152,9 +152,9 @@ export class Task<T> extends Future<T> {
   getContext(): Context {
     let context = contexts.get(this);
     if (context === undefined) {
-      const frame = this.#taskState;
-      const from = frame.isOver ? finalContexts.get(this) : frame.from;
-      context = runFrom(from, frame, captureContext, null);
+      const state = this.#taskState;
+      const from = state.isOver ? finalContexts.get(this) : state.from;
+      context = runFrom(from, state, captureContext, null);
       contexts.set(this, context);
     }
     return context;
@@ -289,10 +289,6 @@ function stackLimit(options: StackOptions, action: string): number {
 }
 
 const STACK_OPTIONS = ["limit"] as const;
-
-/** The coroutine functions of the user behind those that this module has put around them. */
-export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
-  new WeakMap();
 
 /** Eager tasks that were done when they had been made. */
 const doneEagerly = new WeakSet<object>();

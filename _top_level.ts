@@ -14,6 +14,7 @@
 
 import { awaitsTimer } from "./_abort_signal.ts";
 import { calmMark } from "./_deadlock.ts";
+import { debugHooks } from "./_debug_hooks.ts";
 import type { AnyFuture } from "./_future.ts";
 import { nextTurn, runtimeCore, systemTimer } from "./_host.ts";
 import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
@@ -87,7 +88,7 @@ function isCalm(watch: Watch): boolean {
 function lookAgain(watch: Watch, isCalm: boolean): void {
   if (isCalm && performance.now() - watch.since >= CALM * 1000) {
     isReported = true;
-    void report(watch.loop);
+    report(watch.loop);
     return;
   }
   const seconds = isCalm ? CALM_INTERVAL : BUSY_INTERVAL;
@@ -103,20 +104,8 @@ function lookAfterBatch(loop: BaseEventLoop): void {
   });
 }
 
-/** What it takes is loaded only here, as it says nothing in most programs. */
-async function report(loop: BaseEventLoop): Promise<void> {
-  const [{ formatSnapshot }, { snapshotOf }, { isPending, nameOf }] =
-    await Promise.all([
-      import("./_report.ts"),
-      import("./_snapshot.ts"),
-      import("./_inspect.ts"),
-    ]);
-  const names = outside.filter(isPending).map(nameOf);
-  const snapshot = snapshotOf(loop);
-  console.error([
-    "Deadlock: nothing is left that could wake the program",
-    ...new Set(names.map((name) => `Code outside of tasks waits for ${name}`)),
-    ...(snapshot.tasks.length > 0 ? [formatSnapshot(snapshot)] : []),
-  ].join("\n"));
+function report(loop: BaseEventLoop): void {
+  const title = "Deadlock: nothing is left that could wake the program";
+  console.error(`${title}\n${debugHooks.report(loop, outside)}`);
   outside = [];
 }

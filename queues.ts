@@ -23,6 +23,7 @@
  * @module
  */
 
+import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { BinaryHeap, Deque, Stack } from "./_collections.ts";
 import { rejection } from "./_error_stack.ts";
 import { AGAIN } from "./_future.ts";
