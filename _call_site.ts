@@ -7,6 +7,8 @@
 
 /** How many frames a place remembers. */
 const DEPTH = 64;
+/** The frames of the loop and its host that V8 counts beside those of the user. */
+const LOOP_FRAMES = 8;
 /** This file; nobody knows it in some bundles. */
 const FILE: string = import.meta.url ?? "";
 const HOME = pathOf(FILE.slice(0, FILE.lastIndexOf("/") + 1));
@@ -91,6 +93,22 @@ export function captureStack(
   Error.stackTraceLimit = depth;
   Error.captureStackTrace(target, above);
   Error.stackTraceLimit = limit;
+}
+
+/**
+ * Leaves room on stacks for the frames of the loop. Returns what takes it
+ * back, unless somebody else has changed the limit meanwhile.
+ */
+export function widenStacks(): number {
+  const limit = Error.stackTraceLimit;
+  if (limit > 0) Error.stackTraceLimit = limit + LOOP_FRAMES;
+  return limit;
+}
+
+export function narrowStacks(limit: number): void {
+  if (Error.stackTraceLimit === limit + LOOP_FRAMES) {
+    Error.stackTraceLimit = limit;
+  }
 }
 
 /**

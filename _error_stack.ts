@@ -29,8 +29,6 @@ interface Additions {
   shown: unknown;
 }
 
-/** The frames of the loop and its host that V8 counts beside those of the user. */
-const LOOP_FRAMES = 8;
 /** How many frames are taken of those who wait. */
 const WAITER_FRAMES = 32;
 /** An error that many await keeps the stacks of so many. */
@@ -40,22 +38,6 @@ const FRAME = /^\s+at /;
 const additions = new WeakMap<Error, Additions>();
 /** V8's own accessor of `stack`, the same for all errors; other engines have none. */
 const readRaw = Object.getOwnPropertyDescriptor(new Error(), "stack")?.get;
-
-/**
- * Leaves room on stacks for the frames of the loop. Returns what takes it
- * back, unless somebody else has changed the limit meanwhile.
- */
-export function widenStacks(): number {
-  const limit = Error.stackTraceLimit;
-  if (limit > 0) Error.stackTraceLimit = limit + LOOP_FRAMES;
-  return limit;
-}
-
-export function narrowStacks(limit: number): void {
-  if (Error.stackTraceLimit === limit + LOOP_FRAMES) {
-    Error.stackTraceLimit = limit;
-  }
-}
 
 /** Has the stack of an error show the code of the user alone. */
 export function tidyStack(error: unknown): void {

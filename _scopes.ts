@@ -105,6 +105,18 @@ export function timeoutIn(seconds: number | null): Timeout {
  * A deadline over a piece of code; `timeout` makes and enters one.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Timeout}.
+ *
+ * @example
+ * ```ts
+ * import { getEventLoop, sleep, timeout } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * await timeout(null, async (limit) => {
+ *   limit.reschedule(getEventLoop().time() + 5);
+ *   await sleep(0.001);
+ *   assert(limit.when() !== null && !limit.expired());
+ * });
+ * ```
  */
 export class Timeout {
   #when: number | null;
@@ -160,7 +172,7 @@ export class Timeout {
   /**
    * Moves the deadline.
    *
-   * @param when The new one, on the loop's clock; one in the past strikes at once, `null` takes it away.
+   * @param when The new one, on the loop's clock; one in the past expires at once, `null` removes it.
    * @throws {RuntimeError} If the scope is not active: not entered, expired or left.
    */
   reschedule(when: number | null): void {
@@ -261,7 +273,7 @@ export class Timeout {
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout}.
  *
  * @typeParam T What the body returns.
- * @param delay Seconds or a duration from now, `null` for no limit; zero or less strikes at the first wait.
+ * @param delay Seconds or a duration from now, `null` for no limit; zero or less expires at the first wait.
  * @param body The code, called with the deadline.
  * @returns What the body returns.
  * @throws {TimeoutError} If the time is up.
@@ -295,7 +307,10 @@ export function timeout<T>(
 }
 
 /**
- * As {@linkcode timeout}, with a moment instead of a length of time.
+ * Like {@linkcode timeout}, but with a point in time instead of a length of
+ * time.
+ *
+ * Cancelled, it cancels what the body awaits, and ends once the body has.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout_at}.
  *
@@ -311,7 +326,7 @@ export function timeout<T>(
  * import { getEventLoop, sleep, timeoutAt, TimeoutError } from "@asyncio/asyncio";
  * import { assert } from "@std/assert";
  *
- * const when = callersLoop().time() + 0.001;
+ * const when = getEventLoop().time() + 0.001;
  * const error = await timeoutAt(when, () => sleep(3600)).catch((error) => error);
  * assert(error instanceof TimeoutError);
  * ```
@@ -498,7 +513,7 @@ export class TaskGroup implements AsyncDisposable {
    *
    * @typeParam T What the coroutine returns.
    * @param coro The coroutine function.
-   * @param options As of `createTask`.
+   * @param options As for `createTask`.
    * @returns The task.
    * @throws {RuntimeError} If the group is finished or shutting down; the function is then never called.
    */
@@ -546,6 +561,8 @@ export class TaskGroup implements AsyncDisposable {
   /**
    * Waits for all children, as leaving Python's block does. New ones may be
    * added until the last is done.
+   *
+   * Cancelled, it cancels the children, and ends once they have.
    *
    * @param options A signal that ends the wait alone: the group stays open.
    * @throws {ExceptionGroup} Of the errors of the children, if any failed.
