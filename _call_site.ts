@@ -95,16 +95,14 @@ export function captureStack(
   Error.stackTraceLimit = limit;
 }
 
-/**
- * Leaves room on stacks for the frames of the loop. Returns what takes it
- * back, unless somebody else has changed the limit meanwhile.
- */
+/** Leaves room on stacks for the frames of the loop. Returns the limit before. */
 export function widenStacks(): number {
   const limit = Error.stackTraceLimit;
   if (limit > 0) Error.stackTraceLimit = limit + LOOP_FRAMES;
   return limit;
 }
 
+/** Restores the limit of stacks, unless somebody else has changed it meanwhile. */
 export function narrowStacks(limit: number): void {
   if (Error.stackTraceLimit === limit + LOOP_FRAMES) {
     Error.stackTraceLimit = limit;
@@ -197,7 +195,8 @@ export function linesOf(stack: unknown): string[] {
 export function isExternalFrame(line: string): boolean | null {
   const frame = line.trim().slice("at ".length);
   if (!/:\d+:\d+\)?$/.test(frame)) return null;
-  return !isOfHost(frame) && isExternal(frame);
+  const isBody = frame.replace(/^async /, "").startsWith(`${BODY} (`);
+  return !isBody && !isOfHost(frame) && isExternal(frame);
 }
 
 function isOfHost(frame: string): boolean {

@@ -175,7 +175,10 @@ export class Continuation<T> extends Future<T>
         return this.#call(this.#onFulfilled!, asking);
       }
       if (isInstance(error, Error) && this.isAwait) {
-        return this.#call(this.#onFulfilled!, new ShownRejection(error));
+        return this.#call(
+          this.#onFulfilled!,
+          new ShownRejection(error, this.getLoop()),
+        );
       }
     }
     if (DeferredError.is(error)) error = cancelledError(error.message);
@@ -248,9 +251,9 @@ class ProbedOutcome {
     }
     this.#scope.addProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
-    else if (DeferredError.is(outcome)) reject(errorAt(outcome));
+    else if (DeferredError.is(outcome)) reject(errorAt(outcome, above));
     else {
-      addWaiter(outcome);
+      addWaiter(outcome, above);
       reject(outcome);
     }
   }
@@ -259,13 +262,18 @@ class ProbedOutcome {
 /** Rejects a promise of the host with an error, whose stack shows who awaits it then. */
 class ShownRejection {
   readonly #error: unknown;
+  readonly #loop: EventLoop;
 
-  constructor(error: unknown) {
+  constructor(error: unknown, loop: EventLoop) {
     this.#error = error;
+    this.#loop = loop;
   }
 
   then(_resolve: unknown, reject: (error: unknown) => void): void {
-    addWaiter(this.#error);
+    addWaiter(
+      this.#error,
+      loops.entryFunction(this.#loop) ?? ShownRejection.prototype.then,
+    );
     reject(this.#error);
   }
 }
@@ -280,12 +288,15 @@ function recordCancelSite(
 }
 
 /** The error of a cancellation, with the stack of the code that awaits it. */
-function errorAt({ message }: DeferredError): CancelledError {
+function errorAt(
+  { message }: DeferredError,
+  above: (...args: never[]) => unknown,
+): CancelledError {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0; // no stack of this module
   const error = cancelledError(message);
   Error.stackTraceLimit = limit;
-  addWaiter(error);
+  addWaiter(error, above);
   return error;
 }
 

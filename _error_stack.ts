@@ -49,18 +49,20 @@ export function tidyStack(error: unknown): void {
 }
 
 /**
- * Adds to the stack of an error who waits for it: the callers of this
- * function and, inside of the `then` of a thenable, those who await what it
- * rejects.
+ * Adds to the stack of an error who waits for it: what has called `above` and,
+ * inside of the `then` of a thenable, those who await what it rejects.
  */
-export function addWaiter(error: unknown): void {
+export function addWaiter(
+  error: unknown,
+  above: (...args: never[]) => unknown = addWaiter,
+): void {
   if (!followsPromises) return;
   try {
     if (!(error instanceof Error)) return;
     const waiters = additionsTo(error)?.waiters;
     if (waiters === undefined || waiters.length >= MOST_WAITERS) return;
     const taken = {};
-    captureStack(taken, addWaiter, WAITER_FRAMES);
+    captureStack(taken, above, WAITER_FRAMES);
     waiters.push(taken);
   } catch {
     // As above.
