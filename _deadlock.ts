@@ -122,7 +122,7 @@ let looks = 0;
 let isLost = false;
 
 /** The same text as long as no operation is under way, or has been in between; otherwise "busy". */
-function calmMark(): string {
+export function calmMark(): string {
   const resourcesInUse = activeResources().length; // the look loads the operations too
   const { hasPromise, getActiveImmediateCount, resources, ops } = runtimeCore;
   const isKnown = typeof hasPromise === "function" &&

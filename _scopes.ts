@@ -18,6 +18,7 @@ import {
   InnerScope,
   type ScopeOwner,
 } from "./_cancel_scope.ts";
+import { addNote, addOrigin, rejection } from "./_error_stack.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { callersLoop, type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
@@ -27,7 +28,7 @@ import type { Job } from "./_scheduler.ts";
 import { type Failure, runIn, scopeHere } from "./_waiting_call.ts";
 import { createTask } from "./_awaitable.ts";
 import { Deadline, Several } from "./_done_callbacks.ts";
-import { chainOf } from "./_inspect.ts";
+import { chainOf, originOf } from "./_inspect.ts";
 import { span, titleOf } from "./_text.ts";
 import {
   checkCallback,
@@ -254,11 +255,11 @@ export class Timeout {
     const what = this.#waitedFor === null
       ? ""
       : ` while waiting for ${this.#waitedFor}`;
-    return {
-      error: new TimeoutError(`The time was up${what}`, {
-        cause: cancellation,
-      }),
-    };
+    const error = new TimeoutError(`The time was up${what}`, {
+      cause: cancellation,
+    });
+    addOrigin(error, cancellation);
+    return { error };
   }
 }
 
@@ -301,7 +302,7 @@ export function timeout<T>(
     checkBody(body, "set a timeout");
     return runScope(timeoutIn(seconds), body);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -338,7 +339,7 @@ export function timeoutAt<T>(
     checkBody(body, "set a timeout");
     return runScope(new Timeout(when), body);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -503,7 +504,7 @@ export class TaskGroup implements AsyncDisposable {
       const leave = (failure: Failure | null) => group.#leave(failure);
       return runIn(scope, () => body(group), leave);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -689,6 +690,7 @@ export class TaskGroup implements AsyncDisposable {
       return;
     }
     if (isInstance(exception, KeyboardInterrupt)) this.#interrupt ??= exception;
+    addNote(exception, `in ${originOf(task)}`);
     this.#errors.push(exception);
     if (this.#aborting) return;
     this.#abort(undefined, { error: exception });

@@ -18,6 +18,7 @@ import {
 } from "./_bytes.ts";
 import { deno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
+import { rejection } from "./_error_stack.ts";
 import { AGAIN, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { operation } from "./_waiting_call.ts";
@@ -285,7 +286,7 @@ export class WritePump {
       if (isClosing) return operation(() => this.#drainWhileClosing(options));
       return this.#drainers.wait(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -353,7 +354,7 @@ export class WritePump {
       this.#throwCloseError();
       return resolved;
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 

@@ -26,7 +26,7 @@ import { cancelFrom, original, tasksOf } from "./_task_state.ts";
 import { cancelAll, cancelSites } from "./_cancel_request.ts";
 import { EventLoop } from "./_event_loop.ts";
 import { stateOf, Task } from "./_task.ts";
-import { Future, futures } from "./_future.ts";
+import { type AnyFuture, Future, futures } from "./_future.ts";
 import { onSignal as listenTo, systemTimer } from "./_host.ts";
 import { CallSite, framesOf } from "./_call_site.ts";
 import {
@@ -50,7 +50,8 @@ import { allTasks } from "./_awaitable.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
-import { chainOf, progressOf } from "./_inspect.ts";
+import { debugHooks } from "./_debug_hooks.ts";
+import { chainOf, isPending, nameOf, progressOf } from "./_inspect.ts";
 import { firstOf, span } from "./_text.ts";
 import "./_threads.ts";
 import { reportUnretrieved } from "./_unhandled.ts";
@@ -627,6 +628,15 @@ async function addPlaces(snapshot: Snapshot, loop: EventLoop): Promise<void> {
     task.waits = task.waits.map((wait) => ({ ...wait, place: place.line }));
   }
 }
+
+debugHooks.report = (loop, waits) => {
+  const snapshot = snapshotOf(loop);
+  const names = (waits as AnyFuture[]).filter(isPending).map(nameOf);
+  return [
+    ...new Set(names.map((name) => `Code outside of tasks waits for ${name}`)),
+    ...(snapshot.tasks.length > 0 ? [formatSnapshot(snapshot)] : []),
+  ].join("\n");
+};
 
 function waitsOutside(loop: EventLoop): boolean {
   let frame = tasksOf(loop).first;

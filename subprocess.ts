@@ -28,6 +28,7 @@ import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
 import { checkSignalNumber, Child, type ChildSetup } from "./_child.ts";
 import { runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
+import { rejection } from "./_error_stack.ts";
 import {
   AGAIN,
   type AnyFuture,
@@ -217,7 +218,7 @@ export class Process implements AsyncDisposable {
       this.#child.ref();
       return waiter;
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -272,7 +273,7 @@ export class Process implements AsyncDisposable {
       if (input !== undefined && input !== null) this.#send(input);
       return this.#communicate(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -555,7 +556,7 @@ export function createSubprocessExec(
     }
     return start({ file, args: rest, name: file }, given);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -602,7 +603,7 @@ export function createSubprocessShell(
       readOptions(options),
     );
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 

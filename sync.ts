@@ -22,6 +22,7 @@
  * @module
  */
 
+import { rejection } from "./_error_stack.ts";
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import type { Cancellable, Named } from "./_options.ts";
 import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
@@ -202,7 +203,7 @@ export class Lock {
       if (isOverdue()) return checkpoint(() => this.acquire(options));
       return settledPromise(this.#lock(currentExecution() ?? null));
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -328,7 +329,7 @@ export class Event {
       if (isOverdue()) return checkpoint(() => this.wait(options));
       return settledPromise(true);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -698,7 +699,7 @@ export class Semaphore {
       this.#value--;
       return settledPromise(new ReleaseGuard(this.#dispose));
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
