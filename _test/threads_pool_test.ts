@@ -20,6 +20,7 @@ import {
   VirtualTimeLoop,
   waitFor,
 } from "@asyncio/asyncio";
+import { inspect } from "./_inspect.ts";
 
 const MOST_THREADS = Math.min(32, navigator.hardwareConcurrency + 4);
 
@@ -235,7 +236,7 @@ Deno.test("EventLoop.close() refuses more calls, and those under way go on unhea
   await assertRejects(() => loop.runInExecutor(ownNumber), RuntimeError);
   release(gate);
   await counted(gate, 1);
-  assertStringIncludes(Deno.inspect(call), "pending");
+  assertStringIncludes(inspect(call), "pending");
 });
 
 Deno.test("A cancelled toThread() leaves the thread to finish, and its result is dropped", async () => {
