@@ -8,12 +8,12 @@
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort.ts";
+import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { Deque } from "./_collections.ts";
 import { Future, futures } from "./_future.ts";
-import type { Job, TimerHandle } from "./_loop.ts";
+import type { Job, TimerHandle } from "./_scheduler.ts";
 import { onceDone } from "./_awaitable.ts";
-import { Home, type Turn, WaitQueue } from "./_wait.ts";
+import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 import { TimeoutError } from "./exceptions.ts";
 
 /** A finished future, as `for await` yields it: its methods, but nothing to await. */
@@ -29,12 +29,12 @@ export interface Completions<T>
 
 /** Futures in the order of their completion, each handed out once. */
 export class CompletionQueue<T>
-  implements Completions<T>, Turn<Completion<T> | null> {
+  implements Completions<T>, WaitPolicy<Completion<T> | null> {
   /** The finished ones, `null` for each that the end of the iteration overtook. */
   readonly #finished = new Deque<Future<T> | null>();
   readonly #consumers: WaitQueue<Completion<T> | null> = new WaitQueue(
     this,
-    new Home(),
+    new LoopBinding(),
   );
   readonly #all: ReadonlySet<Future<T>>;
   readonly #link: Link<T>;
@@ -78,20 +78,20 @@ export class CompletionQueue<T>
     return `<asCompleted ${this.#left} of ${this.#all.size} left>`;
   }
 
-  take(): Completion<T> | null {
+  complete(): Completion<T> | null {
     this.#rest();
     const future = this.#finished.shift();
     return future ? { done: false, value: future } : null;
   }
 
   /** The consumer is gone: what it asked for can be asked for again. */
-  pass(): void {
+  handOff(): void {
     this.#rest();
     this.#left++;
-    this.#consumers.wakeNext();
+    this.#consumers.notifyNext();
   }
 
-  drop(): void {
+  remove(): void {
     this.#rest();
     this.#left++;
   }
@@ -138,9 +138,9 @@ export class CompletionQueue<T>
 
   /** Gives the next completion, or what waits for it; `null` if the end was there first. */
   #draw(): Completion<T> | null | Future<Completion<T> | null> {
-    const { waiting, woken } = this.#consumers;
-    const isThere = this.#finished.length > waiting + woken;
-    const next = isThere ? this.take() : this.#consumers.wait();
+    const { waiting, notified } = this.#consumers;
+    const isThere = this.#finished.length > waiting + notified;
+    const next = isThere ? this.complete() : this.#consumers.wait();
     if (!isThere) this.#link.hold(this);
     this.#left--;
     return next;
@@ -159,7 +159,7 @@ export class CompletionQueue<T>
   #add(future: Future<T> | null): void {
     this.#running--;
     this.#finished.push(future);
-    this.#consumers.wakeNext();
+    this.#consumers.notifyNext();
   }
 }
 

@@ -12,7 +12,7 @@
  */
 
 import { InspectorSession } from "./_inspector.ts";
-import { linesOf } from "./_place.ts";
+import { linesOf } from "./_call_site.ts";
 import { EXIT, type ProcessTable, PsError } from "./_process.ts";
 import type { Snapshot } from "./_snapshot.ts";
 

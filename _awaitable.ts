@@ -4,14 +4,14 @@
  * @module
  */
 
-import { tasksOf } from "./_frame.ts";
-import { adopt } from "./_then.ts";
+import { tasksOf } from "./_task_state.ts";
+import { adopt } from "./_continuation.ts";
 import {
   type AnyFuture,
   type Awaitable,
   Future,
   futures,
-  type Waitable,
+  type WaitSource,
 } from "./_future.ts";
 import { EventLoop, getEventLoop, type TaskFactory } from "./_event_loop.ts";
 import {
@@ -24,14 +24,14 @@ import {
   isThenable,
 } from "./_validate.ts";
 import { Task, TASK_OPTIONS } from "./_task.ts";
-import { futureOfOwn } from "./_operation.ts";
+import { futureOfOwn } from "./_waiting_call.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
 import {
-  type Alarm,
-  currentFrame,
+  currentExecution,
   internals as loops,
   type Job,
-} from "./_loop.ts";
+  type TimerEntry,
+} from "./_scheduler.ts";
 
 /**
  * Runs a coroutine function as a task of the loop of the caller, the implicit
@@ -74,7 +74,7 @@ export function createTask<T>(
  */
 export function currentTask(loop?: EventLoop): Task<unknown> | null {
   if (loop !== undefined) checkLoop(loop, "get the current task");
-  const frame = currentFrame();
+  const frame = currentExecution();
   if (frame === undefined || frame.task === null) return null;
   if (loop !== undefined && frame.loop !== loop) return null;
   return frame.task as Task<unknown>;
@@ -278,45 +278,45 @@ export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
 const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
 
 /** A call back to this module at a time, or at once if that has come. */
-export class Deadline implements Alarm {
-  dead = false;
+export class Deadline implements TimerEntry {
+  isCancelled = false;
   readonly #loop: EventLoop;
-  #strike: (() => void) | null;
+  #onExpire: (() => void) | null;
 
   constructor(loop: EventLoop, due: number, strike: () => void) {
     this.#loop = loop;
-    this.#strike = strike;
+    this.#onExpire = strike;
     if (due <= loop.time()) {
-      this.dead = true;
+      this.isCancelled = true;
       loops.push(loop, this);
-    } else loops.addAlarm(loop, due, this);
+    } else loops.addTimer(loop, due, this);
   }
 
   cancel(): void {
-    if (this.#strike === null) return;
-    this.#strike = null;
-    loops.dropAlarm(this.#loop, this);
+    if (this.#onExpire === null) return;
+    this.#onExpire = null;
+    loops.removeTimer(this.#loop, this);
   }
 
   run(): boolean {
-    const strike = this.#strike;
-    this.#strike = null;
+    const strike = this.#onExpire;
+    this.#onExpire = null;
     strike?.();
     return false;
   }
 }
 
 /** What a wrapped promise stands for. */
-const FOREIGN: Waitable = {
-  take() {},
-  pass() {},
-  drop() {},
+const FOREIGN: WaitSource = {
+  complete() {},
+  handOff() {},
+  remove() {},
   kind: "foreign",
   describe: () => "a foreign promise",
 };
 
 /** Futures that another one stands for. */
-export class Several implements Waitable {
+export class Several implements WaitSource {
   readonly kind: string;
   readonly #all: Iterable<AnyFuture>;
 
@@ -329,9 +329,9 @@ export class Several implements Waitable {
     return [...this.#all];
   }
 
-  take(): void {}
-  pass(): void {}
-  drop(): void {}
+  complete(): void {}
+  handOff(): void {}
+  remove(): void {}
 }
 
 /** Calls back from the loop, in order with all other callbacks of the future. */

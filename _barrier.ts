@@ -6,9 +6,9 @@
 
 import type { AnyFuture } from "./_future.ts";
 import type { Cancellable, Named } from "./_options.ts";
-import { operation } from "./_operation.ts";
+import { operation } from "./_waiting_call.ts";
 import { checkCount, labelOf, signalOf } from "./_validate.ts";
-import { Home, WaitQueue } from "./_wait.ts";
+import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { BrokenBarrierError } from "./exceptions.ts";
 
 /**
@@ -35,18 +35,18 @@ export class Barrier {
   readonly #label: string;
   /** Parties of the present round that are inside `wait`. */
   #count = 0;
-  readonly #home = new Home();
+  readonly #home = new LoopBinding();
   /** The parties of the present round. */
   readonly #round: WaitQueue<void> = new WaitQueue<void>({
-    take: () => {},
-    pass: (turn) => this.#clear(turn),
-    drop: (turn) => this.#clear(turn),
+    complete: () => {},
+    handOff: (turn) => this.#clear(turn),
+    remove: (turn) => this.#clear(turn),
     describe: () => this.#describe(),
   }, this.#home);
   /** Newcomers, who wait while a round leaves. */
   readonly #newcomers: WaitQueue<void> = new WaitQueue<void>({
-    take: () => {},
-    pass: () => {},
+    complete: () => {},
+    handOff: () => {},
     describe: () => this.#describe(),
   }, this.#home);
 
@@ -121,7 +121,7 @@ export class Barrier {
           await queue.enter(signal);
         } catch (error) {
           // As in CPython, where the next in line then looks again and lines up anew.
-          queue.wakeNext();
+          queue.notifyNext();
           throw error;
         }
       }
@@ -154,8 +154,8 @@ export class Barrier {
 
   #enter(state: "filling" | "draining" | "resetting" | "broken"): void {
     this.#state = state;
-    this.#round.wakeAll();
-    this.#newcomers.wakeAll();
+    this.#round.notifyAll();
+    this.#newcomers.notifyAll();
   }
 
   /** Makes the caller a party of the round, the last one opens the barrier. `null` while the round before leaves. */

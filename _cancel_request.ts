@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { CallSite } from "./_call_site.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What can be cancelled: a future. */
@@ -21,10 +22,10 @@ export class CancelRequest {
   /** The id of the task that it came from, 0 for code outside of tasks. */
   by = 0;
   /** What it came from, if that has a name. */
-  from: string | null = null;
+  context: string | null = null;
   /** Whether it was reported that it cannot be delivered, and whether that may still have to be done. */
   isReported = false;
-  isNoted = false;
+  isWatched = false;
   #error: CancelledError | null;
   readonly #cause: unknown;
 
@@ -36,11 +37,11 @@ export class CancelRequest {
     this.message = message;
     this.#cause = cause;
     this.#error = error;
-    if (error !== null) label(error, message);
+    if (error !== null) setMessage(error, message);
   }
 
   /** The error, if it was made. */
-  get told(): CancelledError | null {
+  get createdError(): CancelledError | null {
     return this.#error;
   }
 
@@ -60,7 +61,7 @@ export class CancelRequest {
 }
 
 /** A cancellation whose error is made where it is given to an `await`. */
-export class LateError {
+export class DeferredError {
   readonly #brand = true;
   readonly message: unknown;
 
@@ -69,7 +70,7 @@ export class LateError {
   }
 
   /** `instanceof` would ask a proxy, which may throw. */
-  static is(value: unknown): value is LateError {
+  static is(value: unknown): value is DeferredError {
     return typeof value === "object" && value !== null && #brand in value;
   }
 }
@@ -79,11 +80,11 @@ export function cancelledError(message: unknown): CancelledError {
   if (message === undefined || message === null) return new CancelledError();
   if (typeof message === "string") return new CancelledError(message);
   const error = new CancelledError();
-  label(error, message);
+  setMessage(error, message);
   return error;
 }
 
-export function label(error: CancelledError, message: unknown): void {
+export function setMessage(error: CancelledError, message: unknown): void {
   error.message = (message ?? "") as string;
 }
 
@@ -145,20 +146,48 @@ function cancelDeferred(): void {
   }
 }
 
-/** Whether all tasks are being cancelled, so that what they wait for has its own request. */
-let cancellingAll = false;
+/** The tasks whose cancellation is under way: it is on its way to what they await. */
+const beingCancelled = new Set<Cancelable>();
+/** The tasks that {@linkcode cancelAll} has cancelled so far, while it runs. */
+let cancelledTogether: Set<Cancelable> | null = null;
 
-/** Whether a task that another one awaits is cancelled by {@linkcode cancelAll} itself. */
-export function isCancellingAll(): boolean {
-  return cancellingAll;
+/** Whether the cancellation of a task is under way, so that the task awaits itself if it is reached again. */
+export function isBeingCancelled(task: Cancelable): boolean {
+  return beingCancelled.has(task);
 }
 
-/** Cancels many tasks at once: a long chain of them is gone through once, and not once for each. */
+/** Whether {@linkcode cancelAll}, which is running, has cancelled a task already. */
+export function isCancelledTogether(task: Cancelable): boolean {
+  return cancelledTogether !== null && cancelledTogether.has(task);
+}
+
+/** Cancels a task unless its cancellation is under way. Returns whether it was not. */
+export function cancelTask(task: Cancelable, cancel: () => void): boolean {
+  if (beingCancelled.has(task)) return false;
+  beingCancelled.add(task);
+  cancelledTogether?.add(task);
+  try {
+    cancel();
+  } finally {
+    beingCancelled.delete(task);
+  }
+  return true;
+}
+
+/** Cancels many tasks at once: a long chain of them is walked once, not once for each. */
 export function cancelAll(tasks: Iterable<Cancelable>): void {
-  cancellingAll = true;
+  cancelledTogether = new Set();
   try {
     for (const task of tasks) task.cancel();
   } finally {
-    cancellingAll = false;
+    cancelledTogether = null;
   }
 }
+
+/**
+ * While the tasks of a deadlocked loop are being cancelled: where their waits
+ * end, by the ids of the tasks.
+ */
+export const cancelSites: { places: Map<number, CallSite> | null } = {
+  places: null,
+};

@@ -1,7 +1,7 @@
 /**
  * What follows the code of a task across its awaits: the task itself, and the
  * scopes (timeouts, groups) that are open in it. The frame of the task is in
- * `_frame.ts`.
+ * `_task_state.ts`.
  *
  * Each is a {@linkcode CancelScope} and the value of the context slot while
  * its code runs, so an `await` belongs to the innermost scope that it was
@@ -18,32 +18,32 @@
  * promises; there the proof is that the code shows up in the same run of the
  * microtasks as the rejection.
  *
- * Futures stand above this file and put in what is needed of them.
- *
  * @module
  */
 
-import { type ReasonTap, tapReason } from "./_abort.ts";
+import { type ReasonWatch, watchReason } from "./_abort_signal.ts";
 import {
   type Cancelable,
   cancelNested,
   CancelRequest,
-  isCancellingAll,
+  isBeingCancelled,
+  isCancelledTogether,
 } from "./_cancel_request.ts";
 import { runInSlot, SlotValue } from "./_context.ts";
-import type { TaskFrame } from "./_frame.ts";
+import { type AnyFuture, eagerSteps, futures } from "./_future.ts";
+import type { TaskState } from "./_task_state.ts";
 import {
   type BaseEventLoop,
-  currentFrame,
-  type Frame,
+  currentExecution,
+  type ExecutionContext,
   internals as loops,
   type Job,
-} from "./_loop.ts";
-import { followsPromises, type Probe } from "./_place.ts";
+} from "./_scheduler.ts";
+import { followsPromises, type Probe } from "./_call_site.ts";
 import type { CancelledError } from "./exceptions.ts";
 
 /** What is known of a thing that is waited for. */
-export interface Described {
+export interface WaitDetails {
   /** What is waited for, in a few words. */
   describe?(): string;
   /** What kind of wait it is: "lock", "gather". */
@@ -53,11 +53,11 @@ export interface Described {
   /** More that may explain the wait: "never notified since 3.0 s". */
   notes?(): string[];
   /** All code that has a part of what is waited for. */
-  holders?(): Iterable<Frame>;
+  holders?(): Iterable<ExecutionContext>;
   /** The futures that are waited for. */
-  readonly awaits?: readonly Cancelable[] | undefined;
+  readonly awaits?: readonly AnyFuture[] | undefined;
   /** The code that has what is waited for. */
-  readonly holder?: Frame | null;
+  readonly holder?: ExecutionContext | null;
 }
 
 /** What a frame knows of its task. */
@@ -70,64 +70,21 @@ export interface ScopeOwner {
   /** What it is doing that explains a wait inside of it: "timeout(1) expired 2.0 s ago". */
   explain(): string | null;
   /** The tasks that its end waits for, from their beginning on. */
-  children?(): Iterable<Cancelable>;
+  children?(): Iterable<AnyFuture>;
 }
-
-/** What is done to futures from here; `_future.ts` fills it in. */
-export interface FutureHooks {
-  /** Whether it was woken: its turn is passed on when the code that waits resumes. */
-  isWoken(future: Cancelable): boolean;
-  /** Whether its outcome is a cancellation, which then stands for that of the task. */
-  cancels(future: Cancelable): boolean;
-  settle(future: Cancelable, value: unknown): void;
-  fail(future: Cancelable, error: unknown): void;
-  cancel(future: Cancelable, message: unknown): void;
-  /** The name of a task, a number for one that was given none. */
-  rawName(task: Cancelable): string | number;
-  /** Calls the body of a task, in a captured context or in one that was given. */
-  start(frame: TaskFrame, from: unknown, isGiven: boolean): void;
-  /** Whether the body of a task can see the signal that it is called with. */
-  takesSignal(task: Cancelable): boolean;
-  /** Remembers the context of a task that has ended. */
-  keepContext(task: Cancelable, frame: TaskFrame): void;
-  /** What can be said of a future; looking at its error so is not looking at it. */
-  about(future: Cancelable): {
-    kind: string;
-    state: string;
-    /** Whether what it stands for has not come. */
-    waits: boolean;
-    value: unknown;
-    behind: Described | null;
-  };
-  /** The frame of a future that is a task. */
-  frameOf(future: Cancelable): TaskFrame | null;
-}
-
-export const hooks: { -readonly [K in keyof FutureHooks]: FutureHooks[K] } =
-  {} as FutureHooks;
 
 /** One `await` of a future, or what may be one; `_future.ts` has the class. */
-export interface Reaction extends Job {
+export interface SuspendedAwait extends Job {
   /** What is awaited; `null` once it has ended. */
-  readonly source: Cancelable | null;
+  readonly source: AnyFuture | null;
   /** Where it is awaited, `null` for code outside of tasks and for what turned out to be no await. */
   frame: CancelScope | null;
   /** Whether it resumes the code of a task, and does not just tell of the outcome. */
   readonly isAwait: boolean;
   /** A cancellation that could not interrupt this await beside others. */
-  struck: CancelRequest | null;
+  cancelRequest: CancelRequest | null;
   /** Ends the await with a cancellation, although what it awaits goes on. */
   interrupt(): void;
-}
-
-/** Ends the running task with what its body returned, as a handler. */
-export function finishTask(value: unknown): void {
-  (currentFrame() as CancelScope).root.finish(value);
-}
-
-/** Ends the running task with what its body threw, as a handler. */
-export function failTask(error: unknown): void {
-  (currentFrame() as CancelScope).root.fail(error);
 }
 
 /** No request, or it was delivered. */
@@ -135,12 +92,12 @@ const NONE = 0;
 /** The next await delivers it. */
 const PENDING = 1;
 /** Awaits were interrupted and are about to reject. */
-const STRUCK = 2;
+const INTERRUPTED = 2;
 /** Awaits have rejected; whether the code was given the error is not known yet. */
 const REJECTED = 3;
 
 /** The requests to cancel one scope. Made with the first. */
-class Cancellation {
+class CancelState {
   /** How many requests this scope itself was given and nobody took back. */
   requests = 0;
   state = NONE;
@@ -148,75 +105,69 @@ class Cancellation {
   latest: CancelRequest | null = null;
   /** The last one from further out, and the last of those that the code has met. */
   outer: CancelRequest | null = null;
-  met: CancelRequest | null = null;
+  delivered: CancelRequest | null = null;
   /** Who awaits what was rejected, and in which drain of the microtasks that was. */
   probes: Probe[] = [];
-  drain = -1;
+  checkpoint = -1;
   /** Tells whether the reason of the signal was taken in this drain. */
-  tap: ReasonTap | null = null;
+  reasonWatch: ReasonWatch | null = null;
   /** The request came while the code was in a promise from outside of this module. */
   isOverdue = false;
 }
 
 /** How many scopes have a request that came while their code was in a promise from outside of this module. */
-let overdue = 0;
+let overdueScopes = 0;
 
 /**
  * Whether the running code is to be cancelled since before it came back from
  * such a promise. A call that would not have to wait must not take anything then.
  */
 export function isOverdue(): boolean {
-  if (overdue === 0) return false;
-  const frame = currentFrame();
-  return frame instanceof CancelScope && (openScope(frame)?.isOverdue ?? false);
+  if (overdueScopes === 0) return false;
+  const frame = currentExecution();
+  return frame instanceof CancelScope && (frame.open?.isOverdue ?? false);
 }
 
 /** The tasks whose code is making an eager task, which runs its first step inside of theirs. */
-const makingEager: TaskFrame[] = [];
-
-/** Whether what runs is the first step of an eager task. */
-export function isMakingEager(): boolean {
-  return eagerSteps > 0;
-}
-
-let eagerSteps = 0;
+const makingEager: TaskState[] = [];
 
 /** Starts an eager task from the code that makes it. */
 export function startEager(start: () => void): void {
-  const frame = currentFrame();
+  const frame = currentExecution();
   const isTask = frame instanceof CancelScope;
   if (isTask) makingEager.push(frame.root);
-  eagerSteps++;
+  eagerSteps.count++;
   try {
     start();
   } finally {
-    eagerSteps--;
+    eagerSteps.count--;
     if (isTask) makingEager.pop();
   }
 }
 
 /** A piece of code that can be cancelled: a task, or a scope inside of it. */
-export abstract class CancelScope extends SlotValue implements Frame {
+export abstract class CancelScope extends SlotValue
+  implements ExecutionContext {
   /**
    * The awaits it is suspended in, several under a `Promise.all`; and handlers
    * that were taken for awaits, see {@linkcode CancelScope.awaits}.
    */
-  #waiting: Reaction | Set<Reaction> | null = null;
+  #waiting: SuspendedAwait | Set<SuspendedAwait> | null = null;
   /** The scopes that are open directly inside of this one, the newest first. */
   #inner: InnerScope | null = null;
   /** Whose signal the code has now; made early, as it costs less than to find out whether the body takes it. */
   #controller: AbortController | null = null;
-  #cancellation: Cancellation | null = null;
+  #cancelState: CancelState | null = null;
 
   abstract readonly loop: BaseEventLoop;
   abstract readonly task: NamedCancelable | null;
   /** The frame of the task. */
-  abstract readonly root: TaskFrame;
+  abstract readonly root: TaskState;
   abstract readonly outer: CancelScope | null;
   /** Code that still runs belongs to the scope outside, or to nobody. */
-  abstract readonly over: boolean;
+  abstract readonly isOver: boolean;
   /** Has stacks show what awaits the body of the scope. */
-  protected abstract markBody(): void;
+  protected abstract linkBody(): void;
   /** Whether somebody may hold the signal. */
   protected abstract readonly isSignalTaken: boolean;
 
@@ -224,16 +175,24 @@ export abstract class CancelScope extends SlotValue implements Frame {
     return true;
   }
 
+  /** The innermost scope around its code that is still open; `null` if the task is done. */
+  get open(): CancelScope | null {
+    if (!this.isOver) return this;
+    let it = this.outer;
+    while (it !== null && it.isOver) it = it.outer;
+    return it;
+  }
+
   /** The awaits that were begun in this scope itself. */
-  get ownAwaits(): Reaction[] {
+  get ownAwaits(): SuspendedAwait[] {
     const waiting = this.#waiting;
     if (waiting === null) return [];
     const all = waiting instanceof Set ? [...waiting] : [waiting];
-    return all.filter((reaction) => this.counts(reaction));
+    return all.filter((reaction) => this.isRealAwait(reaction));
   }
 
   /** The awaits in this scope and in those inside of it. */
-  get awaits(): Reaction[] {
+  get awaits(): SuspendedAwait[] {
     if (this.#inner === null) return this.ownAwaits;
     return this.#subtree().flatMap((scope) => scope.ownAwaits);
   }
@@ -247,33 +206,33 @@ export abstract class CancelScope extends SlotValue implements Frame {
 
   /** Requests to this scope that nobody took back. */
   get ownRequests(): number {
-    return this.#cancellation === null ? 0 : this.#cancellation.requests;
+    return this.#cancelState === null ? 0 : this.#cancelState.requests;
   }
 
   /** Requests to this scope and to those around it that nobody took back. */
   get pathRequests(): number {
-    if (this.root.total === 0) return 0;
-    let count = this.ownRequests;
+    if (this.root.totalRequests === 0) return 0;
+    let countRequest = this.ownRequests;
     for (let it = this.outer; it !== null; it = it.outer) {
-      count += it.ownRequests;
+      countRequest += it.ownRequests;
     }
-    return count;
+    return countRequest;
   }
 
   /** A request has met no pending await: the next one delivers it. */
   get mustCancel(): boolean {
-    return this.#cancellation !== null && this.#cancellation.state === PENDING;
+    return this.#cancelState !== null && this.#cancelState.state === PENDING;
   }
 
   /** Whether a request is on its way that the code of this scope has not seen. */
   get undelivered(): boolean {
-    const cancellation = this.#cancellation;
+    const cancellation = this.#cancelState;
     return cancellation !== null &&
-      (cancellation.state === PENDING || cancellation.state === STRUCK);
+      (cancellation.state === PENDING || cancellation.state === INTERRUPTED);
   }
 
   /** Whether a reaction is an await; one that is not is no longer kept as one. */
-  counts(reaction: Reaction): boolean {
+  isRealAwait(reaction: SuspendedAwait): boolean {
     if (reaction.isAwait) return true;
     reaction.frame = null;
     this.#remove(reaction);
@@ -282,14 +241,16 @@ export abstract class CancelScope extends SlotValue implements Frame {
 
   /** Aborts with the next cancellation; another one after each. */
   get signal(): AbortSignal {
-    const cancellation = this.#cancellation;
-    if (cancellation !== null && this.isRunning) this.#weigh(cancellation);
+    const cancellation = this.#cancelState;
+    if (cancellation !== null && this.isRunning) {
+      this.#confirmDelivery(cancellation);
+    }
     return this.controller.signal;
   }
 
   /** Whether code of the task is what runs now, be it that it is just making an eager task. */
   get isRunning(): boolean {
-    const frame = currentFrame();
+    const frame = currentExecution();
     return frame instanceof CancelScope && frame.root === this.root ||
       makingEager.includes(this.root);
   }
@@ -298,8 +259,8 @@ export abstract class CancelScope extends SlotValue implements Frame {
     let controller = this.#controller;
     if (controller === null) {
       controller = this.#controller = new AbortController();
-      const latest = this.#cancellation?.latest;
-      if (latest && (this.undelivered || this.over)) {
+      const latest = this.#cancelState?.latest;
+      if (latest && (this.undelivered || this.isOver)) {
         controller.abort(latest.error);
       }
     }
@@ -313,52 +274,58 @@ export abstract class CancelScope extends SlotValue implements Frame {
 
   /** A request to cancel this scope. */
   request(message: unknown, cause?: unknown): void {
-    this.count();
-    const told = this.undelivered ? this.#cancellation!.latest!.told : null;
+    this.countRequest();
+    const told = this.undelivered
+      ? this.#cancelState!.latest!.createdError
+      : null;
     const request = new CancelRequest(message, cause, told);
     this.deliver(request);
-    this.root.requested(request);
+    this.root.cancelRequested(request);
   }
 
   /** A request comes to this scope itself. */
-  protected count(): void {
-    const cancellation = this.#cancellation ??= new Cancellation();
+  protected countRequest(): void {
+    const cancellation = this.#cancelState ??= new CancelState();
     cancellation.requests++;
-    this.root.total++;
+    this.root.totalRequests++;
   }
 
   /** Takes requests to this scope itself back, and drops what is pending when none is left at all. */
-  takeBack(count: number): void {
-    const cancellation = this.#cancellation;
+  withdraw(count: number): void {
+    const cancellation = this.#cancelState;
     if (cancellation === null) return;
     count = Math.min(count, cancellation.requests);
     cancellation.requests -= count;
-    this.root.total -= count;
-    this.root.tookBack();
-    if (this.root.total === 0 && this.root.busy > 0) this.root.dropPending();
+    this.root.totalRequests -= count;
+    this.root.requestWithdrawn();
+    if (this.root.totalRequests === 0 && this.root.pendingScopes > 0) {
+      this.root.clearPending();
+    }
   }
 
   /** Takes back the request that the scope has made itself, or another one where somebody else took that. */
-  settleRequest(): void {
-    if (this.ownRequests > 0) this.takeBack(1);
-    else if (this.root.total > 0) this.root.uncancel();
+  withdrawOwn(): void {
+    if (this.ownRequests > 0) this.withdraw(1);
+    else if (this.root.totalRequests > 0) this.root.uncancel();
   }
 
   /** Has the next await deliver a request again that is still standing. */
-  rearm(message?: unknown): void {
-    const cancellation = this.#cancellation ??= new Cancellation();
+  redeliver(message?: unknown): void {
+    const cancellation = this.#cancelState ??= new CancelState();
     cancellation.latest = new CancelRequest(message);
-    this.#become(cancellation, PENDING);
-    this.markBody();
+    this.#setState(cancellation, PENDING);
+    this.linkBody();
   }
 
   /** A request has come: interrupts what is awaited here and in the scopes inside of this one. */
   deliver(request: CancelRequest): void {
-    for (const scope of this.#subtree()) scope.#strike(request, scope !== this);
+    for (const scope of this.#subtree()) {
+      scope.#deliverHere(request, scope !== this);
+    }
   }
 
-  #strike(request: CancelRequest, isOuter: boolean): void {
-    const cancellation = this.#cancellation ??= new Cancellation();
+  #deliverHere(request: CancelRequest, isOuter: boolean): void {
+    const cancellation = this.#cancelState ??= new CancelState();
     cancellation.latest = request;
     if (isOuter) cancellation.outer = request;
     cancellation.probes = [];
@@ -366,13 +333,13 @@ export abstract class CancelScope extends SlotValue implements Frame {
     let reached = false;
     for (const reaction of awaits) {
       if (this.#interrupt(reaction, request)) reached = true;
-      else if (awaits.length > 1) reaction.struck = request;
+      else if (awaits.length > 1) reaction.cancelRequest = request;
     }
-    this.#become(cancellation, reached ? STRUCK : PENDING);
-    this.markBody();
+    this.#setState(cancellation, reached ? INTERRUPTED : PENDING);
+    this.linkBody();
     if (awaits.length === 0 && this.#inner === null && !this.isRunning) {
       cancellation.isOverdue = true;
-      overdue++;
+      overdueScopes++;
     }
     const controller = this.#controller;
     if (controller === null) return;
@@ -382,45 +349,44 @@ export abstract class CancelScope extends SlotValue implements Frame {
   }
 
   /** Cancels what an await is suspended in. Returns whether the await ends by that. */
-  #interrupt(reaction: Reaction, request: CancelRequest): boolean {
+  #interrupt(reaction: SuspendedAwait, request: CancelRequest): boolean {
     const source = reaction.source!;
-    if (hooks.isWoken(source)) return false;
-    const frame = hooks.frameOf(source);
-    if (frame?.isBeingCancelled) { // the code waits for itself, maybe through others
+    if (futures.notified(source)) return false;
+    if (isBeingCancelled(source)) { // the code waits for itself, maybe through others
       reaction.interrupt();
       return false;
     }
-    if (isCancellingAll() && frame?.undelivered) return true;
+    if (isCancelledTogether(source)) return true;
     return cancelNested(source, request.message as string);
   }
 
   /** An await begins. A request that is still to be delivered strikes here. */
-  suspend(reaction: Reaction): void {
-    const cancellation = this.#cancellation;
+  suspend(reaction: SuspendedAwait): void {
+    const cancellation = this.#cancelState;
     if (cancellation !== null && cancellation.state !== NONE) {
-      if (!this.counts(reaction)) return;
-      this.#weigh(cancellation);
+      if (!this.isRealAwait(reaction)) return;
+      this.#confirmDelivery(cancellation);
     }
-    this.root.began(reaction);
+    this.root.awaitStarted(reaction);
     const waiting = this.#waiting;
     if (waiting === null) this.#waiting = reaction;
     else if (waiting instanceof Set) waiting.add(reaction);
     else if (waiting !== reaction) {
-      this.#waiting = this.counts(waiting)
+      this.#waiting = this.isRealAwait(waiting)
         ? new Set([waiting, reaction])
         : reaction;
     }
     if (cancellation === null || cancellation.state !== PENDING) return;
     if (this.#interrupt(reaction, cancellation.latest!)) {
-      this.#become(cancellation, STRUCK);
+      this.#setState(cancellation, INTERRUPTED);
     }
   }
 
   /** An await ends. Returns the request that it delivers, if any. */
-  resume(reaction: Reaction, rejects: boolean): CancelRequest | null {
+  resume(reaction: SuspendedAwait, rejects: boolean): CancelRequest | null {
     const suspended = this.#remove(reaction);
-    this.root.ended(reaction);
-    const cancellation = this.#cancellation;
+    this.root.awaitEnded(reaction);
+    const cancellation = this.#cancelState;
     if (cancellation === null || cancellation.state === NONE) return null;
     // An await of what is done already does not suspend: a request outlasts it.
     if (!suspended || !reaction.isAwait) return null;
@@ -428,82 +394,84 @@ export abstract class CancelScope extends SlotValue implements Frame {
     if (!rejects && cancellation.state === PENDING) return null;
     const { latest } = cancellation;
     this.#reject(cancellation);
-    if (rejects) this.root.rejected();
+    if (rejects) this.root.errorDelivered();
     return latest;
   }
 
   /** Notes who awaits what has just been rejected. */
-  noteProbe(probe: Probe): void {
-    const cancellation = this.#cancellation;
+  addProbe(probe: Probe): void {
+    const cancellation = this.#cancelState;
     if (cancellation?.state !== REJECTED) return;
-    cancellation.drain = loops.drain(this.loop);
+    cancellation.checkpoint = loops.checkpoint(this.loop);
     cancellation.probes.push(probe);
   }
 
   /** The code of the scope is being given an error. */
-  #reject(cancellation: Cancellation): void {
-    this.#become(cancellation, REJECTED);
-    cancellation.drain = loops.drain(this.loop);
+  #reject(cancellation: CancelState): void {
+    this.#setState(cancellation, REJECTED);
+    cancellation.checkpoint = loops.checkpoint(this.loop);
     this.#renewSignal();
   }
 
   /** Code of the scope shows up: settles whether it was given the error of the last request. */
-  #weigh(cancellation: Cancellation): void {
+  #confirmDelivery(cancellation: CancelState): void {
     if (cancellation.state === REJECTED) {
-      const { drain, probes } = cancellation;
+      const { checkpoint, probes } = cancellation;
       const isProven = followsPromises
         ? probes.some((probe) => probe.isAwaited)
-        : drain === loops.drain(this.loop);
+        : checkpoint === loops.checkpoint(this.loop);
       cancellation.probes = [];
-      if (!isProven) return this.#become(cancellation, PENDING);
-    } else if (cancellation.state === PENDING && cancellation.tap?.wasTaken) {
-      this.root.toldBySignal();
+      if (!isProven) return this.#setState(cancellation, PENDING);
+    } else if (
+      cancellation.state === PENDING && cancellation.reasonWatch?.wasTaken
+    ) {
+      this.root.deliveredBySignal();
       this.#renewSignal();
     } else return;
-    this.#become(cancellation, NONE);
-    cancellation.met = cancellation.outer;
-    cancellation.tap = null;
+    this.#setState(cancellation, NONE);
+    cancellation.delivered = cancellation.outer;
+    cancellation.reasonWatch = null;
   }
 
-  #become(cancellation: Cancellation, state: number): void {
+  #setState(cancellation: CancelState, state: number): void {
     if (cancellation.isOverdue) {
       cancellation.isOverdue = false;
-      overdue--;
+      overdueScopes--;
     }
-    if (cancellation.state === NONE) this.root.busy++;
+    if (cancellation.state === NONE) this.root.pendingScopes++;
     cancellation.state = state;
-    if (state === NONE) this.root.busy--;
+    if (state === NONE) this.root.pendingScopes--;
   }
 
   /** Code of the scope comes to its end, or opens another scope. Returns whether a request is still to be delivered. */
-  owes(): boolean {
-    const cancellation = this.#cancellation;
+  checkPending(): boolean {
+    const cancellation = this.#cancelState;
     if (cancellation === null || cancellation.state === NONE) return false;
-    this.#weigh(cancellation);
+    this.#confirmDelivery(cancellation);
     return cancellation.state !== NONE;
   }
 
   get isOverdue(): boolean {
-    return this.owes() && this.#cancellation!.isOverdue;
+    return this.checkPending() && this.#cancelState!.isOverdue;
   }
 
   /** The error of the request that is still to be delivered. */
   get pendingError(): CancelledError {
-    return this.#cancellation!.latest!.error;
+    return this.#cancelState!.latest!.error;
   }
 
   get pendingRequest(): CancelRequest | null {
-    return this.#cancellation === null ? null : this.#cancellation.latest;
+    return this.#cancelState === null ? null : this.#cancelState.latest;
   }
 
   /** Drops what is pending in this scope and in those inside of it. */
-  dropPending(): void {
+  clearPending(): void {
     for (const scope of this.#subtree()) {
-      const cancellation = scope.#cancellation;
-      if (cancellation === null || cancellation.state === STRUCK) continue;
+      const cancellation = scope.#cancelState;
+      if (cancellation === null || cancellation.state === INTERRUPTED) continue;
       if (cancellation.state === NONE) continue;
-      for (const reaction of scope.ownAwaits) reaction.struck = null;
-      scope.#become(cancellation, NONE);
+      for (const reaction of scope.ownAwaits) reaction.cancelRequest = null;
+      scope.#setState(cancellation, NONE);
       if (scope.#waiting === null) scope.#renewSignal();
     }
   }
@@ -514,10 +482,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
     this.next = next;
     if (next !== null) next.previous = this;
     outer.#inner = this;
-    if (!outer.owes()) return;
-    const cancellation = this.#cancellation = new Cancellation();
-    cancellation.outer = cancellation.latest = outer.#cancellation!.latest;
-    this.#become(cancellation, PENDING);
+    if (!outer.checkPending()) return;
+    const cancellation = this.#cancelState = new CancelState();
+    cancellation.outer = cancellation.latest = outer.#cancelState!.latest;
+    this.#setState(cancellation, PENDING);
   }
 
   /**
@@ -533,13 +501,15 @@ export abstract class CancelScope extends SlotValue implements Frame {
     if (this.#waiting !== null) outer.#adoptAwaits(this);
     this.#inner = null;
     this.#waiting = null;
-    const inner = this.#cancellation;
+    const inner = this.#cancelState;
     if (inner === null) return false;
-    if (inner.outer !== null) this.owes();
-    this.#become(inner, NONE);
-    const cancellation = outer.#cancellation;
+    if (inner.outer !== null) this.checkPending();
+    this.#setState(inner, NONE);
+    const cancellation = outer.#cancelState;
     if (cancellation === null || cancellation.state === NONE) return false;
-    if (inner.met === null || inner.met !== cancellation.latest) return false;
+    if (inner.delivered === null || inner.delivered !== cancellation.latest) {
+      return false;
+    }
     outer.#reject(cancellation);
     return true;
   }
@@ -564,8 +534,8 @@ export abstract class CancelScope extends SlotValue implements Frame {
   }
 
   /** Whether a request to it or to a scope in it has met no await that it could end. */
-  get isOwed(): boolean {
-    if (this.root.busy === 0) return false;
+  get hasUndelivered(): boolean {
+    if (this.root.pendingScopes === 0) return false;
     if (this.#inner === null) return this.mustCancel;
     return this.#subtree().some((scope) => scope.mustCancel);
   }
@@ -579,7 +549,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
   }
 
   /** The tasks that the ends of scopes open in this one wait for. */
-  get children(): Cancelable[] {
+  get children(): AnyFuture[] {
     if (this.#inner === null) return [];
     return this.#subtree().flatMap((scope) =>
       scope instanceof InnerScope ? [...scope.owner?.children?.() ?? []] : []
@@ -597,7 +567,7 @@ export abstract class CancelScope extends SlotValue implements Frame {
   }
 
   /** Returns whether it was there. */
-  #remove(reaction: Reaction): boolean {
+  #remove(reaction: SuspendedAwait): boolean {
     if (this.#waiting === reaction) {
       this.#waiting = null;
       return true;
@@ -613,12 +583,16 @@ export abstract class CancelScope extends SlotValue implements Frame {
   }
 
   /** Tells whoever holds the signal, and watches who takes its reason: that code learns of the request so. */
-  #abort(controller: AbortController, cancellation: Cancellation): void {
+  #abort(controller: AbortController, cancellation: CancelState): void {
     const isForeign = this.#waiting === null && !this.isRunning;
     if (isForeign) {
-      const drain = () => loops.drains(this.loop);
+      const drain = () => loops.checkpoints(this.loop);
       const isOwnCode = () => this.isRunning;
-      cancellation.tap = tapReason(controller.signal, drain, isOwnCode);
+      cancellation.reasonWatch = watchReason(
+        controller.signal,
+        drain,
+        isOwnCode,
+      );
     }
     controller.abort(cancellation.latest!.error);
   }
@@ -627,10 +601,10 @@ export abstract class CancelScope extends SlotValue implements Frame {
   protected release(): void {
     this.#waiting = null;
     this.#inner = null;
-    if (this.#cancellation === null) this.#controller = null;
+    if (this.#cancelState === null) this.#controller = null;
     else {
-      this.#become(this.#cancellation, NONE);
-      this.#cancellation.probes = [];
+      this.#setState(this.#cancelState, NONE);
+      this.#cancelState.probes = [];
     }
   }
 }
@@ -641,7 +615,7 @@ export class InnerScope extends CancelScope {
   /** Neighbours among the scopes that are open in the same one. */
   #next: InnerScope | null = null;
   #previous: InnerScope | null = null;
-  readonly #root: TaskFrame;
+  readonly #root: TaskState;
   #closed = false;
   /** What has opened it, if that has something to say. */
   readonly #owner: ScopeOwner | null;
@@ -683,7 +657,7 @@ export class InnerScope extends CancelScope {
     this.#previous = scope;
   }
 
-  get root(): TaskFrame {
+  get root(): TaskState {
     return this.#root;
   }
 
@@ -695,7 +669,7 @@ export class InnerScope extends CancelScope {
     return this.#root.task;
   }
 
-  get over(): boolean {
+  get isOver(): boolean {
     return this.#closed;
   }
 
@@ -704,7 +678,7 @@ export class InnerScope extends CancelScope {
   }
 
   /** The function that runs the body shows itself. */
-  protected markBody(): void {}
+  protected linkBody(): void {}
 
   /** Calls `fn(arg)` so that it, and all it goes on to wait for, belongs to the scope. */
   run<A, R>(fn: (arg: A) => R, arg: A): R {
@@ -716,7 +690,7 @@ export class InnerScope extends CancelScope {
     if (this.#closed) return false;
     this.#closed = true;
     const isToBeFoundOut = this.leave(this.#outer);
-    if (this.ownRequests > 0) this.takeBack(this.ownRequests);
+    if (this.ownRequests > 0) this.withdraw(this.ownRequests);
     return isToBeFoundOut;
   }
 }
@@ -728,11 +702,4 @@ function inOrder(newest: InnerScope): InnerScope[] {
     scopes.push(it);
   }
   return scopes.reverse();
-}
-
-/** The innermost scope around code that is still open; `null` if its task is done. */
-export function openScope(scope: CancelScope): CancelScope | null {
-  let it: CancelScope | null = scope;
-  while (it !== null && it.over) it = it.outer;
-  return it;
 }

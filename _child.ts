@@ -22,7 +22,7 @@ import {
 import type { EventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
 import { onExit } from "./_host.ts";
-import { closersOf, internals as loops } from "./_loop.ts";
+import { closersOf, internals as loops } from "./_scheduler.ts";
 import {
   Gate,
   InputPipe,
@@ -31,8 +31,8 @@ import {
   OutputPipe,
   OutputPump,
   within,
-} from "./_pipes.ts";
-import { Outlet } from "./_writer.ts";
+} from "./_child_pipes.ts";
+import { WritePump } from "./_stream_writer.ts";
 
 /** The return code of a process that the runtime has lost, as Python has it. */
 const UNKNOWN = 255;
@@ -58,7 +58,7 @@ export class Child {
   #owner: WeakRef<object> | null = null;
   readonly input: InputPipe | null = null;
   /** What the program writes through, `null` unless it has the pipe. */
-  readonly outlet: Outlet | null = null;
+  readonly outlet: WritePump | null = null;
   readonly #pump: InputPump | null = null;
   /** The pipes that the program reads from. */
   readonly outputs: [OutputPipe | null, OutputPipe | null] = [null, null];
@@ -230,10 +230,10 @@ export class Child {
     });
   }
 
-  #makeOutlet(pipe: InputPipe): Outlet {
+  #makeOutlet(pipe: InputPipe): WritePump {
     const extra = (name: string) =>
       name === "subprocess" ? this.#owner?.deref() : undefined;
-    return new Outlet(this.#loop, pipe, { reader: null, extra });
+    return new WritePump(this.#loop, pipe, { reader: null, extra });
   }
 
   #open(index: 0 | 1, launch: Launch): void {
@@ -313,7 +313,7 @@ let listening = false;
 
 /** The children of a loop that are running or have open pipes. */
 function childrenOf(loop: EventLoop): Set<Child> {
-  const extras = loops.extras(loop);
+  const extras = loops.storage(loop);
   let children = extras.get(Child) as Set<Child> | undefined;
   if (children === undefined) {
     const born = children = new Set<Child>();

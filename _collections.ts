@@ -66,7 +66,7 @@ export class Deque<T> {
 /** A last-in-first-out list that gives its memory back as it shrinks. */
 export class Stack<T> {
   #items: T[] = [];
-  readonly #tide = new Tide();
+  readonly #shrinkPolicy = new ShrinkPolicy();
 
   get length(): number {
     return this.#items.length;
@@ -78,7 +78,9 @@ export class Stack<T> {
 
   /** Takes the last item, `undefined` if there is none. */
   pop(): T | undefined {
-    if (this.#tide.ebbed(this.#items.length)) this.#items = this.#items.slice();
+    if (this.#shrinkPolicy.shouldShrink(this.#items.length)) {
+      this.#items = this.#items.slice();
+    }
     return this.#items.pop();
   }
 
@@ -88,11 +90,11 @@ export class Stack<T> {
 }
 
 /** Tells when an array holds room for far more than its items: `Array.prototype.pop` keeps it. */
-class Tide {
+class ShrinkPolicy {
   /** The largest length since the array was last copied. */
   #high = 0;
 
-  ebbed(length: number): boolean {
+  shouldShrink(length: number): boolean {
     if (length > this.#high) this.#high = length;
     if (this.#high < SHRINK_ABOVE || length * 4 > this.#high) return false;
     this.#high = length;
@@ -110,7 +112,7 @@ export class BinaryHeap<T> {
   /** Every item but the first is not before its parent at `(i - 1) >> 1`. */
   #items: T[] = [];
   readonly #before: (a: T, b: T) => boolean;
-  readonly #tide = new Tide();
+  readonly #shrinkPolicy = new ShrinkPolicy();
 
   constructor(before: (a: T, b: T) => boolean) {
     this.#before = before;
@@ -146,7 +148,9 @@ export class BinaryHeap<T> {
 
   /** If the comparison throws, the heap is as it was. */
   pop(): T | undefined {
-    if (this.#tide.ebbed(this.#items.length)) this.#items = this.#items.slice();
+    if (this.#shrinkPolicy.shouldShrink(this.#items.length)) {
+      this.#items = this.#items.slice();
+    }
     const items = this.#items;
     if (items.length <= 1) return items.pop();
     const top = items[0];
@@ -220,7 +224,7 @@ export class TimerHeap<T> {
   #orders: number[] = [];
   /** How many ever came. */
   #count = 0;
-  readonly #tide = new Tide();
+  readonly #shrinkPolicy = new ShrinkPolicy();
 
   get length(): number {
     return this.#items.length;
@@ -251,7 +255,7 @@ export class TimerHeap<T> {
   }
 
   pop(): T | undefined {
-    if (this.#tide.ebbed(this.#items.length)) this.#shrink();
+    if (this.#shrinkPolicy.shouldShrink(this.#items.length)) this.#shrink();
     const first = this.#items[0];
     const item = this.#items.pop() as T;
     const due = this.#dues.pop() as number;

@@ -8,7 +8,7 @@
 import { deno } from "./_deno.ts";
 import { node } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
-import { checkLimit } from "./_reader.ts";
+import { checkLimit } from "./_stream_reader.ts";
 import {
   checkFlag,
   checkOptions,

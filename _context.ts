@@ -17,10 +17,10 @@
 import {
   type ContextObject,
   hasNode,
-  type HostCore,
-  hostCore,
   node,
   runtime,
+  type RuntimeCore,
+  runtimeCore,
 } from "./_host.ts";
 
 /** Runs a function in a captured context, as `AsyncLocalStorage.snapshot()` returns it. */
@@ -68,7 +68,7 @@ export function storageSlot(): Slot {
 }
 
 /** A slot in the host's context object; `null` if that does not pass its trial. */
-export function hostSlot(host: Partial<HostCore>): Slot | null {
+export function hostSlot(host: Partial<RuntimeCore>): Slot | null {
   if (typeof host.getAsyncContext !== "function") return null;
   if (typeof host.setAsyncContext !== "function") return null;
   if (typeof host.AsyncVariable !== "function") return null;
@@ -103,8 +103,8 @@ export function hostSlot(host: Partial<HostCore>): Slot | null {
 /** Whether a slot and what is under an `AsyncLocalStorage` go through each other unharmed. */
 function passesTrial(
   slot: Slot,
-  variable: InstanceType<HostCore["AsyncVariable"]>,
-  leave: HostCore["setAsyncContext"],
+  variable: InstanceType<RuntimeCore["AsyncVariable"]>,
+  leave: RuntimeCore["setAsyncContext"],
 ): boolean {
   const sees = (stored: number | undefined, value: unknown) =>
     variable.get() === stored && slot.current() === value;
@@ -146,7 +146,7 @@ function emptySlot(): Slot {
   };
 }
 
-const slot = hostSlot(hostCore) ?? (hasNode ? storageSlot() : emptySlot());
+const slot = hostSlot(runtimeCore) ?? (hasNode ? storageSlot() : emptySlot());
 
 /** What the running code was entered with, `undefined` outside. */
 export const currentSlot: Slot["current"] = slot.current;

@@ -13,15 +13,15 @@
  * @module
  */
 
-import { awaitsTimer } from "./_abort.ts";
+import { awaitsTimer } from "./_abort_signal.ts";
 import {
   activeResources,
-  hostCore,
-  hostTurn,
+  nextTurn,
   ownOperations,
+  runtimeCore,
   systemTimer,
 } from "./_host.ts";
-import { type BaseEventLoop, internals as loops } from "./_loop.ts";
+import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
 
 /** The first look comes after so many seconds, each later one after twice as many. */
 const FIRST = 0.02;
@@ -82,7 +82,7 @@ class Watch {
   }
 
   #rouse(): void {
-    if (this.#isQuiet) hostTurn(() => this.#look());
+    if (this.#isQuiet) nextTurn(() => this.#look());
     else this.#again();
   }
 
@@ -96,12 +96,12 @@ class Watch {
 
   get #isQuiet(): boolean {
     const { ready, timers } = loops.counts(this.#loop);
-    return ready === 0 && timers === 0 && !loops.awake(this.#loop);
+    return ready === 0 && timers === 0 && !loops.isScheduled(this.#loop);
   }
 
   #isStuck(): boolean {
-    if (hostCore.eventLoopHasMoreWork?.() === false) return true;
-    const seen = `${loops.drains(this.#loop)} ${calmMark()}`;
+    if (runtimeCore.eventLoopHasMoreWork?.() === false) return true;
+    const seen = `${loops.checkpoints(this.#loop)} ${calmMark()}`;
     const now = performance.now();
     if (seen.endsWith("busy") || seen !== this.#seen) {
       this.#seen = seen;
@@ -124,7 +124,7 @@ let isLost = false;
 /** The same text as long as no operation is under way, or has been in between; otherwise "busy". */
 function calmMark(): string {
   const resourcesInUse = activeResources().length; // the look loads the operations too
-  const { hasPromise, getActiveImmediateCount, resources, ops } = hostCore;
+  const { hasPromise, getActiveImmediateCount, resources, ops } = runtimeCore;
   const isKnown = typeof hasPromise === "function" &&
     typeof getActiveImmediateCount === "function" &&
     typeof resources === "function" &&
@@ -144,7 +144,7 @@ function countOperations(
 ): number {
   const promise = ops.op_void_async_deferred();
   const last = (promise as unknown as Record<symbol, number>)[
-    hostCore.promiseIdSymbol!
+    runtimeCore.promiseIdSymbol!
   ];
   if (!Number.isInteger(last) || last! - next > MOST_OPERATIONS) isLost = true;
   if (isLost) return Infinity;

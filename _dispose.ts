@@ -6,7 +6,7 @@
 
 import { runInSlot } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { internals as loops } from "./_loop.ts";
+import { internals as loops } from "./_scheduler.ts";
 import { currentTask } from "./_awaitable.ts";
 
 /**
@@ -28,7 +28,7 @@ export async function waitInDisposer(
   if (signal?.aborted) hurry();
   else signal?.addEventListener("abort", hurry, { once: true });
   try {
-    await runInSlot(loops.frame(loop), awaitOutside, wait);
+    await runInSlot(loops.execution(loop), awaitOutside, wait);
   } finally {
     signal?.removeEventListener("abort", hurry);
   }

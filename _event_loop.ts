@@ -4,15 +4,17 @@
  * @module
  */
 
-import { tasksOf } from "./_frame.ts";
+import { tasksOf } from "./_task_state.ts";
 import type { Duration } from "./_duration.ts";
-import { completeFutures, Future, LOOP } from "./_future.ts";
-import { BaseEventLoop, currentFrame } from "./_loop.ts";
+import { Future, LOOP, setDependents } from "./_future.ts";
+import { BaseEventLoop, currentExecution } from "./_scheduler.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
-import { rememberMaking } from "./_place.ts";
+import { recordCreation } from "./_call_site.ts";
+import "./_debug_mode.ts";
+import "./_inspect.ts";
 import "./_snapshot.ts";
 import { Task, TASK_OPTIONS } from "./_task.ts";
-import { DoneCallback, Then } from "./_then.ts";
+import { Continuation, DoneCallback } from "./_continuation.ts";
 import type { LoopHandle } from "./_thread_channel.ts";
 import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
 import {
@@ -66,7 +68,7 @@ export class EventLoop extends BaseEventLoop {
    */
   createFuture<T = unknown>(): Future<T> {
     const future = new Future<T>(this as never);
-    if (this.getDebug()) rememberMaking(future);
+    if (this.getDebug()) recordCreation(future);
     return future;
   }
 
@@ -226,7 +228,7 @@ let defaultLoop: EventLoop | undefined;
  * @throws {RuntimeError} Where no runner is running; the implicit loop does not count.
  */
 export function getRunningLoop(): EventLoop {
-  const loop = currentFrame()?.loop as EventLoop | undefined;
+  const loop = currentExecution()?.loop as EventLoop | undefined;
   if (loop === undefined || !loop.isRunning()) {
     throw new RuntimeError("There is no running event loop here");
   }
@@ -241,7 +243,7 @@ export function getRunningLoop(): EventLoop {
  * @returns The running loop, or the implicit one where none is running.
  */
 export function getEventLoop(): EventLoop {
-  const loop = currentFrame()?.loop as EventLoop | undefined;
+  const loop = currentExecution()?.loop as EventLoop | undefined;
   return loop ?? (defaultLoop ??= new EventLoop());
 }
 
@@ -250,4 +252,4 @@ export function isImplicit(loop: EventLoop): boolean {
   return loop === defaultLoop;
 }
 
-completeFutures({ Then, DoneCallback, EventLoop, getEventLoop });
+setDependents({ Continuation, DoneCallback, EventLoop, getEventLoop });

@@ -1,44 +1,40 @@
 /**
  * Futures. The loop and the tasks that they know of are in `_event_loop.ts`
- * and `_task.ts`, one call of `then` is in `_then.ts`. What a task is suspended
+ * and `_task.ts`, one call of `then` is in `_continuation.ts`. What a task is suspended
  * in and how it is cancelled is in `_cancel_scope.ts`, how jobs take turns in
- * `_loop.ts`.
+ * `_scheduler.ts`.
  *
  * A future is no native promise and makes none, so a failed one that nobody
  * looks at is no `unhandledrejection`; it is reported through the loop instead.
  *
- * A future can belong to a {@linkcode Waitable}, such as the queue of a lock.
+ * A future can belong to a {@linkcode WaitSource}, such as the queue of a lock.
  * It is then *woken* before it has a value, and gets the value when the code
- * that waits resumes; see `_wait.ts`.
+ * that waits resumes; see `_wait_queue.ts`.
  *
  * @module
  */
 
-import { SignalTie } from "./_abort.ts";
+import { AbortSubscription } from "./_abort_signal.ts";
 import {
   cancelledError,
   type CancelRequest,
-  label,
-  LateError,
+  DeferredError,
+  setMessage,
 } from "./_cancel_request.ts";
-import {
-  type CancelScope,
-  type Described,
-  failTask,
-  finishTask,
-  hooks,
-  isMakingEager,
-  openScope,
-} from "./_cancel_scope.ts";
+import type { CancelScope, WaitDetails } from "./_cancel_scope.ts";
 import { Deque } from "./_collections.ts";
 import { currentSlot } from "./_context.ts";
-import { watchFutures } from "./_debug.ts";
 import type { EventLoop, getEventLoop } from "./_event_loop.ts";
-import { type Frame, internals as loops, type Job } from "./_loop.ts";
+import {
+  currentExecution,
+  debugHooks,
+  type ExecutionContext,
+  internals as loops,
+  type Job,
+} from "./_scheduler.ts";
 import type { CallbackOptions, Coroutine } from "./_options.ts";
-import { lineOf } from "./_text.ts";
-import type { DoneCallback, Handler, Then } from "./_then.ts";
-import { UnseenError } from "./_unseen.ts";
+import type { Continuation, DoneCallback, Handler } from "./_continuation.ts";
+import { UnretrievedError } from "./_unhandled.ts";
 import {
   checkCallback,
   checkContext,
@@ -57,11 +53,11 @@ import {
 /** Where a future stands. */
 const PENDING = 0;
 /** Its turn has come, but the code that waits has not taken it yet. */
-const WOKEN = 1;
+const NOTIFIED = 1;
 /** Has its value, and gives it on the next turn of the loop only. */
-const YIELD = 2;
+const YIELDING = 2;
 /** The same, and its turn is on its way already. */
-const QUEUED = 3;
+const YIELD_QUEUED = 3;
 const RESULT = 4;
 const ERROR = 5;
 const CANCELLED = 6;
@@ -83,25 +79,25 @@ const MANY_JOBS = 32;
 /** Marks what is an event loop. */
 export const LOOP: unique symbol = Symbol("loop");
 /** Stands for the report of an error that nobody is to hear of. */
-const MUTED = Symbol("muted");
+const SILENCED = Symbol("muted");
 
 /** Answer of {@linkcode Turn.take}: there is nothing to take after all, wait again. */
 export const AGAIN: unique symbol = Symbol("again");
 
 /** What futures need of the files above, which need futures themselves. */
-interface Parts {
-  readonly Then: typeof Then;
+interface Dependents {
+  readonly Continuation: typeof Continuation;
   readonly DoneCallback: typeof DoneCallback;
   readonly EventLoop: typeof EventLoop;
   readonly getEventLoop: typeof getEventLoop;
 }
 
 /** `_event_loop.ts` puts them in. */
-let parts: Parts;
+let dependents: Dependents;
 
 /** Puts in what is made above this file. */
-export function completeFutures(all: Parts): void {
-  parts = all;
+export function setDependents(all: Dependents): void {
+  dependents = all;
 }
 
 /** A future of whatever type. */
@@ -109,13 +105,13 @@ export function completeFutures(all: Parts): void {
 export type AnyFuture = Future<any>;
 
 /** What stands behind a future that waits for something of this module. */
-export interface Waitable extends Described {
+export interface WaitSource extends WaitDetails {
   /** The future was woken and its code resumes: gives what it waited for, or {@linkcode AGAIN}. */
-  take(future: AnyFuture, by: Frame | null): unknown;
+  complete(future: AnyFuture, by: ExecutionContext | null): unknown;
   /** The future was woken, but its code is cancelled: passes the turn on. The code hears of that once a promise returned here is done. */
-  pass(future: AnyFuture): void | Promise<void>;
+  handOff(future: AnyFuture): void | Promise<void>;
   /** The future ended before it was woken. */
-  drop(future: AnyFuture): void;
+  remove(future: AnyFuture): void;
   /** Nobody else has the value: who awaits it gets it, also if it is cancelled at that moment. */
   readonly keepsValue?: boolean;
   readonly awaits?: readonly AnyFuture[] | undefined;
@@ -124,17 +120,27 @@ export interface Waitable extends Described {
 /** What the waiting functions accept: a future, a promise or a coroutine function. */
 export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
 
+/** What can be said of a future. */
+export interface FutureDetails {
+  readonly kind: string;
+  readonly state: string;
+  /** Whether what it stands for has not come. */
+  readonly isPending: boolean;
+  readonly value: unknown;
+  readonly source: WaitSource | null;
+}
+
 /** What the files above may do with a future. */
 export interface FutureInternals {
-  make(loop: EventLoop, behind: Waitable | null): AnyFuture;
+  make(loop: EventLoop, source: WaitSource | null): AnyFuture;
   /** What gives its value on the next turn of the loop, after all that is ready now. */
   makeYield(loop: EventLoop, value: unknown): AnyFuture;
   /** Its turn has come. Returns whether user code was resumed. */
-  yielded(future: AnyFuture): boolean;
+  endYield(future: AnyFuture): boolean;
   /** Has the running task end as a future does. */
   follow(future: AnyFuture): void;
   /** A reaction has its turn. */
-  react(future: AnyFuture, reaction: Then<unknown>): boolean;
+  resume(future: AnyFuture, reaction: Continuation<unknown>): boolean;
   /** The task that awaited was cancelled when the future was done already. It hears of that once what this returns is done. */
   abandon(future: AnyFuture): void | Promise<void>;
   /** Ends a future as its task does: no matter who holds it. */
@@ -142,31 +148,50 @@ export interface FutureInternals {
   fail(future: AnyFuture, error: unknown): void;
   cancel(future: AnyFuture, message: unknown): void;
   /** Its turn has come; resumes who waits, on that loop. `false` if nobody is there. */
-  wake(future: AnyFuture, loop: EventLoop): boolean;
+  notify(future: AnyFuture, loop: EventLoop): boolean;
   subscribe(future: AnyFuture, job: Job): void;
   unsubscribe(future: AnyFuture, job: Job): void;
   /** Nobody will ask for its error, which therefore is not reported. */
-  mute(future: AnyFuture): void;
+  silence(future: AnyFuture): void;
   /** A loop was closed before it came to a job of a woken future: saves the turn. */
-  rescue(future: AnyFuture, job: Job): void;
+  recover(future: AnyFuture, job: Job): void;
   /** Takes the turn of a woken future for `job`; `false` if it has to wait again. */
   claim(future: AnyFuture, job: Job): boolean;
   /** Ends a pending future as another one has ended. */
   settleAs(future: AnyFuture, other: AnyFuture): void;
   /** Nobody will look at the outcome: passes a turn on, silences an error. */
   discard(future: AnyFuture): void;
-  link(future: AnyFuture, signal: AbortSignal): void;
-  attach(future: AnyFuture, behind: Waitable): void;
+  subscribeSignal(future: AnyFuture, signal: AbortSignal): void;
+  setSource(future: AnyFuture, source: WaitSource): void;
   pending(future: AnyFuture): boolean;
+  /** Whether it was notified: its turn is handed off when the code that waits resumes. */
+  notified(future: AnyFuture): boolean;
+  /** Whether its outcome is a cancellation, which then stands for that of the task. */
+  isCancellation(future: AnyFuture): boolean;
+  /** What can be said of it; looking at its error so does not count as retrieving it. */
+  inspect(future: AnyFuture): FutureDetails;
   failed(future: AnyFuture): boolean;
   /** The error of a failed future; looking so is not looking at it. */
   error(future: AnyFuture): unknown;
-  behind(future: AnyFuture): Waitable | null;
+  source(future: AnyFuture): WaitSource | null;
   /** Whether it has a value that a cancellation must not lose. */
-  keeps(future: AnyFuture): boolean;
+  keepsValue(future: AnyFuture): boolean;
 }
 
 export let futures: FutureInternals;
+
+/** How many first steps of eager tasks are running, one inside of another. */
+export const eagerSteps = { count: 0 };
+
+/** Ends the running task with what its body returned, as a handler. */
+export function finishTask(value: unknown): void {
+  (currentExecution() as CancelScope).root.finish(value);
+}
+
+/** Ends the running task with what its body threw, as a handler. */
+export function failTask(error: unknown): void {
+  (currentExecution() as CancelScope).root.fail(error);
+}
 
 /**
  * A value that will be there later.
@@ -198,11 +223,12 @@ export class Future<T> implements Promise<T> {
   /** By state: the value, the error, or the message or error of the cancellation. */
   #value: unknown = undefined;
   /** Who is to be told; several in the order of their coming. */
-  #jobs: Jobs = null;
+  #callbacks: Jobs = null;
   /** What the future waits for, if it is a thing of this module. */
-  #behind: Waitable | null = null;
+  #source: WaitSource | null = null;
   /** The tie to a signal that can end it; or what is held while its error has been seen by nobody. */
-  #bond: SignalTie | UnseenError | typeof MUTED | null = null;
+  #subscription: AbortSubscription | UnretrievedError | typeof SILENCED | null =
+    null;
 
   /**
    * Makes a pending future.
@@ -215,83 +241,79 @@ export class Future<T> implements Promise<T> {
 
   static {
     futures = {
-      make: (loop, behind) => {
+      make: (loop, source) => {
         const future = new Future(loop as never);
-        future.#behind = behind;
+        future.#source = source;
         return future;
       },
       makeYield: (loop, value) => {
         const future: AnyFuture = new Future(loop as never);
         future.#value = value;
         // In the first step of an eager task, others would come before its await.
-        future.#state = isMakingEager() ? QUEUED : YIELD;
-        if (future.#state === QUEUED) {
-          loops.push(loop, { run: () => futures.yielded(future) });
+        future.#state = eagerSteps.count > 0 ? YIELD_QUEUED : YIELDING;
+        if (future.#state === YIELD_QUEUED) {
+          loops.push(loop, { run: () => futures.endYield(future) });
         }
         return future;
       },
-      yielded: (future) => {
-        const jobs = future.#jobs;
+      endYield: (future) => {
+        const jobs = future.#callbacks;
         future.#state = RESULT;
-        if (!(jobs instanceof parts.Then)) {
-          future.#notify();
+        if (!(jobs instanceof dependents.Continuation)) {
+          future.#runCallbacks();
           return false;
         }
-        future.#jobs = null;
+        future.#callbacks = null;
         return jobs.run();
       },
       follow: (future) => {
-        if (future.#state > QUEUED) {
-          future.#react(future.#reaction(finishTask, failTask));
+        if (future.#state > YIELD_QUEUED) {
+          future.#runContinuation(future.#continuation(finishTask, failTask));
         } else future.#then(finishTask, failTask);
       },
-      react: (future, reaction) => future.#resume(reaction),
+      resume: (future, reaction) => future.#resume(reaction),
       abandon: (future) => future.#abandon(),
       settle: (future, value) => future.#end(RESULT, value),
       fail: (future, error) => future.#fail(error),
       cancel: (future, message) => future.#end(CANCELLED, message),
-      wake: (future, loop) => future.#wake(loop),
+      notify: (future, loop) => future.#notify(loop),
       subscribe: (future, job) => future.#subscribe(job),
       unsubscribe: (future, job) => future.#remove(job),
-      mute: (future) => {
-        future.#seen();
-        if (future.#state <= WOKEN) future.#bond ??= MUTED;
+      silence: (future) => {
+        future.#markRetrieved();
+        if (future.#state <= NOTIFIED) future.#subscription ??= SILENCED;
       },
-      rescue: (future, job) => future.#rescue(job),
+      recover: (future, job) => future.#recover(job),
       claim: (future, job) => future.#claim(job),
       settleAs: (future, other) => {
         if (other.#state === ERROR) {
-          other.#seen();
+          other.#markRetrieved();
           future.#fail(other.#value);
         } else if (other.#state === CANCELLED) {
           future.#end(CANCELLED, other.#cancellation());
         } else future.#end(RESULT, other.#value);
       },
       discard: (future) => future.#discard(),
-      link: (future, signal) => {
+      subscribeSignal: (future, signal) => {
         const abort = (reason: unknown) => future.#abort(reason);
-        future.#bond = new SignalTie(signal, abort);
+        future.#subscription = new AbortSubscription(signal, abort);
       },
-      attach: (future, behind) => future.#behind = behind,
+      setSource: (future, source) => future.#source = source,
+      inspect: (future) => ({
+        kind: future[Symbol.toStringTag],
+        state: STATES[future.#state]!,
+        isPending: future.#state === PENDING,
+        value: future.#value,
+        source: future.#source,
+      }),
       failed: (future) => future.#state === ERROR,
       error: (future) => future.#state === ERROR ? future.#value : null,
       pending: (future) => future.#state === PENDING,
-      behind: (future) => future.#behind,
-      keeps: (future) =>
-        future.#state === RESULT && future.#behind?.keepsValue === true,
-    };
-    watchFutures(Future.prototype, futures);
-    hooks.isWoken = (future) => (future as AnyFuture).#state === WOKEN;
-    hooks.cancels = (future) => (future as AnyFuture).#cancels();
-    hooks.settle = (future, value) => (future as AnyFuture).#end(RESULT, value);
-    hooks.fail = (future, error) => (future as AnyFuture).#fail(error);
-    hooks.cancel = (future, why) => (future as AnyFuture).#end(CANCELLED, why);
-    hooks.about = (future) => {
-      const it = future as AnyFuture;
-      const kind = it[Symbol.toStringTag];
-      const state = STATES[it.#state]!;
-      const waits = it.#state === PENDING;
-      return { kind, state, waits, value: it.#value, behind: it.#behind };
+      notified: (future) => future.#state === NOTIFIED,
+      isCancellation: (future) => future.#isCancellation(),
+      source: (future) => future.#source,
+      keepsValue: (future) =>
+        future.#state === RESULT && future.#source?.keepsValue === true,
     };
   }
 
@@ -302,7 +324,7 @@ export class Future<T> implements Promise<T> {
 
   /** Whether it has a result or an error or was cancelled. */
   done(): boolean {
-    return this.#state > WOKEN;
+    return this.#state > NOTIFIED;
   }
 
   /** Whether it was cancelled. */
@@ -332,12 +354,12 @@ export class Future<T> implements Promise<T> {
    * @throws {CancelledError} If it was cancelled.
    */
   exception(): unknown {
-    if (this.#state <= WOKEN) {
+    if (this.#state <= NOTIFIED) {
       throw new InvalidStateError("The result is not there yet");
     }
     if (this.#state === CANCELLED) throw this.#cancellation();
     if (this.#state !== ERROR) return null;
-    this.#seen();
+    this.#markRetrieved();
     return this.#value;
   }
 
@@ -370,9 +392,9 @@ export class Future<T> implements Promise<T> {
    * @returns `false` if it was done already.
    */
   cancel(message?: string): boolean {
-    this.#seen();
-    if (this.#state > WOKEN) return false;
-    if (this.#state === WOKEN) this.#passOn(message);
+    this.#markRetrieved();
+    if (this.#state > NOTIFIED) return false;
+    if (this.#state === NOTIFIED) this.#handOff(message);
     else this.#end(CANCELLED, message);
     return true;
   }
@@ -392,7 +414,7 @@ export class Future<T> implements Promise<T> {
     checkCallback(fn, ADD_CALLBACK);
     checkOptions(options, CALLBACK_OPTIONS, ADD_CALLBACK);
     checkContext(options.context, ADD_CALLBACK);
-    const job = new parts.DoneCallback(
+    const job = new dependents.DoneCallback(
       this,
       fn as (future: AnyFuture) => unknown,
       options.context ?? undefined,
@@ -407,11 +429,11 @@ export class Future<T> implements Promise<T> {
    * @returns How many there were.
    */
   removeDoneCallback(fn: (future: this) => unknown): number {
-    const jobs = allJobs(this.#jobs);
+    const jobs = allJobs(this.#callbacks);
     const kept = jobs.filter((job) =>
-      !(job instanceof parts.DoneCallback && job.fn === fn)
+      !(job instanceof dependents.DoneCallback && job.fn === fn)
     );
-    this.#jobs = someJobs(kept);
+    this.#callbacks = someJobs(kept);
     return jobs.length - kept.length;
   }
 
@@ -477,7 +499,7 @@ export class Future<T> implements Promise<T> {
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return lineOf(this);
+    return debugHooks.inspect(this);
   }
 
   #mustBePending(action: string): void {
@@ -485,13 +507,13 @@ export class Future<T> implements Promise<T> {
     throw new InvalidStateError(`Cannot ${action}: the future is done already`);
   }
 
-  #then(onFulfilled: Handler, onRejected: Handler): Then<unknown> {
-    const reaction = this.#reaction(onFulfilled, onRejected);
+  #then(onFulfilled: Handler, onRejected: Handler): Continuation<unknown> {
+    const reaction = this.#continuation(onFulfilled, onRejected);
     const { frame } = reaction;
     if (
       frame !== null &&
       (frame.loop !== this.#loop || isTaskOf(frame, this)) &&
-      frame.counts(reaction)
+      frame.isRealAwait(reaction)
     ) {
       const error = new RuntimeError(
         isTaskOf(frame, this)
@@ -499,47 +521,56 @@ export class Future<T> implements Promise<T> {
           : "Cannot await a future that belongs to another event loop",
       );
       settled.then(() => reaction.rejected(error));
-    } else if (this.#state <= QUEUED) {
-      if (this.#state === YIELD) loops.push(this.#loop, reaction);
+    } else if (this.#state <= YIELD_QUEUED) {
+      if (this.#state === YIELDING) loops.push(this.#loop, reaction);
       else this.#add(reaction);
       reaction.frame?.suspend(reaction);
     } else {
-      late.push(reaction);
-      settled.then(reactLate);
+      lateContinuations.push(reaction);
+      settled.then(runLate);
     }
     return reaction;
   }
 
-  #reaction(onFulfilled: Handler, onRejected: Handler): Then<unknown> {
+  #continuation(
+    onFulfilled: Handler,
+    onRejected: Handler,
+  ): Continuation<unknown> {
     let frame = (currentSlot() ?? null) as CancelScope | null;
     if (frame !== null) {
       if (!frame.isScope) frame = null;
-      else if (frame.over) frame = openScope(frame);
+      else if (frame.isOver) frame = frame.open;
     }
-    return new parts.Then(this, this.#loop, frame, onFulfilled, onRejected);
+    return new dependents.Continuation(
+      this,
+      this.#loop,
+      frame,
+      onFulfilled,
+      onRejected,
+    );
   }
 
   /** A reaction has its turn. */
-  #resume(reaction: Then<unknown>): boolean {
-    if (this.#state === WOKEN) this.#take(reaction.frame);
-    if (this.#state <= WOKEN) {
+  #resume(reaction: Continuation<unknown>): boolean {
+    if (this.#state === NOTIFIED) this.#complete(reaction.frame);
+    if (this.#state <= NOTIFIED) {
       this.#add(reaction);
       reaction.frame?.suspend(reaction);
       return false;
     }
-    this.#react(reaction);
+    this.#runContinuation(reaction);
     return true;
   }
 
   /** Gives a reaction the outcome. */
-  #react(reaction: Then<unknown>): void {
+  #runContinuation(reaction: Continuation<unknown>): void {
     const { frame } = reaction;
     const request = frame === null
       ? null
       : frame.resume(reaction, this.#state !== RESULT);
     const scope = request === null ? null : frame;
     if (this.#state === ERROR) {
-      this.#seen();
+      this.#markRetrieved();
       reaction.rejected(this.#value, scope);
     } else if (this.#state === CANCELLED) {
       reaction.rejected(this.#rejection(request), scope);
@@ -547,45 +578,47 @@ export class Future<T> implements Promise<T> {
   }
 
   #subscribe(job: Job): void {
-    if (this.#state <= WOKEN) this.#add(job);
+    if (this.#state <= NOTIFIED) this.#add(job);
     else loops.push(this.#loop, job);
   }
 
   #add(job: Job): void {
-    const jobs = this.#jobs;
-    if (jobs === null) this.#jobs = job;
+    const jobs = this.#callbacks;
+    if (jobs === null) this.#callbacks = job;
     else if (jobs instanceof Set) jobs.add(job);
-    else if (!Array.isArray(jobs)) this.#jobs = [jobs, job];
+    else if (!Array.isArray(jobs)) this.#callbacks = [jobs, job];
     else if (jobs.length < MANY_JOBS) jobs.push(job);
-    else this.#jobs = new Set(jobs).add(job);
+    else this.#callbacks = new Set(jobs).add(job);
   }
 
   #remove(job: Job): void {
-    const jobs = this.#jobs;
+    const jobs = this.#callbacks;
     if (jobs instanceof Set) jobs.delete(job);
-    else if (jobs === job) this.#jobs = null;
+    else if (jobs === job) this.#callbacks = null;
     else if (Array.isArray(jobs)) {
-      this.#jobs = someJobs(jobs.filter((it) => it !== job));
+      this.#callbacks = someJobs(jobs.filter((it) => it !== job));
     }
   }
 
   #end(state: number, value: unknown): void {
-    const behind = this.#state === PENDING ? this.#behind : null;
+    const source = this.#state === PENDING ? this.#source : null;
     this.#state = state;
     this.#value = value;
-    this.#untie();
-    this.#notify();
-    if (behind !== null) behind.drop(this);
+    this.#unsubscribeSignal();
+    this.#runCallbacks();
+    if (source !== null) source.remove(this);
   }
 
-  #untie(): void {
-    if (this.#bond instanceof SignalTie) this.#bond.cut();
+  #unsubscribeSignal(): void {
+    if (this.#subscription instanceof AbortSubscription) {
+      this.#subscription.unsubscribe();
+    }
   }
 
-  #notify(loop = this.#loop): void {
-    const jobs = this.#jobs;
+  #runCallbacks(loop = this.#loop): void {
+    const jobs = this.#callbacks;
     if (jobs === null) return;
-    this.#jobs = null;
+    this.#callbacks = null;
     if (loop.isClosed()) return; // nobody resumes there any more
     if (!Array.isArray(jobs) && !(jobs instanceof Set)) {
       return loops.push(loop, jobs);
@@ -593,82 +626,82 @@ export class Future<T> implements Promise<T> {
     for (const job of jobs) loops.push(loop, job);
   }
 
-  #wake(loop: EventLoop): boolean {
+  #notify(loop: EventLoop): boolean {
     if (this.#state !== PENDING) return false;
     if (loop.isClosed()) {
-      this.#behind = null;
+      this.#source = null;
       return false;
     }
-    this.#state = WOKEN;
-    const jobs = this.#jobs;
-    this.#jobs = null;
-    if (jobs instanceof parts.Then) loops.push(loop, jobs);
+    this.#state = NOTIFIED;
+    const jobs = this.#callbacks;
+    this.#callbacks = null;
+    if (jobs instanceof dependents.Continuation) loops.push(loop, jobs);
     else if (jobs === null) {
-      this.#pushWoken(loop, { run: () => this.#runFirst() });
-    } else for (const job of allJobs(jobs)) this.#pushWoken(loop, job);
+      this.#pushNotified(loop, { run: () => this.#runFirst() });
+    } else for (const job of allJobs(jobs)) this.#pushNotified(loop, job);
     return true;
   }
 
-  #pushWoken(loop: EventLoop, job: Job): void {
-    if (job instanceof parts.Then) return loops.push(loop, job);
-    const lost = () => this.#rescue(job);
-    loops.push(loop, { run: () => job.run(), lost });
+  #pushNotified(loop: EventLoop, job: Job): void {
+    if (job instanceof dependents.Continuation) return loops.push(loop, job);
+    const recover = () => this.#recover(job);
+    loops.push(loop, { run: () => job.run(), recover });
   }
 
   /** The loop that was to resume it is closed: its own one does, or the turn goes to the next. */
-  #rescue(job: Job): void {
-    if (!this.#loop.isClosed()) this.#pushWoken(this.#loop, job);
-    else this.#passOn();
+  #recover(job: Job): void {
+    if (!this.#loop.isClosed()) this.#pushNotified(this.#loop, job);
+    else this.#handOff();
   }
 
   /** It was woken when nobody awaited it: gives the turn to who does now, or takes it. */
   #runFirst(): boolean {
-    const [first, ...rest] = allJobs(this.#jobs);
-    this.#jobs = someJobs(rest);
+    const [first, ...rest] = allJobs(this.#callbacks);
+    this.#callbacks = someJobs(rest);
     if (first !== undefined) return first.run();
-    if (this.#state === WOKEN) this.#take();
+    if (this.#state === NOTIFIED) this.#complete();
     return false;
   }
 
   /** Gets what a woken future waited for; it may be pending again afterwards. */
-  #take(by: Frame | null = null): void {
+  #complete(by: ExecutionContext | null = null): void {
     try {
-      const value = this.#behind!.take(this, by);
+      const value = this.#source!.complete(this, by);
       if (value === AGAIN) {
         this.#state = PENDING;
         return;
       }
       this.#state = RESULT;
       this.#value = value;
-      this.#untie();
-      this.#notify();
+      this.#unsubscribeSignal();
+      this.#runCallbacks();
     } catch (error) {
       this.#fail(error);
     }
   }
 
   #claim(job: Job): boolean {
-    if (this.#state === WOKEN) this.#take();
-    if (this.#state > WOKEN) return true;
+    if (this.#state === NOTIFIED) this.#complete();
+    if (this.#state > NOTIFIED) return true;
     this.#add(job);
     return false;
   }
 
   #discard(): void {
-    this.#passOn();
-    this.#seen();
+    this.#handOff();
+    this.#markRetrieved();
   }
 
-  #passOn(message?: string): void | Promise<void> {
-    if (this.#state !== WOKEN) return;
+  #handOff(message?: string): void | Promise<void> {
+    if (this.#state !== NOTIFIED) return;
     this.#state = CANCELLED;
     this.#value = message;
-    this.#untie();
-    this.#notify();
-    return this.#behind!.pass(this);
+    this.#unsubscribeSignal();
+    this.#runCallbacks();
+    return this.#source!.handOff(this);
   }
 
-  #cancels(): boolean {
+  #isCancellation(): boolean {
     return this.#state === CANCELLED ||
       (this.#state === ERROR && isInstance(this.#value, CancelledError));
   }
@@ -676,27 +709,27 @@ export class Future<T> implements Promise<T> {
   /** The task that awaited it was cancelled in the very moment it was done. */
   #abandon(): void | Promise<void> {
     if (this.#state === ERROR) this.#watch();
-    else return this.#passOn();
+    else return this.#handOff();
   }
 
   /** Its signal aborted: as {@linkcode Future.setException}, also when woken but not resumed. */
   #abort(reason: unknown): void {
-    if (this.#state !== PENDING) this.#passOn();
+    if (this.#state !== PENDING) this.#handOff();
     this.#fail(reason);
   }
 
   #fail(error: unknown): void {
-    const jobs = this.#jobs;
+    const jobs = this.#callbacks;
     this.#end(ERROR, error);
-    if (!(jobs instanceof parts.Then)) this.#watch(jobs !== null);
+    if (!(jobs instanceof dependents.Continuation)) this.#watch(jobs !== null);
   }
 
   /** Has the error reported if nobody ever looks at it. */
   #watch(isHeard = false): void {
-    const bond = this.#bond;
-    if (bond === MUTED || bond instanceof UnseenError) return;
+    const bond = this.#subscription;
+    if (bond === SILENCED || bond instanceof UnretrievedError) return;
     if (bond?.explains(this.#value)) return;
-    this.#bond = new UnseenError(
+    this.#subscription = new UnretrievedError(
       this,
       this.#loop,
       this.#value,
@@ -704,10 +737,10 @@ export class Future<T> implements Promise<T> {
     );
   }
 
-  #seen(): void {
-    if (!(this.#bond instanceof UnseenError)) return;
-    this.#bond.forget();
-    this.#bond = null;
+  #markRetrieved(): void {
+    if (!(this.#subscription instanceof UnretrievedError)) return;
+    this.#subscription.forget();
+    this.#subscription = null;
   }
 
   /**
@@ -723,7 +756,7 @@ export class Future<T> implements Promise<T> {
       return value;
     }
     if (!request?.hasError) return cancelledError(value);
-    label(request.error, value);
+    setMessage(request.error, value);
     return request.error;
   }
 
@@ -731,7 +764,7 @@ export class Future<T> implements Promise<T> {
     return request === null || request.hasError ||
         isInstance(this.#value, CancelledError)
       ? this.#cancellation(request)
-      : new LateError(this.#value);
+      : new DeferredError(this.#value);
   }
 }
 
@@ -758,11 +791,11 @@ function someJobs(jobs: Job[]): Jobs {
 
 const settled = Promise.resolve();
 /** Reactions to futures that were done before, each for one microtask. */
-const late = new Deque<Then<unknown>>();
+const lateContinuations = new Deque<Continuation<unknown>>();
 
-function reactLate(): void {
-  const reaction = late.shift() as Then<unknown>;
-  futures.react(reaction.source!, reaction);
+function runLate(): void {
+  const reaction = lateContinuations.shift() as Continuation<unknown>;
+  futures.resume(reaction.source!, reaction);
 }
 
 /** As `instanceof`, which every new future would be a third slower with. */
@@ -788,7 +821,7 @@ export function checkedLoop(
   loop: EventLoop | undefined,
   action: string,
 ): EventLoop {
-  if (loop === undefined) return parts.getEventLoop();
-  if (!isLoop(loop)) checkInstance(loop, parts.EventLoop, action, "loop");
+  if (loop === undefined) return dependents.getEventLoop();
+  if (!isLoop(loop)) checkInstance(loop, dependents.EventLoop, action, "loop");
   return loop;
 }

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort.ts";
+import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { errorOf, onceDone, Several } from "./_awaitable.ts";
 import { cancelNested } from "./_cancel_request.ts";
-import { hooks } from "./_cancel_scope.ts";
+import { isBeingCancelled } from "./_cancel_request.ts";
 import { getEventLoop } from "./_event_loop.ts";
 import { Future, futures, looksLikeFuture } from "./_future.ts";
-import type { Job } from "./_loop.ts";
+import type { Job } from "./_scheduler.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** The future of a gather: done with its last child, or with the first error. */
@@ -37,7 +37,7 @@ export class GatheringFuture extends Future<unknown[]> {
     signal: AbortSignal | undefined,
   ) {
     super((children[0]?.getLoop() ?? getEventLoop()) as never);
-    futures.attach(this, new Several(children, "gather"));
+    futures.setSource(this, new Several(children, "gather"));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
     // Tasks that were just made for it are all different, and a set is expensive.
@@ -63,7 +63,7 @@ export class GatheringFuture extends Future<unknown[]> {
     let isCircle = false;
     try {
       for (const child of this.#children) {
-        isCircle ||= hooks.frameOf(child)?.isBeingCancelled === true;
+        isCircle ||= isBeingCancelled(child);
         any = cancelNested(child, message) || any;
       }
     } finally {
@@ -102,7 +102,7 @@ export class GatheringFuture extends Future<unknown[]> {
       const job = this.#jobs[i]!;
       if (job === null || child.done()) return;
       futures.unsubscribe(child, job);
-      futures.mute(child);
+      futures.silence(child);
     });
   }
 

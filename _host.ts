@@ -42,7 +42,7 @@ interface NodeModules {
 export type ContextObject = Record<PropertyKey, unknown> | null | undefined;
 
 /** What lies under the public names of the host, as far as it is used here. */
-export interface HostCore {
+export interface RuntimeCore {
   getAsyncContext(): ContextObject;
   setAsyncContext(context: ContextObject): void;
   /** The storage under an `AsyncLocalStorage`. */
@@ -127,7 +127,8 @@ export function isOlder(
 }
 
 /** What lies under the public names of Deno. No part of it is promised to be there. */
-export const hostCore: Partial<HostCore> = deno?.[deno.internal]?.core ?? {};
+export const runtimeCore: Partial<RuntimeCore> = deno?.[deno.internal]?.core ??
+  {};
 
 /** Whether there are modules of Node, without which no task can run. */
 export const hasNode: boolean = deno !== undefined ||
@@ -147,12 +148,12 @@ export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
 }
 
 /** Calls a function on a fresh turn of the host, after its sockets and timers had theirs. */
-export function hostTurn(fn: () => void): void {
+export function nextTurn(fn: () => void): void {
   globals.setImmediate(fn);
 }
 
 /** The clock and the pump of the host. */
-export function realHost(): LoopHost {
+export function systemHost(): LoopHost {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const now = () => performance.now() / 1000;
   const forget = () => {
@@ -166,7 +167,7 @@ export function realHost(): LoopHost {
       ? setTimeout(() => wakeAt(when, turn), LONGEST_TIMEOUT)
       : setTimeout(turn, Math.max(0, wait));
   };
-  return { now, soon: hostTurn, wakeAt, forget };
+  return { now, soon: nextTurn, wakeAt, forget };
 }
 
 const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
@@ -180,7 +181,7 @@ export function systemTimer(
   fn: () => void,
   holds = false,
 ): () => void {
-  const { createSystemTimer, cancelTimer } = hostCore;
+  const { createSystemTimer, cancelTimer } = runtimeCore;
   const after = seconds * 1000;
   if (createSystemTimer !== undefined && cancelTimer !== undefined) {
     const timer = createSystemTimer(fn, after, holds);
@@ -222,20 +223,20 @@ export function afterMicrotasks(fn: () => void): void {
   globals.process.nextTick(fn);
 }
 
-const { runMicrotasks } = hostCore;
+const { runMicrotasks } = runtimeCore;
 const settled = Promise.resolve();
-let ranDry = false;
-const noteDry = () => {
-  ranDry = true;
+let microtasksRan = false;
+const noteRun = () => {
+  microtasksRan = true;
 };
 
 /** Whether the microtasks can be run here: the host offers it, and this is none of them. */
-export function canDrain(): boolean {
+export function canRunMicrotasks(): boolean {
   if (typeof runMicrotasks !== "function") return false;
-  ranDry = false;
-  settled.then(noteDry);
+  microtasksRan = false;
+  settled.then(noteRun);
   runMicrotasks();
-  return ranDry;
+  return microtasksRan;
 }
 
 /** The processor time that this process has used, in microseconds; since an earlier answer, if there is one. */
@@ -298,7 +299,7 @@ export function processId(): number {
   return globals.process.pid;
 }
 
-const { getPromiseDetails } = hostCore;
+const { getPromiseDetails } = runtimeCore;
 
 /** Whether the runtime tells at once what a promise is fulfilled with. */
 export const readsPromises: boolean = typeof getPromiseDetails === "function";
@@ -463,7 +464,7 @@ function internalOf(signal: AbortSignal, name: string): unknown {
 }
 
 /** The source of a function, whatever it has made of its own `toString`. */
-export const sourceOf = Function.prototype.toString;
+export const sourceOf: () => string = Function.prototype.toString;
 let resolverSource = "";
 new Promise<void>((resolve) => {
   resolverSource = sourceOf.call(resolve);

@@ -8,12 +8,12 @@
 import type { AnyFuture } from "./_future.ts";
 import { original } from "./_task.ts";
 import type { Coroutine } from "./_options.ts";
-import { Home, type Turn, WaitQueue } from "./_wait.ts";
+import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 
 /** A number of places, taken in the order of asking. */
-export class Limiter implements Turn<void> {
+export class Limiter implements WaitPolicy<void> {
   #free: number;
-  readonly #queue: WaitQueue<void> = new WaitQueue(this, new Home());
+  readonly #queue: WaitQueue<void> = new WaitQueue(this, new LoopBinding());
 
   constructor(limit: number) {
     this.#free = limit;
@@ -22,7 +22,7 @@ export class Limiter implements Turn<void> {
   /** The coroutine function that waits for a place first. Cancelled before it has one, the given one is never called. */
   wrap<T>(coro: Coroutine<T>): Coroutine<T> {
     const limited: Coroutine<T> = (signal) => {
-      if (this.#free > this.#queue.woken && this.#queue.waiting === 0) {
+      if (this.#free > this.#queue.notified && this.#queue.waiting === 0) {
         this.#free--;
         return this.#run(coro, signal);
       }
@@ -32,11 +32,11 @@ export class Limiter implements Turn<void> {
     return limited;
   }
 
-  take(_future: AnyFuture): void {
+  complete(_future: AnyFuture): void {
     this.#free--;
   }
 
-  pass(): void {
+  handOff(): void {
     this.#wakeNext();
   }
 
@@ -59,6 +59,6 @@ export class Limiter implements Turn<void> {
   }
 
   #wakeNext(): void {
-    if (this.#free > this.#queue.woken) this.#queue.wakeNext();
+    if (this.#free > this.#queue.notified) this.#queue.notifyNext();
   }
 }

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort.ts";
-import { reportSwallowed } from "./_debug.ts";
+import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
+import { reportSwallowed } from "./_debug_mode.ts";
 import { type Duration, toSeconds, toTime } from "./_duration.ts";
 import {
   asCancellation,
@@ -23,10 +23,11 @@ import { type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
 import { Limiter } from "./_limiter.ts";
 import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
-import type { Job } from "./_loop.ts";
-import { type Failure, runIn, scopeHere } from "./_operation.ts";
+import type { Job } from "./_scheduler.ts";
+import { type Failure, runIn, scopeHere } from "./_waiting_call.ts";
 import { createTask, Deadline, Several } from "./_awaitable.ts";
-import { chainOf, span, titleOf } from "./_text.ts";
+import { chainOf } from "./_inspect.ts";
+import { span, titleOf } from "./_text.ts";
 import {
   checkCallback,
   checkCoroutine,
@@ -174,7 +175,7 @@ export class Timeout {
     this.#deadline = when === null ? null : new Deadline(
       this.#scope!.loop as EventLoop,
       when,
-      () => this.#strike(),
+      () => this.#expire(),
     );
   }
 
@@ -210,7 +211,7 @@ export class Timeout {
     return `timeout(${length}) expired ${span(ago)} ago`;
   }
 
-  #strike(): void {
+  #expire(): void {
     this.#state = "expiring";
     this.#waitedFor = chainOf(this.#scope!);
     this.#scope!.request(undefined);
@@ -232,7 +233,7 @@ export class Timeout {
     if (failure !== null) scope.abortSignal(failure.error);
     if (!struck && this.#aborted === null) return failure;
     if (failure === null) reportSwallowed(scope.root, this.#requests);
-    scope.settleRequest();
+    scope.withdrawOwn();
     const own = scope.outer.pathRequests <= this.#requests;
     const cancellation = failure && asCancellation(failure.error);
     if (!own || cancellation === null) return failure;
@@ -603,7 +604,7 @@ export class TaskGroup implements AsyncDisposable {
         this.#loop,
         new Several(this.#children, "group"),
       );
-      if (signal) futures.link(this.#empty, signal);
+      if (signal) futures.subscribeSignal(this.#empty, signal);
       try {
         await this.#empty;
       } catch (error) {
@@ -632,7 +633,7 @@ export class TaskGroup implements AsyncDisposable {
       asCancellation(failure.error) !== null;
     if (isBodyCancelled) cancelled ??= failure;
     if (this.#requested) {
-      scope!.settleRequest();
+      scope!.withdrawOwn();
       const isOwn = scope!.pathRequests <= this.#requests;
       cancelled = isOwn ? null : cancelled ?? last;
     } else if (failure === null) cancelled ??= last;
@@ -645,7 +646,7 @@ export class TaskGroup implements AsyncDisposable {
     if (this.#errors.length === 0) return null;
     const outer = ownGroups.has(this) ? scope!.outer : scope;
     // A request from outside stays, and is delivered at the next wait.
-    if (outer !== null && outer.pathRequests > 0) outer.rearm();
+    if (outer !== null && outer.pathRequests > 0) outer.redeliver();
     return {
       error: new ExceptionGroup(
         "unhandled errors in a TaskGroup",
@@ -661,7 +662,7 @@ export class TaskGroup implements AsyncDisposable {
     if (task.cancelled()) return;
     const exception = task.exception();
     if (!futures.failed(task)) return;
-    if (this.#scope !== null && this.#scope.root.over) {
+    if (this.#scope !== null && this.#scope.root.isOver) {
       this.#loop.callExceptionHandler({
         message: "A task of a TaskGroup failed after its parent had ended",
         exception,

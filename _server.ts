@@ -17,16 +17,16 @@ import {
   openStreams,
   Socket,
   toPath,
-} from "./_connect.ts";
+} from "./_connection.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
-import { operation } from "./_operation.ts";
+import { operation } from "./_waiting_call.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
-import { internals as loops, type TimerHandle } from "./_loop.ts";
+import { internals as loops, type TimerHandle } from "./_scheduler.ts";
 import {
   checkServerTls,
   checkStreamOptions,
@@ -40,12 +40,12 @@ import {
   checkLimit,
   type StreamReader,
   type StreamReaderOptions,
-} from "./_reader.ts";
+} from "./_stream_reader.ts";
 import { onceDone } from "./_awaitable.ts";
 import { type ServerTls, serverTls } from "./_tls.ts";
 import { listenUnix, SocketFile } from "./_unix_socket.ts";
-import { Home, WaitQueue } from "./_wait.ts";
-import type { Outlet, StreamWriter } from "./_writer.ts";
+import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
+import type { StreamWriter, WritePump } from "./_stream_writer.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /**
@@ -181,10 +181,10 @@ export class Server implements AsyncDisposable {
   #closed = false;
   /** What `serveForever` waits in. */
   #forever: Future<never> | null = null;
-  readonly #home = new Home();
+  readonly #home = new LoopBinding();
   readonly #leavers = new WaitQueue<void>({
-    take: () => {},
-    pass: () => {},
+    complete: () => {},
+    handOff: () => {},
     describe: () => `the end of <${this.#describe()}>`,
   }, this.#home);
   readonly #entry = { abandon: () => this.#abandon() };
@@ -257,12 +257,12 @@ export class Server implements AsyncDisposable {
       signal?.throwIfAborted();
       this.#serve();
       const forever = futures.make(this.#parts.loop, {
-        take: () => {},
-        pass: () => {},
-        drop: () => {},
+        complete: () => {},
+        handOff: () => {},
+        remove: () => {},
         describe: () => `connections of <${this.#describe()}>`,
       }) as Future<never>;
-      if (signal) futures.link(forever, signal);
+      if (signal) futures.subscribeSignal(forever, signal);
       this.#forever = forever;
       try {
         return await forever;
@@ -368,7 +368,7 @@ export class Server implements AsyncDisposable {
     this.#wakeLeavers();
   };
 
-  #handled(task: Task<unknown>, outlet: Outlet): void {
+  #handled(task: Task<unknown>, outlet: WritePump): void {
     if (task.cancelled()) return outlet.close(false);
     const exception = task.exception();
     if (!futures.failed(task)) return;
@@ -389,7 +389,7 @@ export class Server implements AsyncDisposable {
   #wakeLeavers(): void {
     if (!this.#isOver()) return;
     openOn(this.#parts.loop).delete(this.#entry);
-    this.#leavers.wakeAll();
+    this.#leavers.notifyAll();
   }
 
   /** The loop is about to be closed. */
@@ -723,7 +723,7 @@ function checkParts(parts: unknown): ServerParts {
 
 /** What the callbacks of a server see, and not the task that it was made in, which they would hold. */
 function contextOf(loop: EventLoop): Context {
-  return runInSlot(loops.frame(loop), captureContext, undefined);
+  return runInSlot(loops.execution(loop), captureContext, undefined);
 }
 
 /** Has small writes sent at once. Returns false, with the connection closed, if it is gone already. */

@@ -7,27 +7,28 @@
  * @module
  */
 
-import { WatchedFrame } from "./_debug.ts";
-import type { Cancelable } from "./_cancel_request.ts";
-import { type Described, hooks, type Reaction } from "./_cancel_scope.ts";
-import { type TaskFrame, tasksOf } from "./_frame.ts";
+import { DebugTaskState } from "./_debug_mode.ts";
+import type { SuspendedAwait, WaitDetails } from "./_cancel_scope.ts";
+import { type AnyFuture, futures } from "./_future.ts";
+import { taskStateOf } from "./_task.ts";
+import { tasksOf, type TaskState } from "./_task_state.ts";
 import { processId } from "./_host.ts";
 import {
   type BaseEventLoop,
-  type Frame,
+  type ExecutionContext,
   internals as loops,
   livingLoops,
-} from "./_loop.ts";
-import { framesOf, makingOf } from "./_place.ts";
+} from "./_scheduler.ts";
+import { creationSite, framesOf } from "./_call_site.ts";
 import {
   futuresBehind,
   isPending,
   nameOf,
   taskOfHolder,
   tasksBehind,
-  titleOf,
-} from "./_text.ts";
-import { failuresOf } from "./_unseen.ts";
+} from "./_inspect.ts";
+import { titleOf } from "./_text.ts";
+import { failuresOf } from "./_unhandled.ts";
 
 /** What a loop is doing. Plain data: `JSON.stringify` loses nothing of it. */
 export interface Snapshot {
@@ -239,16 +240,16 @@ class TaskReader {
     return tasks.reverse();
   }
 
-  #read(frame: TaskFrame): TaskSnapshot {
+  #read(frame: TaskState): TaskSnapshot {
     const { awaits } = frame;
-    const isShown = frame instanceof WatchedFrame && this.#stacks-- > 0;
+    const isShown = frame instanceof DebugTaskState && this.#stacks-- > 0;
     const watched = isShown ? frame : null;
     const waits = this.#waitsOf(watched, awaits);
-    const standing = frame.standingIn(awaits);
+    const standing = frame.phaseIn(awaits);
     const isReady = standing === "waiting" && waits.length === 0;
     const since = standing === "foreign"
       ? watched?.foreignSince ?? null
-      : frame.since;
+      : frame.suspendedAt;
     const place = watched?.place ?? null;
     return {
       id: frame.id,
@@ -256,19 +257,21 @@ class TaskReader {
       coro: coroOf(frame),
       parent: frame.parent || null,
       state: isReady ? "ready" : standing as TaskSnapshot["state"],
-      requests: frame.total,
-      cancelled: frame.total > 0 ? this.#cancelOf(frame) : null,
+      requests: frame.totalRequests,
+      cancelled: frame.totalRequests > 0 ? this.#cancelOf(frame) : null,
       scopes: frame.explanations,
       waits: standing === "foreign" ? [foreign(place?.line ?? null)] : waits,
       seconds: since === null ? null : this.#secondsSince(since),
       stack: place === null ? [] : place.frames.slice(),
-      madeAt: watched === null ? null : makingOf(watched.watched)?.line ?? null,
+      madeAt: watched === null
+        ? null
+        : creationSite(watched.watched)?.line ?? null,
     };
   }
 
   #waitsOf(
-    watched: WatchedFrame | null,
-    awaits: readonly Reaction[],
+    watched: DebugTaskState | null,
+    awaits: readonly SuspendedAwait[],
   ): WaitSnapshot[] {
     const waits: WaitSnapshot[] = [];
     for (const reaction of awaits) {
@@ -281,7 +284,7 @@ class TaskReader {
     return waits;
   }
 
-  #wait(source: Cancelable): WaitSnapshot {
+  #wait(source: AnyFuture): WaitSnapshot {
     const behind = behindOf(source);
     if (behind === null || behind === source as unknown) {
       return this.#describe(source, behind);
@@ -293,7 +296,7 @@ class TaskReader {
     return wait;
   }
 
-  #describe(source: Cancelable, behind: Described | null): WaitSnapshot {
+  #describe(source: AnyFuture, behind: WaitDetails | null): WaitSnapshot {
     const isPlain = behind !== null && behind.awaits === undefined;
     return {
       kind: kindOf(source, behind),
@@ -310,12 +313,12 @@ class TaskReader {
     };
   }
 
-  #cancelOf(frame: TaskFrame): CancelSnapshot {
+  #cancelOf(frame: TaskState): CancelSnapshot {
     return {
       seconds: this.#secondsSince(frame.cancelledAt ?? this.#now),
       by: frame.cancelledBy || null,
       from: frame.cancelledFrom,
-      delivered: !frame.isOwed,
+      delivered: !frame.hasUndelivered,
     };
   }
 
@@ -325,9 +328,9 @@ class TaskReader {
 }
 
 /** What a future stands for, through others that stand for it and nothing more. */
-function behindOf(source: Cancelable): Described | null {
-  if (hooks.frameOf(source) !== null) return null;
-  const { behind } = hooks.about(source);
+function behindOf(source: AnyFuture): WaitDetails | null {
+  if (taskStateOf(source) !== null) return null;
+  const behind = futures.source(source);
   if (behind === null || behind.kind !== undefined || behind.describe) {
     return behind;
   }
@@ -336,21 +339,21 @@ function behindOf(source: Cancelable): Described | null {
   return behindOf(chain[1]!);
 }
 
-function kindOf(source: Cancelable, behind: Described | null): string {
+function kindOf(source: AnyFuture, behind: WaitDetails | null): string {
   if (behind?.kind !== undefined) return behind.kind;
   if (tasksBehind(source).length === 1) return "task";
   return behind === null ? "future" : "other";
 }
 
-function holdersOf(behind: Described): HolderSnapshot[] {
-  const holders = new Set<Frame>(behind.holders?.() ?? []);
+function holdersOf(behind: WaitDetails): HolderSnapshot[] {
+  const holders = new Set<ExecutionContext>(behind.holders?.() ?? []);
   if (behind.holder) holders.add(behind.holder);
   const found = new Map<number, HolderSnapshot>();
   for (const holder of holders) {
     const frame = taskOfHolder(holder);
     if (frame === null) continue;
-    const { id, name, over } = frame;
-    found.set(id, { id, name, ended: over });
+    const { id, name, isOver } = frame;
+    found.set(id, { id, name, ended: isOver });
     if (found.size >= LISTED) break;
   }
   return [...found.values()];
@@ -368,7 +371,7 @@ function foreign(place: string | null): WaitSnapshot {
   };
 }
 
-function coroOf(frame: TaskFrame): string | null {
+function coroOf(frame: TaskState): string | null {
   const task = frame.task as { getCoro?(): { name?: unknown } } | null;
   const name = task?.getCoro?.().name;
   return typeof name === "string" && name !== "" ? name : null;
@@ -380,9 +383,7 @@ function failuresIn(loop: BaseEventLoop): FailureSnapshot[] {
     message,
     error: titleOf(exception),
     stack: framesOf(exception),
-    task: owner === null
-      ? null
-      : hooks.frameOf(owner as Cancelable)?.id ?? null,
+    task: owner === null ? null : taskStateOf(owner)?.id ?? null,
     seconds: Math.max(0, now - since) / 1000,
   }));
 }

@@ -7,30 +7,30 @@
 import type { EventLoop } from "./_event_loop.ts";
 import {
   type ByteSource,
-  Inlet,
   readers,
+  ReadPump,
   StreamReader,
   type StreamReaderOptions,
-} from "./_reader.ts";
+} from "./_stream_reader.ts";
 import {
   type ByteSink,
-  Outlet,
-  type OutletParts,
   StreamWriter,
-} from "./_writer.ts";
+  WritePump,
+  type WritePumpOptions,
+} from "./_stream_writer.ts";
 
 export {
   type ByteSource,
   StreamReader,
   type StreamReaderOptions,
-} from "./_reader.ts";
+} from "./_stream_reader.ts";
 export {
   type ByteSink,
   type StartTlsOptions,
   StreamWriter,
   type WriteBufferLimits,
   WriteTransport,
-} from "./_writer.ts";
+} from "./_stream_writer.ts";
 
 /**
  * Makes a reader over a source. The source is closed when it has ended or
@@ -44,7 +44,7 @@ export function makeReader(
   const reader = new StreamReader(options);
   const onError = (error: unknown) =>
     readers.end(reader, { error, told: false });
-  readers.attach(reader, new Inlet(loop, reader, source, { onError }));
+  readers.attach(reader, new ReadPump(loop, reader, source, { onError }));
   return reader;
 }
 
@@ -57,7 +57,7 @@ export function endReader(reader: StreamReader): void {
 export function makeWriter(
   loop: EventLoop,
   sink: ByteSink,
-  parts: OutletParts,
+  parts: WritePumpOptions,
 ): StreamWriter {
-  return new StreamWriter(new Outlet(loop, sink, parts) as never);
+  return new StreamWriter(new WritePump(loop, sink, parts) as never);
 }

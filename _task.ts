@@ -7,30 +7,26 @@
  * @module
  */
 
-import { SignalTie } from "./_abort.ts";
-import { failTask, finishTask, hooks, startEager } from "./_cancel_scope.ts";
+import { AbortSubscription } from "./_abort_signal.ts";
+import { startEager } from "./_cancel_scope.ts";
 import {
   captureContext,
   captureSlot,
   type Context,
   runFrom,
-  runInSlot,
 } from "./_context.ts";
-import { stackOf, WatchedFrame } from "./_debug.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { TaskFrame, taskName } from "./_frame.ts";
+import { finalContexts, TaskState } from "./_task_state.ts";
 import { checkedLoop, Future, futures } from "./_future.ts";
-import { sourceOf } from "./_host.ts";
-import { internals as loops } from "./_loop.ts";
+import { debugHooks, internals as loops } from "./_scheduler.ts";
 import type {
   Coroutine,
   PrintStackOptions,
   StackOptions,
   TaskOptions,
 } from "./_options.ts";
-import { framesOf } from "./_place.ts";
-import { lineOf, print } from "./_text.ts";
-import { notCalled } from "./_then.ts";
+import { framesOf } from "./_call_site.ts";
+import { print } from "./_text.ts";
 import {
   checkContext,
   checkCoroutine,
@@ -39,7 +35,6 @@ import {
   checkOptions,
   checkOutput,
   checkSignal,
-  isThenable,
   toName,
 } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
@@ -47,8 +42,12 @@ import { RuntimeError } from "./exceptions.ts";
 let tasksMade = 0;
 
 /** The inside of a task, for the other files of this module. */
-export let frameOf: (task: Task<unknown>) => TaskFrame;
-let bodyOf: (task: Task<unknown>) => Coroutine<unknown>;
+export let stateOf: (task: Task<unknown>) => TaskState;
+
+/** The state of a future that is a task. */
+export function taskStateOf(future: unknown): TaskState | null {
+  return future instanceof Task ? stateOf(future) : null;
+}
 
 /**
  * A coroutine function that the loop runs, and the future of its outcome.
@@ -74,8 +73,7 @@ let bodyOf: (task: Task<unknown>) => Coroutine<unknown>;
  */
 export class Task<T> extends Future<T> {
   readonly #coro: Coroutine<T>;
-  readonly #frame: TaskFrame;
-  #name: string | number;
+  readonly #taskState: TaskState;
 
   /**
    * Makes a task and has it started. `createTask` is the usual way.
@@ -97,28 +95,24 @@ export class Task<T> extends Future<T> {
     );
     super(loop as never);
     this.#coro = coro;
-    this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
-    const frames = loops.frames(loop);
-    const frame = this.#frame = frames !== null
-      ? frames(this) as TaskFrame
-      : loop.getDebug()
-      ? new WatchedFrame(loop, this)
-      : new TaskFrame(loop, this);
-    frame.enroll();
+    const raw = name === undefined ? ++tasksMade : toName(name, CREATE);
+    const create = loops.taskStates(loop) ??
+      (loop.getDebug() ? debugHooks.createTaskState : null);
+    const frame = this.#taskState = create === null
+      ? new TaskState(loop, this, raw, coro)
+      : create(loop, this, raw, coro) as TaskState;
+    frame.register();
     if (signal) this.#follow(signal);
     if (context !== null) contexts.set(this, context);
     const from = context ?? captureSlot();
     if (!eagerStart) frame.startSoon(from, context !== null);
     else if (frame.mustCancel) frame.finish(undefined);
-    else startEager(() => hooks.start(frame, from, context !== null));
-    if (eagerStart && this.done()) doneAtOnce.add(this);
+    else startEager(() => frame.start(from, context !== null));
+    if (eagerStart && this.done()) doneEagerly.add(this);
   }
 
   static {
-    frameOf = (task) => task.#frame;
-    bodyOf = (task) => task.#coro;
-    hooks.rawName = (task) => (task as Task<unknown>).#name;
-    hooks.frameOf = (future) => future instanceof Task ? future.#frame : null;
+    stateOf = (task) => task.#taskState;
   }
 
   /**
@@ -126,12 +120,12 @@ export class Task<T> extends Future<T> {
    * reason. Once that was delivered the task has a fresh signal.
    */
   get signal(): AbortSignal {
-    return this.#frame.signal;
+    return this.#taskState.signal;
   }
 
   /** The name. */
   getName(): string {
-    return taskName(this.#name);
+    return this.#taskState.ownName;
   }
 
   /**
@@ -140,7 +134,7 @@ export class Task<T> extends Future<T> {
    * @param name The name, made a string if it is none.
    */
   setName(name: string): void {
-    this.#name = toName(name, "name a task");
+    this.#taskState.ownName = toName(name, "name a task");
   }
 
   /**
@@ -149,7 +143,7 @@ export class Task<T> extends Future<T> {
    * @returns The function. As in CPython, it is `null` for a task that was already done when it was made, as an eager one may be; the type leaves that out.
    */
   getCoro(): Coroutine<T> {
-    if (doneAtOnce.has(this)) return null as unknown as Coroutine<T>;
+    if (doneEagerly.has(this)) return null as unknown as Coroutine<T>;
     return (original.get(this.#coro as Coroutine<unknown>) ??
       this.#coro) as Coroutine<T>;
   }
@@ -158,8 +152,8 @@ export class Task<T> extends Future<T> {
   getContext(): Context {
     let context = contexts.get(this);
     if (context === undefined) {
-      const frame = this.#frame;
-      const from = frame.over ? leftContexts.get(this) : frame.from;
+      const frame = this.#taskState;
+      const from = frame.isOver ? finalContexts.get(this) : frame.from;
       context = runFrom(from, frame, captureContext, null);
       contexts.set(this, context);
     }
@@ -168,7 +162,7 @@ export class Task<T> extends Future<T> {
 
   /** How many requests to cancel the task are standing. */
   cancelling(): number {
-    return this.#frame.total;
+    return this.#taskState.totalRequests;
   }
 
   /**
@@ -181,7 +175,7 @@ export class Task<T> extends Future<T> {
    */
   override cancel(message?: string): boolean {
     if (this.done()) return super.cancel(message);
-    this.#frame.cancel(message);
+    this.#taskState.cancel(message);
     return true;
   }
 
@@ -192,7 +186,7 @@ export class Task<T> extends Future<T> {
    * @returns How many requests are left.
    */
   uncancel(): number {
-    return this.#frame.uncancel();
+    return this.#taskState.uncancel();
   }
 
   /**
@@ -206,7 +200,9 @@ export class Task<T> extends Future<T> {
    */
   getStack(options: StackOptions = {}): string[] {
     const limit = stackLimit(options, "get the stack");
-    if (!this.done()) return stackOf(this.#frame).slice(0, limit).reverse();
+    if (!this.done()) {
+      return debugHooks.stackOf(this.#taskState).slice(0, limit).reverse();
+    }
     if (!futures.failed(this)) return [];
     return framesOf(futures.error(this)).reverse().slice(0, limit);
   }
@@ -225,8 +221,8 @@ export class Task<T> extends Future<T> {
     checkOutput(file, action);
     const lines = this.getStack(rest).map((line) => `\n  at ${line}`);
     const title = lines.length === 0
-      ? `No stack for ${lineOf(this)}`
-      : `Stack for ${lineOf(this)} (most recent call last):`;
+      ? `No stack for ${debugHooks.inspect(this)}`
+      : `Stack for ${debugHooks.inspect(this)} (most recent call last):`;
     print(title + lines.join(""), file);
   }
 
@@ -257,10 +253,11 @@ export class Task<T> extends Future<T> {
 
   /** Lets a signal cancel the task. */
   #follow(signal: AbortSignal): void {
-    const abort = (reason: unknown) => this.#frame.cancel(undefined, reason);
+    const abort = (reason: unknown) =>
+      this.#taskState.cancel(undefined, reason);
     if (signal.aborted) return abort(signal.reason);
-    const tie = new SignalTie(signal, abort);
-    futures.subscribe(this, { run: () => (tie.cut(), false) });
+    const tie = new AbortSubscription(signal, abort);
+    futures.subscribe(this, { run: () => (tie.unsubscribe(), false) });
   }
 }
 
@@ -298,48 +295,7 @@ export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
   new WeakMap();
 
 /** Eager tasks that were done when they had been made. */
-const doneAtOnce = new WeakSet<object>();
+const doneEagerly = new WeakSet<object>();
 
 /** The contexts of tasks that were given one, or asked for theirs. */
 const contexts = new WeakMap<object, Context>();
-/** What tasks that are done have run in, where that was more than the task itself. */
-const leftContexts = new WeakMap<object, unknown>();
-
-hooks.keepContext = (task, frame) => leftContexts.set(task, frame.from);
-
-hooks.start = (frame, from, isGiven) => {
-  if (!isGiven) return runFrom(from, frame, drive, frame);
-  let isCalled = false;
-  try {
-    (from as Context)(() => {
-      if (isCalled || frame.over) return;
-      isCalled = true;
-      runInSlot(frame, drive, frame);
-    });
-  } catch (error) {
-    if (!isCalled) frame.fail(error);
-  }
-  if (!isCalled && !frame.over) frame.fail(notCalled("run a task"));
-};
-
-/** Runs a body from its beginning; one that returns no promise is done at once. */
-function drive(frame: TaskFrame): void {
-  frame.started();
-  try {
-    const value = bodyOf(frame.task as Task<unknown>)(frame.argument);
-    if (!isThenable(value)) frame.finish(value);
-    else if (value instanceof Future) futures.follow(value);
-    // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
-    else frame.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
-  } catch (error) {
-    frame.fail(error);
-  }
-}
-
-/** An arrow function without parameters cannot see what it is called with. */
-hooks.takesSignal = (task) => {
-  const coro = bodyOf(task as Task<unknown>);
-  return coro.length > 0 || !NO_PARAMETERS.test(sourceOf.call(coro));
-};
-
-const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;

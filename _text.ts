@@ -1,157 +1,13 @@
 /**
- * What consoles and error messages say of futures and tasks, on one line.
+ * Pieces of text that messages and reports share.
  *
  * @module
  */
 
-import { WatchedFrame } from "./_debug.ts";
-import type { Cancelable } from "./_cancel_request.ts";
-import { CancelScope, hooks } from "./_cancel_scope.ts";
-import type { TaskFrame } from "./_frame.ts";
-import { inspect } from "./_host.ts";
-import type { Frame } from "./_loop.ts";
 import type { TextOutput } from "./_options.ts";
-import { makingOf } from "./_place.ts";
 
-/** How many things a line names before it counts the rest. */
-const NAMES = 3;
-/** How many links of a chain it follows. */
-const LINKS = 5;
-/** How many futures it looks at. */
-const FUTURES = 10_000;
 /** How much of an error a line shows. */
 const TITLE = 200;
-/** How much of a value a line shows. */
-const SHOWN = 60;
-
-/** Futures whose values are being shown: one may hold itself. */
-const showing = new Set<Cancelable>();
-
-/** A future on one line: `<Task pending name="a" waiting for <Lock locked> since 2.1 s>`. */
-export function lineOf(future: Cancelable): string {
-  const { kind, state, waits, behind } = hooks.about(future);
-  const frame = hooks.frameOf(future);
-  const words = [kind, state];
-  if (frame !== null) {
-    if (!frame.over && frame.total > 0) words[1] = "cancelling";
-    words.push(`name=${JSON.stringify(frame.name)}`);
-    if (!frame.over) words.push(progressOf(frame));
-  } else if (waits && behind !== null) {
-    words.push(`waiting for ${nameOf(future)}`);
-  }
-  if (state === "done") words.push(`result=${valueOf(future)}`);
-  if (state === "failed") words.push(`error=${valueOf(future)}`);
-  return `<${words.join(" ")}>`;
-}
-
-/** What a task is doing: "waiting for a timer due in 1.0 s since 2.1 s". */
-export function progressOf(frame: TaskFrame): string {
-  const { standing } = frame;
-  if (standing === "new") return "not started yet";
-  if (standing === "running") return "running";
-  const what = waitedFor(frame);
-  if (what === null) return "about to go on";
-  const seconds = waitingTime(frame);
-  return `waiting for ${what}${
-    seconds === null ? "" : ` since ${span(seconds)}`
-  }`;
-}
-
-/** How long a task has been waiting, in seconds, as far as known. */
-export function waitingTime(frame: TaskFrame): number | null {
-  const since = frame.standing === "waiting"
-    ? frame.since
-    : frame instanceof WatchedFrame
-    ? frame.foreignSince
-    : null;
-  if (since === null) return null;
-  return Math.max(0, Math.round(frame.loop.time() * 1000) - since) / 1000;
-}
-
-/** What a task is suspended in; `null` if it is about to go on. */
-export function waitedFor(frame: CancelScope): string | null {
-  const isForeign = frame.awaits.length === 0 && !frame.isRunning &&
-    frame.root.standing !== "new";
-  if (isForeign && !frame.root.over) return "a foreign promise";
-  const pending = awaitedBy(frame).filter(isPending);
-  return pending.length === 0 ? null : namesOf(pending);
-}
-
-/** As {@linkcode waitedFor}, on along a chain of tasks that wait for one another. */
-export function chainOf(
-  frame: CancelScope,
-  seen: Set<CancelScope> = new Set(),
-): string | null {
-  const what = waitedFor(frame);
-  const [task, ...others] = awaitedBy(frame).filter(isPending).flatMap(
-    (future) => tasksBehind(future),
-  );
-  if (task === undefined || others.length > 0) return what;
-  seen.add(frame);
-  if (seen.has(task) || seen.size >= LINKS) return what;
-  const next = chainOf(task, seen);
-  return next === null ? what : `${what}, which waits for ${next}`;
-}
-
-/** The pending tasks that a future stands for: itself, or those it waits for. */
-export function tasksBehind(future: Cancelable): TaskFrame[] {
-  const frames: TaskFrame[] = [];
-  for (const it of futuresBehind(future)) {
-    const frame = hooks.frameOf(it);
-    if (frame !== null && !frame.over) frames.push(frame);
-  }
-  return frames;
-}
-
-/** A future, and all that it stands for down to tasks, each once: chains and graphs of any size. */
-export function futuresBehind(future: Cancelable): Set<Cancelable> {
-  const found = new Set([future]);
-  for (const it of found) {
-    if (hooks.frameOf(it) !== null) continue;
-    for (const next of hooks.about(it).behind?.awaits ?? []) {
-      if (found.size >= FUTURES) return found;
-      found.add(next);
-    }
-  }
-  return found;
-}
-
-/** The futures that a task is suspended in. */
-export function awaitedBy(frame: CancelScope): Cancelable[] {
-  return frame.awaits.flatMap((reaction) => reaction.source ?? []);
-}
-
-/** A future as what is waited for: "the task a", "<Lock locked> held by the task b". */
-export function nameOf(future: Cancelable): string {
-  const chain = new Set([future]);
-  for (let it = future;;) {
-    const [only, ...others] = linksOf(it);
-    if (only === undefined || others.length > 0 || chain.has(only)) {
-      return nameOfLink(it);
-    }
-    chain.add(it = only);
-  }
-}
-
-/** What a future stands for and nothing more, so that it needs no name of its own. */
-function linksOf(future: Cancelable): Cancelable[] {
-  if (hooks.frameOf(future) !== null) return [];
-  const { behind } = hooks.about(future);
-  if (!behind?.awaits || behind.describe) return [];
-  return behind.awaits.filter(isPending);
-}
-
-function nameOfLink(future: Cancelable): string {
-  const frame = hooks.frameOf(future);
-  if (frame !== null) return `the task ${frame.name}`;
-  const { behind } = hooks.about(future);
-  if (behind?.describe) {
-    return behind.describe() + holderText(taskOfHolder(behind.holder));
-  }
-  if (behind?.awaits) return namesOf(linksOf(future));
-  const line = makingOf(future)?.line;
-  return line ? `a future made at ${line}` : "a future";
-}
 
 /** Writes lines to the console or somewhere else. */
 export function print(text: string, file?: TextOutput): void {
@@ -180,26 +36,6 @@ export function span(seconds: number): string {
   return `${seconds < 100 ? seconds.toFixed(1) : Math.round(seconds)} s`;
 }
 
-export function isPending(future: Cancelable): boolean {
-  return hooks.about(future).waits;
-}
-
-/** How deep names may stand within names: a gather of gathers. */
-const NESTED = 3;
-let nesting = 0;
-
-function namesOf(futures: readonly Cancelable[]): string {
-  if (nesting >= NESTED) {
-    return futures.length === 1 ? "a future" : `${futures.length} futures`;
-  }
-  nesting++;
-  try {
-    return firstOf(futures, NAMES, nameOf);
-  } finally {
-    nesting--;
-  }
-}
-
 /** The first things of a list as text, with the number of the rest: "a, b and 3 more". */
 export function firstOf<T>(
   list: readonly T[],
@@ -211,34 +47,4 @@ export function firstOf<T>(
   const more = list.length - most;
   if (more <= 0) return shown;
   return `${shown}${separator.replace(", ", " ")}and ${more} more`;
-}
-
-/** The task whose code has something, done or not; `null` for code outside of tasks. */
-export function taskOfHolder(
-  holder: Frame | null | undefined,
-): TaskFrame | null {
-  return holder instanceof CancelScope ? holder.root : null;
-}
-
-function holderText(frame: TaskFrame | null): string {
-  if (frame === null) return "";
-  return ` held by the task ${frame.name}${
-    frame.over ? ", which has ended" : ""
-  }`;
-}
-
-function valueOf(future: Cancelable): string {
-  const { value } = hooks.about(future);
-  if (showing.has(future)) return "...";
-  showing.add(future);
-  try {
-    if (value instanceof Error) return String(value);
-    const text = inspect(value, { depth: 1, breakLength: Infinity })
-      .replaceAll(/\s*\n\s*/g, " ");
-    return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
-  } catch {
-    return "(cannot be shown)";
-  } finally {
-    showing.delete(future);
-  }
 }

@@ -9,8 +9,8 @@ import { Deque } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
-import { hostTurn } from "./_host.ts";
-import { framesOf } from "./_place.ts";
+import { nextTurn } from "./_host.ts";
+import { framesOf } from "./_call_site.ts";
 import { errorOf, onceDone } from "./_awaitable.ts";
 import {
   type Answer,
@@ -100,7 +100,7 @@ export class LoopServer {
       const bell = Atomics.load(this.#cells, Layout.BELL);
       this.#serve();
       const rung = Atomics.waitAsync(this.#cells, Layout.BELL, bell);
-      await (rung.async ? rung.value : new Promise<void>(hostTurn));
+      await (rung.async ? rung.value : new Promise<void>(nextTurn));
     }
   }
 

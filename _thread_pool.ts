@@ -18,10 +18,10 @@
 import type { Worker } from "node:worker_threads";
 import { Deque, RecentMap } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
-import { type AnyFuture, futures, type Waitable } from "./_future.ts";
+import { type AnyFuture, futures, type WaitSource } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { cpuUsage, hostTurn, startWorker } from "./_host.ts";
-import { framesOf } from "./_place.ts";
+import { cpuUsage, nextTurn, startWorker } from "./_host.ts";
+import { framesOf } from "./_call_site.ts";
 import { type Definition, nameOfDefinition } from "./_thread_function.ts";
 import { THREAD_PROGRAM } from "./_thread_program.ts";
 import {
@@ -214,7 +214,7 @@ export class ThreadPool {
     if (this.#threads.size >= MOST_THREADS) return;
     this.#starting = true;
     if (this.#threads.size >= PROCESSORS) return this.#lookOut();
-    hostTurn(() => {
+    nextTurn(() => {
       if (this.#wanted > 0) this.#start();
       else this.#starting = false;
     });
@@ -263,7 +263,7 @@ export class ThreadPool {
 }
 
 /** One call of a function in a thread. */
-class Call implements Waitable {
+class Call implements WaitSource {
   readonly future: AnyFuture;
   readonly target: Target;
   readonly #pool: ThreadPool;
@@ -356,10 +356,10 @@ class Call implements Waitable {
     return nameOfDefinition(this.target.definition);
   }
 
-  take(): void {}
-  pass(): void {}
+  complete(): void {}
+  handOff(): void {}
 
-  drop(): void {
+  remove(): void {
     this.#dropped = true;
     if (this.isVoid) this.#pool.drop();
   }

@@ -8,22 +8,22 @@
  */
 
 import { type Duration, toSeconds } from "./_duration.ts";
-import { adopt } from "./_then.ts";
+import { adopt } from "./_continuation.ts";
 import {
   type AnyFuture,
   type Future,
   futures,
-  type Waitable,
+  type WaitSource,
 } from "./_future.ts";
 import { EventLoop, getEventLoop, threads } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
 import type { Coroutine } from "./_options.ts";
-import { currentFrame, internals as loops } from "./_loop.ts";
+import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { errorOf, onceDone } from "./_awaitable.ts";
 import { RecentMap } from "./_collections.ts";
 import { isOfRuntime } from "./_host.ts";
 import { errorsOfRuntime } from "./_runtime_errors.ts";
-import { framesOf } from "./_place.ts";
+import { framesOf } from "./_call_site.ts";
 import { callLoop, isLoopHandle, type LoopHandle } from "./_thread_channel.ts";
 import { compile, type Definition } from "./_thread_function.ts";
 import {
@@ -235,10 +235,10 @@ export function runCoroutineThreadsafe<T>(
 const LONGEST_TIMEOUT = (2 ** 31 - 1) / 1000;
 
 /** What a shutdown waits for. */
-const JOINING: Waitable = {
-  take() {},
-  pass() {},
-  drop() {},
+const JOINING: WaitSource = {
+  complete() {},
+  handOff() {},
+  remove() {},
   describe: () => "the threads of the loop",
 };
 
@@ -251,7 +251,7 @@ const targetsByText = new RecentMap<string, Target>(KEPT_TARGETS);
 let madeTargets = 0;
 
 /** A coroutine that was handed to a loop on its own thread. */
-class LocalCall<T> implements ThreadCall<T>, Waitable {
+class LocalCall<T> implements ThreadCall<T>, WaitSource {
   readonly #loop: EventLoop;
   readonly #future: Future<T>;
   #task: Task<T> | null = null;
@@ -298,10 +298,10 @@ class LocalCall<T> implements ThreadCall<T>, Waitable {
     return this.#task === null ? [] : [this.#task];
   }
 
-  take(): void {}
-  pass(): void {}
+  complete(): void {}
+  handOff(): void {}
 
-  drop(): void {
+  remove(): void {
     this.#task?.cancel();
   }
 
@@ -456,14 +456,14 @@ function isThenable(value: unknown): boolean {
 }
 
 function poolOf(loop: EventLoop): ThreadPool {
-  const extras = loops.extras(loop);
+  const extras = loops.storage(loop);
   let pool = extras.get(ThreadPool) as ThreadPool | undefined;
   if (pool === undefined) extras.set(ThreadPool, pool = new ThreadPool(loop));
   return pool;
 }
 
 function serverOf(loop: EventLoop): LoopServer {
-  const extras = loops.extras(loop);
+  const extras = loops.storage(loop);
   let server = extras.get(LoopServer) as LoopServer | undefined;
   if (server === undefined) {
     extras.set(LoopServer, server = new LoopServer(loop));
@@ -511,7 +511,7 @@ async function shutdown(loop: EventLoop, timeout: Duration): Promise<void> {
     const timer = setTimeout(giveUp, seconds * 1000, pool, seconds);
     joined.then(() => clearTimeout(timer));
   }
-  if (currentFrame()?.loop !== loop) return await joined;
+  if (currentExecution()?.loop !== loop) return await joined;
   const future: Future<void> = futures.make(loop, JOINING);
   adopt(future, joined);
   await future;
@@ -534,7 +534,7 @@ threads.expose = expose;
 threads.handle = (loop) => serverOf(loop).handle;
 threads.shutdown = shutdown;
 threads.close = (loop) => {
-  const extras = loops.extras(loop);
+  const extras = loops.storage(loop);
   (extras.get(LoopServer) as LoopServer | undefined)?.close();
   void (extras.get(ThreadPool) as ThreadPool | undefined)?.close();
 };

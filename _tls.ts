@@ -14,7 +14,7 @@ import type { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { SecureContext, SecureContextOptions, TLSSocket } from "node:tls";
 import { deno } from "./_deno.ts";
-import { hostTurn, node } from "./_host.ts";
+import { nextTurn, node } from "./_host.ts";
 
 /** What both sides of a connection may be given. */
 export interface TlsOptions {
@@ -239,7 +239,7 @@ export class Tls {
       },
     });
     wire.on("error", () => {}); // the socket above has it too
-    wire.once("end", () => hostTurn(() => this.#ended()));
+    wire.once("end", () => nextTurn(() => this.#ended()));
     return wire;
   }
 
@@ -250,7 +250,7 @@ export class Tls {
   #ended(): void {
     this.#socket.push(null);
     if (!this.#secured) {
-      hostTurn(() => this.#secured || this.close(unexpectedEnd()));
+      nextTurn(() => this.#secured || this.close(unexpectedEnd()));
     }
   }
 }

@@ -15,11 +15,12 @@
  */
 
 import { deno } from "./_deno.ts";
-import type { TaskFrame } from "./_frame.ts";
+import type { TaskState } from "./_task_state.ts";
 import { afterMicrotasks, onExit, processId } from "./_host.ts";
-import type { BaseEventLoop } from "./_loop.ts";
-import { observe, type Observer, type Outcome } from "./_observe.ts";
-import { waitedFor, writeAll } from "./_text.ts";
+import type { BaseEventLoop } from "./_scheduler.ts";
+import { observe, type Observer, type Outcome } from "./_observer.ts";
+import { waitedFor } from "./_inspect.ts";
+import { writeAll } from "./_text.ts";
 
 /** An event of the format. Times are in microseconds. */
 export interface TraceEvent {
@@ -46,13 +47,13 @@ const MOST_EVENTS = 2_000_000;
 
 /** What is known of a task that is not done. */
 interface Row {
-  readonly frame: TaskFrame;
+  readonly frame: TaskState;
   readonly born: number;
   /** Since when it has not run, and why. */
   since: number;
   why: string;
   /** Who has brought about its next step, and when. */
-  waker: { readonly frame: TaskFrame; readonly time: number } | null;
+  waker: { readonly frame: TaskState; readonly time: number } | null;
   cancelled: boolean;
 }
 
@@ -86,7 +87,7 @@ export interface TraceSink {
 export class Trace implements Observer {
   readonly #sink: TraceSink;
   readonly #now: () => number;
-  readonly #rows = new Map<TaskFrame, Row>();
+  readonly #rows = new Map<TaskState, Row>();
   /** The task that runs, and since when. */
   #running: { row: Row; since: number } | null = null;
   #flows = 0;
@@ -104,7 +105,7 @@ export class Trace implements Observer {
     this.#describe(0, "process_name", { name: `Deno ${processId()}` });
   }
 
-  made(frame: TaskFrame): void {
+  made(frame: TaskState): void {
     if (this.#isOver) return;
     const time = this.#now();
     this.#rows.set(frame, {
@@ -117,7 +118,7 @@ export class Trace implements Observer {
     });
   }
 
-  resumed(frame: TaskFrame): void {
+  resumed(frame: TaskState): void {
     const row = this.#rows.get(frame);
     if (row === undefined || this.#running?.row === row) return;
     this.stepped();
@@ -128,7 +129,7 @@ export class Trace implements Observer {
     afterMicrotasks(this.#afterMicrotasks);
   }
 
-  awaits(frame: TaskFrame): void {
+  awaits(frame: TaskState): void {
     this.resumed(frame); // it came from a promise that nobody knows of
   }
 
@@ -142,14 +143,14 @@ export class Trace implements Observer {
     row.why = `wait for ${waitedFor(row.frame) ?? "its turn"}`;
   }
 
-  wakes(waker: TaskFrame, woken: TaskFrame): void {
+  wakes(waker: TaskState, woken: TaskState): void {
     const row = this.#rows.get(woken);
     if (row === undefined || row.waker !== null) return;
     if (this.#running?.row.frame !== waker) return;
     row.waker = { frame: waker, time: this.#now() };
   }
 
-  requested(frame: TaskFrame): void {
+  requested(frame: TaskState): void {
     const row = this.#rows.get(frame);
     if (row === undefined) return;
     row.cancelled = true;
@@ -157,7 +158,7 @@ export class Trace implements Observer {
     this.#add(frame, { ph: "i", s: "t", ...event });
   }
 
-  ends(frame: TaskFrame, outcome: Outcome): void {
+  ends(frame: TaskState, outcome: Outcome): void {
     const row = this.#rows.get(frame);
     if (row === undefined) return;
     this.resumed(frame);
@@ -213,7 +214,7 @@ export class Trace implements Observer {
     row.waker = null;
   }
 
-  #add(frame: TaskFrame, event: Omit<TraceEvent, "pid" | "tid">): void {
+  #add(frame: TaskState, event: Omit<TraceEvent, "pid" | "tid">): void {
     this.#sink.add({ pid: processId(), tid: frame.id, ...event });
   }
 

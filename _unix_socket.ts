@@ -4,11 +4,16 @@
  * @module
  */
 
-import { addressed, closeQuietly, isAbstract, unixText } from "./_connect.ts";
+import {
+  addressed,
+  closeQuietly,
+  isAbstract,
+  unixText,
+} from "./_connection.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
 import type { Cancellable } from "./_options.ts";
-import { hostWait } from "./_writer.ts";
+import { awaitHost } from "./_stream_writer.ts";
 
 /** Listens at a path; a socket that a dead program left there is replaced. */
 export async function listenUnix(
@@ -23,7 +28,7 @@ export async function listenUnix(
   } catch (error) {
     if (!(error instanceof deno.errors.AddrInUse)) return refuse(error);
     const asking = isAbandoned(path);
-    const abandoned = await hostWait(loop, asking, options, { dispose() {} });
+    const abandoned = await awaitHost(loop, asking, options, { dispose() {} });
     if (!abandoned) return refuse(error);
   }
   try {

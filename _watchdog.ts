@@ -14,12 +14,12 @@
  */
 
 import { node, ownOperations } from "./_host.ts";
-import { WatchedFrame } from "./_debug.ts";
+import { DebugTaskState } from "./_debug_mode.ts";
 import { deno } from "./_deno.ts";
-import type { TaskFrame } from "./_frame.ts";
-import { type BaseEventLoop, currentFrame } from "./_loop.ts";
-import { observe, type Observer } from "./_observe.ts";
-import { Place } from "./_place.ts";
+import type { TaskState } from "./_task_state.ts";
+import { type BaseEventLoop, currentExecution } from "./_scheduler.ts";
+import { observe, type Observer } from "./_observer.ts";
+import { CallSite } from "./_call_site.ts";
 import {
   type Blocking,
   watchdogUrl,
@@ -93,8 +93,8 @@ class Notes implements Observer {
     this.#bytes = new Uint8Array(memory, 8);
   }
 
-  resumed(frame: TaskFrame): void {
-    const last = frame instanceof WatchedFrame ? frame.last?.line : null;
+  resumed(frame: TaskState): void {
+    const last = frame instanceof DebugTaskState ? frame.last?.line : null;
     const from = last ? `, on from its wait at ${last}` : "";
     const bytes = this.#encoder.encode(frame.name + from)
       .subarray(0, this.#bytes.length);
@@ -159,8 +159,11 @@ function leave(): void {
 
 /** What the thread is doing. It is called from the debugger, in the midst of the code that runs. */
 function blocking(): Blocking {
-  const task = currentFrame()?.task as { getName(): string } | null | undefined;
-  const stack = new Place().frames
+  const task = currentExecution()?.task as
+    | { getName(): string }
+    | null
+    | undefined;
+  const stack = new CallSite().frames
     .filter((frame) =>
       !/^<anonymous>:|\(eval at .*\((?:ext|node):/.test(frame)
     );

@@ -23,15 +23,15 @@
  * @module
  */
 
-import { stackOf } from "./_debug.ts";
-import { framesOfLoop, waitersIn } from "./_describe.ts";
+import { framesOfLoop, waitersIn } from "./_call_graph.ts";
 import { type AnyFuture, Future, futures } from "./_future.ts";
+import { debugHooks } from "./_scheduler.ts";
 import { EventLoop, getEventLoop } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
 import type { TextOutput } from "./_options.ts";
-import { hooks } from "./_cancel_scope.ts";
-import type { TaskFrame } from "./_frame.ts";
-import { makingOf } from "./_place.ts";
+import { taskStateOf } from "./_task.ts";
+import type { TaskState } from "./_task_state.ts";
+import { creationSite } from "./_call_site.ts";
 import { formatSnapshot } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
 import { currentTask } from "./_awaitable.ts";
@@ -39,11 +39,11 @@ import {
   awaitedBy,
   isPending,
   nameOf,
-  print,
   progressOf,
   tasksBehind,
   waitingTime,
-} from "./_text.ts";
+} from "./_inspect.ts";
+import { print } from "./_text.ts";
 import {
   checkInstance,
   checkNumber,
@@ -351,38 +351,38 @@ function describeOne(
   limit: number,
   depth: number,
 ): Described {
-  const frame = hooks.frameOf(future);
-  const { state } = hooks.about(future);
+  const frame = taskStateOf(future);
+  const { state } = futures.inspect(future);
   return {
     future,
     name: frame?.name ?? null,
     state: state as CallGraph["state"],
-    doing: frame === null || frame.over ? state : progressOf(frame),
+    doing: frame === null || frame.isOver ? state : progressOf(frame),
     waitsFor: frame === null ? [] : waitsOf(frame),
     callStack: frame === null ? [] : linesIn(frame, limit, depth),
-    madeAt: makingOf(future)?.line ?? null,
+    madeAt: creationSite(future)?.line ?? null,
   };
 }
 
 function linesIn(
-  frame: TaskFrame,
+  frame: TaskState,
   limit: number,
   depth: number,
 ): readonly string[] {
   const skipped = frame.isRunning ? Math.max(0, depth - 1) : 0;
-  const lines = stackOf(frame).slice(skipped);
+  const lines = debugHooks.stackOf(frame).slice(skipped);
   if (limit < 0) return lines.slice(0, -limit);
   return lines.slice(Math.max(0, lines.length - limit));
 }
 
-function waitsOf(frame: TaskFrame): CallGraphWait[] {
+function waitsOf(frame: TaskState): CallGraphWait[] {
   const seconds = waitingTime(frame);
-  if (frame.standing === "foreign") {
+  if (frame.phase === "foreign") {
     const what = "a foreign promise";
     return [{ what, seconds, future: null, tasks: [], holder: null }];
   }
   return awaitedBy(frame).filter(isPending).map((future) => {
-    const holder = futures.behind(future as AnyFuture)?.holder?.task ?? null;
+    const holder = futures.source(future as AnyFuture)?.holder?.task ?? null;
     return {
       what: nameOf(future),
       seconds,

@@ -31,7 +31,7 @@ import {
   operation,
   settledPromise,
   settledVoid,
-} from "./_operation.ts";
+} from "./_waiting_call.ts";
 import { inspect } from "./_host.ts";
 import type { Cancellable, Named } from "./_options.ts";
 import {
@@ -44,7 +44,7 @@ import {
   labelOf,
   openSignalOf,
 } from "./_validate.ts";
-import { Home, WaitQueue } from "./_wait.ts";
+import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import {
   QueueEmpty,
   QueueFull,
@@ -110,30 +110,31 @@ export class Queue<T> implements AsyncIterable<T> {
   #isShutDown = false;
   /** What each waiting `put` brings. */
   readonly #offers = new Map<unknown, T>();
-  readonly #home = new Home();
+  readonly #home = new LoopBinding();
   readonly #getters: WaitQueue<T> = new WaitQueue<T>({
-    take: () => this.empty() && !this.#isShutDown ? AGAIN : this.getNowait(),
-    pass: () => void (this.empty() || this.#getters.wakeNext()),
+    complete: () =>
+      this.empty() && !this.#isShutDown ? AGAIN : this.getNowait(),
+    handOff: () => void (this.empty() || this.#getters.notifyNext()),
     kind: "queue.get",
     describe: () => `an item of ${this.#describe()}`,
   }, this.#home);
   readonly #putters: WaitQueue<void> = new WaitQueue<void>({
-    take: (future) => {
+    complete: (future) => {
       if (this.full() && !this.#isShutDown) return AGAIN;
       this.putNowait(this.#withdraw(future));
       return undefined;
     },
-    pass: (future) => {
+    handOff: (future) => {
       this.#withdraw(future);
-      if (!this.full()) this.#putters.wakeNext();
+      if (!this.full()) this.#putters.notifyNext();
     },
-    drop: (future) => void this.#withdraw(future),
+    remove: (future) => void this.#withdraw(future),
     kind: "queue.put",
     describe: () => `room in ${this.#describe()}`,
   }, this.#home);
   readonly #joiners: WaitQueue<void> = new WaitQueue<void>({
-    take: () => {},
-    pass: () => {},
+    complete: () => {},
+    handOff: () => {},
     kind: "queue.join",
     describe: () =>
       `taskDone() on ${this.#describe()}, ${this.#unfinished} unfinished`,
@@ -240,7 +241,7 @@ export class Queue<T> implements AsyncIterable<T> {
     }
     this.#items.push(item);
     this.#unfinished++;
-    this.#getters.wakeNext();
+    this.#getters.notifyNext();
   }
 
   /**
@@ -296,7 +297,7 @@ export class Queue<T> implements AsyncIterable<T> {
       throw new QueueEmpty("Cannot get an item: the queue is empty");
     }
     const item = this.#items.take() as T;
-    this.#putters.wakeNext();
+    this.#putters.notifyNext();
     return item;
   }
 
@@ -312,7 +313,7 @@ export class Queue<T> implements AsyncIterable<T> {
       );
     }
     this.#unfinished--;
-    if (this.#unfinished === 0) this.#joiners.wakeAll();
+    if (this.#unfinished === 0) this.#joiners.notifyAll();
   }
 
   /**
@@ -376,11 +377,11 @@ export class Queue<T> implements AsyncIterable<T> {
       const dropped = this.#items.length;
       this.#items.clear();
       this.#unfinished = Math.max(0, this.#unfinished - dropped);
-      if (this.#unfinished === 0) this.#joiners.wakeAll();
+      if (this.#unfinished === 0) this.#joiners.notifyAll();
     }
     this.#isShutDown = true;
-    this.#getters.wakeAll();
-    this.#putters.wakeAll();
+    this.#getters.notifyAll();
+    this.#putters.notifyAll();
   }
 
   /**

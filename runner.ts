@@ -18,17 +18,17 @@
  * @module
  */
 
-import { type Abortable, linkSignal, unlinkSignal } from "./_abort.ts";
+import { type Abortable, linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { watchForDeadlock } from "./_deadlock.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
-import { cancelFrom, endings, tasksOf } from "./_frame.ts";
-import { cancelAll } from "./_cancel_request.ts";
+import { cancelFrom, tasksOf } from "./_task_state.ts";
+import { cancelAll, cancelSites } from "./_cancel_request.ts";
 import { EventLoop } from "./_event_loop.ts";
-import { frameOf, original, Task } from "./_task.ts";
+import { original, stateOf, Task } from "./_task.ts";
 import { Future, futures } from "./_future.ts";
 import { onSignal as listenTo, systemTimer } from "./_host.ts";
-import { framesOf, Place } from "./_place.ts";
+import { CallSite, framesOf } from "./_call_site.ts";
 import {
   checkCallback,
   checkContext,
@@ -41,13 +41,18 @@ import {
   startedHint,
 } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
-import { closersOf, currentFrame, internals as loops } from "./_loop.ts";
+import {
+  closersOf,
+  currentExecution,
+  internals as loops,
+} from "./_scheduler.ts";
 import { allTasks, onceDone } from "./_awaitable.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
-import { chainOf, firstOf, progressOf, span } from "./_text.ts";
+import { chainOf, progressOf } from "./_inspect.ts";
+import { firstOf, span } from "./_text.ts";
 import "./_threads.ts";
-import { reportUnseen } from "./_unseen.ts";
+import { reportUnretrieved } from "./_unhandled.ts";
 import {
   CancelledError,
   DeadlockError,
@@ -67,7 +72,7 @@ export {
   type Handle,
   type LoopHost,
   type TimerHandle,
-} from "./_loop.ts";
+} from "./_scheduler.ts";
 export type { LoopHandle, ModuleFunction, ThreadFunction } from "./_threads.ts";
 
 /** Options of a {@linkcode Runner}. */
@@ -291,8 +296,8 @@ export class Runner implements AsyncDisposable {
     checkOptions(options, RUNNER_RUN_OPTIONS, RUN);
     checkSignal(options.signal, RUN);
     checkContext(options.context, RUN);
-    const place = new Place();
-    if (currentFrame()?.loop.isRunning() || this.#loop?.isRunning()) {
+    const place = new CallSite();
+    if (currentExecution()?.loop.isRunning() || this.#loop?.isRunning()) {
       throw new RuntimeError("Cannot run a loop inside a running loop");
     }
     options.signal?.throwIfAborted();
@@ -340,7 +345,7 @@ export class Runner implements AsyncDisposable {
         new RuntimeError("Cannot close a runner that is running"),
       );
     }
-    return this.#closing ??= this.#close(new Place());
+    return this.#closing ??= this.#close(new CallSite());
   }
 
   /** Closes the runner. */
@@ -350,7 +355,7 @@ export class Runner implements AsyncDisposable {
 
   async #untilDone<T>(
     task: Task<T>,
-    place: Place,
+    place: CallSite,
     signal?: AbortSignal,
   ): Promise<T> {
     const ended = Promise.withResolvers<void>();
@@ -418,7 +423,7 @@ export class Runner implements AsyncDisposable {
    */
   #watch(
     loop: EventLoop,
-    place: Place,
+    place: CallSite,
     end: (error: Promise<DeadlockError>) => void,
   ): () => void {
     const isFirst = !this.#isDeadlocked;
@@ -448,7 +453,7 @@ export class Runner implements AsyncDisposable {
     return `<Runner ${state}>`;
   }
 
-  async #close(place: Place): Promise<void> {
+  async #close(place: CallSite): Promise<void> {
     const loop = this.#loop;
     if (loop === null) return;
     if (loop.isClosed()) return await this.#leave();
@@ -468,7 +473,7 @@ export class Runner implements AsyncDisposable {
     try {
       await Promise.race([this.#endAll(loop), broken.promise]);
     } finally {
-      reportUnseen(loop);
+      reportUnretrieved(loop);
       unlisten();
       unwatch();
       unlimit();
@@ -487,7 +492,7 @@ export class Runner implements AsyncDisposable {
   /** Reports what takes long to end, and gives it up after `shutdownTimeout`. Returns what prevents both. */
   #limit(
     loop: EventLoop,
-    place: Place,
+    place: CallSite,
     giveUp: (error: TimeoutError) => void,
   ): () => void {
     const unreport = systemTimer(LATE, () => {
@@ -549,9 +554,9 @@ class Interruption implements Abortable {
   onSignal(name: Deno.Signal): void {
     const task = this.#task;
     if (this.#first !== null || task.done()) {
-      return this.#force(interrupted(name, chainOf(frameOf(task))));
+      return this.#force(interrupted(name, chainOf(stateOf(task))));
     }
-    this.#first = { name, what: chainOf(frameOf(task)) };
+    this.#first = { name, what: chainOf(stateOf(task)) };
     this.#requests++;
     this.#unreport = systemTimer(LATE, () => {
       const title = `${name} came ${LATE} s ago and has not ended the ` +
@@ -589,12 +594,12 @@ function reportOn(snapshot: Snapshot, title: string): string {
 
 /** Cancels the tasks of a loop and adds to a snapshot where they waited. */
 async function addPlaces(snapshot: Snapshot, loop: EventLoop): Promise<void> {
-  const places = endings.places = new Map<number, Place>();
+  const places = cancelSites.places = new Map<number, CallSite>();
   cancelFrom("the deadlock", () => {
     cancelAll(allTasks(loop));
   });
   await batches(loop, LAST_BATCHES);
-  endings.places = null;
+  cancelSites.places = null;
   for (const task of snapshot.tasks) {
     const place = places.get(task.id);
     if (place === undefined || task.stack.length > 0) continue;
@@ -605,7 +610,7 @@ async function addPlaces(snapshot: Snapshot, loop: EventLoop): Promise<void> {
 
 function waitsOutside(loop: EventLoop): boolean {
   let frame = tasksOf(loop).first;
-  while (frame !== null && frame.standing !== "foreign") frame = frame.next;
+  while (frame !== null && frame.phase !== "foreign") frame = frame.next;
   return frame !== null;
 }
 
@@ -614,7 +619,7 @@ function survivors(loop: EventLoop, seconds: number): string {
   const tasks = firstOf(
     [...allTasks(loop)],
     MOST_SURVIVORS,
-    (task) => `${task.getName()} ${progressOf(frameOf(task))}`,
+    (task) => `${task.getName()} ${progressOf(stateOf(task))}`,
     "; ",
   );
   return `Tasks that were left have not ended within ${
@@ -623,7 +628,7 @@ function survivors(loop: EventLoop, seconds: number): string {
 }
 
 /** Shows where a runner was called, and nothing of this module. */
-function withFrames<E extends Error>(error: E, { frames }: Place): E {
+function withFrames<E extends Error>(error: E, { frames }: CallSite): E {
   const lines = frames.map((line) => `\n    at ${line}`);
   error.stack = `${error.name}: ${error.message}${lines.join("")}`;
   return error;

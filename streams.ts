@@ -33,7 +33,7 @@ export {
   openUnixConnection,
   type OpenUnixConnectionOptions,
   type Streams,
-} from "./_connect.ts";
+} from "./_connection.ts";
 export type { Duration, DurationLike } from "./_duration.ts";
 export type { Cancellable, TlsTimeouts } from "./_options.ts";
 export {

@@ -22,7 +22,7 @@
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort.ts";
+import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
 import { Child, type ChildParts } from "./_child.ts";
 import {
@@ -42,14 +42,14 @@ import {
   type AnyFuture,
   Future,
   futures,
-  type Waitable,
+  type WaitSource,
 } from "./_future.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { afterMicrotasks, inspect } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
-import { internals as loops } from "./_loop.ts";
-import type { OutputPipe, Parcel } from "./_pipes.ts";
-import { readers } from "./_reader.ts";
+import { internals as loops } from "./_scheduler.ts";
+import type { OutputPipe, PendingInput } from "./_child_pipes.ts";
+import { readers } from "./_stream_reader.ts";
 import {
   endReader,
   makeReader,
@@ -57,7 +57,7 @@ import {
   StreamWriter,
 } from "./_streams.ts";
 import { describe, signalOf } from "./_validate.ts";
-import { Home, WaitQueue } from "./_wait.ts";
+import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 export type { Bytes, OwnBytes } from "./_bytes.ts";
@@ -117,16 +117,16 @@ export class Process implements AsyncDisposable {
   readonly #stdout: StreamReader | null;
   readonly #stderr: StreamReader | null;
   readonly #waiters: WaitQueue<number> = new WaitQueue<number>({
-    take: () => this.returncode!,
-    pass: () => {},
-    drop: () => this.#leave(),
+    complete: () => this.returncode!,
+    handOff: () => {},
+    remove: () => this.#leave(),
     describe: () => this.#child.describeEnd(),
-  }, new Home());
+  }, new LoopBinding());
   /** What the end of the child calls, as long as somebody waits: it holds this object. */
-  readonly #wake = () => this.#waiters.wakeAll();
+  readonly #wake = () => this.#waiters.notifyAll();
   #communicating = false;
   /** The input of `communicate` to which nobody has seen the answer. */
-  #parcel: Parcel | null = null;
+  #parcel: PendingInput | null = null;
   /** What `communicate` has collected for who is about to get it. */
   #collected: Outputs = [null, null];
 
@@ -340,9 +340,9 @@ export class Process implements AsyncDisposable {
     this.#child.hold();
     const controller = new AbortController();
     const future = futures.make(getEventLoop(), {
-      take: () => this.#handOver(),
-      pass: () => this.#putBack(this.#collected),
-      drop: () => {
+      complete: () => this.#handOver(),
+      handOff: () => this.#putBack(this.#collected),
+      remove: () => {
         this.#communicating = false;
         this.#parcel?.own();
         controller.abort();
@@ -351,9 +351,9 @@ export class Process implements AsyncDisposable {
       },
       describe: () => `the output of ${this.#child.describe()}`,
     });
-    if (options?.signal) futures.link(future, options.signal);
+    if (options?.signal) futures.subscribeSignal(future, options.signal);
     const start = () => this.#converse(future, controller.signal);
-    runInSlot(loops.frame(this.#child.loop), start, undefined);
+    runInSlot(loops.execution(this.#child.loop), start, undefined);
     return future;
   }
 
@@ -371,7 +371,7 @@ export class Process implements AsyncDisposable {
       this.#collected = await this.#collect();
       if (signal.aborted) return this.#putBack(this.#collected);
       this.#communicating = false;
-      futures.wake(future, future.getLoop());
+      futures.notify(future, future.getLoop());
     } catch (error) {
       if (!future.done()) futures.fail(future, error);
     }
@@ -440,7 +440,7 @@ class Starting extends Future<Process> {
     this.#process = process;
     this.#signal = signal;
     if (signal) linkSignal(signal, this.#target);
-    futures.attach(this, this.#behind());
+    futures.setSource(this, this.#behind());
   }
 
   override cancel(message?: string): boolean {
@@ -451,7 +451,7 @@ class Starting extends Future<Process> {
 
   /** The program is running. */
   succeed(): void {
-    if (this.#ending === null) futures.wake(this, this.getLoop());
+    if (this.#ending === null) futures.notify(this, this.getLoop());
   }
 
   /** There will be no program; the process that was to become it is ended. */
@@ -459,15 +459,15 @@ class Starting extends Future<Process> {
     void this.#end(() => futures.fail(this, error));
   }
 
-  #behind(): Waitable {
+  #behind(): WaitSource {
     return {
-      take: () => {
+      complete: () => {
         if (this.#ending !== null) return AGAIN;
         this.#leave();
         return this.#process;
       },
-      pass: () => this.#end(() => {}),
-      drop: () => {},
+      handOff: () => this.#end(() => {}),
+      remove: () => {},
       describe: () => `the start of ${inspect(this.#process)}`,
     };
   }
@@ -599,7 +599,11 @@ function start(
     return { launch, process: makeProcess({ loop, command, options, launch }) };
   };
   // In no task's context, as the process outlives the task.
-  const { launch, process } = runInSlot(loops.frame(loop), begin, undefined);
+  const { launch, process } = runInSlot(
+    loops.execution(loop),
+    begin,
+    undefined,
+  );
   const starting = new Starting(loop, process, signal);
   if (launch.ready === null) {
     loops.push(loop, { run: () => (starting.succeed(), false) });

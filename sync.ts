@@ -23,13 +23,13 @@
  */
 
 import type { Cancellable, Named } from "./_options.ts";
-import { currentFrame, type Frame } from "./_loop.ts";
+import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import {
   checkpoint,
   isOverdue,
   operation,
   settledPromise,
-} from "./_operation.ts";
+} from "./_waiting_call.ts";
 import {
   checkCallback,
   checkCount,
@@ -42,7 +42,7 @@ import {
   openSignalOf,
   signalOf,
 } from "./_validate.ts";
-import { Home, WaitQueue } from "./_wait.ts";
+import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { CancelledError, RuntimeError } from "./exceptions.ts";
 
 export { Barrier } from "./_barrier.ts";
@@ -95,7 +95,7 @@ class ReleaseGuard implements Guard {
 
 /** The inside of a lock, for the conditions on it. */
 let locks: {
-  home(lock: Lock): Home;
+  home(lock: Lock): LoopBinding;
   guard(lock: Lock): Guard | null;
   setGuard(lock: Lock, guard: Guard | null): void;
 };
@@ -123,16 +123,16 @@ export class Lock {
   /** The guard that stands for the present hold; an older one releases nothing. */
   #guard: Guard | null = null;
   /** The code that has taken it, for those who ask why they wait. */
-  #holder: Frame | null = null;
+  #holder: ExecutionContext | null = null;
   readonly #dispose = (guard: Guard): void => {
     if (this.#guard === guard) this.release();
   };
   readonly #label: string;
-  readonly #home = new Home();
+  readonly #home = new LoopBinding();
   /** At most one is woken at a time, and only while the lock is free. */
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
-    take: (_, by) => this.#lock(by),
-    pass: () => this.#wake(),
+    complete: (_, by) => this.#lock(by),
+    handOff: () => this.#wake(),
     kind: "lock",
     describe: () => this.#describe(),
     holder: () => this.#holder,
@@ -199,7 +199,7 @@ export class Lock {
         return this.#waiters.enter(signal);
       }
       if (isOverdue()) return checkpoint(() => this.acquire(options));
-      return settledPromise(this.#lock(currentFrame() ?? null));
+      return settledPromise(this.#lock(currentExecution() ?? null));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -225,14 +225,16 @@ export class Lock {
     return this.#describe();
   }
 
-  #lock(by: Frame | null): Guard {
+  #lock(by: ExecutionContext | null): Guard {
     this.#locked = true;
     this.#holder = by;
     return this.#guard = new ReleaseGuard(this.#dispose);
   }
 
   #wake(): void {
-    if (!this.#locked && this.#waiters.woken === 0) this.#waiters.wakeNext();
+    if (!this.#locked && this.#waiters.notified === 0) {
+      this.#waiters.notifyNext();
+    }
   }
 
   #describe(): string {
@@ -261,11 +263,11 @@ export class Event {
   #set = false;
   readonly #label: string;
   readonly #waiters: WaitQueue<true> = new WaitQueue<true>({
-    take: () => true,
-    pass: () => {},
+    complete: () => true,
+    handOff: () => {},
     kind: "event",
     describe: () => this.#describe(),
-  }, new Home());
+  }, new LoopBinding());
 
   /**
    * Makes an event that is not set.
@@ -286,7 +288,7 @@ export class Event {
   set(): void {
     if (this.#set) return;
     this.#set = true;
-    this.#waiters.wakeAll();
+    this.#waiters.notifyAll();
   }
 
   /** Clears it. Waiters that were woken before stay woken. */
@@ -388,8 +390,8 @@ export class Condition {
     this.#label = labelOf(options, "create a condition");
     this.#lock = lock;
     this.#waiters = new WaitQueue<void>({
-      take: () => {},
-      pass: (future) => void this.#unheeded.add(future),
+      complete: () => {},
+      handOff: (future) => void this.#unheeded.add(future),
       kind: "condition",
       describe: () => this.#describe(),
     }, locks.home(lock));
@@ -487,7 +489,7 @@ export class Condition {
     failure = await this.#relock() ?? failure;
     locks.setGuard(this.#lock, guard);
     if (failure === null) return true;
-    if (notified) this.#waiters.wakeNext();
+    if (notified) this.#waiters.notifyNext();
     throw failure.error;
   }
 
@@ -553,7 +555,7 @@ export class Condition {
   notify(n = 1): void {
     checkNumber(n, "notify", "n");
     this.#mustBeLocked("notify");
-    for (let i = 0; i < n && this.#waiters.wakeNext(); i++);
+    for (let i = 0; i < n && this.#waiters.notifyNext(); i++);
   }
 
   /**
@@ -624,17 +626,17 @@ export class Semaphore {
   readonly #label: string;
   readonly #dispose = (): void => this.release();
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
-    take: () => {
+    complete: () => {
       this.#wakeAsAllowed();
       return new ReleaseGuard(this.#dispose);
     },
-    pass: () => {
+    handOff: () => {
       this.#value++;
       this.#wakeAsAllowed();
     },
     kind: "semaphore",
     describe: () => this.#describe(),
-  }, new Home());
+  }, new LoopBinding());
 
   /**
    * Makes a semaphore.
@@ -711,7 +713,7 @@ export class Semaphore {
   }
 
   #wakeNext(): boolean {
-    const woken = this.#value > 0 && this.#waiters.wakeNext();
+    const woken = this.#value > 0 && this.#waiters.notifyNext();
     if (woken) this.#value--;
     return woken;
   }

@@ -30,7 +30,7 @@ import {
   Future,
   futures,
   looksLikeFuture,
-  type Waitable,
+  type WaitSource,
 } from "./_future.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { CompletionQueue, type Completions } from "./_as_completed.ts";
@@ -47,9 +47,9 @@ import {
   signalOf,
 } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
-import { type Alarm, internals as loops, type Job } from "./_loop.ts";
-import { rememberMaking } from "./_place.ts";
-import { operation } from "./_operation.ts";
+import { internals as loops, type Job, type TimerEntry } from "./_scheduler.ts";
+import { recordCreation } from "./_call_site.ts";
+import { operation } from "./_waiting_call.ts";
 import { runScope, type Timeout, timeoutIn } from "./_scopes.ts";
 import {
   canBeAwaited,
@@ -63,7 +63,7 @@ import {
   Several,
   wrapFuture,
 } from "./_awaitable.ts";
-import { nameOf } from "./_text.ts";
+import { nameOf } from "./_inspect.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
 
 export type { Completions, DoneFuture } from "./_as_completed.ts";
@@ -206,12 +206,12 @@ const WAIT_OPTIONS = ["timeout", "returnWhen", "signal"] as const;
 const AS_COMPLETED_OPTIONS = ["timeout", "limit", "signal"] as const;
 
 /** A future that gets its value at a moment. */
-class Sleep<T> extends Future<T> implements Alarm, Waitable {
+class Sleep<T> extends Future<T> implements TimerEntry, WaitSource {
   static {
     looksLikeFuture(this);
   }
 
-  dead = false;
+  isCancelled = false;
   readonly #due: number;
   readonly #result: T;
 
@@ -219,9 +219,9 @@ class Sleep<T> extends Future<T> implements Alarm, Waitable {
     super(loop as never);
     this.#due = due;
     this.#result = result;
-    futures.attach(this, this);
-    loops.addAlarm(loop, due, this);
-    if (loop.getDebug()) rememberMaking(this);
+    futures.setSource(this, this);
+    loops.addTimer(loop, due, this);
+    if (loop.getDebug()) recordCreation(this);
   }
 
   run(): boolean {
@@ -229,14 +229,14 @@ class Sleep<T> extends Future<T> implements Alarm, Waitable {
     return false;
   }
 
-  take(): never {
+  complete(): never {
     throw new Error("A sleep is settled, never woken");
   }
 
-  pass(): void {}
+  handOff(): void {}
 
-  drop(): void {
-    loops.dropAlarm(this.getLoop(), this);
+  remove(): void {
+    loops.removeTimer(this.getLoop(), this);
   }
 
   get kind(): string {
@@ -288,7 +288,7 @@ export function sleep<T = void>(
     const loop = getEventLoop();
     if (seconds <= 0) return futures.makeYield(loop, result);
     const future = new Sleep(loop, loop.time() + seconds, result as T);
-    if (signal) futures.link(future, signal);
+    if (signal) futures.subscribeSignal(future, signal);
     return future;
   } catch (error) {
     return Promise.reject(error);
@@ -521,7 +521,7 @@ async function waitNoTime<T>(
 ): Promise<T> {
   if (future.done()) return future.result();
   const ended = futures.make(getEventLoop(), new Several([future], "waitFor"));
-  if (signal) futures.link(ended, signal);
+  if (signal) futures.subscribeSignal(ended, signal);
   const what = nameOf(future);
   const job = onceDone(future, () => {
     if (!ended.done()) ended.setResult(undefined);
@@ -621,7 +621,7 @@ async function untilDone(
   const loop = getEventLoop();
   const waiting = [...all].filter((future) => !future.done());
   const waiter = futures.make(loop, new Several(waiting, "wait"));
-  if (signal) futures.link(waiter, signal);
+  if (signal) futures.subscribeSignal(waiter, signal);
   const release = () => {
     if (!waiter.done()) waiter.setResult(undefined);
   };

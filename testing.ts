@@ -18,8 +18,8 @@
 
 import { type Duration, toSeconds, toTime } from "./_duration.ts";
 import { EventLoop } from "./_event_loop.ts";
-import { hostTurn } from "./_host.ts";
-import type { ExceptionContext, LoopHost } from "./_loop.ts";
+import { nextTurn } from "./_host.ts";
+import type { ExceptionContext, LoopHost } from "./_scheduler.ts";
 import { formatSnapshot } from "./_report.ts";
 import { snapshotOf } from "./_snapshot.ts";
 import { allTasks, currentTask } from "./_awaitable.ts";
@@ -109,7 +109,7 @@ class VirtualHost implements LoopHost {
   }
 
   soon(turn: () => void): void {
-    hostTurn(turn);
+    nextTurn(turn);
   }
 
   wakeAt(when: number, turn: () => void): void {
@@ -121,7 +121,7 @@ class VirtualHost implements LoopHost {
       this.#now = Math.max(this.#now, when);
       turn();
     };
-    if (this.#patience <= 0) hostTurn(jump);
+    if (this.#patience <= 0) nextTurn(jump);
     else this.#timer = setTimeout(jump, this.#patience * 1000);
   }
 

@@ -1,10 +1,10 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { hostSlot, type Slot, storageSlot } from "../_context.ts";
-import { type HostCore, hostCore } from "../_host.ts";
+import { type RuntimeCore, runtimeCore } from "../_host.ts";
 
 const slots: [string, Slot | null][] = [
-  ["hostSlot()", hostSlot(hostCore)],
+  ["hostSlot()", hostSlot(runtimeCore)],
   ["storageSlot()", storageSlot()],
 ];
 
@@ -54,7 +54,7 @@ for (const [name, made] of slots) {
 }
 
 Deno.test("hostSlot() refuses a host that lacks the calls or keeps nothing", () => {
-  const complete = hostCore as HostCore;
+  const complete = runtimeCore as RuntimeCore;
   assertStrictEquals(hostSlot({}), null);
   assertStrictEquals(
     hostSlot({ ...complete, AsyncVariable: undefined }),

@@ -7,8 +7,8 @@ import "./eager_test.ts";
 import "./task_cancel_test.ts";
 import "./traces_test.ts";
 import { assertEquals } from "@std/assert";
-import { hostCore } from "../_host.ts";
+import { runtimeCore } from "../_host.ts";
 
 Deno.test("hostCore is empty here", () => {
-  assertEquals(hostCore, {});
+  assertEquals(runtimeCore, {});
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { isOlder } from "../_host.ts";
-import { isOwn, linesOf, locationOf, pathOf } from "../_place.ts";
+import { isOwn, linesOf, locationOf, pathOf } from "../_call_site.ts";
 
 Deno.test("pathOf() takes URLs with and without escapes, and paths of every system", () => {
   assertEquals(

@@ -16,8 +16,8 @@
 import { type Bytes, NO_BYTES, type OwnBytes, toBytes } from "./_bytes.ts";
 import { Deque } from "./_collections.ts";
 import { deno } from "./_deno.ts";
-import type { ByteSource } from "./_reader.ts";
-import type { ByteSink } from "./_writer.ts";
+import type { ByteSource } from "./_stream_reader.ts";
+import type { ByteSink } from "./_stream_writer.ts";
 
 /** How much one read takes at most: what a pipe holds by default. */
 const READ_SIZE = 65_536;
@@ -29,7 +29,7 @@ const REST_SIZE = 1_048_576;
 const IDLE_TICKS = 2;
 
 /** Something through which bytes move. */
-interface Flow {
+interface Progress {
   /** How many have. */
   readonly moved: number;
   /** Whether some are on their way, and sure to arrive. */
@@ -79,7 +79,7 @@ export class Gate {
 }
 
 /** Bytes that come out of a child. */
-export class OutputPipe implements ByteSource, Output, Flow {
+export class OutputPipe implements ByteSource, Output, Progress {
   readonly #reader: ReadableStreamBYOBReader;
   /** What was read ahead, behind `#head`. */
   readonly #chunks = new Deque<OwnBytes>();
@@ -232,7 +232,7 @@ export class InputPipe implements ByteSink {
   /** The child has ended. */
   #orphaned = false;
   /** What goes before anything that is written from now on. */
-  #parcel: Parcel | null = null;
+  #parcel: PendingInput | null = null;
   /** Opens when the descriptor is free. */
   readonly released: Gate = new Gate();
   readonly #name: string;
@@ -253,8 +253,8 @@ export class InputPipe implements ByteSink {
   }
 
   /** Writes the whole of an input, before anything else that is written later. */
-  send(input: Bytes): Parcel {
-    return this.#parcel = new Parcel(input, (data) => this.#put(data));
+  send(input: Bytes): PendingInput {
+    return this.#parcel = new PendingInput(input, (data) => this.#put(data));
   }
 
   async closeWrite(): Promise<void> {
@@ -305,7 +305,7 @@ export class InputPipe implements ByteSink {
 }
 
 /** The whole input of a child, on its way there whether or not somebody waits for it. */
-export class Parcel {
+export class PendingInput {
   #bytes: Uint8Array;
   #owned: boolean;
   /** Resolves when all was written, or the child has stopped reading. */
@@ -355,9 +355,9 @@ export interface Output {
 type OnError = (error: unknown) => void;
 
 /** Moves what a child writes to a file, which stays open, or to a stream, which is closed at the end. */
-export class OutputPump implements Output, Flow {
+export class OutputPump implements Output, Progress {
   readonly #pipe: OutputPipe;
-  readonly #drain: Drain;
+  readonly #drain: OutputSink;
   #moved = 0;
   readonly closed: Promise<void>;
 
@@ -368,8 +368,8 @@ export class OutputPump implements Output, Flow {
   ) {
     this.#pipe = pipe;
     this.#drain = target instanceof WritableStream
-      ? new StreamDrain(target)
-      : new FileDrain(target);
+      ? new StreamSink(target)
+      : new FileSink(target);
     this.closed = this.#run().catch(onError);
   }
 
@@ -408,7 +408,7 @@ export class OutputPump implements Output, Flow {
 
 /** Moves a file or stream into a child, and closes its stdin at the end. */
 export class InputPump {
-  readonly #spring: Spring;
+  readonly #spring: InputSource;
   readonly #pipe: InputPipe;
 
   constructor(
@@ -417,8 +417,8 @@ export class InputPump {
     onError: OnError,
   ) {
     this.#spring = source instanceof ReadableStream
-      ? new StreamSpring(source)
-      : new FileSpring(source);
+      ? new StreamSource(source)
+      : new FileSource(source);
     this.#pipe = pipe;
     this.#run().catch(onError);
   }
@@ -454,7 +454,7 @@ export class InputPump {
 }
 
 /** Where an {@linkcode OutputPump} puts its bytes. */
-interface Drain {
+interface OutputSink {
   /** Whether it is at work and sure to come to an end. */
   readonly busy: boolean;
   write(data: OwnBytes): Promise<void>;
@@ -464,7 +464,7 @@ interface Drain {
   leave(): void;
 }
 
-class FileDrain implements Drain {
+class FileSink implements OutputSink {
   readonly #file: Deno.FsFile;
   busy = false;
 
@@ -487,7 +487,7 @@ class FileDrain implements Drain {
   leave(): void {}
 }
 
-class StreamDrain implements Drain {
+class StreamSink implements OutputSink {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   /** Never: a stream may wait for a reader that comes later. */
   readonly busy = false;
@@ -512,13 +512,13 @@ class StreamDrain implements Drain {
 }
 
 /** Where an {@linkcode InputPump} has its bytes from. */
-interface Spring {
+interface InputSource {
   /** The next bytes, `null` at the end. */
   next(): Promise<Uint8Array | null>;
   stop(): void;
 }
 
-class FileSpring implements Spring {
+class FileSource implements InputSource {
   readonly #file: Deno.FsFile;
   readonly #buffer = new Uint8Array(READ_SIZE);
 
@@ -534,7 +534,7 @@ class FileSpring implements Spring {
   stop(): void {}
 }
 
-class StreamSpring implements Spring {
+class StreamSource implements InputSource {
   readonly #reader: ReadableStreamDefaultReader<Bytes>;
 
   constructor(stream: ReadableStream<Bytes>) {
@@ -560,7 +560,7 @@ export function within(gate: Gate, milliseconds: number): Promise<void> {
 }
 
 /** Waits for the end of a flow, but no longer than something moves that was there already. */
-function whileMoving(end: Promise<void>, flow: Flow): Promise<void> {
+function whileMoving(end: Promise<void>, flow: Progress): Promise<void> {
   return new Promise((resolve) => {
     const most = flow.moved + REST_SIZE;
     let seen = flow.moved;

@@ -13,20 +13,20 @@ const HOME = pathOf(FILE.slice(0, FILE.lastIndexOf("/") + 1));
 /** A file that lies beside this one, not below and not a documentation test. */
 const OWN_FILE = /^\w+\.[jt]s:\d/;
 /** In a bundle all code lies in one file, and none can be told from this module's. */
-const BUNDLED = !/\/_place\.[^/]*$/.test(FILE);
+const BUNDLED = !/\/_call_site\.[^/]*$/.test(FILE);
 
 /** Where running code stands, with everything that waits for it. */
-export class Place {
+export class CallSite {
   readonly #taken: { stack?: string } = {};
   #lines: readonly string[] | null = null;
 
   constructor() {
-    captureStack(this.#taken, Place);
+    captureStack(this.#taken, CallSite);
   }
 
   /** The frames outside of this module, innermost first: `"name (file:line:column)"`. */
   get frames(): readonly string[] {
-    return this.#all.filter(isForeign).map(withoutAsync);
+    return this.#all.filter(isExternal).map(withoutAsync);
   }
 
   /** The innermost of them, `null` if there is none. */
@@ -39,19 +39,19 @@ export class Place {
    * just waiting for code of this module that runs.
    */
   get fresh(): boolean {
-    const first = this.#all.findIndex(isForeign);
+    const first = this.#all.findIndex(isExternal);
     return first >= 0 &&
       !this.#all.slice(0, first + 1).some((line) => line.startsWith("async "));
   }
 
   /** Whether the same statement is being run, called from the same statements. */
-  equals(other: Place): boolean {
+  equals(other: CallSite): boolean {
     return this.fresh && other.fresh && this.line === other.line &&
       this.#rows === other.#rows;
   }
 
   /** Whether this is the other place, or lies inside of a call that it waits for. */
-  isWithin(other: Place): boolean {
+  isWithin(other: CallSite): boolean {
     return this.#rows.endsWith(other.#rows);
   }
 
@@ -144,16 +144,16 @@ const trial = {
 })[BODY]();
 
 /** One call on a stack, as V8 gives it. */
-interface CallSite {
+interface V8CallSite {
   getFunctionName(): string | null;
 }
 
 /** The calls of a stack, without the cost of its text. */
-function callsOf(holder: { stack?: unknown }): CallSite[] {
+function callsOf(holder: { stack?: unknown }): V8CallSite[] {
   const errors = Error as { prepareStackTrace?: unknown };
   const before = errors.prepareStackTrace;
   try {
-    errors.prepareStackTrace = (_: unknown, calls: CallSite[]) => calls;
+    errors.prepareStackTrace = (_: unknown, calls: V8CallSite[]) => calls;
     const { stack } = holder;
     return Array.isArray(stack) ? stack : [];
   } finally {
@@ -166,22 +166,22 @@ function callsOf(holder: { stack?: unknown }): CallSite[] {
 export function framesOf(error: unknown): string[] {
   try {
     if (!(error instanceof Error)) return [];
-    return linesOf(error.stack).filter(isForeign).map(withoutAsync);
+    return linesOf(error.stack).filter(isExternal).map(withoutAsync);
   } catch {
     return []; // a proxy or a getter that throws
   }
 }
 
-const madeAt = new WeakMap<object, Place>();
+const creationSites = new WeakMap<object, CallSite>();
 
 /** Remembers where a thing was made. */
-export function rememberMaking(thing: object): void {
-  madeAt.set(thing, new Place());
+export function recordCreation(thing: object): void {
+  creationSites.set(thing, new CallSite());
 }
 
 /** Where a thing was made, if that was remembered. */
-export function makingOf(thing: object): Place | null {
-  return madeAt.get(thing) ?? null;
+export function creationSite(thing: object): CallSite | null {
+  return creationSites.get(thing) ?? null;
 }
 
 /** The frames of a stack that lie in files, those of the host left out. */
@@ -193,7 +193,7 @@ export function linesOf(stack: unknown): string[] {
     .filter((line) => !/^(?:ext|node):/.test(locationOf(line)));
 }
 
-function isForeign(line: string): boolean {
+function isExternal(line: string): boolean {
   return BUNDLED || !isOwn(locationOf(line), HOME);
 }
 

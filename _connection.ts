@@ -6,12 +6,16 @@
 
 import { type Duration, toSeconds } from "./_duration.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
-import { operation } from "./_operation.ts";
+import { operation } from "./_waiting_call.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
-import { hostTurn, node } from "./_host.ts";
-import { closersOf, internals as loops, type TimerHandle } from "./_loop.ts";
+import { nextTurn, node } from "./_host.ts";
+import {
+  closersOf,
+  internals as loops,
+  type TimerHandle,
+} from "./_scheduler.ts";
 import {
   checkClientTls,
   checkStreamOptions,
@@ -25,19 +29,19 @@ import { describe, isInstance } from "./_validate.ts";
 import {
   type ByteSource,
   checkLimit,
-  Inlet,
   readers,
+  ReadPump,
   StreamReader,
   type StreamReaderOptions,
-} from "./_reader.ts";
+} from "./_stream_reader.ts";
 import { type ServerTls, Tls } from "./_tls.ts";
 import {
+  awaitHost,
   type ByteSink,
-  hostWait,
-  Outlet,
   type StartTlsOptions,
   StreamWriter,
-} from "./_writer.ts";
+  WritePump,
+} from "./_stream_writer.ts";
 import { TimeoutError } from "./exceptions.ts";
 
 /** A reader and a writer of the same connection. */
@@ -202,7 +206,7 @@ export function openUnixConnection(
     const loop = getEventLoop();
     const connecting = deno.connect({ transport: "unix", path: at })
       .catch(addressed("connect to", unixText(at)));
-    const conn = await hostWait<Deno.Conn>(loop, connecting, options, {
+    const conn = await awaitHost<Deno.Conn>(loop, connecting, options, {
       dispose: closeQuietly,
     });
     return openStreams(new Socket(loop, conn), { limit }).streams;
@@ -219,7 +223,7 @@ export interface Open {
 
 /** What is open on a loop. */
 export function openOn(loop: EventLoop): Set<Open> {
-  const extras = loops.extras(loop);
+  const extras = loops.storage(loop);
   let open = extras.get(openOn) as Set<Open> | undefined;
   if (open === undefined) {
     extras.set(openOn, open = new Set());
@@ -231,7 +235,7 @@ export function openOn(loop: EventLoop): Set<Open> {
 /** What is closing already has the turns of the host that it takes to send what is small. */
 async function closeAll(open: Set<Open>): Promise<void> {
   for (let turn = 0; turn < 2 && open.size > 0; turn++) {
-    await new Promise<void>(hostTurn);
+    await new Promise<void>(nextTurn);
   }
   await Promise.all([...open].map((it) => it.abandon()));
 }
@@ -246,7 +250,7 @@ export class Connection implements Open {
   readonly #socket: Socket;
   readonly #onLost: ((connection: Connection) => void) | undefined;
   /** Not held: it leads to the reader and the writer, as these do to it. */
-  #outlet: WeakRef<Outlet> | null = null;
+  #outlet: WeakRef<WritePump> | null = null;
   /** Ends a closing that takes too long. */
   #timer: TimerHandle | undefined;
 
@@ -259,7 +263,7 @@ export class Connection implements Open {
     this.#onLost = onLost;
   }
 
-  watch(outlet: Outlet): void {
+  watch(outlet: WritePump): void {
     this.#outlet = new WeakRef(outlet);
     forgotten.register(outlet, this, this);
     openOn(this.#loop).add(this);
@@ -310,7 +314,7 @@ export class Connection implements Open {
       "closed, and nothing refers to its reader or writer any more";
     this.#drop();
     runInSlot(
-      loops.frame(this.#loop),
+      loops.execution(this.#loop),
       (context) => this.#loop.callExceptionHandler(context),
       { message, peername, sockname },
     );
@@ -373,7 +377,7 @@ export class Socket implements ByteSink {
     const start = () =>
       Tls.client(this.conn as Deno.TcpConn, { hostname, ...rest });
     const shaking = this.#shakeHands(start, limits).catch(refuse);
-    await hostWait(this.loop, shaking, { signal }, {
+    await awaitHost(this.loop, shaking, { signal }, {
       dispose: () => this.close(),
       abandon: () => this.close(),
     });
@@ -452,12 +456,12 @@ export function openStreams(
     hostname?: string;
     onLost?: (connection: Connection) => void;
   },
-): { streams: Streams; outlet: Outlet; connection: Connection } {
+): { streams: Streams; outlet: WritePump; connection: Connection } {
   const { limit, hostname } = options;
   const { loop } = socket;
   const reader = new StreamReader({ limit });
   const connection = new Connection(socket, options.onLost);
-  const outlet = new Outlet(loop, socket, {
+  const outlet = new WritePump(loop, socket, {
     reader,
     extra: (name) => socket.extra(name),
     onClosing: () => connection.limitClosing(),
@@ -472,7 +476,7 @@ export function openStreams(
       : undefined,
   });
   connection.watch(outlet);
-  const inlet = new Inlet(loop, reader, socket.source, {
+  const inlet = new ReadPump(loop, reader, socket.source, {
     onError: (error) => outlet.fail(error),
     onEnd: () => outlet.readerEnded(),
   });
@@ -494,7 +498,7 @@ async function wrapConnection(
   checkLimit(limit);
   const loop = getEventLoop();
   const handshake = isTls(conn)
-    ? await hostWait(loop, conn.handshake(), undefined, { dispose() {} })
+    ? await awaitHost(loop, conn.handshake(), undefined, { dispose() {} })
     : undefined;
   const socket = new Socket(loop, conn, handshake);
   return openStreams(socket, { limit }).streams;
@@ -530,7 +534,7 @@ function connectTcp(
     }
     return conn;
   }).catch(addressed("connect to", addressText(to)));
-  return hostWait<Deno.TcpConn>(loop, connecting, options, {
+  return awaitHost<Deno.TcpConn>(loop, connecting, options, {
     dispose: closeQuietly,
     abandon: () => attempt.abort(),
   });

@@ -5,7 +5,7 @@
  * it waits as one future, and the bytes stay in the buffer until the code
  * that waits resumes: cancelled at whatever moment, it has taken nothing.
  *
- * Bytes come on demand: the {@linkcode Inlet} asks the source only while a
+ * Bytes come on demand: the {@linkcode ReadPump} asks the source only while a
  * read waits, so an idle connection has no buffer and nothing that keeps the
  * program alive, and a peer that floods us is held back by its own kernel.
  *
@@ -22,23 +22,23 @@ import {
 import { AGAIN, type AnyFuture, futures } from "./_future.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
-import { checkpoint, isOverdue, settledPromise } from "./_operation.ts";
+import { checkpoint, isOverdue, settledPromise } from "./_waiting_call.ts";
 import type { Cancellable } from "./_options.ts";
-import { checkCaller, HostCalls, outsideTasks } from "./_io.ts";
-import { internals as loops } from "./_loop.ts";
+import { checkCaller, HostCalls, outsideTasks } from "./_io_batch.ts";
+import { internals as loops } from "./_scheduler.ts";
 import {
-  All,
-  Exactly,
   type Failure,
-  Line,
   NEWLINE,
   owners,
   type Read,
-  Ready,
-  Some,
-  Stock,
-  Until,
-} from "./_reads.ts";
+  ReadAll,
+  ReaderState,
+  ReadExactly,
+  ReadLine,
+  ReadReady,
+  ReadSome,
+  ReadUntil,
+} from "./_read_request.ts";
 import { checkOptions, describe, isIterable, signalOf } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -71,8 +71,8 @@ export interface StreamReaderOptions {
 
 /** What the files above may do with a reader. */
 export interface ReaderInternals {
-  attach(reader: StreamReader, inlet: Inlet): void;
-  inlet(reader: StreamReader): Inlet | null;
+  attach(reader: StreamReader, inlet: ReadPump): void;
+  inlet(reader: StreamReader): ReadPump | null;
   /** Memory for the next bytes; see {@linkcode ByteBuffer.lend}. */
   lend(reader: StreamReader, size: number, most: number): OwnBytes;
   /** So many bytes have come into that memory. */
@@ -90,7 +90,7 @@ export interface ReaderInternals {
 }
 
 /** Who hears of the end of a source. */
-export interface InletHooks {
+export interface ReadPumpHooks {
   onError(error: unknown): void;
   onEnd?(): void;
 }
@@ -137,12 +137,12 @@ export let readers: ReaderInternals;
  * ```
  */
 export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
-  readonly #stock: Stock;
+  readonly #stock: ReaderState;
   /** The read that waits; a read that was woken waits no more. */
   #waiting: Read | null = null;
   /** Reads ahead, for somebody who waits for the end. */
   #watched = false;
-  #inlet: Inlet | null = null;
+  #inlet: ReadPump | null = null;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
 
   /**
@@ -156,7 +156,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     checkOptions(options, OPTIONS, CREATE);
     const { limit = LIMIT } = options;
     checkLimit(limit);
-    this.#stock = new Stock(limit);
+    this.#stock = new ReaderState(limit);
   }
 
   static {
@@ -218,8 +218,8 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const wrong = wrongCount(n, -Infinity, Infinity);
     if (wrong !== null) return Promise.reject(wrong);
     const read = n < 0
-      ? new All(this, this.#stock)
-      : new Some(this, this.#stock, n);
+      ? new ReadAll(this, this.#stock)
+      : new ReadSome(this, this.#stock, n);
     return this.#read(read, options);
   }
 
@@ -245,7 +245,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#read(new Line(this, this.#stock), options);
+    return this.#read(new ReadLine(this, this.#stock), options);
   }
 
   /**
@@ -269,7 +269,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   ): Promise<Uint8Array<ArrayBuffer>> {
     const wrong = wrongCount(n, 0, Number.MAX_SAFE_INTEGER);
     if (wrong !== null) return Promise.reject(wrong);
-    return this.#read(new Exactly(this, this.#stock, n), options);
+    return this.#read(new ReadExactly(this, this.#stock, n), options);
   }
 
   /**
@@ -295,7 +295,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   ): Promise<Uint8Array<ArrayBuffer>> {
     try {
       const separators = toSeparators(separator);
-      return this.#read(new Until(this, this.#stock, separators), options);
+      return this.#read(new ReadUntil(this, this.#stock, separators), options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -396,7 +396,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     this.#enter(read);
     const future = futures.make(loop, read);
     read.future = future;
-    if (signal) futures.link(future, signal);
+    if (signal) futures.subscribeSignal(future, signal);
     this.#demand(read);
     return future as Promise<OwnBytes>;
   }
@@ -419,7 +419,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
 
   /** Whether what is there belongs to a read that waits for all. */
   #isReserved(read: Read): boolean {
-    return this.#occupant() instanceof All && read.goal() > 0;
+    return this.#occupant() instanceof ReadAll && read.goal() > 0;
   }
 
   #refuse(): never {
@@ -464,7 +464,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
 
   /** The source has brought something. */
   #came(): void {
-    if (this.#waiting !== null) loops.hurry(this.#inlet!.loop);
+    if (this.#waiting !== null) loops.scheduleSoon(this.#inlet!.loop);
     if (this.#stock.skipping) this.#stock.skip();
     this.#answer();
   }
@@ -482,7 +482,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     if (read === null) return;
     this.#waiting = null;
     const future = read.future as AnyFuture;
-    futures.wake(future, future.getLoop());
+    futures.notify(future, future.getLoop());
   }
 
   #end(failure: Failure | null): void {
@@ -505,7 +505,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /** Waits for bytes without taking them, so that whoever cancels meanwhile loses none. */
   async #pull(pull: Pull, to: ReadableByteStreamController): Promise<void> {
     const { buffer } = this.#stock;
-    const ready = new Ready(this, this.#stock, LARGEST_READ);
+    const ready = new ReadReady(this, this.#stock, LARGEST_READ);
     do {
       await pull.wait(this.#read(ready));
       if (pull.ended) return;
@@ -547,12 +547,12 @@ class Pull {
 }
 
 /** Brings bytes from a source to a reader, one read of the source at a time. */
-export class Inlet {
+export class ReadPump {
   readonly loop: EventLoop;
   readonly #reader: StreamReader;
   readonly #calls: HostCalls;
   readonly #source: ByteSource;
-  readonly #hooks: InletHooks;
+  readonly #hooks: ReadPumpHooks;
   /** How much the next read asks for, and the last one did. */
   #size = SMALLEST_READ;
   #asked = 0;
@@ -573,7 +573,7 @@ export class Inlet {
     loop: EventLoop,
     reader: StreamReader,
     source: ByteSource,
-    hooks: InletHooks,
+    hooks: ReadPumpHooks,
   ) {
     this.loop = loop;
     this.#reader = reader;
@@ -626,7 +626,7 @@ export class Inlet {
     else if (this.#reading && this.#referenced) this.#refer(false);
   }
 
-  /** Begins no read of the source until {@linkcode Inlet.release}. None may be under way. */
+  /** Begins no read of the source until {@linkcode ReadPump.release}. None may be under way. */
   hold(): void {
     this.#held = true;
   }
@@ -711,14 +711,14 @@ export class Inlet {
  * meanwhile can be told from one that is in use.
  */
 class Answers {
-  #inlet: Inlet | null;
-  #loose: WeakRef<Inlet> | null = null;
+  #inlet: ReadPump | null;
+  #loose: WeakRef<ReadPump> | null = null;
 
-  constructor(inlet: Inlet) {
+  constructor(inlet: ReadPump) {
     this.#inlet = inlet;
   }
 
-  hold(inlet: Inlet): void {
+  hold(inlet: ReadPump): void {
     this.#inlet = inlet;
   }
 
@@ -734,7 +734,7 @@ class Answers {
 
   readonly onFailure = (error: unknown): void => this.#find()?.onFailure(error);
 
-  #find(): Inlet | undefined {
+  #find(): ReadPump | undefined {
     return this.#inlet ?? this.#loose?.deref();
   }
 }

@@ -12,15 +12,20 @@
  */
 
 import { CancelRequest } from "./_cancel_request.ts";
-import { type CancelScope, InnerScope, openScope } from "./_cancel_scope.ts";
-import { TaskFrame } from "./_frame.ts";
-import { adopt, answer } from "./_then.ts";
-import { Future, futures, looksLikeFuture, type Waitable } from "./_future.ts";
+import { type CancelScope, InnerScope } from "./_cancel_scope.ts";
+import { TaskState } from "./_task_state.ts";
+import { adopt, probedOutcome } from "./_continuation.ts";
+import {
+  Future,
+  futures,
+  looksLikeFuture,
+  type WaitSource,
+} from "./_future.ts";
 import { getEventLoop } from "./_event_loop.ts";
 import { isThenable } from "./_validate.ts";
 import { fulfilledWith, readsPromises } from "./_host.ts";
-import { currentFrame } from "./_loop.ts";
-import { BODY } from "./_place.ts";
+import { currentExecution } from "./_scheduler.ts";
+import { BODY } from "./_call_site.ts";
 
 /** Leads from the promise of a call to its scope. */
 const SCOPE = Symbol("scope");
@@ -44,11 +49,11 @@ export interface Failure {
  */
 export function settledPromise<T>(value: T): Promise<T> {
   const promise = Promise.resolve(value);
-  if (!readsPromises) note(promise, value);
+  if (!readsPromises) remember(promise, value);
   return promise;
 }
 
-function note(promise: unknown, value: unknown): void {
+function remember(promise: unknown, value: unknown): void {
   recent = (recent + 1) % RECENT;
   recentPromises[recent] = promise;
   recentValues[recent] = value;
@@ -98,10 +103,10 @@ const awaitCall = {
       value = await body();
     } catch (error) {
       if (!scope.close()) throw error;
-      return await (answer(scope.outer, error, true) as PromiseLike<T>);
+      return await (probedOutcome(scope.outer, error, true) as PromiseLike<T>);
     }
     if (!scope.close()) return value;
-    return await (answer(scope.outer, value, false) as PromiseLike<T>);
+    return await (probedOutcome(scope.outer, value, false) as PromiseLike<T>);
   },
 };
 
@@ -140,7 +145,7 @@ const awaitBody = {
     failure = left instanceof Promise ? await left : left;
     if (scope.close()) {
       const outcome = failure === null ? value : failure.error;
-      const asking = answer(scope.outer, outcome, failure !== null);
+      const asking = probedOutcome(scope.outer, outcome, failure !== null);
       return await (asking as PromiseLike<T>);
     }
     if (failure !== null) throw failure.error;
@@ -163,14 +168,14 @@ export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
 
 /** The scope of the running code; `null` outside of tasks. */
 export function scopeHere(): CancelScope | null {
-  const frame = currentFrame();
+  const frame = currentExecution();
   return frame === undefined || frame.task === null
     ? null
-    : openScope(frame as CancelScope);
+    : (frame as CancelScope).open;
 }
 
 /** A waiting call under way: cancelling it interrupts what the call waits for. */
-class OperationFuture<T> extends Future<T> implements Waitable {
+class OperationFuture<T> extends Future<T> implements WaitSource {
   static {
     looksLikeFuture(this);
   }
@@ -180,12 +185,12 @@ class OperationFuture<T> extends Future<T> implements Waitable {
   constructor(promise: PromiseLike<T>, scope: InnerScope) {
     super(scope.loop as never);
     this.#scope = scope;
-    futures.attach(this, this);
+    futures.setSource(this, this);
     adopt(this, promise);
   }
 
   override cancel(message?: string): boolean {
-    if (this.done() || this.#scope.over) return false;
+    if (this.done() || this.#scope.isOver) return false;
     this.#scope.deliver(new CancelRequest(message));
     return true;
   }
@@ -201,12 +206,12 @@ class OperationFuture<T> extends Future<T> implements Waitable {
     );
   }
 
-  take(): void {}
-  pass(): void {}
-  drop(): void {}
+  complete(): void {}
+  handOff(): void {}
+  remove(): void {}
 }
 
 /** A scope for calls outside of tasks, which nobody but the holder of their promise can cancel. */
 function detachedScope(): CancelScope {
-  return new TaskFrame(getEventLoop(), null);
+  return new TaskState(getEventLoop(), null);
 }

@@ -20,11 +20,11 @@ import { deno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
 import { AGAIN, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { operation } from "./_operation.ts";
-import { checkCaller, HostCalls } from "./_io.ts";
+import { operation } from "./_waiting_call.ts";
+import { checkCaller, HostCalls } from "./_io_batch.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
-import { readers, type StreamReader } from "./_reader.ts";
-import type { Failure } from "./_reads.ts";
+import { readers, type StreamReader } from "./_stream_reader.ts";
+import type { Failure } from "./_read_request.ts";
 import { tlsTimeouts } from "./_stream_options.ts";
 import {
   checkFlag,
@@ -36,7 +36,7 @@ import {
   describe,
   signalOf,
 } from "./_validate.ts";
-import { Home, WaitQueue } from "./_wait.ts";
+import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { CancelledError, RuntimeError } from "./exceptions.ts";
 
 /** Where the bytes of a writer go. */
@@ -54,7 +54,7 @@ export interface ByteSink {
 }
 
 /** What a writer is made of. */
-export interface OutletParts {
+export interface WritePumpOptions {
   /** The reader of the same connection: it ends with the writer. */
   reader: StreamReader | null;
   /** Answers `getExtraInfo`; `undefined` for what is not known. */
@@ -126,9 +126,9 @@ const done = Promise.resolve();
  * The way of bytes to a sink, from the first write to the end of the
  * connection. Writers and transports are views of it.
  */
-export class Outlet {
+export class WritePump {
   readonly loop: EventLoop;
-  readonly parts: OutletParts;
+  readonly parts: WritePumpOptions;
   readonly #calls: HostCalls;
   #sink: ByteSink;
   /** What was written since the last write of the sink began. */
@@ -163,33 +163,33 @@ export class Outlet {
   #dropped = false;
   /** `waitClosed` has thrown the error of the connection. */
   #reported = false;
-  readonly #home = new Home();
+  readonly #home = new LoopBinding();
   readonly #drainers = new WaitQueue<void>({
-    take: () => {
+    complete: () => {
       if (this.#dropped) throw this.#lossError();
     },
-    pass: () => {},
+    handOff: () => {},
     describe: () => `room in <${this.describe()}>`,
   }, this.#home);
   /** Those who wait until nothing is unsent, whatever the marks are. */
   readonly #flushers = new WaitQueue<void>({
-    take: () => {
+    complete: () => {
       if (this.#dropped) throw this.#lossError();
       return this.#busy && !this.#lost ? AGAIN : undefined;
     },
-    pass: () => {},
+    handOff: () => {},
     describe: () => `<${this.describe()}> to be sent`,
   }, this.#home);
   readonly #closers = new WaitQueue<void>({
-    take: () => this.#throwOnce(),
-    pass: () => {},
-    drop: () => {
+    complete: () => this.#throwOnce(),
+    handOff: () => {},
+    remove: () => {
       if (this.#closers.waiting === 0) this.#watchReader(false);
     },
     describe: () => `the end of <${this.describe()}>`,
   }, this.#home);
 
-  constructor(loop: EventLoop, sink: ByteSink, parts: OutletParts) {
+  constructor(loop: EventLoop, sink: ByteSink, parts: WritePumpOptions) {
     this.loop = loop;
     this.#sink = sink;
     this.parts = parts;
@@ -295,10 +295,10 @@ export class Outlet {
     this.#scheduled = false;
     if (this.#busy || this.#lost) return;
     if (this.#unsent.size > 0) this.#sendNext();
-    else if (this.#upgrading) this.#flushers.wakeAll();
+    else if (this.#upgrading) this.#flushers.notifyAll();
     else if (this.#eof && !this.#eofSent) this.#sendEof();
     else if (this.#closing) this.#takeLeave();
-    else this.#flushers.wakeAll();
+    else this.#flushers.notifyAll();
   }
 
   /** Closes it; `own` if the program that writes does so, which then must not write any more. */
@@ -330,9 +330,9 @@ export class Outlet {
     this.#flying = this.#memory = NO_BYTES;
     this.#sink.close();
     if (this.parts.reader) readers.end(this.parts.reader, failure);
-    this.#drainers.wakeAll();
-    this.#flushers.wakeAll();
-    this.#closers.wakeAll();
+    this.#drainers.notifyAll();
+    this.#flushers.notifyAll();
+    this.#closers.notifyAll();
     this.parts.onLost?.();
   }
 
@@ -419,7 +419,7 @@ export class Outlet {
   }
 
   async #encrypt(
-    upgrade: NonNullable<OutletParts["upgrade"]>,
+    upgrade: NonNullable<WritePumpOptions["upgrade"]>,
     options: StartTlsOptions,
   ): Promise<void> {
     try {
@@ -505,7 +505,7 @@ export class Outlet {
   #resume(): void {
     if (!this.#paused || this.size > this.#low) return;
     this.#paused = false;
-    this.#drainers.wakeAll();
+    this.#drainers.notifyAll();
   }
 
   /** Nothing is left to be sent. */

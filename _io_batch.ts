@@ -16,7 +16,7 @@
 import { runInSlot } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { afterMicrotasks } from "./_host.ts";
-import { currentFrame, internals as loops } from "./_loop.ts";
+import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** Calls of the host that a loop is about to make. */
@@ -32,7 +32,7 @@ export class HostCalls {
 
   /** The calls of a loop. */
   static of(loop: EventLoop): HostCalls {
-    const extras = loops.extras(loop);
+    const extras = loops.storage(loop);
     let calls = extras.get(HostCalls) as HostCalls | undefined;
     if (calls === undefined) extras.set(HostCalls, calls = new HostCalls(loop));
     return calls;
@@ -46,7 +46,7 @@ export class HostCalls {
 
   /** Makes a write at once. */
   writeNow(write: { flush(): void }): void {
-    runInSlot(loops.frame(this.#loop), flush, write);
+    runInSlot(loops.execution(this.#loop), flush, write);
   }
 
   addRead(read: { start(): void }): void {
@@ -56,8 +56,9 @@ export class HostCalls {
 
   #schedule(): void {
     this.#scheduled = true;
-    if (loops.awake(this.#loop)) loops.afterBatch(this.#loop, this.#onEnd);
-    else afterMicrotasks(this.#onEnd);
+    if (loops.isScheduled(this.#loop)) {
+      loops.afterBatch(this.#loop, this.#onEnd);
+    } else afterMicrotasks(this.#onEnd);
   }
 
   readonly #onEnd = (): void => {
@@ -66,7 +67,7 @@ export class HostCalls {
   };
 
   #run(): void {
-    runInSlot(loops.frame(this.#loop), HostCalls.#makeCalls, this);
+    runInSlot(loops.execution(this.#loop), HostCalls.#makeCalls, this);
   }
 
   static #makeCalls(this: void, calls: HostCalls): void {
@@ -84,7 +85,7 @@ export function outsideTasks<T>(
   loop: EventLoop,
   fn: () => T | PromiseLike<T>,
 ): Promise<T> {
-  return runInSlot(loops.frame(loop), awaitCall, fn) as Promise<T>;
+  return runInSlot(loops.execution(loop), awaitCall, fn) as Promise<T>;
 }
 
 /**
@@ -94,7 +95,7 @@ export function outsideTasks<T>(
  * @throws {RuntimeError} If it does.
  */
 export function checkCaller(loop: EventLoop, action: string): void {
-  const frame = currentFrame();
+  const frame = currentExecution();
   if (frame === undefined || frame.loop === loop) return;
   throw new RuntimeError(
     `Cannot ${action}: the stream belongs to another event loop`,

@@ -2,7 +2,7 @@
  * Debug mode: records that are too expensive to keep always, and the reports
  * that are made of them.
  *
- * A loop in debug mode gives its tasks a {@linkcode WatchedFrame}, which
+ * A loop in debug mode gives its tasks a {@linkcode DebugTaskState}, which
  * overrides what it wants to be told. Tasks of other loops have a plain
  * `TaskFrame`, so debug mode costs nothing while it is off.
  *
@@ -18,24 +18,25 @@
 import { currentSlot } from "./_context.ts";
 import {
   CancelScope,
-  hooks,
   type NamedCancelable,
-  type Reaction,
+  type SuspendedAwait,
 } from "./_cancel_scope.ts";
-import { TaskFrame } from "./_frame.ts";
+import { Future, futures } from "./_future.ts";
+import type { Coroutine } from "./_options.ts";
+import { TaskState } from "./_task_state.ts";
 import {
   type BaseEventLoop,
-  currentFrame,
+  currentExecution,
+  debugHooks,
   type ExceptionContext,
   internals as loops,
-  switches,
-} from "./_loop.ts";
-import { makingOf, Place, rememberMaking } from "./_place.ts";
+} from "./_scheduler.ts";
+import { CallSite, creationSite, recordCreation } from "./_call_site.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** A cancellation that the code of a task has been given. */
 interface Delivery {
-  readonly place: Place;
+  readonly place: CallSite;
   /** How many requests there were: once there are fewer, this one was taken back. */
   readonly requests: number;
   /** Whether the task has begun another wait since. */
@@ -51,21 +52,21 @@ interface FutureFactory {
 }
 
 /** An await of a native promise. */
-interface ForeignWait {
-  readonly place: Place;
+interface ExternalWait {
+  readonly place: CallSite;
   readonly step: number;
   readonly since: number;
 }
 
 /** A frame that remembers where its task waits, and watches how its code answers a cancellation. */
-export class WatchedFrame extends TaskFrame {
+export class DebugTaskState extends TaskState {
   /** Where the `await` stands that is just beginning. */
-  #beginning: Place | null = null;
-  readonly #places = new Map<Reaction, Place>();
+  #beginning: CallSite | null = null;
+  readonly #places = new Map<SuspendedAwait, CallSite>();
   /** Where it last awaited something of this module, if that is known. */
-  #last: Place | null = null;
+  #last: CallSite | null = null;
   /** The awaits of native promises since then. */
-  #foreign: ForeignWait[] = [];
+  #foreign: ExternalWait[] = [];
   /** The number of the step that runs, or ran last: code up to the next microtask. */
   #step = 0;
   #inStep = false;
@@ -74,11 +75,16 @@ export class WatchedFrame extends TaskFrame {
   /** Its task, also when that is done. */
   readonly #watched: NamedCancelable;
 
-  constructor(loop: BaseEventLoop, task: NamedCancelable) {
+  constructor(
+    loop: BaseEventLoop,
+    task: NamedCancelable,
+    name: string | number,
+    body: Coroutine<unknown>,
+  ) {
     checkCaller(loop);
-    super(loop, task);
+    super(loop, task, name, body);
     this.#watched = task;
-    rememberMaking(task);
+    recordCreation(task);
   }
 
   get watched(): NamedCancelable {
@@ -86,7 +92,7 @@ export class WatchedFrame extends TaskFrame {
   }
 
   /** Where the task is suspended, as far as known. */
-  get place(): Place | null {
+  get place(): CallSite | null {
     const [reaction] = this.awaits;
     if (reaction === undefined) return this.#foreignPlace() ?? this.#last;
     return this.placeOf(reaction);
@@ -98,21 +104,21 @@ export class WatchedFrame extends TaskFrame {
   }
 
   /** Where the wait stands that it came back from last. */
-  get last(): Place | null {
+  get last(): CallSite | null {
     return this.#last;
   }
 
   /** Where an await stands; or, where a body just returned what a call gave it, that call. */
-  placeOf(reaction: Reaction): Place | null {
+  placeOf(reaction: SuspendedAwait): CallSite | null {
     const { source: future } = reaction;
     const place = this.#places.get(reaction) ?? null;
     if (place !== null || future === null) return place;
-    if (hooks.about(future).behind === null) return null;
-    return makingOf(future);
+    if (futures.source(future) === null) return null;
+    return creationSite(future);
   }
 
   /** Runs the beginning of an `await` of a future. */
-  begin<R>(place: Place, call: () => R): R {
+  begin<R>(place: CallSite, call: () => R): R {
     this.#beginning = place;
     try {
       return call();
@@ -123,43 +129,45 @@ export class WatchedFrame extends TaskFrame {
 
   /** An `await` of a native promise begins. */
   beginForeign(): void {
-    if (this.over) return;
+    if (this.isOver) return;
     if (!this.#inStep) {
       this.#inStep = true;
       this.#step++;
       soon(() => this.#inStep = false);
     }
-    const since = loops.stamp(this.loop);
-    this.#foreign.push({ place: new Place(), step: this.#step, since });
+    const since = loops.cachedNow(this.loop);
+    this.#foreign.push({ place: new CallSite(), step: this.#step, since });
     if (this.#foreign.length <= FOREIGN) return;
     this.#foreign = this.#known().slice(-FOREIGN / 4);
   }
 
-  override began(reaction: Reaction): void {
-    super.began(reaction);
+  override awaitStarted(reaction: SuspendedAwait): void {
+    super.awaitStarted(reaction);
     if (!reaction.isAwait) return;
     const place = this.#beginning ?? this.placeOf(reaction);
     if (place !== null) this.#places.set(reaction, place);
     if (this.#delivery !== null) this.#goOn(this.#delivery, place);
   }
 
-  override ended(reaction: Reaction): void {
+  override awaitEnded(reaction: SuspendedAwait): void {
     this.#last = this.placeOf(reaction);
     this.#places.delete(reaction);
     this.#foreign = [];
   }
 
-  override rejected(): void {
+  override errorDelivered(): void {
     this.#told(this.#last);
   }
 
-  override toldBySignal(): void {
+  override deliveredBySignal(): void {
     this.#told(this.#foreignPlace());
   }
 
-  override tookBack(): void {
+  override requestWithdrawn(): void {
     const delivery = this.#delivery;
-    if (delivery && this.total < delivery.requests) this.#delivery = null;
+    if (delivery && this.totalRequests < delivery.requests) {
+      this.#delivery = null;
+    }
   }
 
   override finish(value: unknown): void {
@@ -185,20 +193,20 @@ export class WatchedFrame extends TaskFrame {
   }
 
   /** The code of the task sees a cancellation. */
-  #told(place: Place | null): void {
+  #told(place: CallSite | null): void {
     if (this.#delivery !== null || place === null || !place.line) return;
-    this.#delivery = { place, requests: this.total, wentOn: false };
+    this.#delivery = { place, requests: this.totalRequests, wentOn: false };
   }
 
   /** The task waits again: to clean up, or because it swallowed the cancellation. */
-  #goOn(delivery: Delivery, place: Place | null): void {
+  #goOn(delivery: Delivery, place: CallSite | null): void {
     if (!place?.fresh) return;
     delivery.wentOn = true;
     if (place.equals(delivery.place)) this.reportSwallowed();
   }
 
   /** The innermost of the awaits that the code has begun last, in one step from the inside out. */
-  #foreignPlace(): Place | null {
+  #foreignPlace(): CallSite | null {
     const places = this.#known();
     const step = places.at(-1)?.step;
     let place = places.pop()?.place ?? null;
@@ -210,57 +218,46 @@ export class WatchedFrame extends TaskFrame {
   }
 
   /** Those that code outside of this module has begun: the runtime awaits promises too. */
-  #known(): ForeignWait[] {
+  #known(): ExternalWait[] {
     return this.#foreign.filter(({ place }) => place.line !== null);
   }
 
-  protected override get foreignLine(): string | null {
+  protected override get externalLine(): string | null {
     return this.#foreignPlace()?.line ?? null;
   }
 }
 
 /** Where a task is suspended, innermost first. Needs debug mode, unless the task itself asks. */
-export function stackOf(frame: TaskFrame): readonly string[] {
-  if (frame.isRunning) return new Place().frames;
-  return frame instanceof WatchedFrame ? frame.place?.frames ?? [] : [];
+function stackOf(frame: TaskState): readonly string[] {
+  if (frame.isRunning) return new CallSite().frames;
+  return frame instanceof DebugTaskState ? frame.place?.frames ?? [] : [];
 }
 
 /** A scope has cancelled its task beyond `above` requests, and its body came to a value. */
-export function reportSwallowed(frame: TaskFrame, above: number): void {
-  if (frame instanceof WatchedFrame) frame.reportSwallowed(above);
+export function reportSwallowed(frame: TaskState, above: number): void {
+  if (frame instanceof DebugTaskState) frame.reportSwallowed(above);
 }
 
-/** Has debug mode see the futures that this module makes, and the awaits of all. */
-export function watchFutures(
-  prototype: PromiseLike<unknown>,
-  factory: FutureFactory,
-): void {
-  futurePrototype = prototype;
-  futureFactory = factory;
-}
-
-let futurePrototype: PromiseLike<unknown>;
-let futureFactory: FutureFactory;
 /** How many loops are in debug mode. */
 let watching = 0;
 let restore: (() => void)[] = [];
 const soon = queueMicrotask;
 
-switches.debug = (on) => {
+debugHooks.debug = (on) => {
   watching += on ? 1 : -1;
   if (on && watching === 1) openDoors();
   if (!on && watching === 0) closeDoors();
 };
 
-switches.slow = (loop, job, seconds) => {
-  const frame = job instanceof TaskFrame
+debugHooks.slow = (loop, job, seconds) => {
+  const frame = job instanceof TaskState
     ? job
-    : (job as Partial<Reaction>).frame?.root;
-  const task = frame instanceof WatchedFrame ? frame.watched : null;
-  const what = frame instanceof TaskFrame
+    : (job as Partial<SuspendedAwait>).frame?.root;
+  const task = frame instanceof DebugTaskState ? frame.watched : null;
+  const what = frame instanceof TaskState
     ? `A step of task ${frame.name}`
     : job.describe?.() ?? "A callback of this module";
-  const from = job !== frame && frame instanceof WatchedFrame
+  const from = job !== frame && frame instanceof DebugTaskState
     ? frame.last?.line
     : null;
   const where = from ? `, on from its wait at ${from}` : "";
@@ -274,14 +271,22 @@ switches.slow = (loop, job, seconds) => {
  * @throws {RuntimeError} If it does.
  */
 function checkCaller(loop: BaseEventLoop): void {
-  const caller = currentFrame()?.loop;
+  const caller = currentExecution()?.loop;
   if (caller === undefined || caller === loop) return;
   if (!caller.isRunning() || !loop.isRunning()) return;
   throw new RuntimeError(
     "Cannot schedule: the code belongs to another event loop; use callSoonThreadsafe() or runCoroutineThreadsafe()",
   );
 }
-switches.checkCaller = checkCaller;
+debugHooks.checkCaller = checkCaller;
+debugHooks.stackOf = (state) => stackOf(state as TaskState);
+debugHooks.createTaskState = (loop, task, name, body) =>
+  new DebugTaskState(
+    loop,
+    task as NamedCancelable,
+    name,
+    body as Coroutine<unknown>,
+  );
 
 function openDoors(): void {
   restore = [
@@ -293,19 +298,19 @@ function openDoors(): void {
         return value;
       },
     ),
-    intercept(futurePrototype, "then", (then) => {
+    intercept(Future.prototype as PromiseLike<unknown>, "then", (then) => {
       const frame = watchedFrame();
       if (frame === null) return then;
-      const place = new Place();
+      const place = new CallSite();
       return function (this: unknown, ...args: unknown[]): unknown {
         return frame.begin(place, () => Reflect.apply(then, this, args));
       };
     }),
-    intercept(futureFactory, "make", (make) => {
+    intercept(futures as FutureFactory, "make", (make) => {
       if (watchedFrame() === null) return make;
       return (...args: never[]) => {
         const future = make(...args);
-        rememberMaking(future);
+        recordCreation(future);
         return future;
       };
     }),
@@ -335,19 +340,19 @@ function intercept<K extends PropertyKey, V>(
   return () => Object.defineProperty(owner, key, before);
 }
 
-function watchedFrame(): WatchedFrame | null {
+function watchedFrame(): DebugTaskState | null {
   const scope = currentSlot();
   if (!(scope instanceof CancelScope)) return null;
-  return scope.root instanceof WatchedFrame ? scope.root : null;
+  return scope.root instanceof DebugTaskState ? scope.root : null;
 }
 
-function report(frame: TaskFrame, context: ExceptionContext): void {
+function report(frame: TaskState, context: ExceptionContext): void {
   frame.loop.callExceptionHandler({
     ...context,
     ...(frame.task && { task: frame.task }),
   });
 }
 
-function textOf(place: Place): string {
+function textOf(place: CallSite): string {
   return place.frames.join("\n");
 }

@@ -47,7 +47,7 @@ export function unlinkSignal(
 }
 
 /** Ties one call to its signal. */
-export class SignalTie implements Abortable {
+export class AbortSubscription implements Abortable {
   readonly abort: (reason: unknown) => void;
   readonly #signal: AbortSignal;
 
@@ -57,7 +57,7 @@ export class SignalTie implements Abortable {
     linkSignal(signal, this);
   }
 
-  cut(): void {
+  unsubscribe(): void {
     unlinkSignal(this.#signal, this);
   }
 
@@ -68,7 +68,7 @@ export class SignalTie implements Abortable {
 }
 
 /** Tells whether the reason of a signal has been handed to code that runs now. */
-export interface ReasonTap {
+export interface ReasonWatch {
   /** Whether code that comes out of a promise now has been given the reason. */
   readonly wasTaken: boolean;
 }
@@ -81,11 +81,11 @@ export interface ReasonTap {
  * microtasks. A `fetch` that is under way rejects later. Code of a task that
  * reads the reason itself has not been thrown it and does not count.
  */
-export function tapReason(
+export function watchReason(
   signal: AbortSignal,
   drain: () => number,
   isOwnCode: () => boolean,
-): ReasonTap {
+): ReasonWatch {
   let takenIn: number | null = null;
   let isPromised = false;
   const take = () => {

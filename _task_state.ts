@@ -7,49 +7,58 @@
 
 import {
   asCancellation,
-  type Cancelable,
   type CancelRequest,
+  cancelSites,
+  cancelTask,
 } from "./_cancel_request.ts";
 import {
   CancelScope,
-  hooks,
   type NamedCancelable,
-  openScope,
-  type Reaction,
+  type SuspendedAwait,
 } from "./_cancel_scope.ts";
-import { captureSlot, SlotValue } from "./_context.ts";
-import { systemTimer } from "./_host.ts";
+import {
+  captureSlot,
+  type Context,
+  runFrom,
+  runInSlot,
+  SlotValue,
+} from "./_context.ts";
+import { notCalled } from "./_continuation.ts";
+import {
+  type AnyFuture,
+  failTask,
+  finishTask,
+  Future,
+  futures,
+} from "./_future.ts";
+import { sourceOf, systemTimer } from "./_host.ts";
+import type { Coroutine } from "./_options.ts";
+import { isThenable } from "./_validate.ts";
 import {
   type BaseEventLoop,
-  currentFrame,
+  currentExecution,
   internals as loops,
   type Job,
-} from "./_loop.ts";
-import { BODY, Place } from "./_place.ts";
+} from "./_scheduler.ts";
+import { BODY, CallSite } from "./_call_site.ts";
 
-/**
- * While the tasks of a deadlocked loop are being cancelled: where their waits
- * end, by their ids.
- */
-export const endings: { places: Map<number, Place> | null } = { places: null };
-
-let framesMade = 0;
-let origin: string | null = null;
+let statesCreated = 0;
+let cancelOrigin: string | null = null;
 
 /** Calls a function whose requests to cancel come from something that has a name: a signal of the system. */
 export function cancelFrom(name: string, fn: () => void): void {
-  const before = origin;
-  origin = name;
+  const before = cancelOrigin;
+  cancelOrigin = name;
   try {
     fn();
   } finally {
-    origin = before;
+    cancelOrigin = before;
   }
 }
 
 /** The id of the running task, 0 outside of tasks. */
 function currentId(): number {
-  const frame = currentFrame();
+  const frame = currentExecution();
   return frame instanceof CancelScope ? frame.root.id : 0;
 }
 
@@ -57,7 +66,7 @@ function currentId(): number {
 const NEW = 0;
 /** It is to be called in a context that was given. */
 const NEW_IN_GIVEN = 1;
-const BEGUN = 2;
+const STARTED = 2;
 const OVER = 3;
 
 /**
@@ -68,26 +77,27 @@ const OVER = 3;
  * cancellation is made when there is one. Callbacks and timers that the task
  * has left behind hold it, so it lets go of the task once that is done.
  */
-export class TaskFrame extends CancelScope implements Job {
+export class TaskState extends CancelScope implements Job {
   readonly #loop: BaseEventLoop;
   /** `null` once the task is done. */
   #task: NamedCancelable | null;
   /** Where the task is in its life; one that is not scheduled begins at once. */
-  #stage = BEGUN;
+  #stage = STARTED;
   /** The context to call the body in, then the one that it was called in. */
-  #from: unknown = undefined;
+  #context: unknown = undefined;
   /** Neighbours in the list of the loop's tasks that are not done. */
-  #next: TaskFrame | null = null;
-  #previous: TaskFrame | null = null;
-  #since: number | null = null;
-  #isAsked = false;
-  #isBeingCancelled = false;
+  #next: TaskState | null = null;
+  #previous: TaskState | null = null;
+  #suspendedAt: number | null = null;
+  #isSignalRead = false;
   #bodyEnd: Promise<void> | null = null;
-  /** The name of a task that is done. */
-  #lastName: string | number = "";
-  #total = 0;
-  #busy = 0;
-  readonly #id = ++framesMade;
+  /** The name that the task was given, or its number. */
+  #name: string | number;
+  /** The coroutine function; `null` once the task is done. */
+  #body: Coroutine<unknown> | null;
+  #totalRequests = 0;
+  #pendingScopes = 0;
+  readonly #id = ++statesCreated;
   /** The id of the task that made this one, 0 if none did. */
   readonly #parent: number;
   #lastRequest: CancelRequest | null = null;
@@ -95,8 +105,12 @@ export class TaskFrame extends CancelScope implements Job {
   constructor(
     loop: BaseEventLoop,
     task: NamedCancelable | null,
+    name: string | number = "",
+    body: Coroutine<unknown> | null = null,
   ) {
     super();
+    this.#name = name;
+    this.#body = body;
     this.#loop = loop;
     this.#task = task;
     this.#parent = currentId();
@@ -119,7 +133,7 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** What it came from, if that has a name. */
   get cancelledFrom(): string | null {
-    return this.#lastRequest?.from ?? null;
+    return this.#lastRequest?.context ?? null;
   }
 
   /** The id of the task that it came from, 0 for code outside of tasks. */
@@ -135,7 +149,7 @@ export class TaskFrame extends CancelScope implements Job {
     return this.#task;
   }
 
-  get root(): TaskFrame {
+  get root(): TaskState {
     return this;
   }
 
@@ -144,59 +158,68 @@ export class TaskFrame extends CancelScope implements Job {
   }
 
   /** Requests to the task and to its scopes that nobody took back. */
-  get total(): number {
-    return this.#total;
+  get totalRequests(): number {
+    return this.#totalRequests;
   }
 
-  set total(total: number) {
-    this.#total = total;
+  set totalRequests(total: number) {
+    this.#totalRequests = total;
   }
 
   /** How many of its scopes have a request that may have to be delivered. */
-  get busy(): number {
-    return this.#busy;
+  get pendingScopes(): number {
+    return this.#pendingScopes;
   }
 
-  set busy(busy: number) {
-    this.#busy = busy;
+  set pendingScopes(busy: number) {
+    this.#pendingScopes = busy;
   }
 
   /** The task of the loop that was made before this one and is not done. */
-  get next(): TaskFrame | null {
+  get next(): TaskState | null {
     return this.#next;
   }
 
   /** The task is done; code that still runs belongs to nobody. */
-  get over(): boolean {
+  get isOver(): boolean {
     return this.#stage === OVER;
   }
 
   /** When it was suspended last, in milliseconds of the loop's clock. */
-  get since(): number | null {
-    return this.#since;
+  get suspendedAt(): number | null {
+    return this.#suspendedAt;
   }
 
   /** The name of the task. */
   get name(): string {
-    return this.#task?.getName() ?? taskName(this.#lastName);
+    return this.#task?.getName() ?? this.ownName;
+  }
+
+  /** The name that the task was given, whatever a subclass makes of it. */
+  get ownName(): string {
+    return typeof this.#name === "number" ? `Task-${this.#name}` : this.#name;
+  }
+
+  set ownName(name: string) {
+    this.#name = name;
   }
 
   /** The context that the body was or will be called in. */
   get from(): unknown {
-    return this.#from;
+    return this.#context;
   }
 
   /** Where the code of the task is. `foreign`: in a promise from outside of this module. */
-  get standing(): "new" | "running" | "waiting" | "foreign" | "over" {
-    return this.standingIn(this.awaits);
+  get phase(): "new" | "running" | "waiting" | "foreign" | "over" {
+    return this.phaseIn(this.awaits);
   }
 
   /** The same for whoever has looked at the awaits already, which takes time. */
-  standingIn(
-    awaits: readonly Reaction[],
+  phaseIn(
+    awaits: readonly SuspendedAwait[],
   ): "new" | "running" | "waiting" | "foreign" | "over" {
     if (this.#stage === OVER) return "over";
-    if (this.#stage < BEGUN) return "new";
+    if (this.#stage < STARTED) return "new";
     if (awaits.length > 0) return "waiting";
     return this.isRunning ? "running" : "foreign";
   }
@@ -208,32 +231,32 @@ export class TaskFrame extends CancelScope implements Job {
 
   /** The signal of whatever the task is in now. */
   override get signal(): AbortSignal {
-    const frame = currentFrame();
+    const frame = currentExecution();
     const isOwn = frame instanceof CancelScope && frame.root === this;
-    const scope = isOwn ? openScope(frame) ?? this : this.innermost;
+    const scope = isOwn ? frame.open ?? this : this.innermost;
     if (scope !== this) return scope.signal;
-    this.#isAsked = true;
+    this.#isSignalRead = true;
     return super.signal;
   }
 
   protected get isSignalTaken(): boolean {
-    return this.#isAsked ||
-      (this.#task !== null && hooks.takesSignal(this.#task));
+    return this.#isSignalRead ||
+      (this.#body !== null && takesSignal(this.#body));
   }
 
   /** What follows the end of the body, if that is a promise. */
   set bodyEnd(end: Promise<void>) {
     this.#bodyEnd = end;
-    if (this.#busy > 0) this.markBody(); // it was cancelled in its first step
+    if (this.#pendingScopes > 0) this.linkBody(); // it was cancelled in its first step
   }
 
-  protected markBody(): void {
+  protected linkBody(): void {
     if (this.#bodyEnd !== null) void awaitBody[BODY](this.#bodyEnd);
     this.#bodyEnd = null;
   }
 
   /** The task belongs to its loop from now on. */
-  enroll(): void {
+  register(): void {
     const list = tasksOf(this.#loop);
     this.#next = list.first;
     if (list.first !== null) list.first.#previous = this;
@@ -243,47 +266,73 @@ export class TaskFrame extends CancelScope implements Job {
   /** Has the body called on the loop's turn, in a captured context or in one that was given. */
   startSoon(from: unknown, isGiven: boolean): void {
     this.#stage = isGiven ? NEW_IN_GIVEN : NEW;
-    this.#from = from;
+    this.#context = from;
     loops.push(this.#loop, this);
   }
 
-  /** The body is being called. */
-  started(): void {
-    this.#from = captureSlot();
+  /** Calls the body, in a captured context or in one that was given. */
+  start(from: unknown, isGiven: boolean): void {
+    if (!isGiven) return runFrom(from, this, callBody, this);
+    let isCalled = false;
+    try {
+      (from as Context)(() => {
+        if (isCalled || this.isOver) return;
+        isCalled = true;
+        runInSlot(this, callBody, this);
+      });
+    } catch (error) {
+      if (!isCalled) this.fail(error);
+    }
+    if (!isCalled && !this.isOver) this.fail(notCalled("run a task"));
+  }
+
+  /** The first step; a body that returns no promise is done at once. */
+  callBody(): void {
+    this.#context = captureSlot();
+    const body = this.#body!; // called as a function: it has no `this`
+    try {
+      const value = body(this.argument);
+      if (!isThenable(value)) this.finish(value);
+      else if (value instanceof Future) futures.follow(value);
+      // A thenable is given native functions, as by `await`: it may hand them to a future.
+      else this.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** The first step. A task that was cancelled before it never runs its body. */
   run(): boolean {
     const stage = this.#stage;
-    const from = this.#from;
+    const from = this.#context;
     if (stage > NEW_IN_GIVEN) return false;
-    this.#stage = BEGUN;
-    this.#from = undefined;
-    if (this.mustCancel) this.#leave(hooks.cancel, this.pendingError);
-    else hooks.start(this, from, stage === NEW_IN_GIVEN);
+    this.#stage = STARTED;
+    this.#context = undefined;
+    if (this.mustCancel) this.#end(futures.cancel, this.pendingError);
+    else this.start(from, stage === NEW_IN_GIVEN);
     return true;
   }
 
   /** Ends the task as its body ended. */
   finish(value: unknown): void {
-    if (this.owes()) this.#leave(hooks.cancel, this.pendingError);
-    else this.#leave(hooks.settle, value);
+    if (this.checkPending()) this.#end(futures.cancel, this.pendingError);
+    else this.#end(futures.settle, value);
   }
 
   /** Ends the task as its body failed. */
   fail(error: unknown): void {
     const cancellation = asCancellation(error);
-    if (cancellation !== null) this.#leave(hooks.cancel, cancellation);
-    else this.#leave(hooks.fail, error);
+    if (cancellation !== null) this.#end(futures.cancel, cancellation);
+    else this.#end(futures.fail, error);
   }
 
-  #leave(
-    end: (task: Cancelable, outcome: unknown) => void,
+  #end(
+    end: (task: AnyFuture, outcome: unknown) => void,
     outcome: unknown,
   ): void {
     const task = this.#task!;
     this.#stage = OVER;
-    if (this.#lastRequest?.isNoted) dropOwed(this);
+    if (this.#lastRequest?.isWatched) forgetUndelivered(this);
     this.release();
     if (this.#next !== null) this.#next.#previous = this.#previous;
     if (this.#previous !== null) this.#previous.#next = this.#next;
@@ -291,78 +340,68 @@ export class TaskFrame extends CancelScope implements Job {
       tasksOf(this.#loop).first = this.#next;
     }
     this.#next = this.#previous = null;
-    const from = this.#from;
-    if (from && !(from instanceof SlotValue)) hooks.keepContext(task, this);
-    this.#from = undefined;
+    const from = this.#context;
+    if (from && !(from instanceof SlotValue)) finalContexts.set(task, from);
+    this.#context = undefined;
     this.#bodyEnd = null;
-    this.#lastName = hooks.rawName(task);
+    this.#body = null;
     this.#task = null;
-    end(task, outcome);
+    end(task as unknown as AnyFuture, outcome);
   }
 
   cancel(message: unknown, cause?: unknown): void {
-    if (this.#isBeingCancelled) return this.count();
-    this.#isBeingCancelled = true;
-    try {
-      this.request(message, cause);
-    } finally {
-      this.#isBeingCancelled = false;
-    }
-  }
-
-  /** Whether a cancellation of the task is on its way to what it awaits. */
-  get isBeingCancelled(): boolean {
-    return this.#isBeingCancelled;
+    const request = () => this.request(message, cause);
+    if (!cancelTask(this.#task!, request)) this.countRequest();
   }
 
   /** Takes one request back: one to the task, else the innermost of one to its scopes. */
   uncancel(): number {
-    if (this.ownRequests > 0) this.takeBack(1);
+    if (this.ownRequests > 0) this.withdraw(1);
     else {
       let scope: CancelScope | null = this.innermost;
       while (scope !== null && scope.ownRequests === 0) scope = scope.outer;
-      scope?.takeBack(1);
+      scope?.withdraw(1);
     }
-    return this.total;
+    return this.totalRequests;
   }
 
   /** An await begins somewhere in the task. */
-  began(_reaction: Reaction): void {
-    this.#since = loops.stamp(this.#loop);
+  awaitStarted(_reaction: SuspendedAwait): void {
+    this.#suspendedAt = loops.cachedNow(this.#loop);
   }
 
   /** An await ends. */
-  ended(_reaction: Reaction): void {}
+  awaitEnded(_reaction: SuspendedAwait): void {}
 
   /** A request to cancel has come, to the task or a scope in it. */
-  requested(request: CancelRequest): void {
-    const isNoted = this.#lastRequest?.isNoted ?? false;
+  cancelRequested(request: CancelRequest): void {
+    const isNoted = this.#lastRequest?.isWatched ?? false;
     this.#lastRequest = request;
-    request.at = loops.stamp(this.#loop);
+    request.at = loops.cachedNow(this.#loop);
     request.by = currentId();
-    request.from = origin;
-    request.isNoted = isNoted;
-    if (isNoted || endings.places !== null || !this.isOwed) return;
-    if (this.standing !== "foreign") return;
-    request.isNoted = true;
-    noteOwed(this);
+    request.context = cancelOrigin;
+    request.isWatched = isNoted;
+    if (isNoted || cancelSites.places !== null || !this.hasUndelivered) return;
+    if (this.phase !== "foreign") return;
+    request.isWatched = true;
+    watchUndelivered(this);
   }
 
   /** A request was taken back. */
-  tookBack(): void {}
+  requestWithdrawn(): void {}
 
   /** The code of the task is given the error of a request. */
-  rejected(): void {}
+  errorDelivered(): void {}
 
   /** Says once that a request cannot be delivered, unless it was by now. */
-  reportOwed(from: Place): void {
-    if (this.#lastRequest !== null) this.#lastRequest.isNoted = false;
-    const isStuck = !this.over && this.#lastRequest?.isReported === false &&
-      this.isOwed &&
-      this.standing === "foreign";
+  reportUndelivered(from: CallSite): void {
+    if (this.#lastRequest !== null) this.#lastRequest.isWatched = false;
+    const isStuck = !this.isOver && this.#lastRequest?.isReported === false &&
+      this.hasUndelivered &&
+      this.phase === "foreign";
     if (!isStuck || this.#loop.isClosed()) return;
     this.#lastRequest!.isReported = true;
-    const where = this.foreignLine;
+    const where = this.externalLine;
     this.#loop.callExceptionHandler({
       message: `Task ${this.name} ${this.#reasonToEnd(from)} but sits in a ` +
         "foreign promise, which cannot be interrupted" +
@@ -372,50 +411,52 @@ export class TaskFrame extends CancelScope implements Job {
     });
   }
 
-  #reasonToEnd({ line }: Place): string {
+  #reasonToEnd({ line }: CallSite): string {
     const [why] = this.explanations;
     if (why !== undefined) return `has to end (${why})`;
     const at = line === null ? "" : ` at ${line}`;
     const by = this.cancelledFrom === null ? at : ` by ${this.cancelledFrom}`;
-    return `was cancelled${by} ${PATIENCE} s ago`;
+    return `was cancelled${by} ${REPORT_AFTER} s ago`;
   }
 
   /** Where it waits for a promise from outside, as far as that is known. */
-  protected get foreignLine(): string | null {
+  protected get externalLine(): string | null {
     return null;
   }
 
   /** The code of the task was given the error of a request by a promise that holds a signal. */
-  toldBySignal(): void {}
+  deliveredBySignal(): void {}
 }
 
 /** How long a request may meet no await that it could end, in seconds. */
-const PATIENCE = 1;
+const REPORT_AFTER = 1;
 
 /** Tasks with a request that was not delivered at once: where it came from, and when. */
-const owed = new Map<TaskFrame, { place: Place; since: number }>();
+const undelivered = new Map<TaskState, { place: CallSite; since: number }>();
 let stopTimer: (() => void) | null = null;
 
 /** The code sits in a promise from outside: that is reported if it has not ended a second later. */
-function noteOwed(frame: TaskFrame): void {
-  stopTimer ??= systemTimer(PATIENCE, reportOwed);
-  owed.set(frame, { place: new Place(), since: performance.now() });
+function watchUndelivered(frame: TaskState): void {
+  stopTimer ??= systemTimer(REPORT_AFTER, reportUndelivered);
+  undelivered.set(frame, { place: new CallSite(), since: performance.now() });
 }
 
 /** A task with such a request has ended. */
-function dropOwed(frame: TaskFrame): void {
-  owed.delete(frame);
-  if (owed.size > 0) return;
+function forgetUndelivered(frame: TaskState): void {
+  undelivered.delete(frame);
+  if (undelivered.size > 0) return;
   stopTimer?.();
   stopTimer = null;
 }
 
-function reportOwed(): void {
-  const limit = performance.now() - 900 * PATIENCE;
-  const due = [...owed].filter(([, { since }]) => since < limit);
-  for (const [frame] of due) owed.delete(frame);
-  stopTimer = owed.size > 0 ? systemTimer(PATIENCE, reportOwed) : null;
-  for (const [frame, { place }] of due) frame.reportOwed(place);
+function reportUndelivered(): void {
+  const limit = performance.now() - 900 * REPORT_AFTER;
+  const due = [...undelivered].filter(([, { since }]) => since < limit);
+  for (const [frame] of due) undelivered.delete(frame);
+  stopTimer = undelivered.size > 0
+    ? systemTimer(REPORT_AFTER, reportUndelivered)
+    : null;
+  for (const [frame, { place }] of due) frame.reportUndelivered(place);
 }
 
 /** Awaits the end of a body, so that stacks lead to it. Only tasks that are cancelled need that. */
@@ -425,12 +466,21 @@ const awaitBody = {
   },
 };
 
-/** The name of a task; a number stands for one that was given none. */
-export function taskName(name: string | number): string {
-  return typeof name === "number" ? `Task-${name}` : name;
+/** What tasks that are done have run in, where that was more than the task itself. */
+export const finalContexts = new WeakMap<object, unknown>();
+
+function callBody(state: TaskState): void {
+  state.callBody();
 }
 
+/** An arrow function without parameters cannot see what it is called with. */
+function takesSignal(body: Coroutine<unknown>): boolean {
+  return body.length > 0 || !NO_PARAMETERS.test(sourceOf.call(body));
+}
+
+const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;
+
 /** The head of the list of a loop's tasks. */
-export function tasksOf(loop: BaseEventLoop): { first: TaskFrame | null } {
-  return loops.tasks(loop) as { first: TaskFrame | null };
+export function tasksOf(loop: BaseEventLoop): { first: TaskState | null } {
+  return loops.tasks(loop) as { first: TaskState | null };
 }

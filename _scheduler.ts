@@ -31,11 +31,11 @@ import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
   afterMicrotasks,
-  canDrain,
+  canRunMicrotasks,
   environment,
-  hostCore,
   type LoopHost,
-  realHost,
+  runtimeCore,
+  systemHost,
 } from "./_host.ts";
 import { checkBag, checkCallback, checkMethods } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
@@ -49,13 +49,13 @@ export interface Job {
   /** What it is, for a report. */
   describe?(): string;
   /** The loop was closed before its turn. */
-  lost?(): void;
+  recover?(): void;
 }
 
 /** A job for a moment of the loop's clock. */
-export interface Alarm extends Job {
+export interface TimerEntry extends Job {
   /** A dead alarm stays in the heap until it is due or the heap is swept. */
-  dead: boolean;
+  isCancelled: boolean;
 }
 
 /** What an exception handler is told. */
@@ -95,7 +95,7 @@ export interface TimerHandle extends Handle {
 }
 
 /** What user code runs in: a loop, and the task if it belongs to one. */
-export interface Frame {
+export interface ExecutionContext {
   readonly loop: BaseEventLoop;
   readonly task: object | null;
   /** Whether it keeps what its code awaits. */
@@ -105,29 +105,45 @@ export interface Frame {
 /** How many jobs a host turn may run before a further batch waits for the next one. */
 const TURN_JOBS = 64;
 /** Fewer dead timers than this are left for the clock to sweep. */
-const DEAD_ALARMS = 100;
+const SWEEP_ABOVE = 100;
 const HOST_METHODS = ["now", "soon", "wakeAt", "forget"] as const;
 /** What went wrong, where nobody says it. */
 const UNKNOWN_ERROR = "Unhandled error in the event loop";
 
 const settled = Promise.resolve();
-const { runMicrotasks } = hostCore;
+const { runMicrotasks } = runtimeCore;
 
-/** What debug mode does beyond a loop; `_debug.ts` fills it in. */
-export interface DebugSwitches {
+/** What debug mode and inspection do for the core, which stands below them; `_debug_mode.ts` and `_inspect.ts` fill it in. */
+export interface DebugHooks {
   /** One loop more, or one less, is in debug mode. */
   debug(on: boolean): void;
   /** A job and what it resumed took longer than it may. */
   slow(loop: BaseEventLoop, job: Job, seconds: number): void;
   /** Throws if the running code belongs to another loop. */
   checkCaller(loop: BaseEventLoop): void;
+  /** The state of a task of a loop in debug mode. */
+  createTaskState: TaskStateFactory;
+  /** Where a task is suspended, innermost first. */
+  stackOf(state: ExecutionContext): readonly string[];
+  /** A future on one line. */
+  inspect(future: object): string;
 }
 
-export const switches: DebugSwitches = {
-  debug() {},
-  slow() {},
-  checkCaller() {},
+/** The one late-bound object of the core. */
+export const debugHooks: DebugHooks = {
+  debug: notLoaded,
+  slow: notLoaded,
+  checkCaller: notLoaded,
+  createTaskState: notLoaded,
+  stackOf: notLoaded,
+  inspect: notLoaded,
 };
+
+function notLoaded(): never {
+  throw new RuntimeError(
+    "Debug mode is not loaded: import a public entry point of this module first",
+  );
+}
 
 /** What a loop has to do. */
 export interface LoopCounts {
@@ -145,39 +161,44 @@ export interface LoopInternals {
    * For what the host brings, such as bytes: the loop takes its turn as soon
    * as the host's microtasks have run dry, and not a round of the host later.
    */
-  hurry(loop: BaseEventLoop): void;
+  scheduleSoon(loop: BaseEventLoop): void;
   /** Whether a turn is under way or on its way. */
-  awake(loop: BaseEventLoop): boolean;
+  isScheduled(loop: BaseEventLoop): boolean;
   /** Runs an alarm once the loop's clock has come to a time. */
-  addAlarm(loop: BaseEventLoop, due: number, alarm: Alarm): void;
-  dropAlarm(loop: BaseEventLoop, alarm: Alarm): void;
+  addTimer(loop: BaseEventLoop, due: number, alarm: TimerEntry): void;
+  removeTimer(loop: BaseEventLoop, alarm: TimerEntry): void;
   setRunning(loop: BaseEventLoop, running: boolean): void;
   /** For a job of the loop: calls back when the batch that it is in has run. */
   afterBatch(loop: BaseEventLoop, call: () => void): void;
   /** The frame of the loop's callbacks. */
-  frame(loop: BaseEventLoop): Frame;
-  /** The head of the list of tasks that are not done, which `_frame.ts` links up. */
-  tasks(loop: BaseEventLoop): { first: Frame | null };
+  execution(loop: BaseEventLoop): ExecutionContext;
+  /** The head of the list of tasks that are not done, which `_task_state.ts` links up. */
+  tasks(loop: BaseEventLoop): { first: ExecutionContext | null };
   /** Makes the frames of the loop's tasks, `null` for the usual ones. */
-  frames(loop: BaseEventLoop): FrameFactory | null;
-  setFrames(loop: BaseEventLoop, frames: FrameFactory): void;
+  taskStates(loop: BaseEventLoop): TaskStateFactory | null;
+  setTaskStates(loop: BaseEventLoop, frames: TaskStateFactory): void;
   /** What is ready, the next first. */
   ready(loop: BaseEventLoop): Deque<Job>;
   /** What higher floors keep for as long as the loop, each under its own key. */
-  extras(loop: BaseEventLoop): Map<unknown, unknown>;
+  storage(loop: BaseEventLoop): Map<unknown, unknown>;
   counts(loop: BaseEventLoop): LoopCounts;
   /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
-  drain(loop: BaseEventLoop): number;
+  checkpoint(loop: BaseEventLoop): number;
   /** How many drains of the microtasks have begun, also outside of the loop's turns, which begin none. */
-  drains(loop: BaseEventLoop): number;
+  checkpoints(loop: BaseEventLoop): number;
   /** What is under all calls of the loop that are on the stack; `null` if none are. */
   bottom(loop: BaseEventLoop): (() => void) | null;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
-  stamp(loop: BaseEventLoop): number;
+  cachedNow(loop: BaseEventLoop): number;
 }
 
-/** Makes the frame of a task. */
-export type FrameFactory = (task: object) => Frame;
+/** Makes the states of a loop's tasks. */
+export type TaskStateFactory = (
+  loop: BaseEventLoop,
+  task: object,
+  name: string | number,
+  body: unknown,
+) => ExecutionContext;
 
 export let internals: LoopInternals;
 
@@ -201,38 +222,38 @@ export class BaseEventLoop {
   /** Jobs of the current batch that are still to run; `#ready` may hold more. */
   #batch = 0;
   /** Whether a turn is under way or on its way. */
-  #awake = false;
+  #isScheduled = false;
   /** Jobs that may still run in this host turn; a batch is never cut. */
-  #allowance = 0;
+  #jobBudget = 0;
   /** Whether this turn runs the microtasks itself. */
-  #drains = false;
+  #canRunMicrotasks = false;
   /** Rises before and after the microtasks of each job. */
-  #drain = 0;
+  #checkpoint = 0;
   #inTurn = false;
   /** Called, in this order, when the current batch has run. */
   #atBatchEnd: (() => void)[] = [];
-  readonly #alarms = new TimerHeap<Alarm>();
+  readonly #timers = new TimerHeap<TimerEntry>();
   /** Alarms in the heap that will do nothing. */
-  #dead = 0;
+  #cancelledTimers = 0;
   #running = false;
   #closed = false;
   #debug = false;
   /** The job that runs with its microtasks, in debug mode, and since when. */
   #watched: { job: Job; since: number } | null = null;
   /** The time as read first in this host turn, 0 if not yet or between turns. */
-  #stamp = 0;
+  #cachedNow = 0;
   #exceptionHandler: ExceptionHandler | null = null;
-  readonly #tasks: { first: Frame | null } = { first: null };
-  #frames: FrameFactory | null = null;
-  readonly #extras = new Map<unknown, unknown>();
-  readonly #frame: Frame = new LoopFrame(this);
+  readonly #tasks: { first: ExecutionContext | null } = { first: null };
+  #taskStates: TaskStateFactory | null = null;
+  readonly #storage = new Map<unknown, unknown>();
+  readonly #frame: ExecutionContext = new LoopContext(this);
 
   /**
    * Makes a loop; nothing runs and nothing is held until there is work.
    *
    * @param host The clock and pump to run on, the real one by default.
    */
-  constructor(host: LoopHost = realHost()) {
+  constructor(host: LoopHost = systemHost()) {
     checkMethods(host, HOST_METHODS, "create a loop", "host");
     this.#host = host;
     living.add(new WeakRef<BaseEventLoop>(this));
@@ -242,29 +263,30 @@ export class BaseEventLoop {
   static {
     internals = {
       push: (loop, job) => loop.#push(job),
-      hurry: (loop) => loop.#hurry(),
-      awake: (loop) => loop.#awake,
-      addAlarm: (loop, due, alarm) => loop.#addAlarm(due, alarm),
-      dropAlarm: (loop, alarm) => loop.#dropAlarm(alarm),
+      scheduleSoon: (loop) => loop.#scheduleSoon(),
+      isScheduled: (loop) => loop.#isScheduled,
+      addTimer: (loop, due, alarm) => loop.#addTimer(due, alarm),
+      removeTimer: (loop, alarm) => loop.#removeTimer(alarm),
       setRunning: (loop, running) => loop.#running = running,
       afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
-      frame: (loop) => loop.#frame,
+      execution: (loop) => loop.#frame,
       tasks: (loop) => loop.#tasks,
-      frames: (loop) => loop.#frames,
-      setFrames: (loop, frames) => loop.#frames = frames,
+      taskStates: (loop) => loop.#taskStates,
+      setTaskStates: (loop, frames) => loop.#taskStates = frames,
       ready: (loop) => loop.#ready,
-      extras: (loop) => loop.#extras,
-      bottom: (loop) => loop.#inTurn && loop.#drains ? loop.#turn : null,
+      storage: (loop) => loop.#storage,
+      bottom: (loop) =>
+        loop.#inTurn && loop.#canRunMicrotasks ? loop.#turn : null,
       counts: (loop) => ({
         ready: loop.#ready.length,
-        timers: loop.#alarms.length - loop.#dead,
-        due: loop.#alarms.length > 0 ? loop.#alarms.due : Infinity,
+        timers: loop.#timers.length - loop.#cancelledTimers,
+        due: loop.#timers.length > 0 ? loop.#timers.due : Infinity,
       }),
-      drain: (loop) => loop.#inTurn ? loop.#drain : NaN,
-      drains: (loop) => loop.#drain,
-      stamp: (loop) =>
-        loop.#awake
-          ? loop.#stamp ||= loop.#milliseconds()
+      checkpoint: (loop) => loop.#inTurn ? loop.#checkpoint : NaN,
+      checkpoints: (loop) => loop.#checkpoint,
+      cachedNow: (loop) =>
+        loop.#isScheduled
+          ? loop.#cachedNow ||= loop.#milliseconds()
           : loop.#milliseconds(),
     };
   }
@@ -297,14 +319,14 @@ export class BaseEventLoop {
     if (this.#running) {
       throw new RuntimeError("Cannot close a loop that is running");
     }
-    if (this.#debug && !this.#closed) switches.debug(false);
+    if (this.#debug && !this.#closed) debugHooks.debug(false);
     this.#closed = true;
     const dropped = [...this.#ready];
     this.#ready.clear();
-    this.#alarms.clear();
+    this.#timers.clear();
     this.#batch = 0;
     this.#host.forget();
-    for (const job of dropped) job.lost?.();
+    for (const job of dropped) job.recover?.();
   }
 
   /** Whether debug mode is on. */
@@ -329,7 +351,7 @@ export class BaseEventLoop {
   setDebug(enabled: boolean): void {
     const before = this.#debug;
     this.#debug = Boolean(enabled);
-    if (before !== this.#debug && !this.#closed) switches.debug(this.#debug);
+    if (before !== this.#debug && !this.#closed) debugHooks.debug(this.#debug);
   }
 
   /**
@@ -346,7 +368,7 @@ export class BaseEventLoop {
     fn: (...args: A) => unknown,
     ...args: A
   ): Handle {
-    if (this.#debug) switches.checkCaller(this);
+    if (this.#debug) debugHooks.checkCaller(this);
     return this.#soon(fn, args);
   }
 
@@ -397,9 +419,9 @@ export class BaseEventLoop {
     fn: (...args: A) => unknown,
     ...args: A
   ): TimerHandle {
-    if (this.#debug) switches.checkCaller(this);
+    if (this.#debug) debugHooks.checkCaller(this);
     const job = this.#callback(toSeconds(when, "time"), fn, args);
-    this.#addAlarm(job.when(), job);
+    this.#addTimer(job.when(), job);
     return job;
   }
 
@@ -487,37 +509,40 @@ export class BaseEventLoop {
   #push(job: Job): void {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
     this.#ready.push(job);
-    if (!this.#awake) this.#wake();
+    if (!this.#isScheduled) this.#schedule();
   }
 
-  #addAlarm(due: number, alarm: Alarm): void {
+  #addTimer(due: number, alarm: TimerEntry): void {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
-    this.#alarms.push(due, alarm);
-    if (!this.#awake && this.#alarms.peek() === alarm) this.#rest();
+    this.#timers.push(due, alarm);
+    if (!this.#isScheduled && this.#timers.peek() === alarm) this.#endTurn();
   }
 
-  #dropAlarm(alarm: Alarm): void {
-    if (alarm.dead) return;
-    alarm.dead = true;
-    this.#dead++;
-    if (this.#dead > DEAD_ALARMS && this.#dead * 2 > this.#alarms.length) {
-      this.#alarms.filter((alarm) => !alarm.dead);
-      this.#dead = 0;
+  #removeTimer(alarm: TimerEntry): void {
+    if (alarm.isCancelled) return;
+    alarm.isCancelled = true;
+    this.#cancelledTimers++;
+    if (
+      this.#cancelledTimers > SWEEP_ABOVE &&
+      this.#cancelledTimers * 2 > this.#timers.length
+    ) {
+      this.#timers.filter((alarm) => !alarm.isCancelled);
+      this.#cancelledTimers = 0;
     }
-    if (!this.#awake) this.#rest();
+    if (!this.#isScheduled) this.#endTurn();
   }
 
-  #wake(): void {
-    this.#awake = true;
-    this.#stamp = 0;
+  #schedule(): void {
+    this.#isScheduled = true;
+    this.#cachedNow = 0;
     this.#host.forget();
     this.#host.soon(this.#turn);
   }
 
-  #hurry(): void {
-    if (this.#awake || this.#closed) return;
-    this.#awake = true;
-    this.#stamp = 0;
+  #scheduleSoon(): void {
+    if (this.#isScheduled || this.#closed) return;
+    this.#isScheduled = true;
+    this.#cachedNow = 0;
     this.#host.forget();
     afterMicrotasks(this.#turn);
   }
@@ -527,50 +552,50 @@ export class BaseEventLoop {
    * of this module stand on the stacks of user code.
    */
   readonly #turn = (): void => {
-    this.#awake = true;
+    this.#isScheduled = true;
     this.#inTurn = true;
-    this.#stamp = 0;
-    this.#allowance = TURN_JOBS;
-    this.#drains = canDrain();
+    this.#cachedNow = 0;
+    this.#jobBudget = TURN_JOBS;
+    this.#canRunMicrotasks = canRunMicrotasks();
     this.#nextBatch();
-    if (!this.#drains) return this.#work();
-    this.#drain++;
+    if (!this.#canRunMicrotasks) return this.#runBatches();
+    this.#checkpoint++;
     while (this.#runJobs()) {
       runMicrotasks!();
-      this.#drain++;
+      this.#checkpoint++;
       if (this.#watched !== null) this.#endWatch();
     }
   };
 
   /** Moves due alarms into the queue and marks off a batch. */
   #nextBatch(): void {
-    if (this.#alarms.length > 0) this.#readyAlarms(this.#host.now());
+    if (this.#timers.length > 0) this.#readyTimers(this.#host.now());
     this.#batch = this.#ready.length;
-    this.#allowance -= this.#batch;
+    this.#jobBudget -= this.#batch;
   }
 
-  #readyAlarms(now: number): void {
+  #readyTimers(now: number): void {
     for (;;) {
-      const alarm = this.#alarms.peek();
+      const alarm = this.#timers.peek();
       if (alarm === undefined) return;
-      if (!alarm.dead && this.#alarms.due > now) return;
-      this.#alarms.pop();
-      if (alarm.dead) this.#dead--;
+      if (!alarm.isCancelled && this.#timers.due > now) return;
+      this.#timers.pop();
+      if (alarm.isCancelled) this.#cancelledTimers--;
       else {
-        alarm.dead = true;
+        alarm.isCancelled = true;
         this.#ready.push(alarm);
       }
     }
   }
 
   /** Goes on behind the microtasks, where only the host can run them. */
-  readonly #work = (): void => {
-    this.#drain++;
+  readonly #runBatches = (): void => {
+    this.#checkpoint++;
     if (this.#watched !== null) this.#endWatch();
     if (this.#runJobs()) settled.then(this.#afterMicrotasks);
   };
 
-  readonly #afterMicrotasks = (): void => afterMicrotasks(this.#work);
+  readonly #afterMicrotasks = (): void => afterMicrotasks(this.#runBatches);
 
   /** Runs jobs until one has resumed user code, so that the microtasks must run; `false` at the end of the turn. */
   #runJobs(): boolean {
@@ -583,11 +608,11 @@ export class BaseEventLoop {
         this.#endBatch();
         return true;
       }
-      if (this.#ready.length === 0 || this.#allowance <= 0) break;
+      if (this.#ready.length === 0 || this.#jobBudget <= 0) break;
       this.#nextBatch();
     }
     this.#inTurn = false;
-    if (this.#ready.length === 0) this.#rest();
+    if (this.#ready.length === 0) this.#endTurn();
     else this.#host.soon(this.#turn);
     return false;
   }
@@ -618,7 +643,9 @@ export class BaseEventLoop {
     const { job, since } = this.#watched!;
     this.#watched = null;
     const seconds = (performance.now() - since) / 1000;
-    if (seconds >= this.slowCallbackDuration) switches.slow(this, job, seconds);
+    if (seconds >= this.slowCallbackDuration) {
+      debugHooks.slow(this, job, seconds);
+    }
   }
 
   #endBatch(): void {
@@ -635,21 +662,21 @@ export class BaseEventLoop {
   }
 
   /** Nothing is ready: waits for the first alarm, or for nothing. */
-  #rest(): void {
-    this.#awake = false;
-    let alarm = this.#alarms.peek();
-    while (alarm?.dead) {
-      this.#alarms.pop();
-      this.#dead--;
-      alarm = this.#alarms.peek();
+  #endTurn(): void {
+    this.#isScheduled = false;
+    let alarm = this.#timers.peek();
+    while (alarm?.isCancelled) {
+      this.#timers.pop();
+      this.#cancelledTimers--;
+      alarm = this.#timers.peek();
     }
     if (alarm === undefined) this.#host.forget();
-    else this.#host.wakeAt(this.#alarms.due, this.#turn);
+    else this.#host.wakeAt(this.#timers.due, this.#turn);
   }
 }
 
 /** The frame of what belongs to no task. */
-class LoopFrame extends SlotValue implements Frame {
+class LoopContext extends SlotValue implements ExecutionContext {
   readonly #loop: BaseEventLoop;
 
   constructor(loop: BaseEventLoop) {
@@ -671,19 +698,19 @@ class LoopFrame extends SlotValue implements Frame {
 }
 
 /** A function that the loop is to call, in the context of whoever asked for it. */
-class Callback implements Alarm, TimerHandle {
+class Callback implements TimerEntry, TimerHandle {
   readonly #loop: BaseEventLoop;
   readonly #when: number;
   readonly #fn: (...args: unknown[]) => unknown;
   /** `null` once taken back. */
   #args: unknown[] | null;
-  readonly #frame: Frame;
+  readonly #frame: ExecutionContext;
   readonly #context = captureSlot();
-  dead = false;
+  isCancelled = false;
 
   constructor(
     loop: BaseEventLoop,
-    frame: Frame,
+    frame: ExecutionContext,
     when: number,
     fn: (...args: unknown[]) => unknown,
     args: unknown[],
@@ -701,7 +728,7 @@ class Callback implements Alarm, TimerHandle {
 
   cancel(): void {
     this.#args = null;
-    internals.dropAlarm(this.#loop, this);
+    internals.removeTimer(this.#loop, this);
   }
 
   cancelled(): boolean {
@@ -747,8 +774,8 @@ class Callback implements Alarm, TimerHandle {
 }
 
 /** What the running code belongs to, `undefined` outside of every loop. */
-export function currentFrame(): Frame | undefined {
-  return currentSlot() as Frame | undefined;
+export function currentExecution(): ExecutionContext | undefined {
+  return currentSlot() as ExecutionContext | undefined;
 }
 
 /** Loops that were made, and may be closed or garbage by now. */
@@ -767,7 +794,7 @@ export function livingLoops(): BaseEventLoop[] {
 
 /** What a runner calls and awaits before it closes the loop, once its tasks have ended. */
 export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
-  const extras = internals.extras(loop);
+  const extras = internals.storage(loop);
   let closers = extras.get(closersOf) as Set<() => unknown> | undefined;
   if (closers === undefined) extras.set(closersOf, closers = new Set());
   return closers;

@@ -2,9 +2,9 @@
  * The one queue of waiters under every primitive.
  *
  * Waking a waiter hands over nothing yet: the code that waits takes its lock,
- * item or slot when it really resumes ({@linkcode Turn.take}). If it was
+ * item or slot when it really resumes ({@linkcode WaitPolicy.complete}). If it was
  * cancelled between the two, its turn goes to the next in line
- * ({@linkcode Turn.pass}). This pair is the whole repair logic of the module;
+ * ({@linkcode WaitPolicy.handOff}). This pair is the whole repair logic of the module;
  * CPython writes it out again in every primitive.
  *
  * @module
@@ -16,34 +16,34 @@ import {
   type AnyFuture,
   type Future,
   futures,
-  type Waitable,
+  type WaitSource,
 } from "./_future.ts";
 import { type EventLoop, getEventLoop, isImplicit } from "./_event_loop.ts";
 import type { Cancellable } from "./_options.ts";
-import type { Frame } from "./_loop.ts";
+import type { ExecutionContext } from "./_scheduler.ts";
 import { checkSignal } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** What a primitive does when a turn of its queue comes to its end. */
-export interface Turn<T> {
+export interface WaitPolicy<T> {
   /** Gives the waiter, code of that frame, what it waited for, or sends it to the end of the queue. */
-  take(future: AnyFuture, by: Frame | null): T | typeof AGAIN;
+  complete(future: AnyFuture, by: ExecutionContext | null): T | typeof AGAIN;
   /** The waiter was woken and will not take its turn: gives it to the next. */
-  pass(future: AnyFuture): void;
+  handOff(future: AnyFuture): void;
   /** The waiter left before its turn. */
-  drop?(future: AnyFuture): void;
+  remove?(future: AnyFuture): void;
   /** What is waited for, in a few words. */
   describe(): string;
   /** The futures that are waited for. */
   awaits?(): readonly AnyFuture[];
   /** The code that has what is waited for. */
-  holder?(): Frame | null;
+  holder?(): ExecutionContext | null;
   /** What kind of wait it is: "lock", "queue.get". */
   readonly kind?: string | undefined;
   /** More that may explain the wait. */
   notes?(): string[];
   /** All code that has a part of what is waited for. */
-  holders?(): Iterable<Frame>;
+  holders?(): Iterable<ExecutionContext>;
 }
 
 /** Entries that may be dead beside as many live ones before a sweep. */
@@ -56,18 +56,18 @@ const SWEEP_ABOVE = 32;
  * skipped, so that a cancellation costs nothing; once they are the majority
  * they are swept.
  */
-export class WaitQueue<T> implements Waitable {
+export class WaitQueue<T> implements WaitSource {
   readonly #waiters = new Deque<Future<T>>();
   /** Pending futures in `#waiters`; the other entries are dead. */
   #live = 0;
   /** Futures that were woken and have neither taken nor passed on their turn. */
-  #woken = 0;
-  readonly #turn: Turn<T>;
-  readonly #home: Home;
+  #notified = 0;
+  readonly #policy: WaitPolicy<T>;
+  readonly #binding: LoopBinding;
 
-  constructor(turn: Turn<T>, home: Home) {
-    this.#turn = turn;
-    this.#home = home;
+  constructor(turn: WaitPolicy<T>, home: LoopBinding) {
+    this.#policy = turn;
+    this.#binding = home;
   }
 
   /** How many wait and have not been woken. */
@@ -76,13 +76,13 @@ export class WaitQueue<T> implements Waitable {
   }
 
   /** How many were woken and have not resumed. */
-  get woken(): number {
-    return this.#woken;
+  get notified(): number {
+    return this.#notified;
   }
 
   /** Whether anybody is in line, woken or not. */
   get busy(): boolean {
-    return this.#live + this.#woken > 0;
+    return this.#live + this.#notified > 0;
   }
 
   /**
@@ -103,92 +103,92 @@ export class WaitQueue<T> implements Waitable {
    * @throws {RuntimeError} If the code belongs to another loop than the primitive.
    */
   enter(signal?: AbortSignal): Future<T> {
-    const loop = this.#home.enter(this);
+    const loop = this.#binding.enter(this);
     const future: Future<T> = futures.make(loop, this);
-    if (signal !== undefined) futures.link(future, signal);
+    if (signal !== undefined) futures.subscribeSignal(future, signal);
     this.#join(future);
     return future;
   }
 
   /** Takes out those whose loop was closed: nobody will resume them. */
   prune(): void {
-    if (!this.#home.leaveClosed()) return;
+    if (!this.#binding.leaveClosed()) return;
     const gone = [...this.#waiters].filter((it) =>
       futures.pending(it) && it.getLoop().isClosed()
     );
     if (gone.length === 0) return;
     this.#waiters.filter((it) => !gone.includes(it));
     this.#live -= gone.length;
-    for (const future of gone) this.#turn.drop?.(future);
+    for (const future of gone) this.#policy.remove?.(future);
   }
 
   /** Wakes the first waiter. Returns `false` if there is none. */
-  wakeNext(): boolean {
+  notifyNext(): boolean {
     while (this.#live > 0) {
       const future = this.#waiters.shift() as Future<T>;
       if (!futures.pending(future)) continue;
       this.#leave();
-      if (futures.wake(future, this.#home.loopOf(future))) {
-        this.#woken++;
+      if (futures.notify(future, this.#binding.loopOf(future))) {
+        this.#notified++;
         return true;
       }
-      this.#turn.drop?.(future); // its loop is closed, nobody will resume
+      this.#policy.remove?.(future); // its loop is closed, nobody will resume
     }
     return false;
   }
 
   /** Wakes everyone who waits now. */
-  wakeAll(): void {
-    while (this.wakeNext());
+  notifyAll(): void {
+    while (this.notifyNext());
   }
 
-  take(future: AnyFuture, by: Frame | null): T | typeof AGAIN {
-    this.#woken--;
+  complete(future: AnyFuture, by: ExecutionContext | null): T | typeof AGAIN {
+    this.#notified--;
     try {
-      const value = this.#turn.take(future, by);
+      const value = this.#policy.complete(future, by);
       if (value === AGAIN) this.#join(future);
       return value;
     } catch (error) {
-      this.#turn.pass(future);
+      this.#policy.handOff(future);
       throw error;
     }
   }
 
-  pass(future: AnyFuture): void {
-    this.#woken--;
-    this.#turn.pass(future);
+  handOff(future: AnyFuture): void {
+    this.#notified--;
+    this.#policy.handOff(future);
   }
 
-  drop(future: AnyFuture): void {
+  remove(future: AnyFuture): void {
     this.#leave();
     if (this.#live * 2 + SWEEP_ABOVE < this.#waiters.length) {
       this.#waiters.filter((it) => futures.pending(it));
     }
-    this.#turn.drop?.(future);
+    this.#policy.remove?.(future);
   }
 
   describe(): string {
-    return this.#turn.describe();
+    return this.#policy.describe();
   }
 
   get awaits(): readonly AnyFuture[] | undefined {
-    return this.#turn.awaits?.();
+    return this.#policy.awaits?.();
   }
 
   get kind(): string | undefined {
-    return this.#turn.kind;
+    return this.#policy.kind;
   }
 
   notes(): string[] {
-    return this.#turn.notes?.() ?? [];
+    return this.#policy.notes?.() ?? [];
   }
 
-  holders(): Iterable<Frame> {
-    return this.#turn.holders?.() ?? [];
+  holders(): Iterable<ExecutionContext> {
+    return this.#policy.holders?.() ?? [];
   }
 
-  get holder(): Frame | null {
-    return this.#turn.holder?.() ?? null;
+  get holder(): ExecutionContext | null {
+    return this.#policy.holder?.() ?? null;
   }
 
   #join(future: Future<T>): void {
@@ -209,7 +209,7 @@ export class WaitQueue<T> implements Waitable {
  * Request handlers and top-level code, which run on the implicit loop or in
  * none, may wait on any primitive and bind it to nothing.
  */
-export class Home {
+export class LoopBinding {
   #loop: EventLoop | null = null;
 
   /**
@@ -217,7 +217,7 @@ export class Home {
    *
    * @throws {RuntimeError} If the primitive belongs to another one.
    */
-  enter(waitable: Waitable): EventLoop {
+  enter(waitable: WaitSource): EventLoop {
     const asking = getEventLoop();
     if (isImplicit(asking)) return asking;
     if (this.#loop === null || this.#loop.isClosed()) this.#loop = asking;

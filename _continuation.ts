@@ -10,15 +10,11 @@ import {
   cancelledError,
   cancelNested,
   type CancelRequest,
-  LateError,
+  cancelSites,
+  DeferredError,
+  isBeingCancelled,
 } from "./_cancel_request.ts";
-import {
-  type CancelScope,
-  failTask,
-  finishTask,
-  hooks,
-  type Reaction,
-} from "./_cancel_scope.ts";
+import type { CancelScope, SuspendedAwait } from "./_cancel_scope.ts";
 import {
   captureSlot,
   type Context,
@@ -27,17 +23,27 @@ import {
   runInSlot,
 } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { endings } from "./_frame.ts";
 import {
   type AnyFuture,
+  failTask,
+  finishTask,
   Future,
   futures,
   looksLikeFuture,
-  type Waitable,
+  type WaitSource,
 } from "./_future.ts";
 import { isResolver } from "./_host.ts";
-import { type Frame, internals as loops, type Job } from "./_loop.ts";
-import { captureStack, followsPromises, Place, Probe } from "./_place.ts";
+import {
+  type ExecutionContext,
+  internals as loops,
+  type Job,
+} from "./_scheduler.ts";
+import {
+  CallSite,
+  captureStack,
+  followsPromises,
+  Probe,
+} from "./_call_site.ts";
 import { describe, isClass, isThenable } from "./_validate.ts";
 import type { CancelledError } from "./exceptions.ts";
 
@@ -55,14 +61,15 @@ export type Handler = ((outcome: any) => unknown) | null | undefined;
  * from handlers of the user costs more than all the rest, and matters only
  * where a task is cancelled or looked at, so it is found out there.
  */
-export class Then<T> extends Future<T> implements Reaction, Waitable {
+export class Continuation<T> extends Future<T>
+  implements SuspendedAwait, WaitSource {
   static {
     looksLikeFuture(this);
   }
 
   source: AnyFuture | null;
   frame: CancelScope | null;
-  struck: CancelRequest | null = null;
+  cancelRequest: CancelRequest | null = null;
   #context = captureSlot();
   #onFulfilled: Handler;
   #onRejected: Handler;
@@ -79,7 +86,7 @@ export class Then<T> extends Future<T> implements Reaction, Waitable {
     this.frame = frame;
     this.#onFulfilled = onFulfilled;
     this.#onRejected = onRejected;
-    futures.attach(this, this);
+    futures.setSource(this, this);
   }
 
   get isAwait(): boolean {
@@ -91,19 +98,21 @@ export class Then<T> extends Future<T> implements Reaction, Waitable {
     return this.source === null ? [] : [this.source];
   }
 
-  take(): void {}
-  pass(): void {}
-  drop(): void {}
+  complete(): void {}
+  handOff(): void {}
+  remove(): void {}
 
   /** Cancels what it comes from, as far up the chain as that is not done. */
   override cancel(message?: string): boolean {
     const chain: AnyFuture[] = [this];
     for (const it of chain) {
-      if (it instanceof Then && it.source !== null) chain.push(it.source);
+      if (it instanceof Continuation && it.source !== null) {
+        chain.push(it.source);
+      }
     }
     for (const it of chain.reverse()) {
-      if (hooks.frameOf(it)?.isBeingCancelled) continue; // it waits for itself
-      const isCancelled = it instanceof Then
+      if (isBeingCancelled(it)) continue; // it waits for itself
+      const isCancelled = it instanceof Continuation
         ? it.#cancelItself(message)
         : cancelNested(it, message);
       if (isCancelled) return true;
@@ -115,22 +124,23 @@ export class Then<T> extends Future<T> implements Reaction, Waitable {
     return super.cancel(message);
   }
 
-  lost(): void {
-    if (this.source !== null) futures.rescue(this.source, this);
+  recover(): void {
+    if (this.source !== null) futures.recover(this.source, this);
   }
 
   run(): boolean {
-    const { source, frame, struck } = this;
+    const { source, frame, cancelRequest } = this;
     if (source === null) return false;
     if (
-      frame === null || !(frame.mustCancel || struck !== null) ||
-      hooks.cancels(source) || futures.keeps(source) || !frame.counts(this)
-    ) return futures.react(source, this);
-    const request = frame.mustCancel ? frame.pendingRequest! : struck!;
+      frame === null || !(frame.mustCancel || cancelRequest !== null) ||
+      futures.isCancellation(source) || futures.keepsValue(source) ||
+      !frame.isRealAwait(this)
+    ) return futures.resume(source, this);
+    const request = frame.mustCancel ? frame.pendingRequest! : cancelRequest!;
     const scope = frame.resume(this, true) === null ? null : frame;
     const reject = () =>
       this.rejected(
-        request.hasError ? request.error : new LateError(request.message),
+        request.hasError ? request.error : new DeferredError(request.message),
         scope,
       );
     const passed = futures.abandon(source);
@@ -148,7 +158,7 @@ export class Then<T> extends Future<T> implements Reaction, Waitable {
   fulfilled(value: unknown, scope: CancelScope | null): void {
     const handler = this.#onFulfilled;
     if (scope !== null && handler !== finishTask) {
-      value = new Answer(scope, value, false);
+      value = new ProbedOutcome(scope, value, false);
     }
     if (typeof handler === "function") this.#call(handler, value);
     else this.#end(resolve, value);
@@ -158,10 +168,10 @@ export class Then<T> extends Future<T> implements Reaction, Waitable {
   rejected(error: unknown, scope: CancelScope | null = null): void {
     const handler = this.#onRejected;
     if (scope !== null && handler !== failTask) {
-      this.#call(this.#onFulfilled!, new Answer(scope, error, true));
+      this.#call(this.#onFulfilled!, new ProbedOutcome(scope, error, true));
       return;
     }
-    if (LateError.is(error)) error = cancelledError(error.message);
+    if (DeferredError.is(error)) error = cancelledError(error.message);
     if (typeof handler === "function") this.#call(handler, error);
     else this.#end(reject, error);
   }
@@ -180,7 +190,7 @@ export class Then<T> extends Future<T> implements Reaction, Waitable {
     end: (future: AnyFuture, outcome: unknown) => void,
     outcome: unknown,
   ): void {
-    this.source = this.struck = null;
+    this.source = this.cancelRequest = null;
     this.#context = undefined;
     this.#onFulfilled = this.#onRejected = null;
     end(this, outcome);
@@ -197,7 +207,7 @@ function notHandler(handler: unknown, cause: unknown): TypeError {
 }
 
 /** Resolves a promise of the host with an outcome, and finds out who awaits it. */
-class Answer {
+class ProbedOutcome {
   readonly #scope: CancelScope;
   readonly #outcome: unknown;
   readonly #isError: boolean;
@@ -220,13 +230,14 @@ class Answer {
     reject: (error: unknown) => void,
   ): void {
     const outcome = this.#outcome;
-    const above = loops.bottom(this.#scope.loop) ?? Answer.prototype.then;
-    if (endings.places !== null) {
-      noteEnding(endings.places, this.#scope.root.id, new Place());
+    const above = loops.bottom(this.#scope.loop) ??
+      ProbedOutcome.prototype.then;
+    if (cancelSites.places !== null) {
+      recordCancelSite(cancelSites.places, this.#scope.root.id, new CallSite());
     }
-    this.#scope.noteProbe(new Probe(above, this.#own));
+    this.#scope.addProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
-    else if (!LateError.is(outcome)) reject(outcome);
+    else if (!DeferredError.is(outcome)) reject(outcome);
     else {
       reject(errorAt(outcome, above));
     }
@@ -234,17 +245,17 @@ class Answer {
 }
 
 /** The first place in code of the user tells of the wait, later ones of what cleans up. */
-function noteEnding(
-  places: Map<number, Place>,
+function recordCancelSite(
+  places: Map<number, CallSite>,
   id: number,
-  place: Place,
+  place: CallSite,
 ): void {
   if (!places.has(id) && place.line !== null) places.set(id, place);
 }
 
 /** The error of a cancellation, with the stack of those who await it. */
 function errorAt(
-  { message }: LateError,
+  { message }: DeferredError,
   above: (...args: never[]) => unknown,
 ): CancelledError {
   if (!followsPromises) return cancelledError(message);
@@ -257,12 +268,12 @@ function errorAt(
 }
 
 /** The outcome of a scope; the scope around it finds out who awaits that. */
-export function answer(
+export function probedOutcome(
   scope: CancelScope,
   outcome: unknown,
   isError: boolean,
 ): PromiseLike<unknown> {
-  const thenable: unknown = new Answer(scope, outcome, isError, 1);
+  const thenable: unknown = new ProbedOutcome(scope, outcome, isError, 1);
   return thenable as PromiseLike<unknown>;
 }
 
@@ -325,14 +336,14 @@ export class DoneCallback implements Job {
 
   run(): boolean {
     if (!futures.claim(this.#future, this)) return false;
-    const frame = loops.frame(this.#future.getLoop());
+    const frame = loops.execution(this.#future.getLoop());
     const call = DoneCallback.#call;
     if (this.#context) this.#callIn(this.#context, frame);
     else runFrom(this.#own, frame, call, this);
     return true;
   }
 
-  #callIn(context: Context, frame: Frame): void {
+  #callIn(context: Context, frame: ExecutionContext): void {
     let isCalled = false;
     try {
       context(() => {

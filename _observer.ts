@@ -8,59 +8,67 @@
  * @module
  */
 
-import { WatchedFrame } from "./_debug.ts";
+import { DebugTaskState } from "./_debug_mode.ts";
 import { asCancellation, type CancelRequest } from "./_cancel_request.ts";
 import {
   CancelScope,
   type NamedCancelable,
-  type Reaction,
+  type SuspendedAwait,
 } from "./_cancel_scope.ts";
-import { TaskFrame } from "./_frame.ts";
+import type { Coroutine } from "./_options.ts";
+import { TaskState } from "./_task_state.ts";
 import {
   type BaseEventLoop,
-  currentFrame,
+  currentExecution,
   internals as loops,
   type Job,
-} from "./_loop.ts";
+} from "./_scheduler.ts";
 
 /** What is told of the tasks of a loop. */
 export interface Observer {
   /** A task was made. */
-  made(frame: TaskFrame): void;
+  made(frame: TaskState): void;
   /** The code of a task is about to go on, as far as the loop knows: from an await, or from its beginning. */
-  resumed(frame: TaskFrame): void;
+  resumed(frame: TaskState): void;
   /** The code of a task begins to wait; it may go on with something else. */
-  awaits(frame: TaskFrame): void;
+  awaits(frame: TaskState): void;
   /** Whatever ran has come to its end, with its microtasks. */
   stepped(): void;
   /** The code of one task makes another one ready. */
-  wakes(waker: TaskFrame, woken: TaskFrame): void;
+  wakes(waker: TaskState, woken: TaskState): void;
   /** A request to cancel has come. */
-  requested(frame: TaskFrame): void;
+  requested(frame: TaskState): void;
   /** A task ends; it may be told again. */
-  ends(frame: TaskFrame, outcome: Outcome): void;
+  ends(frame: TaskState, outcome: Outcome): void;
 }
 
 /** How a task ends. */
 export type Outcome = "done" | "failed" | "cancelled";
 
-/** A constructor of frames. */
-type FrameClass = new (loop: BaseEventLoop, task: NamedCancelable) => TaskFrame;
+/** A constructor of task states. */
+type TaskStateClass = new (
+  ...args: ConstructorParameters<typeof DebugTaskState>
+) => TaskState;
 
 /** Has everything that happens to the tasks of a loop told, as long as it is not closed. */
 export function observe(loop: BaseEventLoop, observer: Observer): void {
-  const extras = loops.extras(loop);
+  const extras = loops.storage(loop);
   const known = extras.get(observe) as Set<Observer> | undefined;
   if (known !== undefined) return void known.add(observer);
   const observers = new Set([observer]);
   extras.set(observe, observers);
   const tell = (call: (observer: Observer) => void) => observers.forEach(call);
-  const [Plain, Watched] = [TaskFrame, WatchedFrame].map((base) =>
+  const [Plain, Watched] = [TaskState, DebugTaskState].map((base) =>
     observed(base, tell)
   );
-  loops.setFrames(loop, (task) => {
-    const Frame = loop.getDebug() ? Watched : Plain;
-    const frame = new Frame!(loop, task as NamedCancelable);
+  loops.setTaskStates(loop, (loop, task, name, body) => {
+    const State = loop.getDebug() ? Watched : Plain;
+    const frame = new State!(
+      loop,
+      task as NamedCancelable,
+      name,
+      body as Coroutine<unknown>,
+    );
     tell((it) => it.made(frame));
     return frame;
   });
@@ -69,30 +77,30 @@ export function observe(loop: BaseEventLoop, observer: Observer): void {
 
 /** A class of frames that tell what happens to them. */
 function observed(
-  Base: FrameClass,
+  Base: TaskStateClass,
   tell: (call: (observer: Observer) => void) => void,
-): FrameClass {
+): TaskStateClass {
   return class extends Base {
     override run(): boolean {
       tell((it) => it.resumed(this));
       const ran = super.run();
       // A task that was cancelled before has not been called at all.
-      if (this.over) tell((it) => it.ends(this, "cancelled"));
+      if (this.isOver) tell((it) => it.ends(this, "cancelled"));
       return ran;
     }
 
-    override began(reaction: Reaction): void {
-      super.began(reaction);
+    override awaitStarted(reaction: SuspendedAwait): void {
+      super.awaitStarted(reaction);
       tell((it) => it.awaits(this));
     }
 
-    override ended(reaction: Reaction): void {
-      super.ended(reaction);
+    override awaitEnded(reaction: SuspendedAwait): void {
+      super.awaitEnded(reaction);
       tell((it) => it.resumed(this));
     }
 
-    override requested(request: CancelRequest): void {
-      super.requested(request);
+    override cancelRequested(request: CancelRequest): void {
+      super.cancelRequested(request);
       tell((it) => it.requested(this));
     }
 
@@ -117,8 +125,9 @@ function watchQueue(
   const queue = loops.ready(loop);
   const { push, shift } = queue;
   queue.push = (job) => {
-    const waker = frameOf(currentFrame());
-    const woken = frameOf(job) ?? frameOf((job as Partial<Reaction>).frame);
+    const waker = frameOf(currentExecution());
+    const woken = frameOf(job) ??
+      frameOf((job as Partial<SuspendedAwait>).frame);
     if (waker !== null && woken !== null && waker !== woken) {
       tell((it) => it.wakes(waker, woken));
     }
@@ -130,7 +139,7 @@ function watchQueue(
   };
 }
 
-function frameOf(thing: unknown): TaskFrame | null {
+function frameOf(thing: unknown): TaskState | null {
   if (!(thing instanceof CancelScope)) return null;
   return thing.root.task === null ? null : thing.root;
 }

@@ -6,22 +6,22 @@
 
 import { type AnyFuture, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { outsideTasks } from "./_io.ts";
+import { outsideTasks } from "./_io_batch.ts";
 import type { Cancellable } from "./_options.ts";
 import { isInstance } from "./_validate.ts";
 import {
-  Outlet,
   type StartTlsOptions,
   type WriteBufferLimits,
-} from "./_outlet.ts";
+  WritePump,
+} from "./_write_pump.ts";
 
 export {
   type ByteSink,
-  Outlet,
-  type OutletParts,
   type StartTlsOptions,
   type WriteBufferLimits,
-} from "./_outlet.ts";
+  WritePump,
+  type WritePumpOptions,
+} from "./_write_pump.ts";
 
 /**
  * What a writer writes through: its buffer, its marks, and the hard way out.
@@ -29,7 +29,7 @@ export {
  * Stands for {@link https://docs.python.org/3/library/asyncio-protocol.html#asyncio.WriteTransport}.
  */
 export class WriteTransport {
-  readonly #outlet: Outlet;
+  readonly #outlet: WritePump;
 
   /**
    * Not for programs: a {@linkcode StreamWriter} has one.
@@ -160,7 +160,7 @@ export class WriteTransport {
  * ```
  */
 export class StreamWriter implements AsyncDisposable {
-  readonly #outlet: Outlet;
+  readonly #outlet: WritePump;
   #transport: WriteTransport | null = null;
   #writable: WritableStream<Uint8Array> | null = null;
 
@@ -367,7 +367,7 @@ export class StreamWriter implements AsyncDisposable {
 }
 
 /** What becomes of a promise of the host when nobody waits for it any more. */
-export interface Leftover<T> {
+export interface LateResult<T> {
   /** The value came too late. */
   dispose(value: T): void;
   /** The wait was given up before anything came. */
@@ -375,22 +375,22 @@ export interface Leftover<T> {
 }
 
 /** Waits for a promise of the host as for something of this module. */
-export function hostWait<T>(
+export function awaitHost<T>(
   loop: EventLoop,
   promise: Promise<T>,
   options: Cancellable | undefined,
-  leftover: Leftover<T>,
+  leftover: LateResult<T>,
 ): Promise<T> {
   let take: () => T;
   let late: () => void;
   const future: AnyFuture = futures.make(loop, {
-    take: () => take(),
-    pass: () => late(),
-    drop: () => leftover.abandon?.(),
+    complete: () => take(),
+    handOff: () => late(),
+    remove: () => leftover.abandon?.(),
   });
-  if (options?.signal) futures.link(future, options.signal);
+  if (options?.signal) futures.subscribeSignal(future, options.signal);
   const answer = () => {
-    if (!futures.wake(future, loop)) late();
+    if (!futures.notify(future, loop)) late();
   };
   promise.then((value) => {
     take = () => value;
@@ -408,8 +408,8 @@ function raise(error: unknown): never {
   throw error;
 }
 
-function outletOf(outlet: unknown): Outlet {
-  if (isInstance(outlet, Outlet)) return outlet;
+function outletOf(outlet: unknown): WritePump {
+  if (isInstance(outlet, WritePump)) return outlet;
   throw new TypeError(
     "Cannot create a stream writer: connections and processes make theirs",
   );

@@ -8,12 +8,12 @@
 
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { onExit, systemTimer } from "./_host.ts";
-import { type BaseEventLoop, internals as loops } from "./_loop.ts";
-import { makingOf } from "./_place.ts";
+import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
+import { creationSite } from "./_call_site.ts";
 import { isInstance } from "./_validate.ts";
 
 /** An error that nobody has looked at. */
-export class UnseenError {
+export class UnretrievedError {
   readonly #loop: BaseEventLoop;
   readonly #message: string;
   readonly #exception: unknown;
@@ -39,15 +39,15 @@ export class UnseenError {
     this.#message = `${kind} exception was never retrieved` +
       (name === undefined ? "" : `: ${name}`);
     this.#loop = loop;
-    this.#since = loops.stamp(loop);
+    this.#since = loops.cachedNow(loop);
     this.#exception = exception;
     // Reading the stack has the host format it and let go of the frames, which hold the owner.
     if (isInstance(exception, Error)) readStack(exception);
     this.#owner = new WeakRef(owner);
     // Not as it is: the context of a task leads to the task, which is to be garbage.
-    this.#context = runInSlot(loops.frame(loop), captureContext, undefined);
-    this.#madeAt = makingOf(owner)?.frames.join("\n");
-    unseenOf(loop).add(this);
+    this.#context = runInSlot(loops.execution(loop), captureContext, undefined);
+    this.#madeAt = creationSite(owner)?.frames.join("\n");
+    unretrievedOf(loop).add(this);
     hold(loop);
     collected.register(owner, this, this);
     reportSoon();
@@ -73,7 +73,7 @@ export class UnseenError {
 
   /** Returns whether it was there to be forgotten. */
   forget(): boolean {
-    const unseen = unseenOf(this.#loop);
+    const unseen = unretrievedOf(this.#loop);
     const known = unseen.delete(this);
     if (known) collected.unregister(this);
     if (unseen.size === 0) holding.delete(this.#loop);
@@ -106,26 +106,27 @@ function readStack(error: Error): void {
 }
 
 /** Reports the errors of a loop's futures that nobody has looked at. */
-export function reportUnseen(loop: BaseEventLoop): void {
-  for (const error of [...unseenOf(loop)]) error.report();
+export function reportUnretrieved(loop: BaseEventLoop): void {
+  for (const error of [...unretrievedOf(loop)]) error.report();
 }
 
 /** The errors that nobody has looked at, after the last of those that were reported. */
-export function failuresOf(loop: BaseEventLoop): UnseenError[] {
-  return [...reportedOf(loop), ...unseenOf(loop)];
+export function failuresOf(loop: BaseEventLoop): UnretrievedError[] {
+  return [...reportedOf(loop), ...unretrievedOf(loop)];
 }
 
 /** So many errors are kept that were reported. */
 const KEPT = 20;
 const REPORTED = Symbol("reported");
 
-function reportedOf(loop: BaseEventLoop): UnseenError[] {
-  return loops.extras(loop).get(REPORTED) as UnseenError[] | undefined ?? [];
+function reportedOf(loop: BaseEventLoop): UnretrievedError[] {
+  return loops.storage(loop).get(REPORTED) as UnretrievedError[] | undefined ??
+    [];
 }
 
-function remember(loop: BaseEventLoop, error: UnseenError): void {
+function remember(loop: BaseEventLoop, error: UnretrievedError): void {
   const kept = [...reportedOf(loop), error].slice(-KEPT);
-  loops.extras(loop).set(REPORTED, kept);
+  loops.storage(loop).set(REPORTED, kept);
 }
 
 /** After how many seconds an error is reported that nobody has asked for. */
@@ -147,7 +148,7 @@ function reportDue(): void {
   stopTimer = null;
   const limit = performance.now() - PATIENCE * 900;
   for (const loop of [...holding]) {
-    for (const error of [...unseenOf(loop)]) {
+    for (const error of [...unretrievedOf(loop)]) {
       if (error.failedAt === null) continue;
       if (error.failedAt > limit) {
         reportSoon();
@@ -158,18 +159,18 @@ function reportDue(): void {
   }
 }
 
-const UNSEEN = Symbol("unseen");
+const UNRETRIEVED = Symbol("unseen");
 /** Loops with errors that nobody has looked at. */
 const holding = new Set<BaseEventLoop>();
 let listening = false;
-const collected = new FinalizationRegistry<UnseenError>((error) =>
+const collected = new FinalizationRegistry<UnretrievedError>((error) =>
   error.report()
 );
 
-function unseenOf(loop: BaseEventLoop): Set<UnseenError> {
-  const extras = loops.extras(loop);
-  let unseen = extras.get(UNSEEN) as Set<UnseenError> | undefined;
-  if (unseen === undefined) extras.set(UNSEEN, unseen = new Set());
+function unretrievedOf(loop: BaseEventLoop): Set<UnretrievedError> {
+  const extras = loops.storage(loop);
+  let unseen = extras.get(UNRETRIEVED) as Set<UnretrievedError> | undefined;
+  if (unseen === undefined) extras.set(UNRETRIEVED, unseen = new Set());
   return unseen;
 }
 
@@ -178,5 +179,5 @@ function hold(loop: BaseEventLoop): void {
   holding.add(loop);
   if (listening) return;
   listening = true;
-  onExit(() => holding.forEach(reportUnseen));
+  onExit(() => holding.forEach(reportUnretrieved));
 }

@@ -6,7 +6,7 @@
  */
 
 import { ByteBuffer, NO_BYTES, type OwnBytes } from "./_bytes.ts";
-import type { AnyFuture, Waitable } from "./_future.ts";
+import type { AnyFuture, WaitSource } from "./_future.ts";
 import { inspect } from "./_host.ts";
 import { IncompleteReadError, LimitOverrunError } from "./exceptions.ts";
 
@@ -24,14 +24,14 @@ export interface ReadOwners {
   drop(reader: object, read: Read): void;
 }
 
-/** `_reader.ts` fills it in. */
+/** `_stream_reader.ts` fills it in. */
 export const owners = {} as ReadOwners;
 
 export const NEWLINE = 10;
 const newline = [new Uint8Array([NEWLINE])];
 
 /** What a reader has, and how it stands. */
-export class Stock {
+export class ReaderState {
   readonly buffer: ByteBuffer = new ByteBuffer();
   readonly limit: number;
   /** Nothing more will come. */
@@ -60,12 +60,12 @@ export class Stock {
 }
 
 /** One read: what it is after, and its place in the reader while it waits. */
-export abstract class Read implements Waitable {
+export abstract class Read implements WaitSource {
   readonly #reader: object;
-  protected readonly stock: Stock;
+  protected readonly stock: ReaderState;
   future: AnyFuture | null = null;
 
-  constructor(reader: object, stock: Stock) {
+  constructor(reader: object, stock: ReaderState) {
     this.#reader = reader;
     this.stock = stock;
   }
@@ -79,14 +79,14 @@ export abstract class Read implements Waitable {
   /** Up to how many bytes in the buffer it can do with. */
   abstract goal(): number;
 
-  take(): unknown {
+  complete(): unknown {
     return owners.take(this.#reader, this);
   }
 
   /** Nothing was taken, and a read that comes now looks for itself. */
-  pass(): void {}
+  handOff(): void {}
 
-  drop(): void {
+  remove(): void {
     owners.drop(this.#reader, this);
   }
 
@@ -96,13 +96,13 @@ export abstract class Read implements Waitable {
 }
 
 /** As many bytes as there are, but no fewer than `least` before the end, and no more than `most`. */
-export class Some extends Read {
+export class ReadSome extends Read {
   protected readonly most: number;
   readonly #least: number;
 
   constructor(
     reader: object,
-    stock: Stock,
+    stock: ReaderState,
     most: number,
     least: number = Math.min(most, 1),
   ) {
@@ -126,21 +126,21 @@ export class Some extends Read {
 }
 
 /** Waits until a read of some bytes need not wait, and takes none. */
-export class Ready extends Some {
+export class ReadReady extends ReadSome {
   override answer(): OwnBytes {
     return NO_BYTES;
   }
 }
 
 /** All up to the end. */
-export class All extends Some {
-  constructor(reader: object, stock: Stock) {
+export class ReadAll extends ReadSome {
+  constructor(reader: object, stock: ReaderState) {
     super(reader, stock, Infinity, Infinity);
   }
 }
 
-export class Exactly extends Some {
-  constructor(reader: object, stock: Stock, count: number) {
+export class ReadExactly extends ReadSome {
+  constructor(reader: object, stock: ReaderState, count: number) {
     super(reader, stock, count, count);
   }
 
@@ -152,7 +152,7 @@ export class Exactly extends Some {
 }
 
 /** Up to the first of some separators. */
-export class Until extends Read {
+export class ReadUntil extends Read {
   /** The shortest first, none empty. */
   readonly #separators: readonly Uint8Array[];
   readonly #longest: number;
@@ -166,7 +166,7 @@ export class Until extends Read {
 
   constructor(
     reader: object,
-    stock: Stock,
+    stock: ReaderState,
     separators: readonly Uint8Array[],
   ) {
     super(reader, stock);
@@ -231,8 +231,8 @@ export class Until extends Read {
 }
 
 /** Up to the end of a line, which may also be the end of all. */
-export class Line extends Until {
-  constructor(reader: object, stock: Stock) {
+export class ReadLine extends ReadUntil {
+  constructor(reader: object, stock: ReaderState) {
     super(reader, stock, newline);
   }
 
