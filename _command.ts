@@ -274,7 +274,7 @@ function spawn(
     detached: Boolean(startNewSession),
     windowsRawArguments: raw,
   };
-  return new Deno.Command(file, options as Deno.CommandOptions).spawn();
+  return new deno.Command(file, options as Deno.CommandOptions).spawn();
 }
 
 /** Starts a shell that becomes the program; its standard error is for {@linkcode followMerging}. */

@@ -275,12 +275,13 @@ export function onSignal(name: string, fn: () => void): () => void {
     return () => deno.removeSignalListener(name, fn);
   }
   const { signals } = node("os").constants;
-  if (!Object.hasOwn(signals, name)) {
-    throw new TypeError(
-      `Cannot listen to a signal: this system has no ${name}`,
-    );
+  const refused = `Cannot listen to a signal: this system has no ${name}`;
+  if (!Object.hasOwn(signals, name)) throw new TypeError(refused);
+  try {
+    globals.process.on(name, fn);
+  } catch (cause) {
+    throw new TypeError(`${refused} that a program can hear`, { cause });
   }
-  globals.process.on(name, fn);
   return () => globals.process.off(name, fn);
 }
 
@@ -292,6 +293,17 @@ export function onExit(fn: () => void): () => void {
   }
   globalThis.addEventListener("unload", fn);
   return () => globalThis.removeEventListener("unload", fn);
+}
+
+/**
+ * Calls a function whenever nothing is left that keeps the process, which
+ * stays for what that begins. Returns what ends it, `null` where the runtime
+ * does not tell.
+ */
+export function onIdle(fn: () => void): (() => void) | null {
+  if (deno !== undefined || !hasNode) return null;
+  globals.process.on("beforeExit", fn);
+  return () => globals.process.off("beforeExit", fn);
 }
 
 /** The number of the process. */
@@ -457,9 +469,17 @@ export function startWorker(program: string): workerThreads.Worker {
   });
 }
 
+/** What Node calls the fields of a signal that Deno names otherwise. */
+const NODE_FIELDS: Record<string, string> = {
+  timerId: "kTimeout",
+  sourceSignals: "kSourceSignals",
+  dependentSignals: "kDependantSignals",
+};
+
 function internalOf(signal: AbortSignal, name: string): unknown {
-  const key = Object.getOwnPropertySymbols(signal)
-    .find((key) => key.description === `[[${name}]]`);
+  const key = Object.getOwnPropertySymbols(signal).find(({ description }) =>
+    description === `[[${name}]]` || description === NODE_FIELDS[name]
+  );
   return key && (signal as unknown as Record<symbol, unknown>)[key];
 }
 

@@ -17,8 +17,8 @@ const RUNTIMES: Record<string, string[]> = {
   "bun@1.4.5": ["bun@1.4.5", "-p", "process.execPath"],
 };
 
-/** How long the tests of a file may take, in milliseconds, before the one that runs is given up. */
-const PATIENCE = 10_000;
+/** How long a test may take, in milliseconds. */
+const PATIENCE = 20_000;
 /** The end of a long output, which has the error. */
 const SHOWN = 600;
 
@@ -39,9 +39,10 @@ async function testFile(
   const isListed = exceptions.some((it) => it.test === "*" && it.file === file);
   for (let left = Infinity; left > 0;) {
     const log = `${folder}/${runs++}.log`;
+    await Deno.writeTextFile(log, "");
     const runner = new URL("_test/portable/runner.js", built).pathname;
     const args = [runner, path, log, String(results.length)];
-    const output = await outputOf(program, args, built);
+    const output = await outputOf(program, args, log, built);
     const notes = await readNotes(log);
     const [first] = notes;
     if (first === undefined || !("count" in first)) {
@@ -68,6 +69,7 @@ async function testFile(
 async function outputOf(
   program: string,
   args: string[],
+  log: string,
   cwd: URL,
 ): Promise<string> {
   const child = new Deno.Command(program, {
@@ -78,20 +80,20 @@ async function outputOf(
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
+  let seen = -1;
+  const timer = setInterval(() => {
+    const { size } = Deno.statSync(log);
+    if (size === seen) child.kill("SIGKILL");
+    seen = size;
+  }, PATIENCE);
   const { stderr } = await child.output();
-  clearTimeout(timer);
+  clearInterval(timer);
   return new TextDecoder().decode(stderr).trim();
 }
 
 async function readNotes(log: string): Promise<Note[]> {
-  try {
-    const text = await Deno.readTextFile(log);
-    return text.trimEnd().split("\n").map((line) => JSON.parse(line));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
+  const lines = (await Deno.readTextFile(log)).split("\n");
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line));
 }
 
 /** The path of the program of a runtime. */
@@ -155,7 +157,7 @@ try {
   for (const it of wrong) console.log(it.slice(0, SHOWN), "\n");
   for (const runtime of used) console.log(counts(runtime, results));
   await Deno.writeTextFile(
-    "/tmp/w/plog/portable.json",
+    `/tmp/w/plog/portable${Deno.args[0]}.json`,
     JSON.stringify(results),
   );
   Deno.exitCode = wrong.length > 0 ? 1 : 0;
