@@ -190,7 +190,7 @@ export function linesOf(stack: unknown): string[] {
   return stack.split("\n")
     .filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line))
     .map((line) => line.trim().slice("at ".length))
-    .filter((line) => !/^(?:ext|node):/.test(locationOf(line)));
+    .filter((line) => !/^(?:ext|node|native):/.test(locationOf(line)));
 }
 
 function isExternal(line: string): boolean {

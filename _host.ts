@@ -438,7 +438,8 @@ const WORKER_START = `(process, url, program) => {
     post: postMessage,
     close: () => Deno ? scope.close() : process.exit(),
     enter: (call, fn, ...args) => calls.run(call, () => fn(...args)),
-    heapLimit: () => module("v8").getHeapStatistics().heap_size_limit,
+    // The engine of Bun has none, and what it tells grows with the heap.
+    heapLimit: () => scope.Bun ? 0 : module("v8").getHeapStatistics().heap_size_limit,
   });
   // A function's own names are not to be mistaken for these.
   for (const name of ["name", "postMessage", "onmessage", "nodeBootstrap", "require"]) {

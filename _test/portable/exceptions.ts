@@ -13,7 +13,7 @@ export interface Exception {
   /** The beginning of the names of these runtimes, such as `node`; all if it is empty. */
   runtime: string;
   file: string;
-  /** The name of the test, with an ellipsis for the rest of several; `*` if a file has no test without Deno. */
+  /** The name of the test, with an ellipsis for the rest of several; `*` if a file needs Deno as a whole, `-` if it is not run. */
   test: string;
   reason: string;
 }
