@@ -18,7 +18,7 @@ import {
   type ContextObject,
   hasNode,
   node,
-  runtime,
+  notHere,
   type RuntimeCore,
   runtimeCore,
 } from "./_host.ts";
@@ -133,9 +133,7 @@ function passesTrial(
 /** A slot that stays empty: a program can load this module where no task can run. */
 function emptySlot(): Slot {
   const refuse = () => {
-    throw new Error(
-      `Cannot run a task: asyncio needs the AsyncLocalStorage of Deno, Node.js or Bun, and this is ${runtime}`,
-    );
+    throw notHere("run a task");
   };
   return {
     current: () => undefined,

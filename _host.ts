@@ -140,16 +140,22 @@ export const ownOperations = { count: 0 };
 /** Loads a module of Node. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
   if (!hasNode) {
-    throw new Error(
-      `Cannot load node:${name}: asyncio runs on Deno, Node.js 22 or newer, and Bun, and this is ${runtime}`,
-    );
+    throw notHere(`load node:${name}`);
   }
   return globals.process.getBuiltinModule(`node:${name}`) as NodeModules[K];
 }
 
 /** Calls a function on a fresh turn of the host, after its sockets and timers had theirs. */
 export function nextTurn(fn: () => void): void {
+  if (!hasNode) throw notHere("run a task");
   globals.setImmediate(fn);
+}
+
+/** An error for what needs a module or a global of Node. */
+export function notHere(action: string): Error {
+  return new Error(
+    `Cannot ${action}: asyncio runs on Deno, Node.js 22 or newer, and Bun, and this is ${runtime}`,
+  );
 }
 
 /** The clock and the pump of the host. */
@@ -274,7 +280,7 @@ export function onSignal(name: string, fn: () => void): () => void {
     deno.addSignalListener(name, fn);
     return () => deno.removeSignalListener(name, fn);
   }
-  const { signals } = node("os").constants;
+  const signals = hasNode ? node("os").constants.signals : {};
   const refused = `Cannot listen to a signal: this system has no ${name}`;
   if (!Object.hasOwn(signals, name)) throw new TypeError(refused);
   try {

@@ -27,6 +27,7 @@ export async function build(folder: URL): Promise<void> {
   }
   for (const path of OTHERS) await strip(path, folder);
   await strip("_test/portable/runner.ts", folder);
+  await strip("_test/portable/bare.ts", folder);
   for (const name of STD) {
     const path = `node_modules/@std/${name}/mod.js`;
     await strip(`_test/std/${name}/mod.ts`, folder, path);

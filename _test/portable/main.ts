@@ -64,6 +64,15 @@ async function testFile(
   return results;
 }
 
+/** Imports the module where nothing of the runtime is. */
+async function checkBare(program: string): Promise<void> {
+  const { stdout, stderr } = await new Deno.Command(program, {
+    args: [new URL("plain/_test/portable/bare.js", root).pathname],
+  }).output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  if (decode(stdout) !== "checked\n") throw new Error(decode(stderr));
+}
+
 function needsDeno(file: string): boolean {
   return exceptions.some((it) => it.test === "*" && it.file === file);
 }
@@ -156,6 +165,7 @@ try {
   await build(new URL("lowered/", root));
   await lower(new URL("lowered/", root));
   const used = runtimes.length > 0 ? runtimes : Object.keys(RUNTIMES);
+  await checkBare(await install("node@24"));
   const results = await testAll(used, files);
   const wrong = check(
     results,
