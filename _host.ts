@@ -200,7 +200,8 @@ export function systemTimer(
 
 /** What keeps the process beside operations: timers, sockets of Node. */
 export function activeResources(): string[] {
-  return globals.process.getActiveResourcesInfo();
+  // Deno 2.7 does not tell.
+  return globals.process.getActiveResourcesInfo?.() ?? ["unknown"];
 }
 
 /** Whether a signal will abort by a timer, which does not keep the process. */

@@ -1,3 +1,4 @@
+import process from "node:process";
 import {
   assert,
   assertEquals,
@@ -263,7 +264,7 @@ Deno.test("A cancelled toThread() drops a late error, and a late death", async (
             Atomics.add(gate, 0, 1);
             Atomics.notify(gate, 0);
             Atomics.wait(gate, 1, 0);
-            if (dies) Deno.exit(1);
+            if (dies) process.exit(1);
             throw new Error("too late");
           },
           gate,
@@ -325,7 +326,7 @@ Deno.test("toThread() works on a loop with virtual time", async () => {
 });
 
 const DEATHS: [string, () => unknown, string][] = [
-  ["Deno.exit()", () => Deno.exit(3), "it exited with code 3"],
+  ["exit()", () => process.exit(3), "it exited with code 3"],
   ["close()", () => new Promise(() => close()), "it exited with code 0"],
   [
     "an error in a timer",
@@ -369,7 +370,7 @@ Deno.test("Threads that die one after another all are replaced", async () => {
       const error = await assertRejects(
         () =>
           toThread(function dying() {
-            Deno.exit();
+            process.exit();
           }),
         RuntimeError,
       );
