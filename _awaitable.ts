@@ -6,13 +6,7 @@
 
 import { tasksOf } from "./_task_state.ts";
 import { adopt } from "./_continuation.ts";
-import {
-  type AnyFuture,
-  type Awaitable,
-  Future,
-  futures,
-  type WaitSource,
-} from "./_future.ts";
+import { type Awaitable, Future, futures, type WaitSource } from "./_future.ts";
 import { EventLoop, getEventLoop, type TaskFactory } from "./_event_loop.ts";
 import {
   checkBag,
@@ -23,15 +17,11 @@ import {
   isClass,
   isThenable,
 } from "./_validate.ts";
-import { Task, TASK_OPTIONS } from "./_task.ts";
+import { TASK_OPTIONS } from "./_options.ts";
+import { Task } from "./_task.ts";
 import { futureOfOwn } from "./_waiting_call.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
-import {
-  currentExecution,
-  internals as loops,
-  type Job,
-  type TimerEntry,
-} from "./_scheduler.ts";
+import { currentExecution } from "./_scheduler.ts";
 
 /**
  * Runs a coroutine function as a task of the loop of the caller, the implicit
@@ -71,6 +61,17 @@ export function createTask<T>(
  *
  * @param loop The loop that is asked about, by default the one of the caller.
  * @returns The task, `null` outside of tasks, in callbacks of the loop, and for a loop that does not run the caller.
+ * @throws {TypeError} If `loop` is not an event loop.
+ *
+ * @example
+ * ```ts
+ * import { createTask, currentTask } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const task = createTask(() => currentTask()?.getName(), { name: "asker" });
+ * assertEquals(await task, "asker");
+ * assertEquals(currentTask(), null); // outside of tasks
+ * ```
  */
 export function currentTask(loop?: EventLoop): Task<unknown> | null {
   if (loop !== undefined) checkLoop(loop, "get the current task");
@@ -91,6 +92,19 @@ function checkLoop(loop: unknown, action: string): void {
  *
  * @param loop The loop, by default the one of the caller.
  * @returns The tasks, oldest first.
+ * @throws {TypeError} If `loop` is not an event loop.
+ *
+ * @example
+ * ```ts
+ * import { allTasks, createTask, run, sleep } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await run(() => {
+ *   createTask(() => sleep(3600), { name: "sleeper" });
+ *   const names = Array.from(allTasks(), (task) => task.getName());
+ *   assertEquals(names.at(-1), "sleeper"); // after the main task
+ * });
+ * ```
  */
 export function allTasks(
   loop: EventLoop = getEventLoop(),
@@ -113,6 +127,17 @@ export function allTasks(
  * @param aw What is to be awaited.
  * @returns The future.
  * @throws {TypeError} If `aw` is none of these.
+ *
+ * @example
+ * ```ts
+ * import { ensureFuture, gather } from "@asyncio/asyncio";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * const task = ensureFuture(() => 1);
+ * const wrapped = ensureFuture(Promise.resolve(2));
+ * assert(ensureFuture(task) === task);
+ * assertEquals(await gather([task, wrapped]), [1, 2]);
+ * ```
  */
 export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
   if (isCoroutine(aw)) return createTask(aw);
@@ -150,8 +175,8 @@ export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Wraps a promise, so that a task that awaits it can be cancelled. What the
- * promise stands for runs on, as nothing can be done to it from outside.
+ * Wraps a promise, so that a task that awaits it can be cancelled. The work
+ * behind the promise runs on, as nothing can stop it from outside.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.wrap_future}.
  *
@@ -190,8 +215,19 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
 /**
  * Whether a value is a future of this module, tasks included.
  *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.isfuture}.
+ *
  * @param value Anything.
  * @returns Whether it is one.
+ *
+ * @example
+ * ```ts
+ * import { Future, isFuture } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * assert(isFuture(new Future()));
+ * assert(!isFuture(Promise.resolve()));
+ * ```
  */
 export function isFuture(value: unknown): value is Future<unknown> {
   try {
@@ -207,6 +243,15 @@ export function isFuture(value: unknown): value is Future<unknown> {
  *
  * @param value Anything.
  * @returns Whether it is one.
+ *
+ * @example
+ * ```ts
+ * import { isCoroutineFunction } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * assert(isCoroutineFunction(async () => await Promise.resolve()));
+ * assert(!isCoroutineFunction(() => Promise.resolve()));
+ * ```
  */
 export function isCoroutineFunction(
   value: unknown,
@@ -265,6 +310,21 @@ export type TaskConstructor = <T>(
  * @param custom Makes a task of the coroutine function and the options.
  * @returns The factory, for `loop.setTaskFactory`.
  * @throws {TypeError} If `custom` is not a function, or a class.
+ *
+ * @example
+ * ```ts
+ * import { createEagerTaskFactory, createTask, getRunningLoop, run, Task } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * class Job<T> extends Task<T> {}
+ *
+ * await run(() => {
+ *   const factory = createEagerTaskFactory((...args) => new Job(...args));
+ *   getRunningLoop().setTaskFactory(factory);
+ *   const job = createTask(() => 42);
+ *   assert(job instanceof Job && job.result() === 42);
+ * });
+ * ```
  */
 export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
   checkCallback(custom, "create a task factory", "what makes the tasks");
@@ -277,35 +337,6 @@ export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
 
 const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
 
-/** A call back to this module at a time, or at once if that has come. */
-export class Deadline implements TimerEntry {
-  isCancelled = false;
-  readonly #loop: EventLoop;
-  #onExpire: (() => void) | null;
-
-  constructor(loop: EventLoop, due: number, strike: () => void) {
-    this.#loop = loop;
-    this.#onExpire = strike;
-    if (due <= loop.time()) {
-      this.isCancelled = true;
-      loops.push(loop, this);
-    } else loops.addTimer(loop, due, this);
-  }
-
-  cancel(): void {
-    if (this.#onExpire === null) return;
-    this.#onExpire = null;
-    loops.removeTimer(this.#loop, this);
-  }
-
-  run(): boolean {
-    const strike = this.#onExpire;
-    this.#onExpire = null;
-    strike?.();
-    return false;
-  }
-}
-
 /** What a wrapped promise stands for. */
 const FOREIGN: WaitSource = {
   complete() {},
@@ -314,57 +345,3 @@ const FOREIGN: WaitSource = {
   kind: "foreign",
   describe: () => "a foreign promise",
 };
-
-/** Futures that another one stands for. */
-export class Several implements WaitSource {
-  readonly kind: string;
-  readonly #all: Iterable<AnyFuture>;
-
-  constructor(all: Iterable<AnyFuture>, kind: string) {
-    this.#all = all;
-    this.kind = kind;
-  }
-
-  get awaits(): readonly AnyFuture[] {
-    return [...this.#all];
-  }
-
-  complete(): void {}
-  handOff(): void {}
-  remove(): void {}
-}
-
-/** Calls back from the loop, in order with all other callbacks of the future. */
-export function onceDone<F extends AnyFuture>(
-  future: F,
-  call: (future: F) => void,
-): Job {
-  const job = new OnceDone(future, call as (future: AnyFuture) => void);
-  futures.subscribe(future, job);
-  return job;
-}
-
-class OnceDone implements Job {
-  readonly #future: AnyFuture;
-  readonly #call: (future: AnyFuture) => void;
-
-  constructor(future: AnyFuture, call: (future: AnyFuture) => void) {
-    this.#future = future;
-    this.#call = call;
-  }
-
-  run(): boolean {
-    if (futures.claim(this.#future, this)) this.#call(this.#future);
-    return false;
-  }
-}
-
-/** How a finished future failed or was cancelled, `null` if it did neither. */
-export function errorOf(future: AnyFuture): { thrown: unknown } | null {
-  try {
-    future.result();
-    return null;
-  } catch (thrown) {
-    return { thrown };
-  }
-}

@@ -7,8 +7,10 @@
  * @module
  */
 
+import "./_event_loop.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
-import type { SuspendedAwait, WaitDetails } from "./_cancel_scope.ts";
+import type { SuspendedAwait } from "./_cancel_scope.ts";
+import type { WaitDetails } from "./_wait_source.ts";
 import { type AnyFuture, futures } from "./_future.ts";
 import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
@@ -174,7 +176,7 @@ export interface FailureSnapshot {
   seconds: number;
 }
 
-/** A promise that nobody waits for any more. */
+/** A promise that nothing waits for any more. */
 export interface AbandonedSnapshot {
   /** How long ago it was abandoned, in seconds. */
   seconds: number;
@@ -315,7 +317,7 @@ class TaskReader {
 
   #cancelOf(frame: TaskState): CancelSnapshot {
     return {
-      seconds: this.#secondsSince(frame.cancelledAt ?? this.#now),
+      seconds: this.#secondsSince(frame.cancelRequestedAt ?? this.#now),
       by: frame.cancelledBy || null,
       from: frame.cancelledFrom,
       delivered: !frame.hasUndelivered,

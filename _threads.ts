@@ -19,10 +19,10 @@ import { EventLoop, getEventLoop, threads } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
 import type { Coroutine } from "./_options.ts";
 import { currentExecution, internals as loops } from "./_scheduler.ts";
-import { errorOf, onceDone } from "./_awaitable.ts";
+import { errorOf, onceDone } from "./_done_callbacks.ts";
 import { RecentMap } from "./_collections.ts";
 import { isOfRuntime } from "./_host.ts";
-import { errorsOfRuntime } from "./_runtime_errors.ts";
+import { errorsOfRuntime } from "./_system_errors.ts";
 import { framesOf } from "./_call_site.ts";
 import { callLoop, isLoopHandle, type LoopHandle } from "./_thread_channel.ts";
 import { compile, type Definition } from "./_thread_function.ts";
@@ -100,6 +100,7 @@ export {
  * @throws {DOMException} If an argument or the result cannot be cloned, named `"DataCloneError"` and with the path to it.
  * @throws {ReferenceError} If the function uses a name that it does not bring along.
  * @throws {RuntimeError} If the thread ends before the call is done, out of memory or by `Deno.exit()`.
+ * @throws {CancelledError} If the task is cancelled.
  * @throws What the function throws.
  *
  * @example
@@ -153,8 +154,8 @@ export function toThread<F extends ThreadFunction>(
  * Functions that {@linkcode toThread} sends as source find it among their
  * globals. Modules, also those of your own workers, import it.
  *
- * On the loop's own thread it takes any coroutine function and its
- * `EventLoop`; the future can then be awaited, but not waited for.
+ * On the loop's own thread it takes any coroutine function and its `EventLoop`;
+ * the future can then be awaited, but cannot block.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.run_coroutine_threadsafe}.
  *

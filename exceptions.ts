@@ -58,7 +58,7 @@ export class CancelledError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -94,7 +94,7 @@ export class TimeoutError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -127,7 +127,7 @@ export class InvalidStateError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -159,7 +159,7 @@ export class RuntimeError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -204,7 +204,7 @@ export class KeyboardInterrupt extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options, and the signal.
    * @throws {TypeError} If the message or the signal is not a string, or the options are invalid.
    */
@@ -242,7 +242,7 @@ export class QueueEmpty extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -275,7 +275,7 @@ export class QueueFull extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -308,7 +308,7 @@ export class QueueShutDown extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -400,13 +400,13 @@ export class IncompleteReadError extends Error {
  * ```
  */
 export class LimitOverrunError extends Error {
-  /** How many bytes of the buffer hold no separator and may be read away. */
+  /** How many bytes of the buffer hold no separator and can be read. */
   readonly consumed: number;
 
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param consumed Bytes known to hold no separator.
    * @param options The usual error options.
    * @throws {TypeError} If an argument is of another kind.
@@ -442,7 +442,7 @@ export class BrokenBarrierError extends RuntimeError {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -473,7 +473,7 @@ export class SendfileNotAvailableError extends RuntimeError {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -500,13 +500,13 @@ export class SendfileNotAvailableError extends RuntimeError {
  * ```
  */
 export class DeadlockError extends RuntimeError {
-  /** What every task waited for, as `snapshot()` tells it; `null` where nobody took one. */
+  /** What every task waited for, as `snapshot()` describes it; `null` if none was taken. */
   readonly snapshot: unknown;
 
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options, and the snapshot.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */

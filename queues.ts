@@ -23,6 +23,7 @@
  * @module
  */
 
+import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { BinaryHeap, Deque, Stack } from "./_collections.ts";
 import { AGAIN } from "./_future.ts";
 import {
@@ -143,8 +144,8 @@ export class Queue<T> implements AsyncIterable<T> {
   /**
    * Makes an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options A name for people.
+   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
+   * @param options A name, shown in reports.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {
@@ -247,9 +248,10 @@ export class Queue<T> implements AsyncIterable<T> {
   /**
    * Takes an item out, and waits for one first if need be.
    *
-   * Cancelled while it waits, it has taken nothing, also if an item was on
-   * its way: that goes to the next. One that merely loses a `Promise.race`
-   * goes on waiting and takes an item; end it with a signal, or use `waitFor`.
+   * Cancelled while it waits, it has taken nothing, even if an item was on its
+   * way to it: the next in line gets that item. One that merely loses a
+   * `Promise.race` goes on waiting and takes an item; end it with a signal, or
+   * use `waitFor`.
    *
    * @param options A signal that ends the wait.
    * @returns The item.
@@ -362,7 +364,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * Shuts the queue down: `put` is refused from now on, and `get` once the
    * queue is empty. Calls that wait in either throw.
    *
-   * @param immediate Whether to drop the items that are still in it. They count as dealt with.
+   * @param immediate Whether to drop the items that are still in it, which count as dealt with then; by default they stay.
    * @throws {TypeError} If it is neither `true` nor `false`.
    */
   shutdown(immediate = false): void {
@@ -468,8 +470,8 @@ export class PriorityQueue<T> extends Queue<T> {
   /**
    * Makes an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options How to compare items, and a name for people.
+   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
+   * @param options How to compare items, and a name, shown in reports.
    * @throws {TypeError} If `maxsize` is not a number, `compare` not a function, or an option is unknown.
    */
   constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
@@ -504,8 +506,8 @@ export class LifoQueue<T> extends Queue<T> {
   /**
    * Makes an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options A name for people.
+   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
+   * @param options A name, shown in reports.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {
