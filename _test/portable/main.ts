@@ -18,7 +18,7 @@ const RUNTIMES: Record<string, string[]> = {
 };
 
 /** How long a test may take, in milliseconds. */
-const PATIENCE = 8000;
+const PATIENCE = 15_000;
 /** The end of a long output, which has the error. */
 const SHOWN = 600;
 
