@@ -173,7 +173,7 @@ export function replaceFrames(error: Error, frames: readonly string[]): void {
  * ```
  */
 export function transfer<
-  T extends ArrayBuffer | ArrayBufferView | InstanceType<typeof MessagePort>,
+  T extends ArrayBuffer | ArrayBufferView | typeof MessagePort.prototype,
 >(
   value: T,
 ): T {
@@ -192,7 +192,7 @@ export function transfer<
 }
 
 /** What can move to another thread. */
-type Movable = ArrayBuffer | InstanceType<typeof MessagePort>;
+type Movable = ArrayBuffer | typeof MessagePort.prototype;
 
 /** What was marked by {@linkcode transfer} inside of a value; the marks are used up. */
 export function takeMoves(value: unknown): Movable[] {
