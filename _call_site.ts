@@ -137,9 +137,27 @@ export class Probe {
   }
 }
 
-/** Whether the engine is V8, and not one that only says so. */
-export const followsPromises: boolean =
-  typeof Error.captureStackTrace === "function" && !("Bun" in globalThis);
+/**
+ * Whether the engine follows promises out of the `then` of a thenable, as V8
+ * has done since 14.0. A trial tells, in the microtasks after the import.
+ */
+export let followsPromises = false;
+
+const trial = {
+  then(this: object, resolve: () => void): void {
+    const taken: { stack?: unknown } = {};
+    Error.captureStackTrace?.(taken, trial.then);
+    followsPromises = callsOf(taken)
+      .some((call) => call.getFunctionName() === BODY);
+    resolve();
+  },
+};
+
+({
+  async [BODY]() {
+    await trial;
+  },
+})[BODY]();
 
 /** One call on a stack, as V8 gives it. */
 interface V8CallSite {
@@ -200,7 +218,7 @@ export function isExternalFrame(line: string): boolean | null {
 }
 
 function isOfHost(frame: string): boolean {
-  return /^(?:ext|node):/.test(locationOf(frame));
+  return /^(?:ext|node|native):/.test(locationOf(frame));
 }
 
 function isExternal(line: string): boolean {

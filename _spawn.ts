@@ -126,7 +126,7 @@ function spawn(
     detached: Boolean(startNewSession),
     windowsRawArguments: raw,
   };
-  return new Deno.Command(file, options as Deno.CommandOptions).spawn();
+  return new deno.Command(file, options as Deno.CommandOptions).spawn();
 }
 
 /** Starts a shell that becomes the program. {@linkcode waitForExec} reads its standard error. */

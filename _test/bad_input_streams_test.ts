@@ -27,6 +27,7 @@ import {
   STRINGS,
 } from "./_bad_values.ts";
 import { readAll, readerOf } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
 const BYTES = [...STRINGS, "Uint8Array"];
 
@@ -45,7 +46,7 @@ function onReader(
     const it = readerOf(["line\n"], { eof });
     return {
       call: (value) => call(it, value),
-      state: () => Deno.inspect(it) + it.exception(),
+      state: () => inspect(it) + it.exception(),
     };
   };
 }
@@ -64,7 +65,7 @@ function onWriter(
     listener.close();
     return {
       call: (value) => call(it, value),
-      state: () => `${Deno.inspect(it)} ${it.transport.getWriteBufferLimits()}`,
+      state: () => `${inspect(it)} ${it.transport.getWriteBufferLimits()}`,
       end: async () => {
         it.close();
         await readAll(peer);
@@ -83,7 +84,7 @@ function onServer(call: (it: Server, value: Any) => unknown): Row["make"] {
     });
     return {
       call: (value) => call(it, value),
-      state: () => Deno.inspect(it),
+      state: () => inspect(it),
       end: async () => {
         it.close();
         await it.waitClosed();

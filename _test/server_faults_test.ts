@@ -2,8 +2,6 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import net from "node:net";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import {
   assert,
   assertEquals,
@@ -37,9 +35,7 @@ import {
   text,
   writeAll,
 } from "./_streams.ts";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
+import { collectGarbage } from "./_garbage.ts";
 
 /** Runs a body on a loop of its own, and returns what the exception handler received. */
 async function reportsOf(

@@ -16,6 +16,7 @@ import {
   type StreamWriter,
 } from "@asyncio/asyncio";
 import { bytes, Peer, readAll, readerOf, text } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
 /** Values that have the wrong type almost everywhere. */
 const NO_BYTES: unknown[] = [
@@ -78,7 +79,7 @@ for (const [name, read] of Object.entries(reads)) {
       await assertRefused(() => read(there, wrong), TypeError, message);
       await assertRefused(() => read(waiting, wrong), TypeError, message);
     }
-    assertEquals(Deno.inspect(there), "<StreamReader 5 bytes, at its end>");
+    assertEquals(inspect(there), "<StreamReader 5 bytes, at its end>");
     const line = waiting.readline();
     waiting.feedData(bytes("line\n"));
     assertEquals(text(await line), "line\n");
@@ -110,7 +111,7 @@ Deno.test("StreamReader.read() and readexactly() refuse an invalid number of byt
     const call = () => reader.readexactly(count);
     await assertRefused(call, RangeError, `Cannot read ${count} bytes`);
   }
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, at its end>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes, at its end>");
   assertEquals(text(await reader.read(2 ** 53)), "data");
 });
 
@@ -131,7 +132,7 @@ Deno.test("StreamReader.readuntil() refuses invalid separators", async () => {
       "separator",
     );
   }
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, at its end>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes, at its end>");
 });
 
 Deno.test("StreamReader.readuntil() copies its separators: the caller may use their memory again", async () => {
@@ -153,7 +154,7 @@ Deno.test("StreamReader.feedData() refuses other values than bytes, and does not
     );
     assert(!error.message.includes("=>"), error.message);
   }
-  assertEquals(Deno.inspect(reader), "<StreamReader 0 bytes>");
+  assertEquals(inspect(reader), "<StreamReader 0 bytes>");
 });
 
 Deno.test("StreamReader constructor refuses invalid options and limits", () => {

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { createTask, sleep, StreamReader } from "@asyncio/asyncio";
 import { ByteBuffer, recycle, WriteBuffer } from "../_bytes.ts";
 import { bytes, text } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
 const MIB = 2 ** 20;
 
@@ -112,5 +113,5 @@ Deno.test("StreamReader.readexactly() of 16 MiB in small chunks looks at each ch
   const piece = new Uint8Array(128);
   for (let i = 0; i < 16 * MIB / 128; i++) reader.feedData(piece);
   assertEquals((await read).length, 16 * MIB);
-  assert(Deno.inspect(reader).includes(" 0 bytes"));
+  assert(inspect(reader).includes(" 0 bytes"));
 });

@@ -16,6 +16,7 @@ import {
   StreamReader,
 } from "@asyncio/asyncio";
 import { bytes, readerOf, text } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
 Deno.test("StreamReader refuses a limit of 0 or less [test_streams.StreamTests.test_invalid_limit]", () => {
   for (const limit of [0, -1, NaN]) {
@@ -348,9 +349,9 @@ Deno.test("StreamReader can be fed from a callback of the loop and from foreign 
 
 Deno.test("StreamReader shows itself in a line", () => {
   const reader = readerOf(["data"]);
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes>");
   reader.feedEof();
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, at its end>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes, at its end>");
   reader.setException(new RangeError("set"));
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, failed>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes, failed>");
 });

@@ -10,6 +10,7 @@ import {
   StreamReader,
 } from "@asyncio/asyncio";
 import { bytes, Peer, readerOf, text, writeAll } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
 Deno.test("StreamReader.readline() drops a line over the limit alone, or all that has come of it [test_streams.StreamTests.test_readline_limit_with_existing_data]", async () => {
   const reader = readerOf(["li", "ne1\nline2\n"], { limit: 3 });
@@ -18,7 +19,7 @@ Deno.test("StreamReader.readline() drops a line over the limit alone, or all tha
 
   const endless = readerOf(["li", "ne1", "li"], { limit: 3 });
   await assertRejects(() => endless.readline(), RangeError, "limit of 3");
-  assertEquals(Deno.inspect(endless), "<StreamReader 0 bytes>");
+  assertEquals(inspect(endless), "<StreamReader 0 bytes>");
 });
 
 Deno.test("StreamReader.readline() drops a line over the limit up to its newline, even if that arrives later", async () => {

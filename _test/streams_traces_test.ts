@@ -5,6 +5,7 @@
 // The two differ after a line over the limit whose newline has not arrived:
 // CPython returns the rest of it as another line, this module drops all of it.
 
+import { readFile } from "node:fs/promises";
 import { assertEquals } from "@std/assert";
 import {
   CancelledError,
@@ -30,7 +31,7 @@ interface Program {
 }
 
 const stored: [string, Program, string[]][] = JSON.parse(
-  await Deno.readTextFile(new URL("streams_traces.json", import.meta.url)),
+  await readFile(new URL("streams_traces.json", import.meta.url), "utf8"),
 );
 
 /** A line was dropped whose newline had not arrived. */
