@@ -14,6 +14,7 @@ import { Future, futures } from "./_future.ts";
 import type { Job, TimerHandle } from "./_scheduler.ts";
 import { onceDone } from "./_awaitable.ts";
 import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
+import { promiseTry } from "./_waiting_call.ts";
 import { TimeoutError } from "./exceptions.ts";
 
 /** A finished future, as `for await` yields it: its methods, but nothing to await. */
@@ -120,15 +121,13 @@ export class CompletionQueue<T>
 
   /** The next completion; one that is there already without a wait. */
   #next(): Promise<IteratorResult<DoneFuture<T>, undefined>> {
-    try {
+    return promiseTry<IteratorResult<DoneFuture<T>, undefined>>(() => {
       if (this.#left === 0) return Promise.resolve(NO_MORE);
       const next = this.#draw();
       return next instanceof Future
         ? this.#later(next)
         : Promise.resolve(this.#inTime(next));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    });
   }
 
   /** A handler would take the completion a step before the code that asked goes on, and lose it if that is cancelled. */

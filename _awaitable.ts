@@ -24,7 +24,7 @@ import {
   isThenable,
 } from "./_validate.ts";
 import { Task, TASK_OPTIONS } from "./_task.ts";
-import { futureOfOwn } from "./_waiting_call.ts";
+import { type Failure, futureOfOwn } from "./_waiting_call.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
 import {
   currentExecution,
@@ -359,12 +359,17 @@ class OnceDone implements Job {
   }
 }
 
+/** Makes a call that belongs in a task, from outside of any. */
+export async function runInTask<T>(call: () => Promise<T>): Promise<T> {
+  return await createTask(call);
+}
+
 /** How a finished future failed or was cancelled, `null` if it did neither. */
-export function errorOf(future: AnyFuture): { thrown: unknown } | null {
+export function errorOf(future: AnyFuture): Failure | null {
   try {
     future.result();
     return null;
-  } catch (thrown) {
-    return { thrown };
+  } catch (error) {
+    return { error };
   }
 }

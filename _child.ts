@@ -22,7 +22,7 @@ import {
 import type { EventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
 import { onExit } from "./_host.ts";
-import { closersOf, internals as loops } from "./_scheduler.ts";
+import { closers, LoopLocal } from "./_loop_local.ts";
 import {
   Gate,
   InputPipe,
@@ -93,7 +93,7 @@ export class Child {
     }
     this.#open(0, launch);
     this.#open(1, launch);
-    childrenOf(loop).add(this);
+    childrenOf.get(loop).add(this);
     void this.#watch();
   }
 
@@ -280,7 +280,7 @@ export class Child {
     this.#returncode = code;
     this.exited.open();
     await Promise.all(this.#flows.map((flow) => flow.closed));
-    childrenOf(this.#loop).delete(this);
+    childrenOf.get(this.#loop).delete(this);
   }
 
   /** Whether the process could take a signal. */
@@ -312,19 +312,14 @@ const forgotten = new FinalizationRegistry<Child>(tryToKill);
 let listening = false;
 
 /** The children of a loop that are running or have open pipes. */
-function childrenOf(loop: EventLoop): Set<Child> {
-  const extras = loops.storage(loop);
-  let children = extras.get(Child) as Set<Child> | undefined;
-  if (children === undefined) {
-    const born = children = new Set<Child>();
-    extras.set(Child, born);
-    closersOf(loop).add(() =>
-      Promise.all(Array.from(born, (child) => child.abandon()))
-    );
-    killLeftAtEnd();
-  }
+const childrenOf = new LoopLocal((loop) => {
+  const children = new Set<Child>();
+  closers.get(loop).add(() =>
+    Promise.all(Array.from(children, (child) => child.abandon()))
+  );
+  killLeftAtEnd();
   return children;
-}
+});
 
 /** At the end of the program nobody has anything any more. */
 function killLeftAtEnd(): void {

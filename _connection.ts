@@ -11,11 +11,8 @@ import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
 import { nextTurn, node } from "./_host.ts";
-import {
-  closersOf,
-  internals as loops,
-  type TimerHandle,
-} from "./_scheduler.ts";
+import { internals as loops, type TimerHandle } from "./_scheduler.ts";
+import { closers, LoopLocal } from "./_loop_local.ts";
 import {
   checkClientTls,
   checkStreamOptions,
@@ -222,15 +219,11 @@ export interface Open {
 }
 
 /** What is open on a loop. */
-export function openOn(loop: EventLoop): Set<Open> {
-  const extras = loops.storage(loop);
-  let open = extras.get(openOn) as Set<Open> | undefined;
-  if (open === undefined) {
-    extras.set(openOn, open = new Set());
-    closersOf(loop).add(() => closeAll(open!));
-  }
+export const openOn: LoopLocal<Set<Open>> = new LoopLocal((loop) => {
+  const open = new Set<Open>();
+  closers.get(loop).add(() => closeAll(open));
   return open;
-}
+});
 
 /** What is closing already has the turns of the host that it takes to send what is small. */
 async function closeAll(open: Set<Open>): Promise<void> {
@@ -266,7 +259,7 @@ export class Connection implements Open {
   watch(outlet: WritePump): void {
     this.#outlet = new WeakRef(outlet);
     forgotten.register(outlet, this, this);
-    openOn(this.#loop).add(this);
+    openOn.get(this.#loop).add(this);
   }
 
   /** Closes it, once what was written to it is sent. */
@@ -302,7 +295,7 @@ export class Connection implements Open {
   lost(): void {
     this.#timer?.cancel();
     forgotten.unregister(this);
-    openOn(this.#loop).delete(this);
+    openOn.get(this.#loop).delete(this);
     this.#onLost?.(this);
   }
 
@@ -420,7 +413,7 @@ export class Socket implements ByteSink {
   /** From its first moment on, `close` and the end of the loop reach the handshake. */
   async #shakeHands(start: () => Tls, limits: TlsLimits): Promise<void> {
     const entry = { abandon: () => this.close() };
-    const open = openOn(this.loop);
+    const open = openOn.get(this.loop);
     let timer: TimerHandle | undefined;
     try {
       const tls = start();

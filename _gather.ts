@@ -11,6 +11,7 @@ import { hooks } from "./_cancel_scope.ts";
 import { getEventLoop } from "./_event_loop.ts";
 import { Future, futures, looksLikeFuture } from "./_future.ts";
 import type { Job } from "./_scheduler.ts";
+import type { Failure } from "./_waiting_call.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** The future of a gather: done with its last child, or with the first error. */
@@ -28,7 +29,7 @@ export class GatheringFuture extends Future<unknown[]> {
   #cancelRequested = false;
   /** Whether its children are being cancelled: it may be reached on several ways. */
   #isBeingCancelled = false;
-  #aborted: { reason: unknown } | null = null;
+  #aborted: Failure | null = null;
 
   constructor(
     children: readonly Future<unknown>[],
@@ -79,7 +80,7 @@ export class GatheringFuture extends Future<unknown[]> {
     if (this.done()) return futures.discard(child);
     const isBad = child.cancelled() || futures.failed(child);
     if (isBad && !this.#returnExceptions && this.#aborted === null) {
-      futures.fail(this, errorOf(child)!.thrown);
+      futures.fail(this, errorOf(child)!.error);
       this.#letGo();
     } else if (this.#unfinished === 0) this.#finish();
   }
@@ -88,7 +89,7 @@ export class GatheringFuture extends Future<unknown[]> {
   #follow(signal: AbortSignal): void {
     const target = {
       abort: (reason: unknown) => {
-        this.#aborted = { reason };
+        this.#aborted = { error: reason };
         this.cancel();
       },
     };
@@ -109,15 +110,15 @@ export class GatheringFuture extends Future<unknown[]> {
   #finish(): void {
     const results = this.#children.map((child) =>
       child.cancelled() || futures.failed(child)
-        ? errorOf(child)!.thrown
+        ? errorOf(child)!.error
         : child.result()
     );
-    if (this.#aborted !== null) futures.fail(this, this.#aborted.reason);
+    if (this.#aborted !== null) futures.fail(this, this.#aborted.error);
     else if (this.#cancelRequested) {
       const last = this.#children.at(-1)!;
       futures.fail(
         this,
-        last.cancelled() ? errorOf(last)!.thrown : new CancelledError(),
+        last.cancelled() ? errorOf(last)!.error : new CancelledError(),
       );
     } else this.setResult(results);
   }

@@ -16,6 +16,7 @@
 import { runInSlot } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { afterMicrotasks } from "./_host.ts";
+import { LoopLocal } from "./_loop_local.ts";
 import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -32,10 +33,7 @@ export class HostCalls {
 
   /** The calls of a loop. */
   static of(loop: EventLoop): HostCalls {
-    const extras = loops.storage(loop);
-    let calls = extras.get(HostCalls) as HostCalls | undefined;
-    if (calls === undefined) extras.set(HostCalls, calls = new HostCalls(loop));
-    return calls;
+    return hostCalls.get(loop);
   }
 
   addWrite(write: { flush(): void }): void {
@@ -79,6 +77,8 @@ export class HostCalls {
     for (const read of reads) read.start();
   }
 }
+
+const hostCalls = new LoopLocal((loop: EventLoop) => new HostCalls(loop));
 
 /** Calls a function of a stream of the Web, with all it goes on to wait for, in no task's context. */
 export function outsideTasks<T>(

@@ -771,14 +771,6 @@ export function livingLoops(): BaseEventLoop[] {
   return loops;
 }
 
-/** What a runner calls and awaits before it closes the loop, once its tasks have ended. */
-export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
-  const extras = internals.storage(loop);
-  let closers = extras.get(closersOf) as Set<() => unknown> | undefined;
-  if (closers === undefined) extras.set(closersOf, closers = new Set());
-  return closers;
-}
-
 function checkReport(context: unknown): void {
   checkBag(context, ["message"], "report an error");
   if (context !== undefined) return;

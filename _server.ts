@@ -203,7 +203,7 @@ export class Server implements AsyncDisposable {
         ended: () => this.#wakeLeavers(),
       })
     );
-    openOn(this.#parts.loop).add(this.#entry);
+    openOn.get(this.#parts.loop).add(this.#entry);
   }
 
   /** The listening sockets; none once the server is closed. */
@@ -388,7 +388,7 @@ export class Server implements AsyncDisposable {
 
   #wakeLeavers(): void {
     if (!this.#isOver()) return;
-    openOn(this.#parts.loop).delete(this.#entry);
+    openOn.get(this.#parts.loop).delete(this.#entry);
     this.#leavers.notifyAll();
   }
 

@@ -35,8 +35,6 @@ export interface ThreadCall<T> {
 
 /** Makes the future of a call. */
 export let threadFuture: <T>(call: ThreadCall<T>) => ThreadFuture<T>;
-/** What the constructor is to take. */
-let callOfNext: ThreadCall<unknown> | null = null;
 
 /**
  * The outcome of a coroutine that runs on the loop of another thread, as
@@ -69,25 +67,16 @@ export class ThreadFuture<T> implements PromiseLike<T> {
   readonly #call: ThreadCall<T>;
 
   static {
-    threadFuture = (call) => {
-      callOfNext = call;
-      return new ThreadFuture();
-    };
+    threadFuture = (call) => new ThreadFuture(call);
   }
 
-  /**
-   * Only `runCoroutineThreadsafe` makes one.
-   *
-   * @throws {TypeError} If it is called.
-   */
-  constructor() {
-    if (callOfNext === null) {
+  private constructor(call?: ThreadCall<T>) {
+    if (call === undefined) {
       throw new TypeError(
-        "Cannot make a ThreadFuture: runCoroutineThreadsafe() returns one",
+        "Cannot create a ThreadFuture: runCoroutineThreadsafe() returns one",
       );
     }
-    this.#call = callOfNext as ThreadCall<T>;
-    callOfNext = null;
+    this.#call = call;
   }
 
   /** @ignore */

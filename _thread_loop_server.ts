@@ -211,8 +211,8 @@ class ServerSlot {
     const failure = errorOf(task);
     if (failure === null) this.#answer(id, "result", task.result());
     else if (task.cancelled()) {
-      this.#answer(id, "cancelled", (failure.thrown as Error).message);
-    } else this.#fail(id, failure.thrown);
+      this.#answer(id, "cancelled", (failure.error as Error).message);
+    } else this.#fail(id, failure.error);
   }
 
   #fail(id: number, error: unknown): void {

@@ -18,7 +18,8 @@ import {
 import { EventLoop, getEventLoop, threads } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
 import type { Coroutine } from "./_options.ts";
-import { currentExecution, internals as loops } from "./_scheduler.ts";
+import { LoopLocal } from "./_loop_local.ts";
+import { currentExecution } from "./_scheduler.ts";
 import { errorOf, onceDone } from "./_awaitable.ts";
 import { RecentMap } from "./_collections.ts";
 import { isOfRuntime } from "./_host.ts";
@@ -44,6 +45,7 @@ import {
   type ThreadFunction,
 } from "./_thread_serialize.ts";
 import { isClass } from "./_validate.ts";
+import { promiseTry } from "./_waiting_call.ts";
 import * as exceptions from "./exceptions.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -214,7 +216,7 @@ export function runCoroutineThreadsafe<T>(
   const own = ownLoop(loop);
   if (own === undefined) return callLoop<T>(coro, loop, args, framesOf);
   if (typeof coro === "string") {
-    const call = () => serverOf(own).find(coro)(...args) as T;
+    const call = () => servers.get(own).find(coro)(...args) as T;
     return threadFuture(new LocalCall<T>(own, call));
   }
   if (typeof coro !== "function" || isClass(coro)) {
@@ -250,6 +252,13 @@ const targets = new WeakMap<ThreadFunction, Target>();
 const targetsByText = new RecentMap<string, Target>(KEPT_TARGETS);
 let madeTargets = 0;
 
+const pools = new LoopLocal((loop: EventLoop) => new ThreadPool(loop));
+const servers = new LoopLocal((loop: EventLoop) => {
+  const server = new LoopServer(loop);
+  if (loop.isClosed()) server.close();
+  return server;
+});
+
 /** A coroutine that was handed to a loop on its own thread. */
 class LocalCall<T> implements ThreadCall<T>, WaitSource {
   readonly #loop: EventLoop;
@@ -271,9 +280,9 @@ class LocalCall<T> implements ThreadCall<T>, WaitSource {
     if (failure === null) {
       return { kind: "result", value: this.#future.result() };
     }
-    const { thrown } = failure;
-    if (!this.#future.cancelled()) return { kind: "error", error: thrown };
-    return { kind: "cancelled", message: (thrown as Error).message };
+    const { error } = failure;
+    if (!this.#future.cancelled()) return { kind: "error", error };
+    return { kind: "cancelled", message: (error as Error).message };
   }
 
   block(): never {
@@ -320,8 +329,8 @@ class LocalCall<T> implements ThreadCall<T>, WaitSource {
     if (this.#future.done()) return;
     const failure = errorOf(task);
     if (failure === null) futures.settle(this.#future, task.result());
-    else if (task.cancelled()) futures.cancel(this.#future, failure.thrown);
-    else futures.fail(this.#future, failure.thrown);
+    else if (task.cancelled()) futures.cancel(this.#future, failure.error);
+    else futures.fail(this.#future, failure.error);
   }
 }
 
@@ -330,13 +339,11 @@ function callInThread(
   fn: unknown,
   args: unknown[],
 ): Promise<unknown> {
-  try {
+  return promiseTry(() => {
     if (loop.isClosed()) throw new RuntimeError("The event loop is closed");
     const target = targetOf(fn);
-    return poolOf(loop).call(target, args, placeAbove(callInThread));
-  } catch (error) {
-    return Promise.reject(error);
-  }
+    return pools.get(loop).call(target, args, placeAbove(callInThread));
+  });
 }
 
 function targetOf(fn: unknown): Target {
@@ -455,23 +462,6 @@ function isThenable(value: unknown): boolean {
   return typeof then === "function";
 }
 
-function poolOf(loop: EventLoop): ThreadPool {
-  const extras = loops.storage(loop);
-  let pool = extras.get(ThreadPool) as ThreadPool | undefined;
-  if (pool === undefined) extras.set(ThreadPool, pool = new ThreadPool(loop));
-  return pool;
-}
-
-function serverOf(loop: EventLoop): LoopServer {
-  const extras = loops.storage(loop);
-  let server = extras.get(LoopServer) as LoopServer | undefined;
-  if (server === undefined) {
-    extras.set(LoopServer, server = new LoopServer(loop));
-    if (loop.isClosed()) server.close();
-  }
-  return server;
-}
-
 function expose(loop: EventLoop, functions: unknown): void {
   const entries = exposable(functions);
   for (const [name, fn] of entries) {
@@ -483,7 +473,7 @@ function expose(loop: EventLoop, functions: unknown): void {
     );
   }
   for (const [name, fn] of entries) {
-    serverOf(loop).expose(name, fn as ThreadFunction);
+    servers.get(loop).expose(name, fn as ThreadFunction);
   }
 }
 
@@ -504,7 +494,7 @@ function exposable(functions: unknown): [string, unknown][] {
 
 async function shutdown(loop: EventLoop, timeout: Duration): Promise<void> {
   const seconds = toSeconds(timeout, "timeout");
-  const pool = poolOf(loop);
+  const pool = pools.get(loop);
   const joined = pool.close();
   if (seconds <= 0) giveUp(pool, 0);
   else if (seconds <= LONGEST_TIMEOUT) {
@@ -531,10 +521,9 @@ ErrorClasses.add(Object.values(exceptions));
 
 threads.call = callInThread;
 threads.expose = expose;
-threads.handle = (loop) => serverOf(loop).handle;
+threads.handle = (loop) => servers.get(loop).handle;
 threads.shutdown = shutdown;
 threads.close = (loop) => {
-  const extras = loops.storage(loop);
-  (extras.get(LoopServer) as LoopServer | undefined)?.close();
-  void (extras.get(ThreadPool) as ThreadPool | undefined)?.close();
+  servers.peek(loop)?.close();
+  void pools.peek(loop)?.close();
 };

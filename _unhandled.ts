@@ -8,6 +8,7 @@
 
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { onExit, systemTimer } from "./_host.ts";
+import { LoopLocal } from "./_loop_local.ts";
 import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
 import { creationSite } from "./_call_site.ts";
 import { isInstance } from "./_validate.ts";
@@ -47,7 +48,7 @@ export class UnretrievedError {
     // Not as it is: the context of a task leads to the task, which is to be garbage.
     this.#context = runInSlot(loops.execution(loop), captureContext, undefined);
     this.#madeAt = creationSite(owner)?.frames.join("\n");
-    unretrievedOf(loop).add(this);
+    unretrieved.get(loop).add(this);
     hold(loop);
     collected.register(owner, this, this);
     reportSoon();
@@ -73,7 +74,7 @@ export class UnretrievedError {
 
   /** Returns whether it was there to be forgotten. */
   forget(): boolean {
-    const unseen = unretrievedOf(this.#loop);
+    const unseen = unretrieved.get(this.#loop);
     const known = unseen.delete(this);
     if (known) collected.unregister(this);
     if (unseen.size === 0) holding.delete(this.#loop);
@@ -107,26 +108,22 @@ function readStack(error: Error): void {
 
 /** Reports the errors of a loop's futures that nobody has looked at. */
 export function reportUnretrieved(loop: BaseEventLoop): void {
-  for (const error of [...unretrievedOf(loop)]) error.report();
+  for (const error of [...unretrieved.get(loop)]) error.report();
 }
 
 /** The errors that nobody has looked at, after the last of those that were reported. */
 export function failuresOf(loop: BaseEventLoop): UnretrievedError[] {
-  return [...reportedOf(loop), ...unretrievedOf(loop)];
+  return [...reported.get(loop), ...unretrieved.get(loop)];
 }
 
 /** So many errors are kept that were reported. */
 const KEPT = 20;
-const REPORTED = Symbol("reported");
-
-function reportedOf(loop: BaseEventLoop): UnretrievedError[] {
-  return loops.storage(loop).get(REPORTED) as UnretrievedError[] | undefined ??
-    [];
-}
+const reported = new LoopLocal<UnretrievedError[]>(() => []);
 
 function remember(loop: BaseEventLoop, error: UnretrievedError): void {
-  const kept = [...reportedOf(loop), error].slice(-KEPT);
-  loops.storage(loop).set(REPORTED, kept);
+  const kept = reported.get(loop);
+  kept.push(error);
+  if (kept.length > KEPT) kept.shift();
 }
 
 /** After how many seconds an error is reported that nobody has asked for. */
@@ -148,7 +145,7 @@ function reportDue(): void {
   stopTimer = null;
   const limit = performance.now() - PATIENCE * 900;
   for (const loop of [...holding]) {
-    for (const error of [...unretrievedOf(loop)]) {
+    for (const error of [...unretrieved.get(loop)]) {
       if (error.failedAt === null) continue;
       if (error.failedAt > limit) {
         reportSoon();
@@ -159,7 +156,6 @@ function reportDue(): void {
   }
 }
 
-const UNRETRIEVED = Symbol("unseen");
 /** Loops with errors that nobody has looked at. */
 const holding = new Set<BaseEventLoop>();
 let listening = false;
@@ -167,12 +163,7 @@ const collected = new FinalizationRegistry<UnretrievedError>((error) =>
   error.report()
 );
 
-function unretrievedOf(loop: BaseEventLoop): Set<UnretrievedError> {
-  const extras = loops.storage(loop);
-  let unseen = extras.get(UNRETRIEVED) as Set<UnretrievedError> | undefined;
-  if (unseen === undefined) extras.set(UNRETRIEVED, unseen = new Set());
-  return unseen;
-}
+const unretrieved = new LoopLocal(() => new Set<UnretrievedError>());
 
 /** Has the errors of a loop reported at the end of the program; one listener serves all loops. */
 function hold(loop: BaseEventLoop): void {

@@ -207,6 +207,16 @@ export function checkCoroutine(
   );
 }
 
+/** Refuses a body that is not a function, and says what to write for a promise. */
+export function checkBody(body: unknown, action: string): void {
+  if (typeof body === "function") return checkCallback(body, action);
+  throw new TypeError(
+    `Cannot ${action}: the body must be a function, got ${describe(body)}${
+      startedHint(body)
+    }`,
+  );
+}
+
 /** What to write instead of a promise, for the end of a message; `""` for other values. */
 export function startedHint(value: unknown): string {
   return looksThenable(value)

@@ -44,6 +44,19 @@ export interface Failure {
 }
 
 /**
+ * Calls a function. What it throws, such as the error of an argument check,
+ * comes as a rejection. The promise itself is handed back, which
+ * `Promise.try` does not do: a future can be cancelled.
+ */
+export function promiseTry<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/**
  * A promise of a value that is there, which a cancellation cannot lose when the
  * promise is handed on at once.
  */

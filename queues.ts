@@ -29,6 +29,7 @@ import {
   checkpoint,
   isOverdue,
   operation,
+  promiseTry,
   settledPromise,
   settledVoid,
 } from "./_waiting_call.ts";
@@ -204,7 +205,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * ```
    */
   put(item: T, options?: Cancellable): Promise<void> {
-    try {
+    return promiseTry(() => {
       const signal = options === undefined
         ? undefined
         : openSignalOf(options, "put an item");
@@ -217,9 +218,7 @@ export class Queue<T> implements AsyncIterable<T> {
       const future = this.#putters.enter(signal);
       this.#offers.set(future, item);
       return future;
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    });
   }
 
   /**
@@ -270,16 +269,14 @@ export class Queue<T> implements AsyncIterable<T> {
    * ```
    */
   get(options?: Cancellable): Promise<T> {
-    try {
+    return promiseTry(() => {
       const signal = options === undefined
         ? undefined
         : openSignalOf(options, "get an item");
       if (this.empty() && !this.#isShutDown) return this.#getters.enter(signal);
       if (isOverdue()) return checkpoint(() => this.get(options));
       return settledPromise(this.getNowait());
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    });
   }
 
   /**
@@ -347,15 +344,13 @@ export class Queue<T> implements AsyncIterable<T> {
    * ```
    */
   join(options?: Cancellable): Promise<void> {
-    try {
+    return promiseTry(() => {
       const signal = options === undefined
         ? undefined
         : openSignalOf(options, "join a queue");
       if (this.#unfinished === 0) return settledVoid;
       return this.#joiners.enter(signal);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    });
   }
 
   /**

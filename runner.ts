@@ -41,11 +41,8 @@ import {
   startedHint,
 } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
-import {
-  closersOf,
-  currentExecution,
-  internals as loops,
-} from "./_scheduler.ts";
+import { closers } from "./_loop_local.ts";
+import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { allTasks, onceDone } from "./_awaitable.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
@@ -524,7 +521,7 @@ export class Runner implements AsyncDisposable {
     if (this.#forced) await batches(loop, 2);
     else if (rest.length > 0) await allDone(loop, rest);
     for (const task of rest) reportFailure(task);
-    for (const close of closersOf(loop)) await close();
+    for (const close of closers.get(loop)) await close();
     await batches(loop, LAST_BATCHES);
     await loop.shutdownDefaultExecutor(this.#forced ? 0 : undefined);
   }

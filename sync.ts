@@ -26,8 +26,10 @@ import type { Cancellable, Named } from "./_options.ts";
 import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import {
   checkpoint,
+  type Failure,
   isOverdue,
   operation,
+  promiseTry,
   settledPromise,
 } from "./_waiting_call.ts";
 import {
@@ -191,7 +193,7 @@ export class Lock {
    * ```
    */
   acquire(options?: Cancellable): Promise<Guard> {
-    try {
+    return promiseTry(() => {
       const signal = options === undefined
         ? undefined
         : openSignalOf(options, "acquire a lock");
@@ -200,9 +202,7 @@ export class Lock {
       }
       if (isOverdue()) return checkpoint(() => this.acquire(options));
       return settledPromise(this.#lock(currentExecution() ?? null));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    });
   }
 
   /**
@@ -319,16 +319,14 @@ export class Event {
    * ```
    */
   wait(options?: Cancellable): Promise<true> {
-    try {
+    return promiseTry(() => {
       const signal = options === undefined
         ? undefined
         : openSignalOf(options, "wait for an event");
       if (!this.#set) return this.#waiters.enter(signal);
       if (isOverdue()) return checkpoint(() => this.wait(options));
       return settledPromise(true);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    });
   }
 
   /** @ignore */
@@ -478,7 +476,7 @@ export class Condition {
     const notification = this.#waiters.enter(signal);
     const guard = locks.guard(this.#lock);
     this.#lock.release();
-    let failure: { error: unknown } | null = null;
+    let failure: Failure | null = null;
     let notified = true;
     try {
       await notification;
@@ -573,8 +571,8 @@ export class Condition {
   }
 
   /** Takes the lock again, whatever happens; returns the last cancellation meanwhile. */
-  async #relock(): Promise<{ error: unknown } | null> {
-    let last: { error: unknown } | null = null;
+  async #relock(): Promise<Failure | null> {
+    let last: Failure | null = null;
     for (;;) {
       try {
         await this.#lock.acquire();
@@ -688,7 +686,7 @@ export class Semaphore {
    * ```
    */
   acquire(options?: Cancellable): Promise<Guard> {
-    try {
+    return promiseTry(() => {
       const signal = options === undefined
         ? undefined
         : openSignalOf(options, "acquire a semaphore");
@@ -696,9 +694,7 @@ export class Semaphore {
       if (isOverdue()) return checkpoint(() => this.acquire(options));
       this.#value--;
       return settledPromise(new ReleaseGuard(this.#dispose));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    });
   }
 
   /** Gives a permit back, to the first waiter. */

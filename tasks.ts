@@ -49,8 +49,8 @@ import {
 import type { Cancellable, Coroutine } from "./_options.ts";
 import { internals as loops, type Job, type TimerEntry } from "./_scheduler.ts";
 import { recordCreation } from "./_call_site.ts";
-import { operation } from "./_waiting_call.ts";
-import { runScope, type Timeout, timeoutIn } from "./_scopes.ts";
+import { operation, promiseTry } from "./_waiting_call.ts";
+import { runScope, type Timeout, timeoutIn } from "./_timeout.ts";
 import {
   canBeAwaited,
   checkAwaitable,
@@ -60,6 +60,7 @@ import {
   isCoroutine,
   isFuture,
   onceDone,
+  runInTask,
   Several,
   wrapFuture,
 } from "./_awaitable.ts";
@@ -67,13 +68,8 @@ import { nameOf } from "./_inspect.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
 
 export type { Completions, DoneFuture } from "./_as_completed.ts";
-export {
-  TaskGroup,
-  type TaskGroupOptions,
-  Timeout,
-  timeout,
-  timeoutAt,
-} from "./_scopes.ts";
+export { TaskGroup, type TaskGroupOptions } from "./_task_group.ts";
+export { Timeout, timeout, timeoutAt } from "./_timeout.ts";
 export type { Context } from "./_context.ts";
 export type { Duration, DurationLike } from "./_duration.ts";
 export { type Awaitable, Future } from "./_future.ts";
@@ -277,7 +273,7 @@ export function sleep<T = void>(
   delay: Duration,
   options: SleepOptions<T> = NO_OPTIONS,
 ): Promise<T> {
-  try {
+  return promiseTry(() => {
     const seconds = toSeconds(delay);
     if (options !== NO_OPTIONS) {
       checkOptions(options, SLEEP_OPTIONS, "sleep");
@@ -290,9 +286,7 @@ export function sleep<T = void>(
     const future = new Sleep(loop, loop.time() + seconds, result as T);
     if (signal) futures.subscribeSignal(future, signal);
     return future;
-  } catch (error) {
-    return Promise.reject(error);
-  }
+  });
 }
 
 /**
@@ -466,27 +460,19 @@ export function waitFor<T>(
   timeout: Duration | null,
   options: Cancellable = NO_OPTIONS,
 ): Promise<T> {
-  try {
+  return promiseTry(() => {
     checkAwaitable(aw, WAIT_FOR);
     const limit = timeout === null ? null : toSeconds(timeout, "timeout");
     const signal = options === NO_OPTIONS
       ? undefined
       : signalOf(options, WAIT_FOR);
     signal?.throwIfAborted();
-    if (currentTask() === null) return inTask(aw, limit, options);
+    if (currentTask() === null) {
+      return runInTask(() => waitFor(aw, limit, options));
+    }
     if (isForeign(aw)) return waitForForeign(aw, limit, signal);
     return waitForOwn(aw, limit, signal);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
-async function inTask<T>(
-  aw: Awaitable<T>,
-  limit: number | null,
-  options: Cancellable,
-): Promise<T> {
-  return await createTask(() => waitFor(aw, limit, options));
+  });
 }
 
 /** What has its outcome already is never interrupted: an item that a queue has given would be lost. */

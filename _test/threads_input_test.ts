@@ -134,7 +134,8 @@ Deno.test("EventLoop.expose() says what is no function, and exposes nothing then
 Deno.test("ThreadFuture says what it was given, and that nobody else makes one", async () => {
   const loop = new EventLoop();
   const future = runCoroutineThreadsafe(() => 1, loop);
-  assertThrows(() => new ThreadFuture(), TypeError, "runCoroutineThreadsafe()");
+  const Constructor = ThreadFuture as unknown as new () => unknown;
+  assertThrows(() => new Constructor(), TypeError, "runCoroutineThreadsafe()");
   for (const [value, shown] of ODD) {
     await assertRefused(
       () => future.addDoneCallback(value as () => void),

@@ -593,7 +593,7 @@ Deno.test("runCoroutineThreadsafe() on the loop's own thread takes any coroutine
   await run(async () => {
     const loop = getRunningLoop();
     const future = runCoroutineThreadsafe(() => addLater(1, 2), loop);
-    assertInstanceOf(future, ThreadFuture);
+    assert(future instanceof ThreadFuture);
     assertFalse(future.done());
     const sum: number = await future;
     assertEquals(sum, 3);

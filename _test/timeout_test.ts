@@ -25,7 +25,7 @@ import {
   timeoutAt,
   TimeoutError,
 } from "@asyncio/asyncio";
-import { runScope } from "../_scopes.ts";
+import { runScope } from "../_timeout.ts";
 import { outcome, virtual } from "./_virtual.ts";
 
 const far = () => new RangeError("far");

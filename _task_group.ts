@@ -1,13 +1,11 @@
 /**
- * Scopes that end their body by cancelling its task, and take the request
- * back afterwards: deadlines and task groups.
+ * Task groups.
  *
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
-import { reportSwallowed } from "./_debug_mode.ts";
-import { type Duration, toSeconds, toTime } from "./_duration.ts";
+import { linkSignal } from "./_abort_signal.ts";
+import { runInTask, Several } from "./_awaitable.ts";
 import {
   asCancellation,
   cancelledError,
@@ -18,31 +16,28 @@ import {
   InnerScope,
   type ScopeOwner,
 } from "./_cancel_scope.ts";
+import { reportSwallowed } from "./_debug_mode.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
-import type { Task } from "./_task.ts";
+import { titleOf } from "./_inspect.ts";
 import { Limiter } from "./_limiter.ts";
 import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_scheduler.ts";
-import { type Failure, runIn, scopeHere } from "./_waiting_call.ts";
-import { createTask, Deadline, Several } from "./_awaitable.ts";
-import { chainOf, span, titleOf } from "./_inspect.ts";
+import type { Task } from "./_task.ts";
 import {
-  checkCallback,
+  checkBody,
   checkCoroutine,
   checkCount,
   checkOptions,
-  describe,
   isInstance,
   signalOf,
-  startedHint,
 } from "./_validate.ts";
+import { type Failure, promiseTry, runIn, scopeHere } from "./_waiting_call.ts";
 import {
   CancelledError,
   ExceptionGroup,
   KeyboardInterrupt,
   RuntimeError,
-  TimeoutError,
 } from "./exceptions.ts";
 
 /** Options of {@linkcode TaskGroup.run}. */
@@ -56,26 +51,11 @@ export interface TaskGroupOptions {
   limit?: number | undefined;
 }
 
-let enterTimeout: (scope: Timeout) => InnerScope;
-let leaveTimeout: (scope: Timeout, failure: Failure | null) => Failure | null;
-let abortTimeout: (scope: Timeout, reason: unknown) => void;
-let explainTimeout: (scope: Timeout) => string | null;
-let noteLength: (scope: Timeout, seconds: number) => void;
+const RUN = "run a group";
+const GROUP_OPTIONS = ["limit"] as const;
+
 let explainGroup: (group: TaskGroup) => string | null;
 let childrenOf: (group: TaskGroup) => Iterable<Task<unknown>>;
-
-/** What a timeout has to say of the waits inside of it. */
-class TimeoutOwner implements ScopeOwner {
-  readonly #timeout: Timeout;
-
-  constructor(timeout: Timeout) {
-    this.#timeout = timeout;
-  }
-
-  explain(): string | null {
-    return explainTimeout(this.#timeout);
-  }
-}
 
 /** What a group has to say of the waits inside of it. */
 class GroupOwner implements ScopeOwner {
@@ -88,268 +68,6 @@ class GroupOwner implements ScopeOwner {
   children(): Iterable<Task<unknown>> {
     return this.group === null ? [] : childrenOf(this.group);
   }
-}
-
-/** A deadline that is so many seconds away. */
-export function timeoutIn(seconds: number | null): Timeout {
-  if (seconds === null) return new Timeout(null);
-  const timeout = new Timeout(getEventLoop().time() + seconds);
-  noteLength(timeout, seconds);
-  return timeout;
-}
-
-/**
- * A deadline over a piece of code; `timeout` makes and enters one.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Timeout}.
- */
-export class Timeout {
-  #when: number | null;
-  #state: "created" | "active" | "expiring" | "expired" | "finished" =
-    "created";
-  #scope: InnerScope | null = null;
-  /** Requests to cancel that stood around the scope when it was entered. */
-  #requests = 0;
-  #deadline: Deadline | null = null;
-  /** What the task waited for when the time was up. */
-  #waitedFor: string | null = null;
-  /** The time that it gives, in seconds, where that is known. */
-  #length: number | null = null;
-  /** Why the scope was interrupted, if not by its deadline. */
-  #aborted: { reason: unknown } | null = null;
-
-  /**
-   * Makes a deadline that is not active yet.
-   *
-   * @param when When it is, on the loop's clock; `null` for never.
-   */
-  constructor(when: number | null) {
-    if (when !== null) toTime(when, "deadline");
-    this.#when = when;
-  }
-
-  static {
-    enterTimeout = (scope) => scope.#enter();
-    leaveTimeout = (scope, failure) => scope.#leave(failure);
-    abortTimeout = (scope, reason) => scope.#abort(reason);
-    explainTimeout = (scope) => scope.#explain();
-    noteLength = (scope, seconds) => scope.#length = seconds;
-  }
-
-  /**
-   * The signal of the scope. It aborts when the time is up, when the body
-   * fails, and when the task or a scope around this one is cancelled.
-   *
-   * @throws {RuntimeError} If the scope was not entered.
-   */
-  get signal(): AbortSignal {
-    if (this.#scope === null) {
-      throw new RuntimeError("A timeout has a signal once it is entered");
-    }
-    return this.#scope.signal;
-  }
-
-  /** The deadline on the loop's clock, `null` for none. */
-  when(): number | null {
-    return this.#when;
-  }
-
-  /**
-   * Moves the deadline.
-   *
-   * @param when The new one, on the loop's clock; one in the past strikes at once, `null` takes it away.
-   * @throws {RuntimeError} If the scope is not active: not entered, expired or left.
-   */
-  reschedule(when: number | null): void {
-    if (when !== null) toTime(when, "deadline");
-    if (this.#state !== "active") {
-      throw new RuntimeError(
-        this.#state === "created"
-          ? "Cannot reschedule a timeout that was not entered"
-          : `Cannot reschedule a timeout that is ${this.#state}`,
-      );
-    }
-    this.#when = when;
-    this.#deadline?.cancel();
-    this.#deadline = when === null ? null : new Deadline(
-      this.#scope!.loop as EventLoop,
-      when,
-      () => this.#expire(),
-    );
-  }
-
-  /** Whether the deadline passed while the scope was active. */
-  expired(): boolean {
-    return this.#state === "expiring" || this.#state === "expired";
-  }
-
-  /** @ignore */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    const due = this.#state !== "active" || this.#when === null
-      ? ""
-      : `, due in ${span(Math.max(0, this.#when - this.#scope!.loop.time()))}`;
-    return `<Timeout ${this.#state}${due}>`;
-  }
-
-  #enter(): InnerScope {
-    if (this.#state !== "created") {
-      throw new RuntimeError("A timeout can be entered only once");
-    }
-    const outer = scopeHere()!;
-    this.#requests = outer.pathRequests;
-    this.#scope = new InnerScope(outer, new TimeoutOwner(this));
-    this.#state = "active";
-    this.reschedule(this.#when);
-    return this.#scope;
-  }
-
-  #explain(): string | null {
-    if (this.#state !== "expiring" || this.#when === null) return null;
-    const ago = this.#scope!.loop.time() - this.#when;
-    const length = this.#length === null ? "" : +this.#length.toFixed(3);
-    return `timeout(${length}) expired ${span(ago)} ago`;
-  }
-
-  #expire(): void {
-    this.#state = "expiring";
-    this.#waitedFor = chainOf(this.#scope!);
-    this.#scope!.request(undefined);
-  }
-
-  #abort(reason: unknown): void {
-    if (this.#state !== "active") return;
-    this.#aborted = { reason };
-    this.#deadline?.cancel();
-    this.#scope!.request(undefined);
-  }
-
-  /** Ends the scope; returns what is to be thrown instead of the body's error. */
-  #leave(failure: Failure | null): Failure | null {
-    const scope = this.#scope!;
-    this.#deadline?.cancel();
-    const struck = this.#state === "expiring";
-    this.#state = struck ? "expired" : "finished";
-    if (failure !== null) scope.abortSignal(failure.error);
-    if (!struck && this.#aborted === null) return failure;
-    if (failure === null) reportSwallowed(scope.root, this.#requests);
-    scope.withdrawOwn();
-    const own = scope.outer.pathRequests <= this.#requests;
-    const cancellation = failure && asCancellation(failure.error);
-    if (!own || cancellation === null) return failure;
-    if (this.#aborted !== null) return { error: this.#aborted.reason };
-    const what = this.#waitedFor === null
-      ? ""
-      : ` while waiting for ${this.#waitedFor}`;
-    return {
-      error: new TimeoutError(`The time was up${what}`, {
-        cause: cancellation,
-      }),
-    };
-  }
-}
-
-/**
- * Limits the time that a piece of code may take.
- *
- * The body runs inside the calling task. When the time is up, the task is
- * cancelled; the `CancelledError`, if it leaves the body, comes out as a
- * `TimeoutError`. A cancellation from elsewhere passes through as it is.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout}.
- *
- * @typeParam T What the body returns.
- * @param delay Seconds or a duration from now, `null` for no limit; zero or less strikes at the first wait.
- * @param body The code, called with the deadline.
- * @returns What the body returns.
- * @throws {TimeoutError} If the time is up.
- * @throws {CancelledError} If the task is cancelled from elsewhere.
- *
- * @example
- * ```ts
- * import { run, sleep, timeout, TimeoutError } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * await run(async () => {
- *   try {
- *     await timeout({ milliseconds: 1 }, () => sleep(3600));
- *   } catch (error) {
- *     assert(error instanceof TimeoutError);
- *   }
- * });
- * ```
- */
-export function timeout<T>(
-  delay: Duration | null,
-  body: (timeout: Timeout) => T | PromiseLike<T>,
-): Promise<T> {
-  try {
-    const seconds = delay === null ? null : toSeconds(delay);
-    checkBody(body, "set a timeout");
-    return runScope(timeoutIn(seconds), body);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
-/**
- * As {@linkcode timeout}, with a moment instead of a length of time.
- *
- * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout_at}.
- *
- * @typeParam T What the body returns.
- * @param when The deadline on the loop's clock, `null` for none.
- * @param body The code, called with the deadline.
- * @returns What the body returns.
- * @throws {TimeoutError} If the time is up.
- * @throws {CancelledError} If the task is cancelled from elsewhere.
- *
- * @example
- * ```ts
- * import { getEventLoop, sleep, timeoutAt, TimeoutError } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * const when = getEventLoop().time() + 0.001;
- * const error = await timeoutAt(when, () => sleep(3600)).catch((error) => error);
- * assert(error instanceof TimeoutError);
- * ```
- */
-export function timeoutAt<T>(
-  when: number | null,
-  body: (timeout: Timeout) => T | PromiseLike<T>,
-): Promise<T> {
-  try {
-    checkBody(body, "set a timeout");
-    return runScope(new Timeout(when), body);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
-/** Enters a deadline around a body; `signal` ends it likewise, with its own reason. */
-export function runScope<T>(
-  timeout: Timeout,
-  body: (timeout: Timeout) => T | PromiseLike<T>,
-  signal?: AbortSignal,
-): Promise<T> {
-  if (scopeHere() === null) {
-    return inTask(() => runScope(timeout, body, signal));
-  }
-  const scope = enterTimeout(timeout);
-  if (signal === undefined) {
-    const leave = (failure: Failure | null) => leaveTimeout(timeout, failure);
-    return runIn(scope, () => body(timeout), leave);
-  }
-  const target = { abort: (reason: unknown) => abortTimeout(timeout, reason) };
-  linkSignal(signal, target);
-  return runIn(scope, () => body(timeout), (failure) => {
-    unlinkSignal(signal, target);
-    return leaveTimeout(timeout, failure);
-  });
-}
-
-/** Runs a scope outside of tasks, in a task of its own. */
-async function inTask<T>(call: () => Promise<T>): Promise<T> {
-  return await createTask(call);
 }
 
 /**
@@ -471,13 +189,13 @@ export class TaskGroup implements AsyncDisposable {
     body: (group: TaskGroup) => T | PromiseLike<T>,
     options?: TaskGroupOptions,
   ): Promise<T> {
-    try {
+    return promiseTry(() => {
       checkBody(body, RUN);
       checkOptions(options, GROUP_OPTIONS, RUN);
       const limit = options?.limit;
       if (limit !== undefined) checkCount(limit, 1, RUN, "limit");
       const outer = scopeHere();
-      if (outer === null) return inTask(() => TaskGroup.run(body, options));
+      if (outer === null) return runInTask(() => TaskGroup.run(body, options));
       const owner = new GroupOwner();
       const scope = nextScope = new InnerScope(outer, owner);
       const group = owner.group = new TaskGroup();
@@ -485,9 +203,7 @@ export class TaskGroup implements AsyncDisposable {
       if (limit !== undefined) group.#limiter = new Limiter(limit);
       const leave = (failure: Failure | null) => group.#leave(failure);
       return runIn(scope, () => body(group), leave);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    });
   }
 
   /**
@@ -756,16 +472,4 @@ class Child implements Job {
     this.#all.done(this);
     return false;
   }
-}
-
-const RUN = "run a group";
-const GROUP_OPTIONS = ["limit"] as const;
-
-function checkBody(body: unknown, action: string): void {
-  if (typeof body === "function") return checkCallback(body, action);
-  throw new TypeError(
-    `Cannot ${action}: the body must be a function, got ${describe(body)}${
-      startedHint(body)
-    }`,
-  );
 }
