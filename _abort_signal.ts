@@ -19,31 +19,31 @@ export interface Abortable {
 }
 
 /** Has a target aborted by a signal, through one listener for all targets of that signal. */
-export function linkSignal(signal: AbortSignal, target: Abortable): void {
-  let targets = linked.get(signal);
-  if (targets === undefined) linked.set(signal, targets = new Set());
+export function subscribeAbort(signal: AbortSignal, target: Abortable): void {
+  let targets = subscribers.get(signal);
+  if (targets === undefined) subscribers.set(signal, targets = new Set());
   if (targets.size === 0) {
     signal.addEventListener("abort", onAbort);
-    watched.add(signal);
+    activeSignals.add(signal);
   }
   targets.add(target);
 }
 
 /** Whether a signal will abort by itself that ends something here. */
-export function awaitsTimer(): boolean {
-  for (const signal of watched) if (abortsByTimer(signal)) return true;
+export function hasTimeoutSignal(): boolean {
+  for (const signal of activeSignals) if (abortsByTimer(signal)) return true;
   return false;
 }
 
-/** Takes {@linkcode linkSignal} back; the last one takes the listener with it. */
-export function unlinkSignal(
+/** Takes {@linkcode subscribeAbort} back; the last one takes the listener with it. */
+export function unsubscribeAbort(
   signal: AbortSignal,
   target: Abortable,
 ): void {
-  const targets = linked.get(signal);
+  const targets = subscribers.get(signal);
   if (!targets?.delete(target) || targets.size > 0) return;
   signal.removeEventListener("abort", onAbort);
-  watched.delete(signal);
+  activeSignals.delete(signal);
 }
 
 /** Ties one call to its signal. */
@@ -54,23 +54,23 @@ export class AbortSubscription implements Abortable {
   constructor(signal: AbortSignal, abort: (reason: unknown) => void) {
     this.abort = abort;
     this.#signal = signal;
-    linkSignal(signal, this);
+    subscribeAbort(signal, this);
   }
 
   unsubscribe(): void {
-    unlinkSignal(this.#signal, this);
+    unsubscribeAbort(this.#signal, this);
   }
 
   /** Whether an error is what whoever aborted has said: no news to report. */
-  explains(error: unknown): boolean {
+  isReason(error: unknown): boolean {
     return this.#signal.aborted && this.#signal.reason === error;
   }
 }
 
 /** Tells whether the reason of a signal has been handed to code that runs now. */
-export interface ReasonWatch {
+export interface ReasonTracker {
   /** Whether code that comes out of a promise now has been given the reason. */
-  readonly wasTaken: boolean;
+  readonly wasRead: boolean;
 }
 
 /**
@@ -81,17 +81,17 @@ export interface ReasonWatch {
  * microtasks. A `fetch` that is under way rejects later. Code of a task that
  * reads the reason itself has not been thrown it and does not count.
  */
-export function watchReason(
+export function trackReason(
   signal: AbortSignal,
   drain: () => number,
   isOwnCode: () => boolean,
-): ReasonWatch {
-  let takenIn: number | null = null;
+): ReasonTracker {
+  let readAt: number | null = null;
   let isPromised = false;
-  const take = () => {
-    takenIn = drain();
+  const markRead = () => {
+    readAt = drain();
     // In a timer of the host the ticks come first, so the clearing waits for the microtasks.
-    queueMicrotask(() => afterMicrotasks(() => takenIn = null));
+    queueMicrotask(() => afterMicrotasks(() => readAt = null));
   };
   for (const it of [signal, ...dependentsOf(signal)]) {
     isPromised ||= endsFetch(it);
@@ -99,7 +99,7 @@ export function watchReason(
       reason: {
         configurable: true,
         get() {
-          if (!isOwnCode()) take();
+          if (!isOwnCode()) markRead();
           return reasonOf.call(it);
         },
       },
@@ -108,15 +108,15 @@ export function watchReason(
         writable: true,
         value: () => {
           if (!it.aborted) return;
-          take();
+          markRead();
           throw reasonOf.call(it);
         },
       },
     });
   }
   return {
-    get wasTaken() {
-      return isPromised || takenIn === drain();
+    get wasRead() {
+      return isPromised || readAt === drain();
     },
   };
 }
@@ -126,14 +126,14 @@ const reasonOf = Object.getOwnPropertyDescriptor(
   "reason",
 )!.get!;
 
-const linked = new WeakMap<AbortSignal, Set<Abortable>>();
+const subscribers = new WeakMap<AbortSignal, Set<Abortable>>();
 /** The signals that end something and have not aborted. */
-const watched = new Set<AbortSignal>();
+const activeSignals = new Set<AbortSignal>();
 
 function onAbort(event: Event): void {
   const signal = event.target as AbortSignal;
-  watched.delete(signal);
-  for (const target of linked.get(signal) ?? []) {
+  activeSignals.delete(signal);
+  for (const target of subscribers.get(signal) ?? []) {
     target.abort(signal.reason);
   }
 }

@@ -10,7 +10,7 @@ import { onceDone, wrapFuture } from "./_awaitable.ts";
 export class CancellableIterator<T> implements AsyncIterator<T> {
   readonly #source: AsyncIterator<T>;
   /** Whether a step is under way, behind which a generator would queue its end. */
-  #isBusy = false;
+  #isReading = false;
 
   constructor(source: AsyncIterable<T>) {
     this.#source = source instanceof ReadableStream
@@ -19,26 +19,26 @@ export class CancellableIterator<T> implements AsyncIterator<T> {
   }
 
   next(): Promise<IteratorResult<T>> {
-    this.#isBusy = true;
-    const idle = () => {
-      this.#isBusy = false;
+    this.#isReading = true;
+    const onSettled = () => {
+      this.#isReading = false;
     };
     const step = Promise.resolve(this.#source.next());
-    step.then(idle, idle);
+    step.then(onSettled, onSettled);
     const future = wrapFuture(step);
     onceDone(future, () => {
-      if (future.cancelled()) this.#giveUp();
+      if (future.cancelled()) this.#closeSource();
     });
     return future;
   }
 
   async return(): Promise<IteratorResult<T>> {
-    if (this.#isBusy) this.#giveUp();
+    if (this.#isReading) this.#closeSource();
     else await this.#source.return?.();
     return { done: true, value: undefined };
   }
 
-  #giveUp(): void {
+  #closeSource(): void {
     Promise.resolve(this.#source.return?.()).catch(() => {});
   }
 }

@@ -24,7 +24,7 @@ import {
   isThenable,
 } from "./_validate.ts";
 import { Task, TASK_OPTIONS } from "./_task.ts";
-import { type Failure, futureOfOwn } from "./_waiting_call.ts";
+import { type Failure, futureForOwnPromise } from "./_waiting_call.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
 import {
   currentExecution,
@@ -176,7 +176,7 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
       `Cannot wrap a promise: expected one, got ${describe(promise)}`,
     );
   }
-  const own = futureOfOwn(promise);
+  const own = futureForOwnPromise(promise);
   if (own !== null) return own;
   const future: Future<T> = futures.make(getEventLoop(), FOREIGN);
   try {
@@ -283,9 +283,9 @@ export class Deadline implements TimerEntry {
   readonly #loop: EventLoop;
   #onExpire: (() => void) | null;
 
-  constructor(loop: EventLoop, due: number, strike: () => void) {
+  constructor(loop: EventLoop, due: number, onExpire: () => void) {
     this.#loop = loop;
-    this.#onExpire = strike;
+    this.#onExpire = onExpire;
     if (due <= loop.time()) {
       this.isCancelled = true;
       loops.push(loop, this);
@@ -316,17 +316,17 @@ const FOREIGN: WaitSource = {
 };
 
 /** Futures that another one stands for. */
-export class Several implements WaitSource {
+export class FuturesSource implements WaitSource {
   readonly kind: string;
-  readonly #all: Iterable<AnyFuture>;
+  readonly #futures: Iterable<AnyFuture>;
 
   constructor(all: Iterable<AnyFuture>, kind: string) {
-    this.#all = all;
+    this.#futures = all;
     this.kind = kind;
   }
 
   get awaits(): readonly AnyFuture[] {
-    return [...this.#all];
+    return [...this.#futures];
   }
 
   complete(): void {}

@@ -35,20 +35,20 @@ export class Barrier {
   readonly #label: string;
   /** Parties of the present round that are inside `wait`. */
   #count = 0;
-  readonly #home = new LoopBinding();
+  readonly #binding = new LoopBinding();
   /** The parties of the present round. */
   readonly #round: WaitQueue<void> = new WaitQueue<void>({
     complete: () => {},
-    handOff: (turn) => this.#clear(turn),
-    remove: (turn) => this.#clear(turn),
+    handOff: (turn) => this.#onRemoved(turn),
+    remove: (turn) => this.#onRemoved(turn),
     describe: () => this.#describe(),
-  }, this.#home);
+  }, this.#binding);
   /** Newcomers, who wait while a round leaves. */
-  readonly #newcomers: WaitQueue<void> = new WaitQueue<void>({
+  readonly #nextRound: WaitQueue<void> = new WaitQueue<void>({
     complete: () => {},
     handOff: () => {},
     describe: () => this.#describe(),
-  }, this.#home);
+  }, this.#binding);
 
   /**
    * Makes a barrier.
@@ -113,12 +113,12 @@ export class Barrier {
     let position: number | null = null;
     try {
       for (;;) {
-        position ??= this.#join();
+        position ??= this.#arrive();
         if (position !== null && this.#state !== "filling") break;
         signal?.throwIfAborted();
-        const queue = position === null ? this.#newcomers : this.#round;
+        const queue = position === null ? this.#nextRound : this.#round;
         try {
-          await queue.enter(signal);
+          await queue.enqueue(signal);
         } catch (error) {
           // As in CPython, where the next in line then looks again and lines up anew.
           queue.notifyNext();
@@ -128,7 +128,7 @@ export class Barrier {
       if (this.#state === "draining") return position;
       throw new BrokenBarrierError("The barrier was aborted or reset");
     } finally {
-      if (position !== null) this.#leave();
+      if (position !== null) this.#depart();
     }
   }
 
@@ -137,13 +137,13 @@ export class Barrier {
    * anew, also after {@linkcode Barrier.abort}.
    */
   reset(): Promise<void> {
-    this.#enter(this.#count > 0 ? "resetting" : "filling");
+    this.#setState(this.#count > 0 ? "resetting" : "filling");
     return Promise.resolve();
   }
 
   /** Breaks the barrier: whoever waits now or later gets a `BrokenBarrierError`, until it is reset. */
   abort(): Promise<void> {
-    this.#enter("broken");
+    this.#setState("broken");
     return Promise.resolve();
   }
 
@@ -152,32 +152,32 @@ export class Barrier {
     return this.#describe();
   }
 
-  #enter(state: "filling" | "draining" | "resetting" | "broken"): void {
+  #setState(state: "filling" | "draining" | "resetting" | "broken"): void {
     this.#state = state;
     this.#round.notifyAll();
-    this.#newcomers.notifyAll();
+    this.#nextRound.notifyAll();
   }
 
   /** Makes the caller a party of the round, the last one opens the barrier. `null` while the round before leaves. */
-  #join(): number | null {
+  #arrive(): number | null {
     if (this.#state === "draining" || this.#state === "resetting") return null;
     if (this.broken) throw new BrokenBarrierError("The barrier was aborted");
     const position = this.#count++;
-    if (this.#count === this.#parties) this.#enter("draining");
+    if (this.#count === this.#parties) this.#setState("draining");
     return position;
   }
 
   /** A wait has ended without its turn; if its loop is closed, the party does not leave by itself. */
-  #clear(turn: AnyFuture): void {
-    if (turn.getLoop().isClosed()) this.#leave();
+  #onRemoved(turn: AnyFuture): void {
+    if (turn.getLoop().isClosed()) this.#depart();
   }
 
   /** The last one of a round opens the barrier for the next. */
-  #leave(): void {
+  #depart(): void {
     this.#count--;
     if (this.#count > 0) return;
     if (this.#state === "draining" || this.#state === "resetting") {
-      this.#enter("filling");
+      this.#setState("filling");
     }
   }
 

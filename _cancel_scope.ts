@@ -23,7 +23,7 @@
  * @module
  */
 
-import { type ReasonWatch, watchReason } from "./_abort_signal.ts";
+import { type ReasonTracker, trackReason } from "./_abort_signal.ts";
 import {
   type Cancelable,
   cancelNested,
@@ -153,7 +153,7 @@ class CancelState {
   probes: Probe[] = [];
   checkpoint = -1;
   /** Tells whether the reason of the signal was taken in this drain. */
-  reasonWatch: ReasonWatch | null = null;
+  reasonWatch: ReasonTracker | null = null;
   /** The request came while the code was in a promise from outside of this module. */
   isOverdue = false;
 }
@@ -466,7 +466,7 @@ export abstract class CancelScope extends SlotValue
       cancellation.probes = [];
       if (!isProven) return this.#setState(cancellation, PENDING);
     } else if (
-      cancellation.state === PENDING && cancellation.reasonWatch?.wasTaken
+      cancellation.state === PENDING && cancellation.reasonWatch?.wasRead
     ) {
       this.root.deliveredBySignal();
       this.#renewSignal();
@@ -631,7 +631,7 @@ export abstract class CancelScope extends SlotValue
     if (isForeign) {
       const drain = () => loops.checkpoints(this.loop);
       const isOwnCode = () => this.isRunning;
-      cancellation.reasonWatch = watchReason(
+      cancellation.reasonWatch = trackReason(
         controller.signal,
         drain,
         isOwnCode,

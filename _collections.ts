@@ -92,12 +92,12 @@ export class Stack<T> {
 /** Tells when an array holds room for far more than its items: `Array.prototype.pop` keeps it. */
 class ShrinkPolicy {
   /** The largest length since the array was last copied. */
-  #high = 0;
+  #peak = 0;
 
   shouldShrink(length: number): boolean {
-    if (length > this.#high) this.#high = length;
-    if (this.#high < SHRINK_ABOVE || length * 4 > this.#high) return false;
-    this.#high = length;
+    if (length > this.#peak) this.#peak = length;
+    if (this.#peak < SHRINK_ABOVE || length * 4 > this.#peak) return false;
+    this.#peak = length;
     return true;
   }
 }
@@ -219,11 +219,11 @@ export class BinaryHeap<T> {
 export class TimerHeap<T> {
   #items: T[] = [];
   /** The time of each item; none is before that of its parent at `(i - 1) >> 2`. */
-  #dues: number[] = [];
+  #dueTimes: number[] = [];
   /** Breaks ties. */
-  #orders: number[] = [];
+  #sequence: number[] = [];
   /** How many ever came. */
-  #count = 0;
+  #nextOrder = 0;
   readonly #shrinkPolicy = new ShrinkPolicy();
 
   get length(): number {
@@ -232,7 +232,7 @@ export class TimerHeap<T> {
 
   /** The time of the first item, `Infinity` if there is none. */
   get due(): number {
-    return this.#items.length > 0 ? this.#dues[0]! : Infinity;
+    return this.#items.length > 0 ? this.#dueTimes[0]! : Infinity;
   }
 
   peek(): T | undefined {
@@ -240,14 +240,14 @@ export class TimerHeap<T> {
   }
 
   push(due: number, item: T): void {
-    const order = this.#count++;
+    const order = this.#nextOrder++;
     let hole = this.#items.length;
     this.#items.push(item);
-    this.#dues.push(due);
-    this.#orders.push(order);
+    this.#dueTimes.push(due);
+    this.#sequence.push(order);
     while (hole > 0) {
       const parent = (hole - 1) >> 2;
-      if (this.#dues[parent]! <= due) break; // it came before
+      if (this.#dueTimes[parent]! <= due) break; // it came before
       this.#move(parent, hole);
       hole = parent;
     }
@@ -258,8 +258,8 @@ export class TimerHeap<T> {
     if (this.#shrinkPolicy.shouldShrink(this.#items.length)) this.#shrink();
     const first = this.#items[0];
     const item = this.#items.pop() as T;
-    const due = this.#dues.pop() as number;
-    const order = this.#orders.pop() as number;
+    const due = this.#dueTimes.pop() as number;
+    const order = this.#sequence.pop() as number;
     if (this.#items.length > 0) this.#sink(0, due, order, item);
     return first;
   }
@@ -271,17 +271,17 @@ export class TimerHeap<T> {
     for (let i = 0; i < items.length; i++) {
       if (keep(items[i]!)) this.#move(i, length++);
     }
-    items.length = this.#dues.length = this.#orders.length = length;
+    items.length = this.#dueTimes.length = this.#sequence.length = length;
     this.#shrink();
     for (let i = (length - 2) >> 2; i >= 0; i--) {
-      this.#sink(i, this.#dues[i]!, this.#orders[i]!, this.#items[i]!);
+      this.#sink(i, this.#dueTimes[i]!, this.#sequence[i]!, this.#items[i]!);
     }
   }
 
   clear(): void {
     this.#items = [];
-    this.#dues = [];
-    this.#orders = [];
+    this.#dueTimes = [];
+    this.#sequence = [];
   }
 
   /** Finds the place of an item at or below a hole. */
@@ -293,7 +293,7 @@ export class TimerHeap<T> {
       const end = Math.min(begin + 4, length);
       let least = begin;
       for (let i = begin + 1; i < end; i++) {
-        if (this.#isBefore(i, this.#dues[least]!, this.#orders[least]!)) {
+        if (this.#isBefore(i, this.#dueTimes[least]!, this.#sequence[least]!)) {
           least = i;
         }
       }
@@ -305,30 +305,35 @@ export class TimerHeap<T> {
   }
 
   #isBefore(i: number, due: number, order: number): boolean {
-    const own = this.#dues[i]!;
-    return own < due || (own === due && this.#orders[i]! < order);
+    const own = this.#dueTimes[i]!;
+    return own < due || (own === due && this.#sequence[i]! < order);
   }
 
   #move(from: number, to: number): void {
-    this.#put(to, this.#dues[from]!, this.#orders[from]!, this.#items[from]!);
+    this.#put(
+      to,
+      this.#dueTimes[from]!,
+      this.#sequence[from]!,
+      this.#items[from]!,
+    );
   }
 
   #put(at: number, due: number, order: number, item: T): void {
     this.#items[at] = item;
-    this.#dues[at] = due;
-    this.#orders[at] = order;
+    this.#dueTimes[at] = due;
+    this.#sequence[at] = order;
   }
 
   /** Gives back the room that the arrays keep beyond their items. */
   #shrink(): void {
     this.#items = this.#items.slice();
-    this.#dues = this.#dues.slice();
-    this.#orders = this.#orders.slice();
+    this.#dueTimes = this.#dueTimes.slice();
+    this.#sequence = this.#sequence.slice();
   }
 }
 
 /** A map that holds a limited number of entries; the one that was not asked for the longest gives way. */
-export class RecentMap<K, V> {
+export class LruMap<K, V> {
   readonly #limit: number;
   readonly #entries = new Map<K, V>();
 

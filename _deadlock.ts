@@ -13,7 +13,7 @@
  * @module
  */
 
-import { awaitsTimer } from "./_abort_signal.ts";
+import { hasTimeoutSignal } from "./_abort_signal.ts";
 import {
   activeResources,
   nextTurn,
@@ -88,7 +88,7 @@ class Watch {
 
   #look(): void {
     if (this.#ended) return;
-    if (this.#isQuiet && !awaitsTimer() && this.#isStuck()) {
+    if (this.#isQuiet && !hasTimeoutSignal() && this.#isStuck()) {
       this.#ended = true;
       this.#onDeadlock();
     } else this.#again();

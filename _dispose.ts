@@ -17,24 +17,24 @@ import { currentTask } from "./_awaitable.ts";
  *
  * @param loop The loop that the wait belongs to.
  * @param wait Starts the wait.
- * @param hurry Makes the end come at once.
+ * @param endNow Makes the end come at once.
  */
-export async function waitInDisposer(
+export async function waitWhileDisposing(
   loop: EventLoop,
   wait: () => Promise<void>,
-  hurry: () => void,
+  endNow: () => void,
 ): Promise<void> {
   const signal = currentTask()?.signal;
-  if (signal?.aborted) hurry();
-  else signal?.addEventListener("abort", hurry, { once: true });
+  if (signal?.aborted) endNow();
+  else signal?.addEventListener("abort", endNow, { once: true });
   try {
-    await runInSlot(loops.execution(loop), awaitOutside, wait);
+    await runInSlot(loops.execution(loop), awaitOutsideTask, wait);
   } finally {
-    signal?.removeEventListener("abort", hurry);
+    signal?.removeEventListener("abort", endNow);
   }
 }
 
 /** Run outside of the task, so that a cancellation does not interrupt the wait. */
-async function awaitOutside(wait: () => Promise<void>): Promise<void> {
+async function awaitOutsideTask(wait: () => Promise<void>): Promise<void> {
   await wait();
 }

@@ -106,12 +106,12 @@ function sumOfUnits(duration: object, what: string): number {
 /** The value of each unit, in the order of {@linkcode UNITS}, each read once. */
 function unitsOf(duration: object, what: string): unknown[] {
   const values = duration as Record<string, unknown>;
-  let foreign: string | undefined;
+  let unknown: string | undefined;
   let units: unknown[];
   try {
-    foreign = CALENDAR_UNITS.find((unit) => values[unit]);
-    if (foreign === undefined) {
-      for (const key in values) if (!UNIT_NAMES.includes(key)) foreign ??= key;
+    unknown = CALENDAR_UNITS.find((unit) => values[unit]);
+    if (unknown === undefined) {
+      for (const key in values) if (!UNIT_NAMES.includes(key)) unknown ??= key;
     }
     units = UNIT_NAMES.map((unit) => values[unit]);
   } catch (cause) {
@@ -119,14 +119,14 @@ function unitsOf(duration: object, what: string): unknown[] {
       cause,
     });
   }
-  if (foreign === undefined) return units;
-  if (CALENDAR_UNITS.includes(foreign)) {
-    throw new RangeError(`Invalid ${what}: ${foreign} have no fixed length`);
+  if (unknown === undefined) return units;
+  if (CALENDAR_UNITS.includes(unknown)) {
+    throw new RangeError(`Invalid ${what}: ${unknown} have no fixed length`);
   }
   if (Array.isArray(duration)) return [];
-  const nearest = nearestOf(foreign, UNIT_NAMES);
+  const nearest = nearestOf(unknown, UNIT_NAMES);
   throw new TypeError(
-    `Invalid ${what}: unknown unit ${describe(foreign)}${
+    `Invalid ${what}: unknown unit ${describe(unknown)}${
       nearest === null ? "" : `, did you mean "${nearest}"?`
     }`,
   );

@@ -711,7 +711,7 @@ export class Future<T> implements Promise<T> {
   #watch(isHeard = false): void {
     const bond = this.#subscription;
     if (bond === SILENCED || bond instanceof UnretrievedError) return;
-    if (bond?.explains(this.#value)) return;
+    if (bond?.isReason(this.#value)) return;
     this.#subscription = new UnretrievedError(
       this,
       this.#loop,

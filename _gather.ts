@@ -4,8 +4,8 @@
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
-import { errorOf, onceDone, Several } from "./_awaitable.ts";
+import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
+import { errorOf, FuturesSource, onceDone } from "./_awaitable.ts";
 import { cancelNested } from "./_cancel_request.ts";
 import { hooks } from "./_cancel_scope.ts";
 import { getEventLoop } from "./_event_loop.ts";
@@ -23,7 +23,7 @@ export class GatheringFuture extends Future<unknown[]> {
   readonly #children: readonly Future<unknown>[];
   /** The children, each once, and what hears of their ends. */
   readonly #distinct: readonly Future<unknown>[];
-  readonly #jobs: (Job | null)[] = [];
+  readonly #callbacks: (Job | null)[] = [];
   readonly #returnExceptions: boolean;
   #unfinished: number;
   #cancelRequested = false;
@@ -34,15 +34,15 @@ export class GatheringFuture extends Future<unknown[]> {
   constructor(
     children: readonly Future<unknown>[],
     returnExceptions: boolean,
-    areNew: boolean,
+    areDistinct: boolean,
     signal: AbortSignal | undefined,
   ) {
     super((children[0]?.getLoop() ?? getEventLoop()) as never);
-    futures.setSource(this, new Several(children, "gather"));
+    futures.setSource(this, new FuturesSource(children, "gather"));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
     // Tasks that were just made for it are all different, and a set is expensive.
-    const distinct = areNew ? children : [...new Set(children)];
+    const distinct = areDistinct ? children : [...new Set(children)];
     this.#distinct = distinct;
     this.#unfinished = distinct.length;
     if (distinct.length === 0) this.setResult([]);
@@ -50,10 +50,10 @@ export class GatheringFuture extends Future<unknown[]> {
     const onDone = (child: Future<unknown>) => this.childDone(child);
     for (const child of distinct) {
       if (child.done()) done.push(child);
-      this.#jobs.push(child.done() ? null : onceDone(child, onDone));
+      this.#callbacks.push(child.done() ? null : onceDone(child, onDone));
     }
     for (const child of done) this.childDone(child);
-    if (signal && !this.done()) this.#follow(signal);
+    if (signal && !this.done()) this.#subscribeSignal(signal);
   }
 
   override cancel(message?: string): boolean {
@@ -61,10 +61,10 @@ export class GatheringFuture extends Future<unknown[]> {
     if (this.#isBeingCancelled) return true;
     this.#isBeingCancelled = true;
     let any = false;
-    let isCircle = false;
+    let isCyclic = false;
     try {
       for (const child of this.#children) {
-        isCircle ||= hooks.frameOf(child)?.isBeingCancelled === true;
+        isCyclic ||= hooks.frameOf(child)?.isBeingCancelled === true;
         any = cancelNested(child, message) || any;
       }
     } finally {
@@ -72,7 +72,7 @@ export class GatheringFuture extends Future<unknown[]> {
     }
     if (any) this.#cancelRequested = true;
     // A child that waits for this cannot end before it.
-    return isCircle ? super.cancel(message) : any;
+    return isCyclic ? super.cancel(message) : any;
   }
 
   childDone(child: Future<unknown>): void {
@@ -81,26 +81,26 @@ export class GatheringFuture extends Future<unknown[]> {
     const isBad = child.cancelled() || futures.failed(child);
     if (isBad && !this.#returnExceptions && this.#aborted === null) {
       futures.fail(this, errorOf(child)!.error);
-      this.#letGo();
+      this.#unsubscribe();
     } else if (this.#unfinished === 0) this.#finish();
   }
 
   /** A signal ends it as a cancellation would, with the signal's reason. */
-  #follow(signal: AbortSignal): void {
+  #subscribeSignal(signal: AbortSignal): void {
     const target = {
       abort: (reason: unknown) => {
         this.#aborted = { error: reason };
         this.cancel();
       },
     };
-    linkSignal(signal, target);
-    onceDone(this, () => unlinkSignal(signal, target));
+    subscribeAbort(signal, target);
+    onceDone(this, () => unsubscribeAbort(signal, target));
   }
 
   /** What the other children do is not heard of any more, and they do not hold on to this. */
-  #letGo(): void {
+  #unsubscribe(): void {
     this.#distinct.forEach((child, i) => {
-      const job = this.#jobs[i]!;
+      const job = this.#callbacks[i]!;
       if (job === null || child.done()) return;
       futures.unsubscribe(child, job);
       futures.silence(child);

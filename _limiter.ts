@@ -12,18 +12,18 @@ import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 
 /** A number of places, taken in the order of asking. */
 export class Limiter implements WaitPolicy<void> {
-  #free: number;
+  #available: number;
   readonly #queue: WaitQueue<void> = new WaitQueue(this, new LoopBinding());
 
   constructor(limit: number) {
-    this.#free = limit;
+    this.#available = limit;
   }
 
   /** The coroutine function that waits for a place first. Cancelled before it has one, the given one is never called. */
   wrap<T>(coro: Coroutine<T>): Coroutine<T> {
     const limited: Coroutine<T> = (signal) => {
-      if (this.#free > this.#queue.notified && this.#queue.waiting === 0) {
-        this.#free--;
+      if (this.#available > this.#queue.notified && this.#queue.waiting === 0) {
+        this.#available--;
         return this.#run(coro, signal);
       }
       return this.#runLater(coro, signal);
@@ -33,11 +33,11 @@ export class Limiter implements WaitPolicy<void> {
   }
 
   complete(_future: AnyFuture): void {
-    this.#free--;
+    this.#available--;
   }
 
   handOff(): void {
-    this.#wakeNext();
+    this.#notifyNext();
   }
 
   describe(): string {
@@ -53,12 +53,12 @@ export class Limiter implements WaitPolicy<void> {
     try {
       return await coro(signal);
     } finally {
-      this.#free++;
-      this.#wakeNext();
+      this.#available++;
+      this.#notifyNext();
     }
   }
 
-  #wakeNext(): void {
-    if (this.#free > this.#queue.notified) this.#queue.notifyNext();
+  #notifyNext(): void {
+    if (this.#available > this.#queue.notified) this.#queue.notifyNext();
   }
 }

@@ -56,14 +56,14 @@ export function childrenOf(node: Node): readonly Node[] {
  */
 export function* descendants(
   node: Node,
-  enters: (node: Node) => boolean = () => true,
+  entersNode: (node: Node) => boolean = () => true,
 ): Generator<Node> {
-  const ahead = [node];
-  for (let it = ahead.pop(); it; it = ahead.pop()) {
+  const stack = [node];
+  for (let it = stack.pop(); it; it = stack.pop()) {
     yield it;
-    if (!enters(it)) continue;
+    if (!entersNode(it)) continue;
     const children = childrenOf(it);
-    for (let i = children.length; i-- > 0;) ahead.push(children[i]);
+    for (let i = children.length; i-- > 0;) stack.push(children[i]);
   }
 }
 

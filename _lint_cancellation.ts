@@ -34,15 +34,15 @@ const HINT =
 const ITERATION =
   /^(?:every|filter|find|flatMap|forEach|from|map|reduce|some)$/;
 /** Names that tell of a cancellation without its class, or of the end of the program. */
-const TELLS =
+const CANCELLATION_NAMES =
   /^(?:aborted|throwIfAborted|cancelled|cancelling|uncancel|exitCode)$/;
 /** Functions that look for a cancellation: `isCancelled`, `rethrowIfAborted`. */
-const ASKS = /(?:check|if|is|rethrow)\w*(?:abort|cancel)/i;
+const CANCELLATION_CHECKS = /(?:check|if|is|rethrow)\w*(?:abort|cancel)/i;
 /** Functions that log their arguments. */
-const LOGS =
+const LOGGERS =
   /^(?:(?:console|log|logger|LOG|LOGGER)\.\w+|log|print|warn|alert)$/;
 /** Functions that turn a value into text. */
-const TELLS_TEXT = /^(?:String|JSON\.stringify|Deno\.inspect)$/;
+const STRINGIFIERS = /^(?:String|JSON\.stringify|Deno\.inspect)$/;
 /** Functions that may throw, or end the program. */
 const MAY_THROW =
   /^(?:assert|expect|fail$|unreachable$|Deno\.exit$|process\.exit$)/;
@@ -53,7 +53,7 @@ export function noSwallowedCancellation(
   ctx: Context,
 ): Deno.lint.LintVisitor {
   const handlers = new Handlers(model);
-  const isCancellable = new Waits(model, handlers);
+  const isCancellable = new CancellationPoints(model, handlers);
   let importIsAdded = false;
   return {
     TryStatement(node) {
@@ -86,8 +86,8 @@ export function noSwallowedCancellation(
     const known = model.nameOf("CancelledError", body);
     const last = model.importOfNames()?.specifiers.at(-1);
     if (!known) {
-      const isTaken = !last || model.scopes.lookUp("CancelledError", body);
-      if (isTaken || importIsAdded) return undefined;
+      const isUsed = !last || model.scopes.lookUp("CancelledError", body);
+      if (isUsed || importIsAdded) return undefined;
       importIsAdded = true;
     }
     return (fixer: Deno.lint.Fixer) => [
@@ -154,9 +154,9 @@ function rejectionHandler(
 }
 
 /** Finds what a cancellation interrupts. */
-class Waits {
-  readonly #known = new Map<FunctionNode, boolean>();
-  #cancelled: Set<unknown> | undefined;
+class CancellationPoints {
+  readonly #cache = new Map<FunctionNode, boolean>();
+  #cancelledHere: Set<unknown> | undefined;
 
   constructor(readonly model: Model, readonly handlers: Handlers) {}
 
@@ -164,7 +164,7 @@ class Waits {
   in(block: Node): boolean {
     const enters = (node: Node): boolean =>
       node === block || !isFunction(node) && node.type !== "ClassBody" &&
-        !this.#isOwnMatter(node);
+        !this.#isHandled(node);
     for (const node of descendants(block, enters)) {
       if (node.type === "AwaitExpression" && this.by(node.argument)) {
         return true;
@@ -185,18 +185,18 @@ class Waits {
     if (node.type !== "CallExpression") {
       return isTask && !this.#isCancelledHere(node);
     }
-    const name = this.model.calledBy(node);
+    const name = this.model.calledName(node);
     if (isTask || isWaiting(name) || name === "cancellable") return true;
     if (name) return false;
     return this.#isJoin(node) || this.#isOwnFunction(node);
   }
 
   /** The block of a `try` with a handler that does not pass everything on. */
-  #isOwnMatter(block: Node): boolean {
+  #isHandled(block: Node): boolean {
     const parent = parentOf(block);
     if (parent?.type !== "TryStatement" || parent.block !== block) return false;
     const { handler } = parent as Try;
-    return !!handler && !this.handlers.passesOn(handler);
+    return !!handler && !this.handlers.rethrows(handler);
   }
 
   #iterates(iterable: Node): boolean {
@@ -205,7 +205,7 @@ class Waits {
     if (kind?.is === "instance") {
       return kind.of === "Queue" || kind.of === "StreamReader";
     }
-    const name = node.type === "CallExpression" && this.model.calledBy(node);
+    const name = node.type === "CallExpression" && this.model.calledName(node);
     return name === "asCompleted" || name === "cancellable";
   }
 
@@ -224,24 +224,24 @@ class Waits {
   #isOwnFunction(call: CallExpression): boolean {
     const fn = this.model.functionAt(call.callee);
     if (!fn?.async || fn.generator) return false;
-    if (!this.#known.has(fn)) {
-      this.#known.set(fn, false); // ends circles
-      this.#known.set(fn, this.in(fn.body));
+    if (!this.#cache.has(fn)) {
+      this.#cache.set(fn, false); // ends circles
+      this.#cache.set(fn, this.in(fn.body));
     }
-    return this.#known.get(fn)!;
+    return this.#cache.get(fn)!;
   }
 
   /** Whether the file cancels a task itself, and so expects the error. */
   #isCancelledHere(task: Node): boolean {
-    if (!this.#cancelled) {
-      this.#cancelled = new Set();
+    if (!this.#cancelledHere) {
+      this.#cancelledHere = new Set();
       for (const node of descendants(this.model.program)) {
         if (
           node.type === "MemberExpression" && propertyName(node) === "cancel"
-        ) this.#cancelled.add(this.model.keyOf(node.object));
+        ) this.#cancelledHere.add(this.model.keyOf(node.object));
       }
     }
-    return this.#cancelled.has(this.model.keyOf(task));
+    return this.#cancelledHere.has(this.model.keyOf(task));
   }
 }
 
@@ -252,7 +252,7 @@ class Handlers {
   constructor(readonly model: Model) {}
 
   /** Whether a `catch` throws its error on, be it only in some cases. */
-  passesOn({ param, body }: Deno.lint.CatchClause): boolean {
+  rethrows({ param, body }: Deno.lint.CatchClause): boolean {
     return [...ownDescendants(body)].some((it) =>
       it.type === "ThrowStatement" && param?.type === "Identifier" &&
       unwrap(it.argument).type === "Identifier" &&
@@ -267,7 +267,7 @@ class Handlers {
       if (node.type === "CallExpression" && this.#mayThrow(node)) return false;
     }
     for (const node of descendants(body)) {
-      if (this.#tellsCancellation(node)) return false;
+      if (this.#mentionsCancellation(node)) return false;
     }
     if (param?.type !== "Identifier") return true;
     const uses = this.model.scopes.lookUp(param.name, body)?.references ?? [];
@@ -277,7 +277,7 @@ class Handlers {
   /** The same for a function that is called with the error. */
   swallowAll(handler: Node): boolean {
     const text = calleeText(handler);
-    if (text && LOGS.test(text)) return true;
+    if (text && LOGGERS.test(text)) return true;
     const fn = this.model.functionAt(handler);
     return !!fn && !fn.generator && this.swallow(fn.params[0] as Node, fn.body);
   }
@@ -286,18 +286,18 @@ class Handlers {
     return MAY_THROW.test(calleeText(unwrap(call.callee)) ?? "");
   }
 
-  #tellsCancellation(node: Node): boolean {
+  #mentionsCancellation(node: Node): boolean {
     switch (node.type) {
       case "Identifier": {
         const kind = this.model.kindOf(node);
         return node.name === "CancelledError" ||
           kind?.is === "export" && kind.name === "CancelledError" ||
-          TELLS.test(node.name);
+          CANCELLATION_NAMES.test(node.name);
       }
       case "Literal":
         return node.value === "CancelledError" || node.value === "AbortError";
       case "CallExpression":
-        return ASKS.test(calleeText(unwrap(node.callee)) ?? "");
+        return CANCELLATION_CHECKS.test(calleeText(unwrap(node.callee)) ?? "");
       default:
         return false;
     }
@@ -321,17 +321,17 @@ class Handlers {
       case "ConditionalExpression":
         return parent.test === node;
       case "CallExpression":
-        return parent.callee !== node && this.#onlyShows(parent, node);
+        return parent.callee !== node && this.#onlyPrints(parent, node);
       default:
         return false;
     }
   }
 
-  #onlyShows(call: CallExpression, argument: Node): boolean {
+  #onlyPrints(call: CallExpression, argument: Node): boolean {
     const callee = unwrap(call.callee);
     const text = calleeText(callee) ?? "";
-    if (LOGS.test(text)) return true;
-    if (TELLS_TEXT.test(text)) return !isReturned(call);
+    if (LOGGERS.test(text)) return true;
+    if (STRINGIFIERS.test(text)) return !isReturned(call);
     const fn = this.model.functionAt(callee);
     const position = plainArguments(call).indexOf(argument as never);
     if (!fn || callee.type !== "Identifier" || position < 0) return false;

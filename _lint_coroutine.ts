@@ -35,7 +35,7 @@ type Visitor = Deno.lint.LintVisitor;
 export function requireCoroutineFunction(model: Model, ctx: Context): Visitor {
   return {
     CallExpression(call) {
-      const name = model.calledBy(call);
+      const name = model.calledName(call);
       if (!name) return;
       const args = plainArguments(call);
       if (AWAITABLE_LISTS.has(name)) return checkLimited(name, args);
@@ -117,7 +117,7 @@ function isDeferrable(node: Node, model: Model): boolean {
 export function noFloatingPromises(model: Model, ctx: Context): Visitor {
   return {
     CallExpression(call) {
-      const name = model.calledBy(call);
+      const name = model.calledName(call);
       if (!isWaiting(name)) return;
       const place = floats(wrapped(call));
       if (!place) return;

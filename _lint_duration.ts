@@ -51,7 +51,7 @@ export function noMilliseconds(
 ): Deno.lint.LintVisitor {
   return {
     CallExpression(call) {
-      const name = model.calledBy(call);
+      const name = model.calledName(call);
       if (!name) return;
       for (const node of durationsOf(name, call)) {
         if (!isInMilliseconds(node, model)) continue;

@@ -223,11 +223,11 @@ const PUBLISHED =
   /^(?:(?:jsr:\/?)?@asyncio\/asyncio|(?:npm:\/?)?@jsr\/asyncio__asyncio)(?:@[^/]+)?(?:\/|$)|^https:\/\/(?:jsr\.io\/@asyncio\/asyncio|npm\.jsr\.io\/@jsr\/asyncio__asyncio)\//;
 
 /** The folder that this plugin was loaded from, which holds the module. */
-const HOME = new URL(".", import.meta.url).href;
+const MODULE_ROOT = new URL(".", import.meta.url).href;
 /** The files that a program imports. */
 const ENTRY_POINTS = new Set(
   "exceptions introspection mod queues runner streams subprocess sync tasks testing"
-    .split(" ").map((topic) => `${HOME}${topic}.ts`),
+    .split(" ").map((topic) => `${MODULE_ROOT}${topic}.ts`),
 );
 
 /** Tells which specifiers import the module, for a file. */

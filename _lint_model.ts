@@ -108,7 +108,7 @@ export class Model {
   }
 
   /** What of the module is called: `"sleep"`, `"Queue.put"`. */
-  calledBy(call: CallExpression): string | undefined {
+  calledName(call: CallExpression): string | undefined {
     const callee = unwrap(call.callee);
     const kind = this.kindOf(callee);
     if (kind?.is === "export") return exportName(kind.name);
@@ -136,7 +136,7 @@ export class Model {
     const node = unwrap(expression);
     if (isFunction(node)) return node;
     if (node.type === "MemberExpression") {
-      const member = this.#ownMember(node);
+      const member = this.#memberDeclaration(node);
       if (member?.type === "MethodDefinition") {
         return isFunction(member.value) ? member.value : undefined;
       }
@@ -164,7 +164,7 @@ export class Model {
     }
     if (parent?.type !== "CallExpression") return undefined;
     const position = plainArguments(parent).indexOf(node as Expression);
-    const name = this.calledBy(parent);
+    const name = this.calledName(parent);
     if (position < 0 || !name) return undefined;
     if (isInList) {
       return AWAITABLE_LISTS.has(name) && position === 0 ? name : undefined;
@@ -283,7 +283,7 @@ export class Model {
     if (!role) return undefined;
     const given = BODY_PARAMETERS[role]?.[position] ??
       (position === 0 ? { is: "signal" as const } : undefined);
-    return stepInto(given, path);
+    return follow(given, path);
   }
 
   #valueAt(value: Node, path: Step[]): Kind | undefined {
@@ -295,16 +295,14 @@ export class Model {
       : node.type === "ArrayExpression"
       ? node.elements[step]
       : undefined;
-    return item
-      ? this.#valueAt(item, rest)
-      : stepInto(this.kindOf(value), path);
+    return item ? this.#valueAt(item, rest) : follow(this.kindOf(value), path);
   }
 
   #memberKind(node: Deno.lint.MemberExpression): Kind | undefined {
     const name = propertyName(node);
     if (!name) return undefined;
-    const member = this.#ownMember(node);
-    if (member) return this.#ownMemberKind(member);
+    const member = this.#memberDeclaration(node);
+    if (member) return this.#declaredMemberKind(member);
     const known = memberOf(this.kindOf(node.object), name);
     if (known || node.object.type !== "Identifier") return known;
     const binding = this.scopes.lookUp(node.object.name, node);
@@ -319,7 +317,7 @@ export class Model {
   }
 
   /** The declaration of `this.name`, or the only assignment to it. */
-  #ownMember(node: Deno.lint.MemberExpression): Node | undefined {
+  #memberDeclaration(node: Deno.lint.MemberExpression): Node | undefined {
     if (node.object.type !== "ThisExpression") return undefined;
     const owner = classAround(node);
     const name = propertyName(node);
@@ -346,7 +344,7 @@ export class Model {
     return members;
   }
 
-  #ownMemberKind(member: Node): Kind | undefined {
+  #declaredMemberKind(member: Node): Kind | undefined {
     if (member.type === "AssignmentExpression") {
       return this.kindOf(member.right);
     }
@@ -385,7 +383,7 @@ export class Model {
   }
 
   #callKind(node: CallExpression): Kind | undefined {
-    const name = this.calledBy(node);
+    const name = this.calledName(node);
     if (name) return resultOf(name);
     const fn = this.functionAt(node.callee);
     if (fn) return this.#returnKind(fn);
@@ -417,7 +415,7 @@ export class Model {
         : undefined;
     }
     const type = binding?.annotation && binding.path?.length === 0 &&
-      bare(binding.annotation);
+      unwrapType(binding.annotation);
     return type && type.type === "TSFunctionType" && type.returnType
       ? this.#typeKind(type.returnType)
       : undefined;
@@ -434,7 +432,7 @@ export class Model {
 
   /** What lies at the end of a path into a value of a type. */
   #typeAt(annotation: Node, path: Step[]): Kind | undefined {
-    const type = bare(annotation);
+    const type = unwrapType(annotation);
     const [step, ...rest] = path;
     if (type.type === "TSUnionType") {
       const kinds = type.types.map((it) => this.#typeAt(it, path));
@@ -482,12 +480,12 @@ export class Model {
       const owner = this.scopes.lookUpType(left.name, type)?.owner;
       return owner && this.#importKind(owner)?.is === "namespace" &&
           CLASSES.has(right.name)
-        ? stepInto(instance(right.name), path)
+        ? follow(instance(right.name), path)
         : undefined;
     }
     if (typeName.type !== "Identifier") return undefined;
     const owner = this.scopes.lookUpType(typeName.name, type)?.owner;
-    if (!owner) return stepInto(this.#globalType(type, typeName.name), path);
+    if (!owner) return follow(this.#globalType(type, typeName.name), path);
     if (owner.type === "TSTypeAliasDeclaration") {
       return this.#aliasAt(owner, path);
     }
@@ -498,7 +496,7 @@ export class Model {
     }
     const kind = this.#importKind(owner);
     return kind?.is === "export" && CLASSES.has(kind.name)
-      ? stepInto(instance(kind.name), path)
+      ? follow(instance(kind.name), path)
       : undefined;
   }
 
@@ -533,7 +531,7 @@ function isSame(one: Kind | undefined, other: Kind | undefined): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
-function stepInto(kind: Kind | undefined, path: Step[]): Kind | undefined {
+function follow(kind: Kind | undefined, path: Step[]): Kind | undefined {
   let it = kind;
   for (const step of path) {
     if (typeof step === "string") it = memberOf(it, step);
@@ -543,15 +541,15 @@ function stepInto(kind: Kind | undefined, path: Step[]): Kind | undefined {
 }
 
 /** The type without its annotation, `null` and `undefined`. */
-function bare(annotation: Node): Node {
+function unwrapType(annotation: Node): Node {
   if (annotation.type === "TSTypeAnnotation") {
-    return bare(annotation.typeAnnotation);
+    return unwrapType(annotation.typeAnnotation);
   }
   if (annotation.type !== "TSUnionType") return annotation;
   const types = annotation.types.filter((it) =>
     it.type !== "TSNullKeyword" && it.type !== "TSUndefinedKeyword"
   );
-  return types.length === 1 ? bare(types[0]) : annotation;
+  return types.length === 1 ? unwrapType(types[0]) : annotation;
 }
 
 function isConst(type: Node): boolean {

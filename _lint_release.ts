@@ -28,11 +28,11 @@ export function requireRelease(
   const named = new Set<unknown>();
   return {
     CallExpression(call) {
-      const name = model.calledBy(call);
+      const name = model.calledName(call);
       if (!name?.endsWith(".acquire")) return;
       const awaiting = parentOf(wrapped(call))!;
       if (awaiting.type !== "AwaitExpression") return;
-      const place = droppedAt(wrapped(awaiting), model);
+      const place = droppingStatement(wrapped(awaiting), model);
       if (!place) return;
       all ??= releasesIn(model);
       const releases = all.get(model.keyOf(lockOf(call))) ?? [];
@@ -51,7 +51,7 @@ export function requireRelease(
 }
 
 /** The statement in which the guard is dropped, or kept in a variable that nobody uses. */
-function droppedAt(node: Node, model: Model): Node | undefined {
+function droppingStatement(node: Node, model: Model): Node | undefined {
   const parent = parentOf(node)!;
   if (parent.type === "ExpressionStatement") return parent;
   if (parent.type !== "VariableDeclarator") return undefined;

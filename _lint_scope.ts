@@ -80,13 +80,13 @@ const RUNNING_TYPESCRIPT = new Set<string>([
 export class ScopeTree {
   readonly #scopes = new Map<Node, Scope>();
   readonly #declared = new Set<unknown>();
-  readonly #meanings = new Map<Identifier, Binding>();
+  readonly #bindings = new Map<Identifier, Binding>();
   readonly #text: string;
 
   constructor(program: Node, text: string) {
     this.#text = text;
-    this.#open(program, undefined);
-    this.#refer(program);
+    this.#openScopes(program, undefined);
+    this.#resolveReferences(program);
   }
 
   /** What a name means as a value; `undefined` for a global one. */
@@ -101,7 +101,7 @@ export class ScopeTree {
 
   /** What a name in the code refers to; `undefined` where it is no use of a value. */
   referent(id: Identifier): Binding | undefined {
-    return this.#meanings.get(id);
+    return this.#bindings.get(id);
   }
 
   #find(space: "values" | "types", name: string, from: Node) {
@@ -119,14 +119,14 @@ export class ScopeTree {
   }
 
   /** Opens scopes and declares names, from the outside to the inside. */
-  #open(node: Node, outer: Scope | undefined): void {
+  #openScopes(node: Node, outer: Scope | undefined): void {
     let scope = outer;
     if (SCOPES.has(node.type)) {
       scope = new Scope(node, outer);
       this.#scopes.set(node, scope);
     }
     this.#declare(node, scope!, outer);
-    for (const child of childrenOf(node)) this.#open(child, scope);
+    for (const child of childrenOf(node)) this.#openScopes(child, scope);
   }
 
   #declare(node: Node, scope: Scope, outer: Scope | undefined): void {
@@ -171,9 +171,9 @@ export class ScopeTree {
   }
 
   #declareVariables(node: Deno.lint.VariableDeclaration, scope: Scope): void {
-    const home = node.kind === "var" ? functionScope(scope) : scope;
+    const target = node.kind === "var" ? functionScope(scope) : scope;
     for (const owner of node.declarations) {
-      this.#addPattern(owner.id, { owner }, home);
+      this.#addPattern(owner.id, { owner }, target);
     }
   }
 
@@ -241,7 +241,7 @@ export class ScopeTree {
   }
 
   /** Finds the names that are used as values. */
-  #refer(program: Node): void {
+  #resolveReferences(program: Node): void {
     const runs = (node: Node) =>
       !node.type.startsWith("TS") || isWrapper(node) ||
       RUNNING_TYPESCRIPT.has(node.type);
@@ -250,7 +250,7 @@ export class ScopeTree {
       const binding = this.lookUp(node.name, node);
       if (!binding) continue;
       binding.references.push(node);
-      this.#meanings.set(node, binding);
+      this.#bindings.set(node, binding);
       if (isWritten(node)) binding.isAssigned = true;
     }
   }

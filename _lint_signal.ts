@@ -157,5 +157,5 @@ function isForeign(
   const isShown = callee.type === "MemberExpression" &&
     callee.object.type === "Identifier" &&
     /^(?:console|AbortSignal)$/.test(callee.object.name);
-  return !isShown && !model.calledBy(call);
+  return !isShown && !model.calledName(call);
 }

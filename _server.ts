@@ -20,7 +20,7 @@ import {
 } from "./_connection.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
-import { waitInDisposer } from "./_dispose.ts";
+import { waitWhileDisposing } from "./_dispose.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
@@ -328,7 +328,7 @@ export class Server implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     this.closeClients();
-    await waitInDisposer(
+    await waitWhileDisposing(
       this.#parts.loop,
       () => this.waitClosed(),
       () => this.abortClients(),

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { linkSignal } from "./_abort_signal.ts";
-import { runInTask, Several } from "./_awaitable.ts";
+import { subscribeAbort } from "./_abort_signal.ts";
+import { FuturesSource, runInTask } from "./_awaitable.ts";
 import {
   asCancellation,
   cancelledError,
@@ -32,7 +32,12 @@ import {
   isInstance,
   signalOf,
 } from "./_validate.ts";
-import { type Failure, promiseTry, runIn, scopeHere } from "./_waiting_call.ts";
+import {
+  currentScope,
+  type Failure,
+  promiseTry,
+  runInScope,
+} from "./_waiting_call.ts";
 import {
   CancelledError,
   ExceptionGroup,
@@ -105,20 +110,20 @@ export class TaskGroup implements AsyncDisposable {
   /** Requests to cancel that stood when the group was opened. */
   readonly #requests: number;
   /** Children that are not done. */
-  readonly #children = new Children((child) => this.#childDone(child));
+  readonly #children = new ChildTasks((child) => this.#childDone(child));
   /** Children in their first step, which are not among the others yet. */
   #starting = 0;
   #limiter: Limiter | null = null;
   readonly #errors: unknown[] = [];
   /** The interruption of the program, if a child or the body has met it. */
   #interrupt: KeyboardInterrupt | null = null;
-  #state: "open" | "leaving" | "left" = "open";
+  #state: "open" | "exiting" | "finished" = "open";
   /** Children are being cancelled, new ones are refused. */
   #aborting = false;
   /** The group has cancelled its scope and owes it that request. */
-  #requested = false;
+  #bodyCancelled = false;
   /** Awaited at the end while there are children. */
-  #empty: Future<void> | null = null;
+  #allDone: Future<void> | null = null;
   /** Whose signal a group without a scope of its own has. */
   #controller: AbortController | null = null;
 
@@ -132,7 +137,7 @@ export class TaskGroup implements AsyncDisposable {
    * it can interrupt; failures then come out at `join` or at the end of the block.
    */
   constructor() {
-    const scope = nextScope ?? scopeHere();
+    const scope = nextScope ?? currentScope();
     nextScope = null;
     this.#scope = scope;
     this.#loop = (scope?.loop ?? getEventLoop()) as EventLoop;
@@ -144,7 +149,7 @@ export class TaskGroup implements AsyncDisposable {
    * the group is cancelled, and when the task around it is.
    */
   get signal(): AbortSignal {
-    if (this.#scope instanceof InnerScope && ownGroups.has(this)) {
+    if (this.#scope instanceof InnerScope && groupsWithScope.has(this)) {
       return this.#scope.signal;
     }
     if (this.#controller === null) {
@@ -152,7 +157,7 @@ export class TaskGroup implements AsyncDisposable {
       const abort = (reason: unknown) => controller.abort(reason);
       const outer = this.#scope?.signal;
       if (outer?.aborted) abort(outer.reason);
-      else if (outer) linkSignal(outer, { abort });
+      else if (outer) subscribeAbort(outer, { abort });
       if (this.#aborting) abort(new CancelledError());
     }
     return this.#controller.signal;
@@ -194,15 +199,15 @@ export class TaskGroup implements AsyncDisposable {
       checkOptions(options, GROUP_OPTIONS, RUN);
       const limit = options?.limit;
       if (limit !== undefined) checkCount(limit, 1, RUN, "limit");
-      const outer = scopeHere();
+      const outer = currentScope();
       if (outer === null) return runInTask(() => TaskGroup.run(body, options));
       const owner = new GroupOwner();
       const scope = nextScope = new InnerScope(outer, owner);
       const group = owner.group = new TaskGroup();
-      ownGroups.add(group);
+      groupsWithScope.add(group);
       if (limit !== undefined) group.#limiter = new Limiter(limit);
-      const leave = (failure: Failure | null) => group.#leave(failure);
-      return runIn(scope, () => body(group), leave);
+      const leave = (failure: Failure | null) => group.#exit(failure);
+      return runInScope(scope, () => body(group), leave);
     });
   }
 
@@ -218,7 +223,7 @@ export class TaskGroup implements AsyncDisposable {
   createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
     const size = this.#children.size + this.#starting;
     if (
-      this.#state === "left" || (this.#state === "leaving" && size === 0)
+      this.#state === "finished" || (this.#state === "exiting" && size === 0)
     ) {
       throw new RuntimeError("Cannot add a task: the TaskGroup is finished");
     }
@@ -251,9 +256,9 @@ export class TaskGroup implements AsyncDisposable {
    * @param message The message of their `CancelledError`.
    */
   cancel(message?: string): void {
-    if (this.#state === "left" || this.#aborting) return;
+    if (this.#state === "finished" || this.#aborting) return;
     this.#abort(message);
-    this.#request(message);
+    this.#cancelBody(message);
   }
 
   /**
@@ -267,21 +272,21 @@ export class TaskGroup implements AsyncDisposable {
   async join(options?: Cancellable): Promise<void> {
     const signal = signalOf(options, "join a group");
     signal?.throwIfAborted();
-    const failure = await this.#leave(null, signal);
+    const failure = await this.#exit(null, signal);
     if (failure !== null) throw failure.error;
   }
 
   /** Cancels and awaits the children, unless the group was joined. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#state === "left") return;
+    if (this.#state === "finished") return;
     if (!this.#aborting) this.#abort();
-    const failure = await this.#leave(null);
+    const failure = await this.#exit(null);
     if (failure !== null) throw failure.error;
   }
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    const state = this.#aborting && this.#state !== "left"
+    const state = this.#aborting && this.#state !== "finished"
       ? "shutting down"
       : this.#state;
     return `<TaskGroup ${state}, ${this.#children.size} tasks>`;
@@ -294,34 +299,34 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   /** Ends the group; returns what is to be thrown. */
-  #leave(
+  #exit(
     failure: Failure | null,
     signal?: AbortSignal,
   ): Failure | null | Promise<Failure | null> {
-    if (this.#state === "left") return failure;
-    this.#state = "leaving";
-    if (failure === null && this.#requested) {
+    if (this.#state === "finished") return failure;
+    this.#state = "exiting";
+    if (failure === null && this.#bodyCancelled) {
       reportSwallowed(this.#scope!.root, this.#requests);
     }
     if (failure !== null && !this.#aborting) this.#abort(undefined, failure);
-    if (this.#children.size === 0) return this.#left(failure, null, null);
-    return this.#untilEmpty(failure, signal);
+    if (this.#children.size === 0) return this.#finish(failure, null, null);
+    return this.#waitForChildren(failure, signal);
   }
 
-  async #untilEmpty(
+  async #waitForChildren(
     failure: Failure | null,
     signal?: AbortSignal,
   ): Promise<Failure | null> {
     let cancelled: Failure | null = null;
     let last: Failure | null = null;
     while (this.#children.size > 0) {
-      this.#empty = futures.make(
+      this.#allDone = futures.make(
         this.#loop,
-        new Several(this.#children, "group"),
+        new FuturesSource(this.#children, "group"),
       );
-      if (signal) futures.subscribeSignal(this.#empty, signal);
+      if (signal) futures.subscribeSignal(this.#allDone, signal);
       try {
-        await this.#empty;
+        await this.#allDone;
       } catch (error) {
         if (signal?.aborted && error === signal.reason) {
           this.#state = "open";
@@ -333,21 +338,21 @@ export class TaskGroup implements AsyncDisposable {
         this.#abort();
       }
     }
-    return this.#left(failure, cancelled, last);
+    return this.#finish(failure, cancelled, last);
   }
 
   /** All children are done. The cancellation that ended the wait for them, and the last that came, may have to go on. */
-  #left(
+  #finish(
     failure: Failure | null,
     cancelled: Failure | null,
     last: Failure | null,
   ): Failure | null {
-    this.#state = "left";
+    this.#state = "finished";
     const scope = this.#scope;
     const isBodyCancelled = failure !== null &&
       asCancellation(failure.error) !== null;
     if (isBodyCancelled) cancelled ??= failure;
-    if (this.#requested) {
+    if (this.#bodyCancelled) {
       scope!.withdrawOwn();
       const isOwn = scope!.pathRequests <= this.#requests;
       cancelled = isOwn ? null : cancelled ?? last;
@@ -359,7 +364,7 @@ export class TaskGroup implements AsyncDisposable {
     if (cancelled !== null && this.#errors.length === 0) return cancelled;
     if (failure !== null && !isBodyCancelled) this.#errors.push(failure.error);
     if (this.#errors.length === 0) return null;
-    const outer = ownGroups.has(this) ? scope!.outer : scope;
+    const outer = groupsWithScope.has(this) ? scope!.outer : scope;
     // A request from outside stays, and is delivered at the next wait.
     if (outer !== null && outer.pathRequests > 0) outer.redeliver();
     return {
@@ -371,8 +376,8 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   #childDone(task: Task<unknown>): void {
-    if (this.#children.size === 0 && this.#empty?.done() === false) {
-      this.#empty.setResult();
+    if (this.#children.size === 0 && this.#allDone?.done() === false) {
+      this.#allDone.setResult();
     }
     if (task.cancelled()) return;
     const exception = task.exception();
@@ -389,7 +394,7 @@ export class TaskGroup implements AsyncDisposable {
     this.#errors.push(exception);
     if (this.#aborting) return;
     this.#abort(undefined, { error: exception });
-    this.#request();
+    this.#cancelBody();
   }
 
   #abort(message?: string, failure?: Failure): void {
@@ -399,28 +404,28 @@ export class TaskGroup implements AsyncDisposable {
       ? cancelledError(message)
       : failure.error;
     if (this.#controller !== null) this.#controller.abort(reason);
-    else if (failure !== undefined && ownGroups.has(this)) {
+    else if (failure !== undefined && groupsWithScope.has(this)) {
       this.#scope!.abortSignal(reason);
     }
   }
 
   /** Makes the body end, wherever it waits. */
-  #request(message?: string): void {
+  #cancelBody(message?: string): void {
     if (this.#scope === null) return;
-    this.#requested = true;
+    this.#bodyCancelled = true;
     this.#scope.request(message);
   }
 }
 
 /** Groups that have a scope of their own. */
-const ownGroups = new WeakSet<TaskGroup>();
+const groupsWithScope = new WeakSet<TaskGroup>();
 /** The scope for the group that is being made. */
 let nextScope: InnerScope | null = null;
 
 /** Tasks in the order of their making, each until it is done. A set would cost more than all the rest of a child. */
-class Children {
-  #first: Child | null = null;
-  #last: Child | null = null;
+class ChildTasks {
+  #first: ChildTask | null = null;
+  #last: ChildTask | null = null;
   #size = 0;
   readonly #onDone: (task: Task<unknown>) => void;
 
@@ -433,7 +438,7 @@ class Children {
   }
 
   add(task: Task<unknown>): void {
-    const child = new Child(task, this);
+    const child = new ChildTask(task, this);
     child.previous = this.#last;
     if (this.#last === null) this.#first = child;
     else this.#last.next = child;
@@ -442,7 +447,7 @@ class Children {
     futures.subscribe(task, child);
   }
 
-  done({ task, next, previous }: Child): void {
+  remove({ task, next, previous }: ChildTask): void {
     if (previous === null) this.#first = next;
     else previous.next = next;
     if (next === null) this.#last = previous;
@@ -456,20 +461,20 @@ class Children {
   }
 }
 
-/** One of {@linkcode Children}, and the job that hears of its end. */
-class Child implements Job {
+/** One of {@linkcode ChildTasks}, and the job that hears of its end. */
+class ChildTask implements Job {
   readonly task: Task<unknown>;
-  readonly #all: Children;
-  previous: Child | null = null;
-  next: Child | null = null;
+  readonly #all: ChildTasks;
+  previous: ChildTask | null = null;
+  next: ChildTask | null = null;
 
-  constructor(task: Task<unknown>, all: Children) {
+  constructor(task: Task<unknown>, all: ChildTasks) {
     this.task = task;
     this.#all = all;
   }
 
   run(): boolean {
-    this.#all.done(this);
+    this.#all.remove(this);
     return false;
   }
 }

@@ -30,19 +30,19 @@ import {
   isEncodable,
 } from "./_thread_codec.ts";
 import {
-  type Outcome,
+  type CallOutcome,
   type ThreadCall,
   type ThreadFuture,
   threadFuture,
 } from "./_thread_future.ts";
 import {
   addFrames,
-  cloneError,
   describeValue,
   excerpt,
-  lookAt,
+  explainCloneError,
   type Packed,
-  placeAbove,
+  stackAbove,
+  tryRead,
   unpack,
   type Unsent,
 } from "./_thread_serialize.ts";
@@ -63,12 +63,16 @@ export interface LoopHandle {
 }
 
 /** A message to the loop: the number of the call, and what is asked; no name cancels it. */
-export type Ask = readonly [id: number, name: string | null, args: unknown[]];
+export type RequestMessage = readonly [
+  id: number,
+  name: string | null,
+  args: unknown[],
+];
 
 /** A message from the loop: the number of the call, then how it has ended. */
-export type Answer = readonly [
+export type ReplyMessage = readonly [
   id: number,
-  kind: Outcome<unknown>["kind"],
+  kind: CallOutcome<unknown>["kind"],
   value: unknown,
 ];
 
@@ -78,46 +82,48 @@ export type FrameFilter = (at: Error) => readonly string[];
 /** Where things lie in the memory of a handle. Places are counted in cells of four bytes. */
 export class Layout {
   /** Raised by threads that have something for the loop. */
-  static readonly BELL = 0;
+  static readonly DOORBELL = 0;
   /** 1 once the loop is closed. */
   static readonly CLOSED = 1;
   /** How many slots there are. */
-  static readonly SLOTS = 2;
+  static readonly SLOT_COUNT = 2;
   /** Where the first slot begins. */
-  static readonly HEAD = 16;
+  static readonly HEADER_SIZE = 16;
 
   /** Within a slot: 1 while a thread has it. */
-  static readonly TAKEN = 0;
+  static readonly IN_USE = 0;
   /** Raised by the loop when it has written, read or closed. */
-  static readonly SIGNAL = 1;
+  static readonly WAKE = 1;
   /** Bytes that were written to the two pipes and read from them, ever. */
-  static readonly ASKED = 2;
-  static readonly HEARD = 3;
-  static readonly ANSWERED = 4;
-  static readonly RECEIVED = 5;
+  static readonly REQUEST_WRITTEN = 2;
+  static readonly REQUEST_READ = 3;
+  static readonly REPLY_WRITTEN = 4;
+  static readonly REPLY_READ = 5;
   /** 1 while the loop has more to answer than fits. */
-  static readonly MORE = 6;
+  static readonly BACKLOG = 6;
   /** How many calls were made through the slot, ever. */
-  static readonly CALLS = 7;
+  static readonly CALL_COUNT = 7;
   /** 1 while the thread may be waiting for room. */
-  static readonly ROOM = 8;
+  static readonly SENDER_WAITS = 8;
   /** Where the pipes of a slot begin. */
-  static readonly PIPES = 16;
+  static readonly BUFFERS = 16;
 
   /** Bytes that fit into a pipe, a power of two. */
-  static readonly PIPE_BYTES = 16_384;
-  static readonly SLOT: number = Layout.PIPES + Layout.PIPE_BYTES / 2;
-  static readonly MOST_SLOTS = 2048;
+  static readonly BUFFER_BYTES = 16_384;
+  static readonly SLOT_SIZE: number = Layout.BUFFERS + Layout.BUFFER_BYTES / 2;
+  static readonly MAX_SLOTS = 2048;
 
   /** The memory of a new handle. It grows with the slots that are taken. */
-  static memory(): SharedArrayBuffer {
-    const most = Layout.HEAD + Layout.MOST_SLOTS * Layout.SLOT;
-    return new SharedArrayBuffer(Layout.HEAD * 4, { maxByteLength: most * 4 });
+  static allocate(): SharedArrayBuffer {
+    const most = Layout.HEADER_SIZE + Layout.MAX_SLOTS * Layout.SLOT_SIZE;
+    return new SharedArrayBuffer(Layout.HEADER_SIZE * 4, {
+      maxByteLength: most * 4,
+    });
   }
 }
 
 /** A stream of bytes through shared memory, with one writer and one reader. */
-export class Pipe {
+export class RingBuffer {
   readonly #cells: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #written: number;
@@ -134,16 +140,16 @@ export class Pipe {
     this.#cells = cells;
     this.#written = slot + written;
     this.#read = slot + written + 1;
-    const second = written === Layout.ANSWERED ? Layout.PIPE_BYTES : 0;
-    const start = (slot + Layout.PIPES) * 4 + second;
-    this.#bytes = new Uint8Array(cells.buffer, start, Layout.PIPE_BYTES);
+    const second = written === Layout.REPLY_WRITTEN ? Layout.BUFFER_BYTES : 0;
+    const start = (slot + Layout.BUFFERS) * 4 + second;
+    this.#bytes = new Uint8Array(cells.buffer, start, Layout.BUFFER_BYTES);
   }
 
   /** Writes what fits of the bytes after `from`. Returns how many fitted. */
   write(bytes: Uint8Array, from: number): number {
     const written = Atomics.load(this.#cells, this.#written);
     const held = (written - Atomics.load(this.#cells, this.#read)) | 0;
-    const size = Layout.PIPE_BYTES;
+    const size = Layout.BUFFER_BYTES;
     const count = Math.min(size - held, bytes.length - from);
     const start = written & (size - 1);
     const first = Math.min(count, size - start);
@@ -158,7 +164,7 @@ export class Pipe {
     const read = Atomics.load(this.#cells, this.#read);
     const count = (Atomics.load(this.#cells, this.#written) - read) | 0;
     if (count === 0) return null;
-    const size = Layout.PIPE_BYTES;
+    const size = Layout.BUFFER_BYTES;
     const start = read & (size - 1);
     const first = Math.min(count, size - start);
     const bytes = new Uint8Array(count);
@@ -170,27 +176,27 @@ export class Pipe {
 }
 
 /** Cuts a stream of bytes into messages again. */
-export class Messages {
+export class MessageFramer {
   /** For the next message; `null` while one is written, which may run code that sends another. */
   static #writer: ByteWriter | null = new ByteWriter();
 
   /** The length of the message under way, in four bytes, then the message. */
   #bytes: Uint8Array = new Uint8Array(4);
   #filled = 0;
-  #inHead = true;
+  #inHeader = true;
 
   /** The bytes of a message, with its length before them. */
   static encode(message: unknown): Uint8Array {
-    const writer = Messages.#writer ?? new ByteWriter();
-    Messages.#writer = null;
+    const writer = MessageFramer.#writer ?? new ByteWriter();
+    MessageFramer.#writer = null;
     try {
       writer.skip(4);
       encodeValue(message, writer);
       writer.setUint32(0, writer.length - 4);
-      return writer.take();
+      return writer.decode();
     } finally {
       writer.reset();
-      Messages.#writer = writer;
+      MessageFramer.#writer = writer;
     }
   }
 
@@ -209,10 +215,12 @@ export class Messages {
       if (this.#filled < this.#bytes.length) break;
       this.#filled = 0;
       const full = this.#bytes;
-      const length = this.#inHead ? new DataView(full.buffer).getUint32(0) : 4;
-      if (!this.#inHead) messages.push(decodeValue(full));
+      const length = this.#inHeader
+        ? new DataView(full.buffer).getUint32(0)
+        : 4;
+      if (!this.#inHeader) messages.push(decodeValue(full));
       this.#bytes = new Uint8Array(length);
-      this.#inHead = !this.#inHead;
+      this.#inHeader = !this.#inHeader;
     }
     return messages;
   }
@@ -220,7 +228,7 @@ export class Messages {
 
 /** Whether a value is what `loop.handle()` returns. */
 export function isLoopHandle(value: unknown): value is LoopHandle {
-  return lookAt(() =>
+  return tryRead(() =>
     (value as LoopHandle | null)?.kind === "asyncio.EventLoop" &&
     (value as LoopHandle).memory instanceof SharedArrayBuffer
   ) === true;
@@ -248,7 +256,7 @@ export function callLoop<T>(
     );
   }
   const call = LoopClient.of(handle).call(name, args);
-  const at = placeAbove(callLoop);
+  const at = stackAbove(callLoop);
   call.subscribeError((error) => addFrames(error, framesOf(at)));
   return threadFuture(call as RemoteCall<T>);
 }
@@ -260,15 +268,15 @@ export class LoopClient {
   readonly #cells: Int32Array;
   /** Where the slot begins, -1 while there is none. */
   #slot = -1;
-  #asks!: Pipe;
-  #answers!: Pipe;
-  #messages = new Messages();
+  #requests!: RingBuffer;
+  #replies!: RingBuffer;
+  #framer = new MessageFramer();
   /** Calls that the loop has not answered; while there are any, there is a slot. */
   readonly #calls = new Map<number, RemoteCall<unknown>>();
   /** Whether answers are listened for, so that this thread need not block. */
   #listening = false;
   /** Whether it is to be seen to on the next turn that no answer is left unheard. */
-  #tidying = false;
+  #willListen = false;
 
   /** The one client of a loop. */
   static of(handle: LoopHandle): LoopClient {
@@ -290,24 +298,24 @@ export class LoopClient {
   call(name: string, args: unknown[]): RemoteCall<unknown> {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
     this.poll(); // Otherwise answers pile up on both sides when nobody asks for them.
-    if (this.#slot < 0) this.#takeSlot();
+    if (this.#slot < 0) this.#acquireSlot();
     try {
-      const id = Atomics.add(this.#cells, this.#slot + Layout.CALLS, 1);
+      const id = Atomics.add(this.#cells, this.#slot + Layout.CALL_COUNT, 1);
       const action = `Cannot call ${excerpt(name)} on its loop`;
       const sent = { action, value: args, name: "args" };
-      const bytes = encodeSent([id, name, args], sent);
+      const bytes = encodeMessage([id, name, args], sent);
       const call = new RemoteCall<unknown>(this, id);
       this.#calls.set(id, call);
       this.#send(bytes);
-      this.#tidyLater();
+      this.#listenSoon();
       return call;
     } finally {
-      this.#leaveIfDone();
+      this.#releaseSlotIfIdle();
     }
   }
 
   cancel(id: number): void {
-    if (this.#calls.has(id)) this.#send(Messages.encode([id, null, []]));
+    if (this.#calls.has(id)) this.#send(MessageFramer.encode([id, null, []]));
   }
 
   /** Takes in what the loop has answered. */
@@ -315,27 +323,27 @@ export class LoopClient {
     // Asked first: what was answered before the end is still to be heard.
     const closed = this.#closed;
     while (this.#slot >= 0) {
-      const bytes = this.#answers.read();
+      const bytes = this.#replies.read();
       if (bytes === null) break;
-      const more = Atomics.load(this.#cells, this.#slot + Layout.MORE);
-      if (more === 1) this.#raise(Layout.BELL);
-      for (const answer of this.#messages.take(bytes)) {
-        this.#end(answer as Answer);
+      const more = Atomics.load(this.#cells, this.#slot + Layout.BACKLOG);
+      if (more === 1) this.#notify(Layout.DOORBELL);
+      for (const answer of this.#framer.take(bytes)) {
+        this.#settle(answer as ReplyMessage);
       }
-      this.#leaveIfDone();
+      this.#releaseSlotIfIdle();
     }
-    if (closed) this.#endAll();
+    if (closed) this.#failAll();
   }
 
   /** Blocks until a call has its outcome. */
   block(call: RemoteCall<unknown>, seconds: number): void {
     const end = performance.now() + seconds * 1000;
     for (;;) {
-      const signal = this.#signal;
+      const signal = this.#wakeCount;
       if (call.done()) return;
       const left = end - performance.now();
       if (left <= 0) return;
-      Atomics.wait(this.#cells, this.#slot + Layout.SIGNAL, signal, left);
+      Atomics.wait(this.#cells, this.#slot + Layout.WAKE, signal, left);
     }
   }
 
@@ -348,7 +356,7 @@ export class LoopClient {
 
   async #listen(): Promise<void> {
     while (this.#slot >= 0) {
-      const place = this.#slot + Layout.SIGNAL;
+      const place = this.#slot + Layout.WAKE;
       const signal = Atomics.load(this.#cells, place);
       this.poll();
       if (this.#slot < 0) break;
@@ -358,17 +366,17 @@ export class LoopClient {
   }
 
   /** Listens for the answers that are still out once the code that has asked is done or waits. */
-  #tidyLater(): void {
-    if (this.#tidying || this.#listening) return;
-    this.#tidying = true;
+  #listenSoon(): void {
+    if (this.#willListen || this.#listening) return;
+    this.#willListen = true;
     queueMicrotask(() => {
-      this.#tidying = false;
+      this.#willListen = false;
       if (this.#slot >= 0) this.listen();
     });
   }
 
-  get #signal(): number {
-    return Atomics.load(this.#cells, this.#slot + Layout.SIGNAL);
+  get #wakeCount(): number {
+    return Atomics.load(this.#cells, this.#slot + Layout.WAKE);
   }
 
   get #closed(): boolean {
@@ -376,35 +384,35 @@ export class LoopClient {
   }
 
   /** Finds a free slot, or makes one. */
-  #takeSlot(): void {
+  #acquireSlot(): void {
     const cells = this.#cells;
-    const { HEAD, SLOT, SLOTS, MOST_SLOTS, TAKEN } = Layout;
+    const { HEADER_SIZE, SLOT_SIZE, SLOT_COUNT, MAX_SLOTS, IN_USE } = Layout;
     for (let i = 0;; i++) {
-      const slot = HEAD + i * SLOT;
-      if (i === MOST_SLOTS) {
+      const slot = HEADER_SIZE + i * SLOT_SIZE;
+      if (i === MAX_SLOTS) {
         throw new RuntimeError("Too many threads have called this event loop");
       }
-      if (i >= Atomics.load(cells, SLOTS)) {
-        growTo(cells.buffer as SharedArrayBuffer, (slot + SLOT) * 4);
-        Atomics.compareExchange(cells, SLOTS, i, i + 1);
+      if (i >= Atomics.load(cells, SLOT_COUNT)) {
+        growTo(cells.buffer as SharedArrayBuffer, (slot + SLOT_SIZE) * 4);
+        Atomics.compareExchange(cells, SLOT_COUNT, i, i + 1);
       }
-      if (Atomics.compareExchange(cells, slot + TAKEN, 0, 1) !== 0) continue;
+      if (Atomics.compareExchange(cells, slot + IN_USE, 0, 1) !== 0) continue;
       this.#slot = slot;
-      this.#asks = new Pipe(cells, slot, Layout.ASKED);
-      this.#answers = new Pipe(cells, slot, Layout.ANSWERED);
-      this.#messages = new Messages();
+      this.#requests = new RingBuffer(cells, slot, Layout.REQUEST_WRITTEN);
+      this.#replies = new RingBuffer(cells, slot, Layout.REPLY_WRITTEN);
+      this.#framer = new MessageFramer();
       return;
     }
   }
 
   /** Gives the slot back when nothing is under way. */
-  #leaveIfDone(): void {
+  #releaseSlotIfIdle(): void {
     if (this.#slot < 0 || this.#calls.size > 0) return;
     const slot = this.#slot;
     this.#slot = -1;
-    Atomics.store(this.#cells, slot + Layout.TAKEN, 0);
+    Atomics.store(this.#cells, slot + Layout.IN_USE, 0);
     // Whoever listens there is to go on at the next slot.
-    if (this.#listening) this.#raise(slot + Layout.SIGNAL);
+    if (this.#listening) this.#notify(slot + Layout.WAKE);
   }
 
   /**
@@ -413,38 +421,39 @@ export class LoopClient {
    * emptied in between.
    */
   #send(bytes: Uint8Array): void {
-    const room = this.#slot + Layout.ROOM;
+    const room = this.#slot + Layout.SENDER_WAITS;
     for (let at = 0;;) {
-      const signal = this.#signal;
-      const count = this.#asks.write(bytes, at);
-      if (count > 0) this.#raise(Layout.BELL);
+      const signal = this.#wakeCount;
+      const count = this.#requests.write(bytes, at);
+      if (count > 0) this.#notify(Layout.DOORBELL);
       at += count;
       if (at === bytes.length || this.#closed) return;
       if (Atomics.exchange(this.#cells, room, 1) === 0) continue;
-      Atomics.wait(this.#cells, this.#slot + Layout.SIGNAL, signal);
+      Atomics.wait(this.#cells, this.#slot + Layout.WAKE, signal);
     }
   }
 
-  #raise(place: number): void {
+  #notify(place: number): void {
     Atomics.add(this.#cells, place, 1);
     Atomics.notify(this.#cells, place);
   }
 
-  #end([id, kind, value]: Answer): void {
+  #settle([id, kind, value]: ReplyMessage): void {
     const call = this.#calls.get(id);
     this.#calls.delete(id);
-    if (kind === "result") call?.end({ kind, value });
-    else if (kind === "cancelled") call?.end({ kind, message: String(value) });
-    else call?.end({ kind, error: unpack(value as Packed) });
+    if (kind === "result") call?.settle({ kind, value });
+    else if (kind === "cancelled") {
+      call?.settle({ kind, message: String(value) });
+    } else call?.settle({ kind, error: unpack(value as Packed) });
   }
 
-  #endAll(): void {
+  #failAll(): void {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
-    this.#leaveIfDone();
+    this.#releaseSlotIfIdle();
     for (const call of calls) {
       const error = new RuntimeError("The event loop is closed");
-      call.end({ kind: "error", error });
+      call.settle({ kind: "error", error });
     }
   }
 }
@@ -453,7 +462,7 @@ export class LoopClient {
 export class RemoteCall<T> implements ThreadCall<T> {
   readonly #client: LoopClient;
   readonly #id: number;
-  #outcome: Outcome<T> | null = null;
+  #outcome: CallOutcome<T> | null = null;
   #subscribers: (() => void)[] = [];
   #onError: (error: unknown) => void = () => {};
 
@@ -467,7 +476,7 @@ export class RemoteCall<T> implements ThreadCall<T> {
     return this.#outcome !== null;
   }
 
-  outcome(): Outcome<T> {
+  outcome(): CallOutcome<T> {
     return this.#outcome!;
   }
 
@@ -477,11 +486,11 @@ export class RemoteCall<T> implements ThreadCall<T> {
 
   cancel(): void {
     this.#client.cancel(this.#id);
-    this.end({ kind: "cancelled", message: "" });
+    this.settle({ kind: "cancelled", message: "" });
   }
 
   /** What comes after a cancellation is not heard. */
-  end(outcome: Outcome<T>): void {
+  settle(outcome: CallOutcome<T>): void {
     if (this.#outcome !== null) return;
     this.#outcome = outcome;
     if (outcome.kind === "error") this.#onError(outcome.error);
@@ -514,11 +523,11 @@ export class RemoteCall<T> implements ThreadCall<T> {
 }
 
 /** The bytes of a message, or an error with the path to what cannot be sent in it. */
-export function encodeSent(message: unknown, unsent: Unsent): Uint8Array {
+export function encodeMessage(message: unknown, unsent: Unsent): Uint8Array {
   try {
-    return Messages.encode(message);
+    return MessageFramer.encode(message);
   } catch (error) {
-    throw cloneError({ ...unsent, fits: isEncodable }, error);
+    throw explainCloneError({ ...unsent, canSend: isEncodable }, error);
   }
 }
 

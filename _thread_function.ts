@@ -83,7 +83,7 @@ export function explainModule(
     `Cannot call ${nameOfDefinition(definition)} in a thread: ${why}`,
   );
   Object.setPrototypeOf(told, Object.getPrototypeOf(error));
-  return rename(told, error);
+  return replaceMessage(told, error);
 }
 
 function explainName(error: Error, missing: string, name: string): Error {
@@ -95,10 +95,10 @@ function explainName(error: Error, missing: string, name: string): Error {
     : "";
   const told = new ReferenceError(
     `Cannot use ${what} in a thread: ${fn} was sent there as source and sees only its arguments and globals; pass ${what} as an argument, or ${
-      wayOut(name)
+      workaround(name)
     }${hint}`,
   );
-  return rename(told, error);
+  return replaceMessage(told, error);
 }
 
 function explainImport(error: Error, name: string): Error {
@@ -108,20 +108,20 @@ function explainImport(error: Error, name: string): Error {
     `Cannot import "${
       excerpt(what)
     }" in a thread: ${fn} was sent there as source and can import only absolute URLs; pass the URL as an argument, new URL("./file.ts", import.meta.url).href, or ${
-      wayOut(name)
+      workaround(name)
     }`,
   );
-  return rename(told, error);
+  return replaceMessage(told, error);
 }
 
-function wayOut(name: string): string {
+function workaround(name: string): string {
   return `export the function from a module and call toThread({ module: new URL("./file.ts", import.meta.url), export: "${
     excerpt(name) || "name"
   }" })`;
 }
 
 /** Gives an error that replaces another one its name and its frames. */
-function rename(told: Error, error: Error): Error {
+function replaceMessage(told: Error, error: Error): Error {
   if (told.name !== error.name) {
     Object.defineProperty(told, "name", {
       value: error.name,

@@ -12,7 +12,7 @@ import { describeValue } from "./_thread_serialize.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
 
 /** How a call has ended. */
-export type Outcome<T> =
+export type CallOutcome<T> =
   | { readonly kind: "result"; readonly value: T }
   | { readonly kind: "error"; readonly error: unknown }
   | { readonly kind: "cancelled"; readonly message: string };
@@ -22,7 +22,7 @@ export interface ThreadCall<T> {
   /** Whether there is an outcome, by what can be known without waiting. */
   done(): boolean;
   /** The outcome, once there is one. */
-  outcome(): Outcome<T>;
+  outcome(): CallOutcome<T>;
   /** Blocks the thread until there is an outcome. */
   block(seconds: number): void;
   /** Ends the call as cancelled, and has its task cancelled. */
@@ -179,7 +179,9 @@ export class ThreadFuture<T> implements PromiseLike<T> {
     return this.#call.promise().then(onFulfilled, onRejected);
   }
 
-  #wait(timeout?: Duration | null): Exclude<Outcome<T>, { kind: "cancelled" }> {
+  #wait(
+    timeout?: Duration | null,
+  ): Exclude<CallOutcome<T>, { kind: "cancelled" }> {
     const seconds = toSeconds(timeout ?? Infinity, "timeout");
     if (!this.done() && seconds > 0) this.#call.block(seconds);
     if (!this.done()) {

@@ -48,10 +48,10 @@ export type Packed =
   | { readonly value: unknown };
 
 /** The longest piece of a program or of a value that a message shows. */
-const LONGEST_EXCERPT = 80;
+const MAX_EXCERPT = 80;
 
 /** How many errors may travel with one, as its causes and their causes; beyond that they lose their fields. */
-const MOST_ERRORS = 500;
+const MAX_ERRORS = 500;
 
 /** The classes of errors that exist in every thread. */
 export class ErrorClasses {
@@ -107,7 +107,9 @@ export function pack(
     return packValue(value, new Map(), fits);
   } catch {
     // An error whose fields throw when they are read, or causes without an end.
-    return { error: recordOf("Error", `It cannot be read: ${kindOf(value)}`) };
+    return {
+      error: recordOf("Error", `It cannot be read: ${describeKind(value)}`),
+    };
   }
 }
 
@@ -129,7 +131,7 @@ export function addFrames(error: unknown, frames: readonly string[]): void {
 }
 
 /** Where running code stands, above a function: an error with a stack, which nobody has formatted yet. */
-export function placeAbove(fn: (...args: never[]) => unknown): Error {
+export function stackAbove(fn: (...args: never[]) => unknown): Error {
   const at: Error = Object.create(Error.prototype);
   Error.captureStackTrace(at, fn);
   return at;
@@ -183,21 +185,21 @@ export function transfer<T extends ArrayBuffer | ArrayBufferView | MessagePort>(
       }`,
     );
   }
-  const moves = movesOfThread();
+  const moves = marksOfThread();
   if (!moves.marked.has(value)) moves.count++;
   moves.marked.add(value);
   return value;
 }
 
 /** What was marked by {@linkcode transfer} inside of a value; the marks are used up. */
-export function takeMoves(value: unknown): Transferable[] {
-  const moves = movesOfThread();
+export function claimTransfers(value: unknown): Transferable[] {
+  const moves = marksOfThread();
   const found = new Set<Transferable>();
-  if (moves.count > 0) collectMoves(value, moves, found, new Set());
+  if (moves.count > 0) collectTransfers(value, moves, found, new Set());
   return [...found];
 }
 
-/** What could not be sent, for {@linkcode cloneError}. */
+/** What could not be sent, for {@linkcode explainCloneError}. */
 export interface Unsent {
   /** What was being done: `"Cannot call work in a thread"`. */
   readonly action: string;
@@ -205,13 +207,13 @@ export interface Unsent {
   readonly value: unknown;
   readonly name: string;
   /** What was to be moved instead. */
-  readonly moves?: readonly unknown[];
+  readonly transfers?: readonly unknown[];
   /** Whether a value without parts can be sent, by default whether it can be cloned. */
-  readonly fits?: (value: unknown) => boolean;
+  readonly canSend?: (value: unknown) => boolean;
 }
 
 /** The error for a value that cannot be sent, with the path to what keeps it from that; else the cause. */
-export function cloneError(unsent: Unsent, cause: unknown): unknown {
+export function explainCloneError(unsent: Unsent, cause: unknown): unknown {
   let flaw: Flaw | null;
   try {
     flaw = findFlaw(unsent);
@@ -222,10 +224,10 @@ export function cloneError(unsent: Unsent, cause: unknown): unknown {
       : cause;
   }
   if (flaw === null) return cause;
-  const { path, culprit } = flaw;
-  const what = typeof culprit === "function" && !isClass(culprit)
+  const { path, offender } = flaw;
+  const what = typeof offender === "function" && !isClass(offender)
     ? "a function"
-    : kindOf(culprit);
+    : describeKind(offender);
   return new DOMException(
     `${unsent.action}: ${path}: ${what} cannot be sent to a thread`,
     "DataCloneError",
@@ -249,11 +251,11 @@ export function describeValue(value: unknown): string {
   if (typeof value === "bigint") return excerpt(`${value}n`);
   if (typeof value === "symbol") return excerpt(String(value));
   const isObject = typeof value === "function" || typeof value === "object";
-  return isObject && value !== null ? kindOf(value) : `${value}`;
+  return isObject && value !== null ? describeKind(value) : `${value}`;
 }
 
 /** What a look at a value gives; `undefined` for a proxy that throws. */
-export function lookAt<T>(look: () => T): T | undefined {
+export function tryRead<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch {
@@ -262,7 +264,7 @@ export function lookAt<T>(look: () => T): T | undefined {
 }
 
 /** What kind of thing a function, a symbol or an object is. */
-export function kindOf(value: unknown): string {
+export function describeKind(value: unknown): string {
   if (typeof value === "symbol") return "a symbol";
   try {
     if (typeof value === "function") {
@@ -285,27 +287,27 @@ export function kindOf(value: unknown): string {
 
 /** The beginning of a text that may be long. */
 export function excerpt(text: string): string {
-  return text.length <= LONGEST_EXCERPT
+  return text.length <= MAX_EXCERPT
     ? text
-    : `${text.slice(0, LONGEST_EXCERPT - 1)}…`;
+    : `${text.slice(0, MAX_EXCERPT - 1)}…`;
 }
 
 /** Marks that {@linkcode transfer} has set and no call has used yet. */
-interface Moves {
+interface TransferMarks {
   readonly marked: WeakSet<object>;
   count: number;
 }
 
 /** The marks of this thread, whatever number of copies of this module it has. */
-function movesOfThread(): Moves {
+function marksOfThread(): TransferMarks {
   const key = Symbol.for("@asyncio/asyncio.transfer");
-  const owner = globalThis as unknown as Record<symbol, Moves>;
+  const owner = globalThis as unknown as Record<symbol, TransferMarks>;
   return owner[key] ??= { marked: new WeakSet(), count: 0 };
 }
 
-function collectMoves(
+function collectTransfers(
   value: unknown,
-  moves: Moves,
+  moves: TransferMarks,
   found: Set<Transferable>,
   seen: Set<unknown>,
 ): void {
@@ -317,7 +319,7 @@ function collectMoves(
     found.add(view as Transferable);
   }
   for (const [, part] of partsOf(value)) {
-    collectMoves(part, moves, found, seen);
+    collectTransfers(part, moves, found, seen);
   }
 }
 
@@ -349,7 +351,7 @@ function packError(
     stack: stack === undefined ? stack : String(stack),
   };
   seen.set(error, record);
-  if (seen.size > MOST_ERRORS) return record;
+  if (seen.size > MAX_ERRORS) return record;
   for (const key of Object.getOwnPropertyNames(error)) {
     if (key === "name" || key === "message" || key === "stack") continue;
     const { value, enumerable } = Object.getOwnPropertyDescriptor(error, key)!;
@@ -419,22 +421,28 @@ function textOf(value: unknown): string {
   try {
     return excerpt(String(value));
   } catch {
-    return kindOf(value);
+    return describeKind(value);
   }
 }
 
 interface Flaw {
   readonly path: string;
-  readonly culprit: unknown;
+  readonly offender: unknown;
 }
 
 /** Looks for a part that cannot be sent; if there is none, for a whole that cannot, such as a proxy. */
 function findFlaw(unsent: Unsent): Flaw | null {
-  const { value, name, moves = [], fits = isCloneable } = unsent;
-  const ofLeaf = (value: unknown) => !isContainer(value) && !fits(value);
-  const flaw = searchFlaw(value, name, moves, new Set(), ofLeaf);
-  if (flaw !== null || moves.length > 0) return flaw;
-  return searchFlaw(value, name, moves, new Set(), (value) => !fits(value));
+  const { value, name, transfers = [], canSend = isCloneable } = unsent;
+  const ofLeaf = (value: unknown) => !isContainer(value) && !canSend(value);
+  const flaw = searchFlaw(value, name, transfers, new Set(), ofLeaf);
+  if (flaw !== null || transfers.length > 0) return flaw;
+  return searchFlaw(
+    value,
+    name,
+    transfers,
+    new Set(),
+    (value) => !canSend(value),
+  );
 }
 
 /** Searches the parts of a value before the value itself. */
@@ -453,7 +461,7 @@ function searchFlaw(
       if (flaw !== null) return flaw;
     }
   }
-  return isFlawed(value) ? { path, culprit: value } : null;
+  return isFlawed(value) ? { path, offender: value } : null;
 }
 
 /** Whether a value fails to be sent only through its parts. */

@@ -20,14 +20,14 @@ import {
   nameOfDefinition,
 } from "./_thread_function.ts";
 import {
-  cloneError,
+  claimTransfers,
+  describeKind,
   type ErrorClass,
   ErrorClasses,
   excerpt,
-  kindOf,
+  explainCloneError,
   pack,
   type Packed,
-  takeMoves,
   transfer,
 } from "./_thread_serialize.ts";
 import * as exceptions from "./exceptions.ts";
@@ -50,16 +50,16 @@ export type Request =
 export type Reply =
   | [kind: "result", value: unknown]
   | [kind: "error", error: Packed]
-  | [kind: "late", error: Packed, name: string]
-  | [kind: "died", error: Packed]
-  | [kind: "full"];
+  | [kind: "stray", error: Packed, name: string]
+  | [kind: "crashed", error: Packed]
+  | [kind: "outOfMemory"];
 
-type AnyFunction = (...args: unknown[]) => unknown;
+type Callable = (...args: unknown[]) => unknown;
 
 /** A function that was sent, and can be called once it is defined. */
 interface Target {
   readonly definition: Definition;
-  fn: AnyFunction | null;
+  fn: Callable | null;
 }
 
 /** A call under way, or one that has left something behind. */
@@ -86,33 +86,33 @@ interface WorkerRuntime {
 }
 
 /** How often memory is looked after during calls, in milliseconds. */
-const WATCH_MS = 250;
+const MEMORY_POLL_MS = 250;
 /** What this program is called in stacks. */
 const PROGRAM = "asyncio:thread";
 
 /** Runs calls in a worker thread, one at a time. */
-class CallServer {
+class CallRunner {
   readonly #runtime: WorkerRuntime;
   readonly #targets = new Map<number, Target>();
   /** The call under way. */
   #call: Call | null = null;
   /** Calls that there were, the one under way included. */
-  #calls = 0;
+  #callCount = 0;
   /** Whether a call has begun or is under way since the last look. */
   #active = false;
-  #watch: ReturnType<typeof setInterval> | undefined;
+  #memoryPoll: ReturnType<typeof setInterval> | undefined;
 
   constructor(runtime: WorkerRuntime) {
     this.#runtime = runtime;
   }
 
-  handle(request: Request): void {
+  onRequest(request: Request): void {
     if (request === null) return this.#runtime.close();
-    const [id, args, definition, forgotten = []] = request;
-    if (this.#watch === undefined) this.#startWatch();
+    const [id, args, definition, evicted = []] = request;
+    if (this.#memoryPoll === undefined) this.#pollMemory();
     this.#active = true;
-    this.#calls++;
-    for (const id of forgotten) this.#targets.delete(id);
+    this.#callCount++;
+    for (const id of evicted) this.#targets.delete(id);
     if (definition !== undefined) {
       this.#targets.set(id, { definition, fn: null });
     }
@@ -127,14 +127,16 @@ class CallServer {
    * behind, or may have, the call under way goes on.
    */
   onError(error: unknown, call: Call | undefined): void {
-    const isOwn = call === undefined ? this.#calls === 1 : call === this.#call;
-    const packed = packTidy(error);
+    const isOwn = call === undefined
+      ? this.#callCount === 1
+      : call === this.#call;
+    const packed = packClean(error);
     if (this.#call !== null && isOwn) {
-      this.#runtime.post(["died", packed]);
+      this.#runtime.post(["crashed", packed]);
       this.#runtime.close();
     } else {
       const name = call === undefined ? "" : nameOfDefinition(call.definition);
-      this.#runtime.post(["late", packed, name]);
+      this.#runtime.post(["stray", packed, name]);
     }
   }
 
@@ -149,20 +151,20 @@ class CallServer {
           () => load(definition.module, definition.export),
         );
     } catch (error) {
-      cutStack(error);
+      trimStack(error);
       return this.#fail(explainModule(error, definition, this.#runtime.url));
     }
     this.#start(call, target.fn, args);
   }
 
-  #start(call: Call, fn: AnyFunction, args: unknown[]): void {
+  #start(call: Call, fn: Callable, args: unknown[]): void {
     this.#call = call;
     try {
       const value = this.#runtime.enter(call, fn, ...args);
       const then = (value as PromiseLike<unknown> | null | undefined)?.then;
-      if (typeof then !== "function") return this.#answer(value);
+      if (typeof then !== "function") return this.#reply(value);
       Promise.resolve(value).then(
-        (value) => this.#answer(value),
+        (value) => this.#reply(value),
         (error) => this.#fail(error),
       );
     } catch (error) {
@@ -170,15 +172,17 @@ class CallServer {
     }
   }
 
-  #answer(value: unknown): void {
+  #reply(value: unknown): void {
     const name = nameOfDefinition(this.#call!.definition);
-    const moves = takeMoves(value);
+    const transfers = claimTransfers(value);
     try {
-      this.#runtime.post(["result", value], moves);
+      this.#runtime.post(["result", value], transfers);
       this.#call = null;
     } catch (error) {
       const action = `Cannot return the result of ${name} from its thread`;
-      this.#fail(cloneError({ action, value, name: "result", moves }, error));
+      this.#fail(
+        explainCloneError({ action, value, name: "result", transfers }, error),
+      );
     }
   }
 
@@ -189,10 +193,12 @@ class CallServer {
       const told = error instanceof Error && "source" in definition
         ? explain(error, definition, this.#runtime.url)
         : error;
-      this.#runtime.post(["error", packTidy(told)]);
+      this.#runtime.post(["error", packClean(told)]);
     } catch {
       // Its fields throw, or its causes have no end.
-      const told = new Error(`An error that cannot be sent: ${kindOf(error)}`);
+      const told = new Error(
+        `An error that cannot be sent: ${describeKind(error)}`,
+      );
       this.#runtime.post(["error", pack(told)]);
     }
   }
@@ -203,19 +209,19 @@ class CallServer {
    * drops what was running, raises the limit and goes on: then the call would
    * never end.
    */
-  #startWatch(): void {
+  #pollMemory(): void {
     const limit = this.#runtime.heapLimit();
-    this.#watch = setInterval(() => {
+    this.#memoryPoll = setInterval(() => {
       if (this.#runtime.heapLimit() > limit) {
-        this.#runtime.post(["full"]);
+        this.#runtime.post(["outOfMemory"]);
         this.#runtime.close();
       }
       if (!this.#active) {
-        clearInterval(this.#watch);
-        this.#watch = undefined;
+        clearInterval(this.#memoryPoll);
+        this.#memoryPoll = undefined;
       }
       this.#active = this.#call !== null;
-    }, WATCH_MS);
+    }, MEMORY_POLL_MS);
   }
 }
 
@@ -239,9 +245,9 @@ export function start(runtime: WorkerRuntime): void {
     const rules = { writable: true, configurable: true, enumerable: false };
     Object.defineProperty(globalThis, name, { value, ...rules });
   }
-  const server = new CallServer(runtime);
+  const server = new CallRunner(runtime);
   runtime.listen(
-    (request) => server.handle(request),
+    (request) => server.onRequest(request),
     (error, call) => server.onError(error, call),
   );
 }
@@ -255,11 +261,11 @@ function framesOf(at: Error): string[] {
 }
 
 /** Leaves out of an error what led to the function that was called, and the programs in URLs. */
-function packTidy(error: unknown): Packed {
+function packClean(error: unknown): Packed {
   try {
-    cutStack(error);
+    trimStack(error);
     const isError = error instanceof Error;
-    const message = isError ? shorten(error.message) : "";
+    const message = isError ? shortenUrls(error.message) : "";
     if (isError && message !== error.message) error.message = message;
   } catch {
     // It is frozen, or its fields throw.
@@ -267,14 +273,14 @@ function packTidy(error: unknown): Packed {
   return pack(error);
 }
 
-function cutStack(error: unknown): void {
+function trimStack(error: unknown): void {
   if (!(error instanceof Error) || typeof error.stack !== "string") return;
-  const lines = shorten(error.stack).split("\n");
+  const lines = shortenUrls(error.stack).split("\n");
   const own = lines.findIndex((line) => line.includes(PROGRAM));
   error.stack = lines.slice(0, own < 0 ? lines.length : own).join("\n");
 }
 
 /** A text without the programs that stand in URLs of its own. */
-function shorten(text: string): string {
+function shortenUrls(text: string): string {
   return text.replace(/data:[^\s"'()<>]{80,}/g, excerpt);
 }

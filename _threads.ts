@@ -21,14 +21,14 @@ import type { Coroutine } from "./_options.ts";
 import { LoopLocal } from "./_loop_local.ts";
 import { currentExecution } from "./_scheduler.ts";
 import { errorOf, onceDone } from "./_awaitable.ts";
-import { RecentMap } from "./_collections.ts";
+import { LruMap } from "./_collections.ts";
 import { isOfRuntime } from "./_host.ts";
 import { errorsOfRuntime } from "./_runtime_errors.ts";
 import { framesOf } from "./_call_site.ts";
 import { callLoop, isLoopHandle, type LoopHandle } from "./_thread_channel.ts";
 import { compile, type Definition } from "./_thread_function.ts";
 import {
-  type Outcome,
+  type CallOutcome,
   type ThreadCall,
   type ThreadFuture,
   threadFuture,
@@ -39,10 +39,10 @@ import {
   describeValue,
   ErrorClasses,
   excerpt,
-  lookAt,
   type ModuleFunction,
-  placeAbove,
+  stackAbove,
   type ThreadFunction,
+  tryRead,
 } from "./_thread_serialize.ts";
 import { isClass } from "./_validate.ts";
 import { promiseTry } from "./_waiting_call.ts";
@@ -213,11 +213,11 @@ export function runCoroutineThreadsafe<T>(
   loop: LoopHandle | EventLoop,
   ...args: unknown[]
 ): ThreadFuture<T> {
-  const own = ownLoop(loop);
-  if (own === undefined) return callLoop<T>(coro, loop, args, framesOf);
+  const local = localLoop(loop);
+  if (local === undefined) return callLoop<T>(coro, loop, args, framesOf);
   if (typeof coro === "string") {
-    const call = () => servers.get(own).find(coro)(...args) as T;
-    return threadFuture(new LocalCall<T>(own, call));
+    const call = () => servers.get(local).find(coro)(...args) as T;
+    return threadFuture(new LocalCall<T>(local, call));
   }
   if (typeof coro !== "function" || isClass(coro)) {
     throw new TypeError(
@@ -230,14 +230,14 @@ export function runCoroutineThreadsafe<T>(
       }`,
     );
   }
-  return threadFuture(new LocalCall(own, coro));
+  return threadFuture(new LocalCall(local, coro));
 }
 
 /** The longest that Deno's timers can wait, in seconds. */
-const LONGEST_TIMEOUT = (2 ** 31 - 1) / 1000;
+const MAX_TIMEOUT = (2 ** 31 - 1) / 1000;
 
 /** What a shutdown waits for. */
-const JOINING: WaitSource = {
+const SHUTDOWN: WaitSource = {
   complete() {},
   handOff() {},
   remove() {},
@@ -245,12 +245,12 @@ const JOINING: WaitSource = {
 };
 
 /** How many functions are remembered by their text. */
-const KEPT_TARGETS = 1_000;
+const MAX_TARGETS = 1_000;
 
-const targets = new WeakMap<ThreadFunction, Target>();
+const targetsByFunction = new WeakMap<ThreadFunction, Target>();
 /** The same again by name and source, or by module: a function that is made anew for every call is one. */
-const targetsByText = new RecentMap<string, Target>(KEPT_TARGETS);
-let madeTargets = 0;
+const targetsByText = new LruMap<string, Target>(MAX_TARGETS);
+let targetCount = 0;
 
 const pools = new LoopLocal((loop: EventLoop) => new ThreadPool(loop));
 const servers = new LoopLocal((loop: EventLoop) => {
@@ -275,7 +275,7 @@ class LocalCall<T> implements ThreadCall<T>, WaitSource {
     return this.#future.done();
   }
 
-  outcome(): Outcome<T> {
+  outcome(): CallOutcome<T> {
     const failure = errorOf(this.#future);
     if (failure === null) {
       return { kind: "result", value: this.#future.result() };
@@ -318,14 +318,14 @@ class LocalCall<T> implements ThreadCall<T>, WaitSource {
     if (this.#future.done()) return;
     try {
       this.#task = this.#loop.createTask(coro);
-      onceDone(this.#task, () => this.#end(this.#task!));
+      onceDone(this.#task, () => this.#settle(this.#task!));
     } catch (error) {
       futures.fail(this.#future, error);
       throw error;
     }
   }
 
-  #end(task: Task<T>): void {
+  #settle(task: Task<T>): void {
     if (this.#future.done()) return;
     const failure = errorOf(task);
     if (failure === null) futures.settle(this.#future, task.result());
@@ -342,16 +342,16 @@ function callInThread(
   return promiseTry(() => {
     if (loop.isClosed()) throw new RuntimeError("The event loop is closed");
     const target = targetOf(fn);
-    return pools.get(loop).call(target, args, placeAbove(callInThread));
+    return pools.get(loop).call(target, args, stackAbove(callInThread));
   });
 }
 
 function targetOf(fn: unknown): Target {
   if (typeof fn === "function") {
-    let target = targets.get(fn as ThreadFunction);
+    let target = targetsByFunction.get(fn as ThreadFunction);
     if (target === undefined) {
       target = targetOfFunction(fn as ThreadFunction);
-      targets.set(fn as ThreadFunction, target);
+      targetsByFunction.set(fn as ThreadFunction, target);
     }
     return target;
   }
@@ -381,7 +381,7 @@ function targetOfFunction(fn: ThreadFunction): Target {
 }
 
 function newTarget(text: string, definition: Definition): Target {
-  const target = { id: madeTargets++, definition };
+  const target = { id: targetCount++, definition };
   targetsByText.set(text, target);
   return target;
 }
@@ -418,16 +418,16 @@ function isFunctionLike(source: string): boolean {
 }
 
 function definitionInModule(fn: ModuleFunction) {
-  const { module: place, export: name } = fn;
-  const isUrl = lookAt(() => place instanceof URL);
-  if (!isUrl && (typeof place !== "string" || place === "")) {
+  const { module: specifier, export: name } = fn;
+  const isUrl = tryRead(() => specifier instanceof URL);
+  if (!isUrl && (typeof specifier !== "string" || specifier === "")) {
     throw new TypeError(
       `Cannot call a function of a module in a thread: expected its URL as module, got ${
-        describeValue(place)
+        describeValue(specifier)
       }`,
     );
   }
-  const module = String(place);
+  const module = String(specifier);
   if (typeof name !== "string") {
     throw new TypeError(
       `Cannot call a function of ${
@@ -447,23 +447,23 @@ function definitionInModule(fn: ModuleFunction) {
 }
 
 /** The loop of this thread that is meant by a loop or a handle. */
-function ownLoop(loop: unknown): EventLoop | undefined {
-  if (lookAt(() => loop instanceof EventLoop)) return loop as EventLoop;
+function localLoop(loop: unknown): EventLoop | undefined {
+  if (tryRead(() => loop instanceof EventLoop)) return loop as EventLoop;
   return isLoopHandle(loop) ? LoopServer.of(loop)?.loop : undefined;
 }
 
 function isModuleFunction(fn: unknown): fn is ModuleFunction {
   return typeof fn === "object" && fn !== null &&
-    lookAt(() => "module" in fn) === true;
+    tryRead(() => "module" in fn) === true;
 }
 
 function isThenable(value: unknown): boolean {
-  const then = lookAt(() => (value as PromiseLike<unknown> | null)?.then);
+  const then = tryRead(() => (value as PromiseLike<unknown> | null)?.then);
   return typeof then === "function";
 }
 
 function expose(loop: EventLoop, functions: unknown): void {
-  const entries = exposable(functions);
+  const entries = functionsOf(functions);
   for (const [name, fn] of entries) {
     if (typeof fn === "function" && !isClass(fn)) continue;
     throw new TypeError(
@@ -478,8 +478,8 @@ function expose(loop: EventLoop, functions: unknown): void {
 }
 
 /** The functions of an object by name; of other things nothing is to be exposed. */
-function exposable(functions: unknown): [string, unknown][] {
-  const kind = lookAt(() => Object.prototype.toString.call(functions));
+function functionsOf(functions: unknown): [string, unknown][] {
+  const kind = tryRead(() => Object.prototype.toString.call(functions));
   const isObject = typeof functions === "object" && functions !== null;
   if (isObject && kind !== undefined && kind !== "[object Array]") {
     const entries = Object.entries(functions);
@@ -496,18 +496,18 @@ async function shutdown(loop: EventLoop, timeout: Duration): Promise<void> {
   const seconds = toSeconds(timeout, "timeout");
   const pool = pools.get(loop);
   const joined = pool.close();
-  if (seconds <= 0) giveUp(pool, 0);
-  else if (seconds <= LONGEST_TIMEOUT) {
-    const timer = setTimeout(giveUp, seconds * 1000, pool, seconds);
+  if (seconds <= 0) abandonPool(pool, 0);
+  else if (seconds <= MAX_TIMEOUT) {
+    const timer = setTimeout(abandonPool, seconds * 1000, pool, seconds);
     joined.then(() => clearTimeout(timer));
   }
   if (currentExecution()?.loop !== loop) return await joined;
-  const future: Future<void> = futures.make(loop, JOINING);
+  const future: Future<void> = futures.make(loop, SHUTDOWN);
   adopt(future, joined);
   await future;
 }
 
-function giveUp(pool: ThreadPool, seconds: number): void {
+function abandonPool(pool: ThreadPool, seconds: number): void {
   if (pool.busy) {
     console.warn(
       `The executor did not finish joining its threads within ${seconds} seconds`,

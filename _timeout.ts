@@ -4,7 +4,7 @@
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
+import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
 import { Deadline, runInTask } from "./_awaitable.ts";
 import { asCancellation } from "./_cancel_request.ts";
 import { InnerScope, type ScopeOwner } from "./_cancel_scope.ts";
@@ -13,14 +13,19 @@ import { type Duration, toSeconds, toTime } from "./_duration.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { chainOf, span } from "./_inspect.ts";
 import { checkBody } from "./_validate.ts";
-import { type Failure, promiseTry, runIn, scopeHere } from "./_waiting_call.ts";
+import {
+  currentScope,
+  type Failure,
+  promiseTry,
+  runInScope,
+} from "./_waiting_call.ts";
 import { RuntimeError, TimeoutError } from "./exceptions.ts";
 
 let enterTimeout: (scope: Timeout) => InnerScope;
-let leaveTimeout: (scope: Timeout, failure: Failure | null) => Failure | null;
+let exitTimeout: (scope: Timeout, failure: Failure | null) => Failure | null;
 let abortTimeout: (scope: Timeout, reason: unknown) => void;
 let explainTimeout: (scope: Timeout) => string | null;
-let noteLength: (scope: Timeout, seconds: number) => void;
+let setDelay: (scope: Timeout, seconds: number) => void;
 
 /** What a timeout has to say of the waits inside of it. */
 class TimeoutOwner implements ScopeOwner {
@@ -36,10 +41,10 @@ class TimeoutOwner implements ScopeOwner {
 }
 
 /** A deadline that is so many seconds away. */
-export function timeoutIn(seconds: number | null): Timeout {
+export function timeoutAfter(seconds: number | null): Timeout {
   if (seconds === null) return new Timeout(null);
   const timeout = new Timeout(getEventLoop().time() + seconds);
-  noteLength(timeout, seconds);
+  setDelay(timeout, seconds);
   return timeout;
 }
 
@@ -57,9 +62,9 @@ export class Timeout {
   #requests = 0;
   #deadline: Deadline | null = null;
   /** What the task waited for when the time was up. */
-  #waitedFor: string | null = null;
+  #waitChain: string | null = null;
   /** The time that it gives, in seconds, where that is known. */
-  #length: number | null = null;
+  #delay: number | null = null;
   /** Why the scope was interrupted, if not by its deadline. */
   #aborted: Failure | null = null;
 
@@ -75,10 +80,10 @@ export class Timeout {
 
   static {
     enterTimeout = (scope) => scope.#enter();
-    leaveTimeout = (scope, failure) => scope.#leave(failure);
+    exitTimeout = (scope, failure) => scope.#exit(failure);
     abortTimeout = (scope, reason) => scope.#abort(reason);
     explainTimeout = (scope) => scope.#explain();
-    noteLength = (scope, seconds) => scope.#length = seconds;
+    setDelay = (scope, seconds) => scope.#delay = seconds;
   }
 
   /**
@@ -140,7 +145,7 @@ export class Timeout {
     if (this.#state !== "created") {
       throw new RuntimeError("A timeout can be entered only once");
     }
-    const outer = scopeHere()!;
+    const outer = currentScope()!;
     this.#requests = outer.pathRequests;
     this.#scope = new InnerScope(outer, new TimeoutOwner(this));
     this.#state = "active";
@@ -151,13 +156,13 @@ export class Timeout {
   #explain(): string | null {
     if (this.#state !== "expiring" || this.#when === null) return null;
     const ago = this.#scope!.loop.time() - this.#when;
-    const length = this.#length === null ? "" : +this.#length.toFixed(3);
+    const length = this.#delay === null ? "" : +this.#delay.toFixed(3);
     return `timeout(${length}) expired ${span(ago)} ago`;
   }
 
   #expire(): void {
     this.#state = "expiring";
-    this.#waitedFor = chainOf(this.#scope!);
+    this.#waitChain = chainOf(this.#scope!);
     this.#scope!.request(undefined);
   }
 
@@ -169,22 +174,22 @@ export class Timeout {
   }
 
   /** Ends the scope; returns what is to be thrown instead of the body's error. */
-  #leave(failure: Failure | null): Failure | null {
+  #exit(failure: Failure | null): Failure | null {
     const scope = this.#scope!;
     this.#deadline?.cancel();
-    const struck = this.#state === "expiring";
-    this.#state = struck ? "expired" : "finished";
+    const hasExpired = this.#state === "expiring";
+    this.#state = hasExpired ? "expired" : "finished";
     if (failure !== null) scope.abortSignal(failure.error);
-    if (!struck && this.#aborted === null) return failure;
+    if (!hasExpired && this.#aborted === null) return failure;
     if (failure === null) reportSwallowed(scope.root, this.#requests);
     scope.withdrawOwn();
-    const own = scope.outer.pathRequests <= this.#requests;
+    const isOwn = scope.outer.pathRequests <= this.#requests;
     const cancellation = failure && asCancellation(failure.error);
-    if (!own || cancellation === null) return failure;
+    if (!isOwn || cancellation === null) return failure;
     if (this.#aborted !== null) return this.#aborted;
-    const what = this.#waitedFor === null
+    const what = this.#waitChain === null
       ? ""
-      : ` while waiting for ${this.#waitedFor}`;
+      : ` while waiting for ${this.#waitChain}`;
     return {
       error: new TimeoutError(`The time was up${what}`, {
         cause: cancellation,
@@ -230,7 +235,7 @@ export function timeout<T>(
   return promiseTry(() => {
     const seconds = delay === null ? null : toSeconds(delay);
     checkBody(body, "set a timeout");
-    return runScope(timeoutIn(seconds), body);
+    return runTimeout(timeoutAfter(seconds), body);
   });
 }
 
@@ -262,28 +267,28 @@ export function timeoutAt<T>(
 ): Promise<T> {
   return promiseTry(() => {
     checkBody(body, "set a timeout");
-    return runScope(new Timeout(when), body);
+    return runTimeout(new Timeout(when), body);
   });
 }
 
 /** Enters a deadline around a body; `signal` ends it likewise, with its own reason. */
-export function runScope<T>(
+export function runTimeout<T>(
   timeout: Timeout,
   body: (timeout: Timeout) => T | PromiseLike<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  if (scopeHere() === null) {
-    return runInTask(() => runScope(timeout, body, signal));
+  if (currentScope() === null) {
+    return runInTask(() => runTimeout(timeout, body, signal));
   }
   const scope = enterTimeout(timeout);
   if (signal === undefined) {
-    const leave = (failure: Failure | null) => leaveTimeout(timeout, failure);
-    return runIn(scope, () => body(timeout), leave);
+    const leave = (failure: Failure | null) => exitTimeout(timeout, failure);
+    return runInScope(scope, () => body(timeout), leave);
   }
   const target = { abort: (reason: unknown) => abortTimeout(timeout, reason) };
-  linkSignal(signal, target);
-  return runIn(scope, () => body(timeout), (failure) => {
-    unlinkSignal(signal, target);
-    return leaveTimeout(timeout, failure);
+  subscribeAbort(signal, target);
+  return runInScope(scope, () => body(timeout), (failure) => {
+    unsubscribeAbort(signal, target);
+    return exitTimeout(timeout, failure);
   });
 }

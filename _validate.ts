@@ -36,13 +36,13 @@ export function describe(value: unknown): string {
         ? `${JSON.stringify(value.slice(0, 60))}...`
         : JSON.stringify(value);
     case "bigint":
-      return clip(`${value}n`);
+      return truncate(`${value}n`);
     case "function":
       return describeFunction(value);
     case "object":
       return value === null ? "null" : describeObject(value);
     default:
-      return clip(String(value));
+      return truncate(String(value));
   }
 }
 
@@ -77,7 +77,7 @@ export function checkBag(
   action: string,
 ): asserts options is object | undefined {
   if (options === undefined || isBag(options, known, action)) return;
-  throw notOptions(options, known, action);
+  throw notAnOptionsObject(options, known, action);
 }
 
 function isBag(
@@ -89,7 +89,7 @@ function isBag(
   // It has a signal, but as options it would be none that anybody meant.
   if (isInstance(options, AbortController)) return false;
   try {
-    return isOfNoClass(options) || known.some((name) => name in options);
+    return isPlainObject(options) || known.some((name) => name in options);
   } catch (cause) {
     throw unreadable(action, cause);
   }
@@ -107,18 +107,18 @@ export function signalOf(
   action: string,
 ): AbortSignal | undefined {
   if (options === undefined) return undefined;
-  const signal = soleSignal(options) ?? checkedSignal(options, action);
+  const signal = onlySignal(options) ?? checkedSignal(options, action);
   checkSignal(signal, action);
   return signal;
 }
 
 /** As {@linkcode signalOf}, and throws the reason of a signal that has aborted. */
-export function openSignalOf(
+export function activeSignalOf(
   options: unknown,
   action: string,
 ): AbortSignal | undefined {
   if (options === undefined) return undefined;
-  const signal = soleSignal(options) ?? checkedSignal(options, action);
+  const signal = onlySignal(options) ?? checkedSignal(options, action);
   if (signal === undefined) return undefined;
   let aborted = false;
   try {
@@ -131,7 +131,7 @@ export function openSignalOf(
 }
 
 /** The signal of options that have nothing else, which is nearly always so and quickly found; otherwise `undefined`. */
-function soleSignal(options: unknown): AbortSignal | undefined {
+function onlySignal(options: unknown): AbortSignal | undefined {
   if (typeof options !== "object") return undefined;
   try {
     for (const name in options) if (name !== "signal") return undefined;
@@ -436,7 +436,7 @@ function looksThenable(value: unknown): boolean {
 }
 
 /** Whether an object is of no class; one of a class may serve as options all the same, as a `Timeout` does for its signal. */
-function isOfNoClass(object: object): boolean {
+function isPlainObject(object: object): boolean {
   const prototype = Object.getPrototypeOf(object);
   return prototype === Object.prototype || prototype === null ||
     valueOfProperty(prototype, "constructor") === Object;
@@ -453,7 +453,7 @@ function unknownIn(
   return undefined;
 }
 
-function notOptions(
+function notAnOptionsObject(
   value: unknown,
   known: readonly string[],
   action: string,
@@ -509,15 +509,15 @@ export function nearestOf(
   name: string,
   known: readonly string[],
 ): string | null {
-  const plain = plainName(name);
+  const plain = normalizeName(name);
   const meant = synonymsOf(plain);
-  const same = known.find((it) => plainName(it) === plain) ??
+  const same = known.find((it) => normalizeName(it) === plain) ??
     known.find((it) => meant.includes(it));
   if (same !== undefined) return same;
   let nearest: string | null = null;
   let least = Math.max(1, Math.floor(plain.length / 3)) + 1;
   for (const it of known) {
-    const distance = editDistance(plain, plainName(it));
+    const distance = editDistance(plain, normalizeName(it));
     if (distance >= least) continue;
     least = distance;
     nearest = it;
@@ -569,7 +569,7 @@ function synonymsOf(plain: string): readonly string[] {
 }
 
 /** A name without what only tells `snake_case` from `camelCase`. */
-function plainName(name: string): string {
+function normalizeName(name: string): string {
   return name.slice(0, 60).replaceAll(/[_-]/g, "").toLowerCase();
 }
 
@@ -634,7 +634,7 @@ function nameOfFunction(fn: Function): string {
     const name = Object.getOwnPropertyDescriptor(fn, "name")?.value;
     // One that was made up, as of a property called "() => {}", reads as source.
     return typeof name === "string" && /^[\p{L}\p{N}_$#. ]*$/u.test(name)
-      ? clip(name)
+      ? truncate(name)
       : "";
   } catch {
     return "";
@@ -654,7 +654,7 @@ function withArticle(name: string): string {
   return /^[AEIOaeio]/.test(name) ? `an ${name}` : `a ${name}`;
 }
 
-function clip(text: string): string {
+function truncate(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 

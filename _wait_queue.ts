@@ -59,20 +59,20 @@ const SWEEP_ABOVE = 32;
 export class WaitQueue<T> implements WaitSource {
   readonly #waiters = new Deque<Future<T>>();
   /** Pending futures in `#waiters`; the other entries are dead. */
-  #live = 0;
+  #pending = 0;
   /** Futures that were woken and have neither taken nor passed on their turn. */
   #notified = 0;
   readonly #policy: WaitPolicy<T>;
   readonly #binding: LoopBinding;
 
-  constructor(turn: WaitPolicy<T>, home: LoopBinding) {
-    this.#policy = turn;
-    this.#binding = home;
+  constructor(policy: WaitPolicy<T>, binding: LoopBinding) {
+    this.#policy = policy;
+    this.#binding = binding;
   }
 
   /** How many wait and have not been woken. */
   get waiting(): number {
-    return this.#live;
+    return this.#pending;
   }
 
   /** How many were woken and have not resumed. */
@@ -81,12 +81,12 @@ export class WaitQueue<T> implements WaitSource {
   }
 
   /** Whether anybody is in line, woken or not. */
-  get busy(): boolean {
-    return this.#live + this.#notified > 0;
+  get hasWaiters(): boolean {
+    return this.#pending + this.#notified > 0;
   }
 
   /**
-   * Joins the end of the queue, as {@linkcode WaitQueue.enter} does, with a
+   * Joins the end of the queue, as {@linkcode WaitQueue.enqueue} does, with a
    * signal that nobody has checked.
    *
    * @throws {TypeError} If the signal is none; then nobody has joined.
@@ -94,7 +94,7 @@ export class WaitQueue<T> implements WaitSource {
   wait(options?: Cancellable): Future<T> {
     const signal = options?.signal;
     checkSignal(signal, "wait");
-    return this.enter(signal);
+    return this.enqueue(signal);
   }
 
   /**
@@ -102,33 +102,33 @@ export class WaitQueue<T> implements WaitSource {
    *
    * @throws {RuntimeError} If the code belongs to another loop than the primitive.
    */
-  enter(signal?: AbortSignal): Future<T> {
-    const loop = this.#binding.enter(this);
+  enqueue(signal?: AbortSignal): Future<T> {
+    const loop = this.#binding.bind(this);
     const future: Future<T> = futures.make(loop, this);
     if (signal !== undefined) futures.subscribeSignal(future, signal);
-    this.#join(future);
+    this.#append(future);
     return future;
   }
 
   /** Takes out those whose loop was closed: nobody will resume them. */
   prune(): void {
-    if (!this.#binding.leaveClosed()) return;
-    const gone = [...this.#waiters].filter((it) =>
+    if (!this.#binding.unbindIfClosed()) return;
+    const orphaned = [...this.#waiters].filter((it) =>
       futures.pending(it) && it.getLoop().isClosed()
     );
-    if (gone.length === 0) return;
-    this.#waiters.filter((it) => !gone.includes(it));
-    this.#live -= gone.length;
-    for (const future of gone) this.#policy.remove?.(future);
+    if (orphaned.length === 0) return;
+    this.#waiters.filter((it) => !orphaned.includes(it));
+    this.#pending -= orphaned.length;
+    for (const future of orphaned) this.#policy.remove?.(future);
   }
 
   /** Wakes the first waiter. Returns `false` if there is none. */
   notifyNext(): boolean {
-    while (this.#live > 0) {
+    while (this.#pending > 0) {
       const future = this.#waiters.shift() as Future<T>;
       if (!futures.pending(future)) continue;
-      this.#leave();
-      if (futures.notify(future, this.#binding.loopOf(future))) {
+      this.#removeOne();
+      if (futures.notify(future, this.#binding.resumeLoop(future))) {
         this.#notified++;
         return true;
       }
@@ -146,7 +146,7 @@ export class WaitQueue<T> implements WaitSource {
     this.#notified--;
     try {
       const value = this.#policy.complete(future, by);
-      if (value === AGAIN) this.#join(future);
+      if (value === AGAIN) this.#append(future);
       return value;
     } catch (error) {
       this.#policy.handOff(future);
@@ -160,8 +160,8 @@ export class WaitQueue<T> implements WaitSource {
   }
 
   remove(future: AnyFuture): void {
-    this.#leave();
-    if (this.#live * 2 + SWEEP_ABOVE < this.#waiters.length) {
+    this.#removeOne();
+    if (this.#pending * 2 + SWEEP_ABOVE < this.#waiters.length) {
       this.#waiters.filter((it) => futures.pending(it));
     }
     this.#policy.remove?.(future);
@@ -191,14 +191,14 @@ export class WaitQueue<T> implements WaitSource {
     return this.#policy.holder?.() ?? null;
   }
 
-  #join(future: Future<T>): void {
+  #append(future: Future<T>): void {
     this.#waiters.push(future);
-    this.#live++;
+    this.#pending++;
   }
 
-  #leave(): void {
-    this.#live--;
-    if (this.#live === 0) this.#waiters.clear();
+  #removeOne(): void {
+    this.#pending--;
+    if (this.#pending === 0) this.#waiters.clear();
   }
 }
 
@@ -217,29 +217,29 @@ export class LoopBinding {
    *
    * @throws {RuntimeError} If the primitive belongs to another one.
    */
-  enter(waitable: WaitSource): EventLoop {
-    const asking = getEventLoop();
-    if (isImplicit(asking)) return asking;
-    if (this.#loop === null || this.#loop.isClosed()) this.#loop = asking;
-    if (this.#loop === asking) return asking;
+  bind(source: WaitSource): EventLoop {
+    const current = getEventLoop();
+    if (isImplicit(current)) return current;
+    if (this.#loop === null || this.#loop.isClosed()) this.#loop = current;
+    if (this.#loop === current) return current;
     throw new RuntimeError(
       `Cannot wait for ${
-        waitable.describe!()
+        source.describe!()
       }: it is in use by another event loop`,
     );
   }
 
   /** Forgets a loop that was closed. Returns whether it was. */
-  leaveClosed(): boolean {
+  unbindIfClosed(): boolean {
     if (this.#loop === null || !this.#loop.isClosed()) return false;
     this.#loop = null;
     return true;
   }
 
   /** The loop that a waiter resumes on, so that all do in the order in which they were woken. */
-  loopOf(waiter: AnyFuture): EventLoop {
+  resumeLoop(waiter: AnyFuture): EventLoop {
     const own = waiter.getLoop();
-    const home = this.#loop;
-    return home === null || home.isClosed() || own.isClosed() ? own : home;
+    const bound = this.#loop;
+    return bound === null || bound.isClosed() || own.isClosed() ? own : bound;
   }
 }

@@ -73,11 +73,11 @@ function remember(promise: unknown, value: unknown): void {
 }
 
 /** The value of a promise that has one, as far as that is known. */
-function valueAtHand(promise: unknown): { value: unknown } | null {
+function knownValue(promise: unknown): { value: unknown } | null {
   if (readsPromises) return fulfilledWith(promise);
-  const place = recentPromises.indexOf(promise);
-  if (place < 0 || isThenable(recentValues[place])) return null;
-  return { value: recentValues[place] };
+  const index = recentPromises.indexOf(promise);
+  if (index < 0 || isThenable(recentValues[index])) return null;
+  return { value: recentValues[index] };
 }
 
 /** As {@linkcode settledPromise}, for calls that give nothing. */
@@ -96,7 +96,7 @@ export function checkpoint<T>(call: () => PromiseLike<T>): Promise<T> {
 
 /** Runs a waiting call, so that whoever has its promise can cancel it. */
 export function operation<T>(body: () => T | PromiseLike<T>): Promise<T> {
-  const scope = new InnerScope(scopeHere() ?? detachedScope());
+  const scope = new InnerScope(currentScope() ?? detachedScope());
   const promise = scope.run(awaitCall[BODY], { scope, body });
   (promise as { [SCOPE]?: InnerScope })[SCOPE] = scope;
   return promise as Promise<T>;
@@ -108,7 +108,7 @@ interface Call<T> {
   readonly body: () => T | PromiseLike<T>;
 }
 
-/** As {@linkcode runIn} for calls that end as their body does. */
+/** As {@linkcode runInScope} for calls that end as their body does. */
 const awaitCall = {
   [BODY]: async <T>({ scope, body }: Call<T>): Promise<T> => {
     let value: T;
@@ -128,7 +128,7 @@ const awaitCall = {
  * comes out instead. A request that the code around the scope learns of by
  * this end alone has to find out whether anybody awaits it.
  */
-export function runIn<T>(
+export function runInScope<T>(
   scope: InnerScope,
   body: () => T | PromiseLike<T>,
   leave: (failure: Failure | null) => Failure | null | Promise<Failure | null>,
@@ -167,20 +167,22 @@ const awaitBody = {
 };
 
 /** The future of a promise that has its value, or is one of this module; `null` for other promises. */
-export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
+export function futureForOwnPromise<T>(
+  promise: PromiseLike<T>,
+): Future<T> | null {
   const scope = (promise as { [SCOPE]?: InnerScope })[SCOPE];
   if (scope !== undefined) return new OperationFuture(promise, scope);
-  const atHand = promise === settledVoid as unknown
+  const known = promise === settledVoid as unknown
     ? { value: undefined }
-    : valueAtHand(promise);
-  if (atHand === null) return null;
+    : knownValue(promise);
+  if (known === null) return null;
   const future = new Future<T>();
-  future.setResult(atHand.value as T);
+  future.setResult(known.value as T);
   return future;
 }
 
 /** The scope of the running code; `null` outside of tasks. */
-export function scopeHere(): CancelScope | null {
+export function currentScope(): CancelScope | null {
   const frame = currentExecution();
   return frame === undefined || frame.task === null
     ? null

@@ -17,7 +17,7 @@ import {
   reuse,
 } from "./_bytes.ts";
 import { deno } from "./_deno.ts";
-import { waitInDisposer } from "./_dispose.ts";
+import { waitWhileDisposing } from "./_dispose.ts";
 import { AGAIN, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { operation } from "./_waiting_call.ts";
@@ -364,7 +364,7 @@ export class WritePump {
   async dispose(): Promise<void> {
     this.close();
     if (this.#failure?.told) return;
-    await waitInDisposer(
+    await waitWhileDisposing(
       this.loop,
       () => this.waitClosed(),
       () => this.abort(),

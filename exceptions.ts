@@ -527,12 +527,12 @@ export type ErrorFilter =
   | (abstract new (...args: any[]) => Error);
 
 /** A group that is being divided. */
-interface Division {
-  readonly whole: ExceptionGroup;
+interface SplitStep {
+  readonly group: ExceptionGroup;
   /** Index of the next error to look at. */
   next: number;
-  readonly hit: unknown[];
-  readonly miss: unknown[];
+  readonly matched: unknown[];
+  readonly rest: unknown[];
 }
 
 /**
@@ -606,24 +606,26 @@ export class ExceptionGroup extends AggregateError {
     const matches = ExceptionGroup.#asPredicate(filter);
     if (matches(this)) return [this, null];
     // A stack of its own: groups may be nested deeper than calls can be.
-    const path: Division[] = [];
-    let part: Division = { whole: this, next: 0, hit: [], miss: [] };
+    const path: SplitStep[] = [];
+    let part: SplitStep = { group: this, next: 0, matched: [], rest: [] };
     for (;;) {
-      const { whole, hit, miss } = part;
-      if (part.next < whole.errors.length) {
-        const error: unknown = whole.errors[part.next++];
-        if (matches(error)) hit.push(error);
+      const { group, matched, rest } = part;
+      if (part.next < group.errors.length) {
+        const error: unknown = group.errors[part.next++];
+        if (matches(error)) matched.push(error);
         else if (error instanceof ExceptionGroup) {
           path.push(part);
-          part = { whole: error, next: 0, hit: [], miss: [] };
-        } else miss.push(error);
+          part = { group: error, next: 0, matched: [], rest: [] };
+        } else rest.push(error);
         continue;
       }
-      const parts = [hit, miss].map((it) => ExceptionGroup.#part(whole, it));
+      const parts = [matched, rest].map((it) =>
+        ExceptionGroup.#part(group, it)
+      );
       const above = path.pop();
       if (above === undefined) return [parts[0]!, parts[1]!];
-      if (parts[0]) above.hit.push(parts[0]);
-      if (parts[1]) above.miss.push(parts[1]);
+      if (parts[0]) above.matched.push(parts[0]);
+      if (parts[1]) above.rest.push(parts[1]);
       part = above;
     }
   }

@@ -36,6 +36,7 @@ import {
 import { inspect } from "./_host.ts";
 import type { Cancellable, Named } from "./_options.ts";
 import {
+  activeSignalOf,
   checkCallback,
   checkNumber,
   checkOptions,
@@ -43,7 +44,6 @@ import {
   describe,
   isInstance,
   labelOf,
-  openSignalOf,
 } from "./_validate.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import {
@@ -73,11 +73,11 @@ interface Store<T> {
   /** Throws for an item that cannot be kept here. */
   check?(item: T): void;
   push(item: T): void;
-  take(): T | undefined;
+  pop(): T | undefined;
   clear(): void;
 }
 
-let useStore: <T>(queue: Queue<T>, store: Store<T>) => void;
+let setStore: <T>(queue: Queue<T>, store: Store<T>) => void;
 
 /**
  * A queue: first in, first out.
@@ -110,36 +110,36 @@ export class Queue<T> implements AsyncIterable<T> {
   #unfinished = 0;
   #isShutDown = false;
   /** What each waiting `put` brings. */
-  readonly #offers = new Map<unknown, T>();
-  readonly #home = new LoopBinding();
+  readonly #pendingItems = new Map<unknown, T>();
+  readonly #binding = new LoopBinding();
   readonly #getters: WaitQueue<T> = new WaitQueue<T>({
     complete: () =>
       this.empty() && !this.#isShutDown ? AGAIN : this.getNowait(),
     handOff: () => void (this.empty() || this.#getters.notifyNext()),
     kind: "queue.get",
     describe: () => `an item of ${this.#describe()}`,
-  }, this.#home);
+  }, this.#binding);
   readonly #putters: WaitQueue<void> = new WaitQueue<void>({
     complete: (future) => {
       if (this.full() && !this.#isShutDown) return AGAIN;
-      this.putNowait(this.#withdraw(future));
+      this.putNowait(this.#takePending(future));
       return undefined;
     },
     handOff: (future) => {
-      this.#withdraw(future);
+      this.#takePending(future);
       if (!this.full()) this.#putters.notifyNext();
     },
-    remove: (future) => void this.#withdraw(future),
+    remove: (future) => void this.#takePending(future),
     kind: "queue.put",
     describe: () => `room in ${this.#describe()}`,
-  }, this.#home);
+  }, this.#binding);
   readonly #joiners: WaitQueue<void> = new WaitQueue<void>({
     complete: () => {},
     handOff: () => {},
     kind: "queue.join",
     describe: () =>
       `taskDone() on ${this.#describe()}, ${this.#unfinished} unfinished`,
-  }, this.#home);
+  }, this.#binding);
 
   /**
    * Makes an empty queue.
@@ -155,7 +155,7 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   static {
-    useStore = (queue, store) => queue.#items = store;
+    setStore = (queue, store) => queue.#items = store;
   }
 
   /** The number of items at which `put` waits; 0 or less for no limit. */
@@ -208,15 +208,15 @@ export class Queue<T> implements AsyncIterable<T> {
     return promiseTry(() => {
       const signal = options === undefined
         ? undefined
-        : openSignalOf(options, "put an item");
+        : activeSignalOf(options, "put an item");
       if (!this.full() || this.#isShutDown) {
         if (isOverdue()) return checkpoint(() => this.put(item, options));
         this.putNowait(item);
         return settledVoid;
       }
       this.#items.check?.(item);
-      const future = this.#putters.enter(signal);
-      this.#offers.set(future, item);
+      const future = this.#putters.enqueue(signal);
+      this.#pendingItems.set(future, item);
       return future;
     });
   }
@@ -272,8 +272,10 @@ export class Queue<T> implements AsyncIterable<T> {
     return promiseTry(() => {
       const signal = options === undefined
         ? undefined
-        : openSignalOf(options, "get an item");
-      if (this.empty() && !this.#isShutDown) return this.#getters.enter(signal);
+        : activeSignalOf(options, "get an item");
+      if (this.empty() && !this.#isShutDown) {
+        return this.#getters.enqueue(signal);
+      }
       if (isOverdue()) return checkpoint(() => this.get(options));
       return settledPromise(this.getNowait());
     });
@@ -293,7 +295,7 @@ export class Queue<T> implements AsyncIterable<T> {
       }
       throw new QueueEmpty("Cannot get an item: the queue is empty");
     }
-    const item = this.#items.take() as T;
+    const item = this.#items.pop() as T;
     this.#putters.notifyNext();
     return item;
   }
@@ -347,9 +349,9 @@ export class Queue<T> implements AsyncIterable<T> {
     return promiseTry(() => {
       const signal = options === undefined
         ? undefined
-        : openSignalOf(options, "join a queue");
+        : activeSignalOf(options, "join a queue");
       if (this.#unfinished === 0) return settledVoid;
-      return this.#joiners.enter(signal);
+      return this.#joiners.enqueue(signal);
     });
   }
 
@@ -417,9 +419,9 @@ export class Queue<T> implements AsyncIterable<T> {
     return this.#describe();
   }
 
-  #withdraw(future: unknown): T {
-    const item = this.#offers.get(future) as T;
-    this.#offers.delete(future);
+  #takePending(future: unknown): T {
+    const item = this.#pendingItems.get(future) as T;
+    this.#pendingItems.delete(future);
     return item;
   }
 
@@ -473,7 +475,7 @@ export class PriorityQueue<T> extends Queue<T> {
     const { compare, name } = options;
     if (compare !== undefined) checkCallback(compare, action, "compare");
     super(maxsize, name === undefined ? undefined : { name });
-    useStore(this, new PriorityStore(compare));
+    setStore(this, new PriorityStore(compare));
   }
 }
 
@@ -505,42 +507,36 @@ export class LifoQueue<T> extends Queue<T> {
    */
   constructor(maxsize = 0, options?: Named) {
     super(maxsize, options);
-    useStore(this, new LifoStore<T>());
+    setStore(this, new Stack<T>());
   }
 }
 
 class FifoStore<T> extends Deque<T> implements Store<T> {
-  take(): T | undefined {
+  pop(): T | undefined {
     return this.shift();
   }
 }
 
-class LifoStore<T> extends Stack<T> implements Store<T> {
-  take(): T | undefined {
-    return this.pop();
-  }
-}
-
 class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
-  readonly #anything: boolean;
+  readonly #hasCompare: boolean;
   /** Whether items are being compared: a change would lose one of them. */
   #comparing = false;
 
   constructor(compare?: (a: T, b: T) => number) {
     super(compare === undefined ? isLess : isLessBy(compare));
-    this.#anything = compare !== undefined;
+    this.#hasCompare = compare !== undefined;
   }
 
   check(item: T): void {
-    if (this.#anything || kindOf(item) !== null) return;
+    if (this.#hasCompare || kindOf(item) !== null) return;
     throw new TypeError(
-      `Cannot order ${show(item)} without a compare function`,
+      `Cannot order ${formatItem(item)} without a compare function`,
     );
   }
 
   override push(item: T): void {
     this.check(item);
-    this.#begin();
+    this.#startComparing();
     try {
       super.push(item);
     } finally {
@@ -548,22 +544,22 @@ class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
     }
   }
 
-  take(): T | undefined {
-    this.#begin();
+  override pop(): T | undefined {
+    this.#startComparing();
     try {
-      return this.pop();
+      return super.pop();
     } finally {
       this.#comparing = false;
     }
   }
 
   override clear(): void {
-    this.#begin();
+    this.#startComparing();
     super.clear();
     this.#comparing = false;
   }
 
-  #begin(): void {
+  #startComparing(): void {
     if (this.#comparing) {
       throw new RuntimeError(
         "Cannot change a queue while its items are being compared",
@@ -578,7 +574,7 @@ function isLessBy<T>(compare: (a: T, b: T) => number): (a: T, b: T) => boolean {
   return (a, b) => {
     const order = compare(a, b);
     if (typeof order === "number" && !Number.isNaN(order)) return order < 0;
-    throw unordered(a, b, `, compare() returned ${describe(order)}`);
+    throw incomparable(a, b, `, compare() returned ${describe(order)}`);
   };
 }
 
@@ -587,7 +583,7 @@ function isLess(a: unknown, b: unknown): boolean {
   if (typeof a === "number" && typeof b === "number") return a < b;
   if (isInstance(a, Array) && isInstance(b, Array)) return isLessTuple(a, b);
   const kind = kindOf(a);
-  if (kind === null || kind !== kindOf(b)) throw unordered(a, b, "");
+  if (kind === null || kind !== kindOf(b)) throw incomparable(a, b, "");
   return (a as number) < (b as number);
 }
 
@@ -626,11 +622,13 @@ function kindOf(item: unknown): string | null {
   return isInstance(item, Date) ? "date" : null;
 }
 
-function unordered(a: unknown, b: unknown, why: string): TypeError {
-  return new TypeError(`Cannot compare ${show(a)} with ${show(b)}${why}`);
+function incomparable(a: unknown, b: unknown, why: string): TypeError {
+  return new TypeError(
+    `Cannot compare ${formatItem(a)} with ${formatItem(b)}${why}`,
+  );
 }
 
-function show(item: unknown): string {
+function formatItem(item: unknown): string {
   const text = describe(item);
   if (kindOf(item) === null && text !== "a plain object") return text;
   try {

@@ -18,7 +18,11 @@
  * @module
  */
 
-import { type Abortable, linkSignal, unlinkSignal } from "./_abort_signal.ts";
+import {
+  type Abortable,
+  subscribeAbort,
+  unsubscribeAbort,
+} from "./_abort_signal.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { watchForDeadlock } from "./_deadlock.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
@@ -366,7 +370,7 @@ export class Runner implements AsyncDisposable {
       deadlock = error;
       ended.reject(error);
     });
-    if (signal) linkSignal(signal, interruption);
+    if (signal) subscribeAbort(signal, interruption);
     onceDone(task, () => loops.afterBatch(loop, ended.resolve));
     try {
       await ended.promise;
@@ -377,7 +381,7 @@ export class Runner implements AsyncDisposable {
       interruption.end();
       unlisten();
       unwatch();
-      if (signal) unlinkSignal(signal, interruption);
+      if (signal) unsubscribeAbort(signal, interruption);
     }
   }
 

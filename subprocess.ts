@@ -22,7 +22,7 @@
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
+import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
 import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
 import { Child, type ChildParts } from "./_child.ts";
 import {
@@ -439,7 +439,7 @@ class Starting extends Future<Process> {
     super({ loop });
     this.#process = process;
     this.#signal = signal;
-    if (signal) linkSignal(signal, this.#target);
+    if (signal) subscribeAbort(signal, this.#target);
     futures.setSource(this, this.#behind());
   }
 
@@ -485,7 +485,7 @@ class Starting extends Future<Process> {
 
   #leave(): void {
     this.#over = true;
-    if (this.#signal) unlinkSignal(this.#signal, this.#target);
+    if (this.#signal) unsubscribeAbort(this.#signal, this.#target);
   }
 }
 

@@ -33,6 +33,7 @@ import {
   settledPromise,
 } from "./_waiting_call.ts";
 import {
+  activeSignalOf,
   checkCallback,
   checkCount,
   checkInstance,
@@ -41,7 +42,6 @@ import {
   describe,
   isAsync,
   labelOf,
-  openSignalOf,
   signalOf,
 } from "./_validate.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
@@ -97,7 +97,7 @@ class ReleaseGuard implements Guard {
 
 /** The inside of a lock, for the conditions on it. */
 let locks: {
-  home(lock: Lock): LoopBinding;
+  binding(lock: Lock): LoopBinding;
   guard(lock: Lock): Guard | null;
   setGuard(lock: Lock, guard: Guard | null): void;
 };
@@ -130,15 +130,15 @@ export class Lock {
     if (this.#guard === guard) this.release();
   };
   readonly #label: string;
-  readonly #home = new LoopBinding();
+  readonly #binding = new LoopBinding();
   /** At most one is woken at a time, and only while the lock is free. */
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
     complete: (_, by) => this.#lock(by),
-    handOff: () => this.#wake(),
+    handOff: () => this.#notifyNext(),
     kind: "lock",
     describe: () => this.#describe(),
     holder: () => this.#holder,
-  }, this.#home);
+  }, this.#binding);
 
   /**
    * Makes a free lock.
@@ -152,7 +152,7 @@ export class Lock {
 
   static {
     locks = {
-      home: (lock) => lock.#home,
+      binding: (lock) => lock.#binding,
       guard: (lock) => lock.#guard,
       setGuard: (lock, guard) => lock.#guard = guard,
     };
@@ -196,9 +196,9 @@ export class Lock {
     return promiseTry(() => {
       const signal = options === undefined
         ? undefined
-        : openSignalOf(options, "acquire a lock");
-      if (this.#locked || this.#waiters.busy) {
-        return this.#waiters.enter(signal);
+        : activeSignalOf(options, "acquire a lock");
+      if (this.#locked || this.#waiters.hasWaiters) {
+        return this.#waiters.enqueue(signal);
       }
       if (isOverdue()) return checkpoint(() => this.acquire(options));
       return settledPromise(this.#lock(currentExecution() ?? null));
@@ -217,7 +217,7 @@ export class Lock {
     this.#locked = false;
     this.#guard = null;
     this.#holder = null;
-    this.#wake();
+    this.#notifyNext();
   }
 
   /** @ignore */
@@ -231,7 +231,7 @@ export class Lock {
     return this.#guard = new ReleaseGuard(this.#dispose);
   }
 
-  #wake(): void {
+  #notifyNext(): void {
     if (!this.#locked && this.#waiters.notified === 0) {
       this.#waiters.notifyNext();
     }
@@ -239,7 +239,7 @@ export class Lock {
 
   #describe(): string {
     const state = this.#locked ? "locked" : "unlocked";
-    return line(`Lock${this.#label} ${state}`, this.#waiters);
+    return summary(`Lock${this.#label} ${state}`, this.#waiters);
   }
 }
 
@@ -322,8 +322,8 @@ export class Event {
     return promiseTry(() => {
       const signal = options === undefined
         ? undefined
-        : openSignalOf(options, "wait for an event");
-      if (!this.#set) return this.#waiters.enter(signal);
+        : activeSignalOf(options, "wait for an event");
+      if (!this.#set) return this.#waiters.enqueue(signal);
       if (isOverdue()) return checkpoint(() => this.wait(options));
       return settledPromise(true);
     });
@@ -335,7 +335,7 @@ export class Event {
   }
 
   #describe(): string {
-    return line(
+    return summary(
       `Event${this.#label} ${this.#set ? "set" : "unset"}`,
       this.#waiters,
     );
@@ -374,7 +374,7 @@ export class Condition {
   readonly #waiters: WaitQueue<void>;
   readonly #label: string;
   /** Notifications of cancelled waiters that do not hold the lock again yet. */
-  readonly #unheeded = new Set<unknown>();
+  readonly #unclaimed = new Set<unknown>();
 
   /**
    * Makes a condition.
@@ -389,10 +389,10 @@ export class Condition {
     this.#lock = lock;
     this.#waiters = new WaitQueue<void>({
       complete: () => {},
-      handOff: (future) => void this.#unheeded.add(future),
+      handOff: (future) => void this.#unclaimed.add(future),
       kind: "condition",
       describe: () => this.#describe(),
-    }, locks.home(lock));
+    }, locks.binding(lock));
   }
 
   /** Whether somebody holds the lock. */
@@ -471,9 +471,9 @@ export class Condition {
   }
 
   async #wait(signal: AbortSignal | undefined): Promise<true> {
-    this.#mustBeLocked("wait");
+    this.#checkLocked("wait");
     signal?.throwIfAborted();
-    const notification = this.#waiters.enter(signal);
+    const notification = this.#waiters.enqueue(signal);
     const guard = locks.guard(this.#lock);
     this.#lock.release();
     let failure: Failure | null = null;
@@ -482,7 +482,7 @@ export class Condition {
       await notification;
     } catch (error) {
       failure = { error };
-      notified = this.#unheeded.delete(notification);
+      notified = this.#unclaimed.delete(notification);
     }
     failure = await this.#relock() ?? failure;
     locks.setGuard(this.#lock, guard);
@@ -552,7 +552,7 @@ export class Condition {
    */
   notify(n = 1): void {
     checkNumber(n, "notify", "n");
-    this.#mustBeLocked("notify");
+    this.#checkLocked("notify");
     for (let i = 0; i < n && this.#waiters.notifyNext(); i++);
   }
 
@@ -584,14 +584,14 @@ export class Condition {
     }
   }
 
-  #mustBeLocked(action: string): void {
+  #checkLocked(action: string): void {
     if (this.locked()) return;
     throw new RuntimeError(`Cannot ${action} without holding the lock`);
   }
 
   #describe(): string {
     const state = this.locked() ? "locked" : "unlocked";
-    return line(`Condition${this.#label} ${state}`, this.#waiters);
+    return summary(`Condition${this.#label} ${state}`, this.#waiters);
   }
 }
 
@@ -625,12 +625,12 @@ export class Semaphore {
   readonly #dispose = (): void => this.release();
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
     complete: () => {
-      this.#wakeAsAllowed();
+      this.#notifyWaiters();
       return new ReleaseGuard(this.#dispose);
     },
     handOff: () => {
       this.#value++;
-      this.#wakeAsAllowed();
+      this.#notifyWaiters();
     },
     kind: "semaphore",
     describe: () => this.#describe(),
@@ -656,7 +656,7 @@ export class Semaphore {
 
   /** Whether `acquire` would wait. */
   locked(): boolean {
-    return this.#value === 0 || this.#waiters.busy;
+    return this.#value === 0 || this.#waiters.hasWaiters;
   }
 
   /**
@@ -689,8 +689,8 @@ export class Semaphore {
     return promiseTry(() => {
       const signal = options === undefined
         ? undefined
-        : openSignalOf(options, "acquire a semaphore");
-      if (this.locked()) return this.#waiters.enter(signal);
+        : activeSignalOf(options, "acquire a semaphore");
+      if (this.locked()) return this.#waiters.enqueue(signal);
       if (isOverdue()) return checkpoint(() => this.acquire(options));
       this.#value--;
       return settledPromise(new ReleaseGuard(this.#dispose));
@@ -700,7 +700,7 @@ export class Semaphore {
   /** Gives a permit back, to the first waiter. */
   release(): void {
     this.#value++;
-    this.#wakeNext();
+    this.#notifyNext();
   }
 
   /** @ignore */
@@ -708,20 +708,20 @@ export class Semaphore {
     return this.#describe();
   }
 
-  #wakeNext(): boolean {
-    const woken = this.#value > 0 && this.#waiters.notifyNext();
-    if (woken) this.#value--;
-    return woken;
+  #notifyNext(): boolean {
+    const notified = this.#value > 0 && this.#waiters.notifyNext();
+    if (notified) this.#value--;
+    return notified;
   }
 
-  #wakeAsAllowed(): void {
-    while (this.#wakeNext());
+  #notifyWaiters(): void {
+    while (this.#notifyNext());
   }
 
   #describe(): string {
     const state = this.locked() ? "locked" : `with ${this.#value} free`;
     const name = classNameOf(this, "Semaphore");
-    return line(`${name}${this.#label} ${state}`, this.#waiters);
+    return summary(`${name}${this.#label} ${state}`, this.#waiters);
   }
 }
 
@@ -765,8 +765,8 @@ export class BoundedSemaphore extends Semaphore {
    * @throws {RangeError} If all permits are back already.
    */
   override release(): void {
-    const taken = this.#bound - permitsOf(this); // NaN if there is no bound
-    if (taken <= 0) {
+    const acquired = this.#bound - permitsOf(this); // NaN if there is no bound
+    if (acquired <= 0) {
       throw new RangeError(
         `Cannot release: all ${this.#bound} permits are free already`,
       );
@@ -788,7 +788,7 @@ function checkPredicate(predicate: unknown): void {
 }
 
 /** A primitive in one line. */
-function line(what: string, waiters: WaitQueue<unknown>): string {
+function summary(what: string, waiters: WaitQueue<unknown>): string {
   const { waiting } = waiters;
   return waiting === 0 ? `<${what}>` : `<${what}, ${waiting} waiting>`;
 }

@@ -50,18 +50,18 @@ import type { Cancellable, Coroutine } from "./_options.ts";
 import { internals as loops, type Job, type TimerEntry } from "./_scheduler.ts";
 import { recordCreation } from "./_call_site.ts";
 import { operation, promiseTry } from "./_waiting_call.ts";
-import { runScope, type Timeout, timeoutIn } from "./_timeout.ts";
+import { runTimeout, type Timeout, timeoutAfter } from "./_timeout.ts";
 import {
   canBeAwaited,
   checkAwaitable,
   createTask,
   currentTask,
   ensureFuture,
+  FuturesSource,
   isCoroutine,
   isFuture,
   onceDone,
   runInTask,
-  Several,
   wrapFuture,
 } from "./_awaitable.ts";
 import { nameOf } from "./_inspect.ts";
@@ -498,7 +498,7 @@ function waitForOwn<T>(
   const body = aw instanceof Future
     ? () => aw
     : (scope: Timeout) => aw(scope.signal);
-  return runScope(timeoutIn(limit), body, signal);
+  return runTimeout(timeoutAfter(limit), body, signal);
 }
 
 async function waitNoTime<T>(
@@ -506,7 +506,10 @@ async function waitNoTime<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   if (future.done()) return future.result();
-  const ended = futures.make(getEventLoop(), new Several([future], "waitFor"));
+  const ended = futures.make(
+    getEventLoop(),
+    new FuturesSource([future], "waitFor"),
+  );
   if (signal) futures.subscribeSignal(ended, signal);
   const what = nameOf(future);
   const job = onceDone(future, () => {
@@ -606,7 +609,7 @@ async function untilDone(
 ): Promise<void> {
   const loop = getEventLoop();
   const waiting = [...all].filter((future) => !future.done());
-  const waiter = futures.make(loop, new Several(waiting, "wait"));
+  const waiter = futures.make(loop, new FuturesSource(waiting, "wait"));
   if (signal) futures.subscribeSignal(waiter, signal);
   const release = () => {
     if (!waiter.done()) waiter.setResult(undefined);
@@ -666,7 +669,7 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
   if (inner.done()) return inner;
   const outer: Future<T> = futures.make(
     inner.getLoop(),
-    new Several([inner as Future<unknown>], "shield"),
+    new FuturesSource([inner as Future<unknown>], "shield"),
   );
   const job = onceDone(inner, () => {
     if (outer.done()) return futures.discard(inner);

@@ -97,7 +97,7 @@ class VirtualHost implements LoopHost {
   readonly #patience: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Incremented to call off a jump that is already on its way. */
-  #asked = 0;
+  #generation = 0;
 
   constructor(start: number, patience: number) {
     this.#now = start;
@@ -115,9 +115,9 @@ class VirtualHost implements LoopHost {
   wakeAt(when: number, turn: () => void): void {
     this.forget();
     if (when === Infinity || this.#patience === Infinity) return;
-    const asked = this.#asked;
+    const generation = this.#generation;
     const jump = () => {
-      if (asked !== this.#asked) return;
+      if (generation !== this.#generation) return;
       this.#now = Math.max(this.#now, when);
       turn();
     };
@@ -126,7 +126,7 @@ class VirtualHost implements LoopHost {
   }
 
   forget(): void {
-    this.#asked++;
+    this.#generation++;
     clearTimeout(this.#timer);
   }
 }
@@ -245,7 +245,7 @@ class TestRun {
 
   async run(body: () => unknown): Promise<void> {
     const loop = this.#runner.getLoop();
-    loop.setExceptionHandler((_, context) => this.#note(context));
+    loop.setExceptionHandler((_, context) => this.#recordFailure(context));
     try {
       const ended = this.#runner.run(() => this.#main(loop, body));
       await Promise.race([ended, this.#stuck.promise]);
@@ -272,9 +272,9 @@ class TestRun {
     } finally {
       timer?.cancel();
     }
-    const left = [...allTasks(loop)].filter((task) => task !== main);
-    if (left.length === 0) return;
-    const names = left.map((task) => task.getName()).join(", ");
+    const leftover = [...allTasks(loop)].filter((task) => task !== main);
+    if (leftover.length === 0) return;
+    const names = leftover.map((task) => task.getName()).join(", ");
     this.#failures.add(
       new Error(
         `The test has left tasks behind: ${names}\n${
@@ -297,7 +297,7 @@ class TestRun {
     );
   }
 
-  #note({ message, exception }: ExceptionContext): void {
+  #recordFailure({ message, exception }: ExceptionContext): void {
     this.#failures.add(
       exception instanceof Error
         ? exception

@@ -4,7 +4,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { BinaryHeap, Deque, RecentMap, TimerHeap } from "../_collections.ts";
+import { BinaryHeap, Deque, LruMap, TimerHeap } from "../_collections.ts";
 
 /** Numbers below a limit, the same ones every time. */
 function numbers(seed: number): (limit: number) => number {
@@ -281,7 +281,7 @@ Deno.test("TimerHeap.clear() leaves an empty heap that can be used again", () =>
 });
 
 Deno.test("RecentMap drops the entry that was not asked for the longest, and says which", () => {
-  const map = new RecentMap<string, number>(2);
+  const map = new LruMap<string, number>(2);
   assertEquals(map.set("a", 1), undefined);
   assertEquals(map.set("b", 2), undefined);
   assertEquals(map.get("a"), 1);

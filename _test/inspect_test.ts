@@ -232,13 +232,13 @@ Deno.test("Deno.inspect() of a TaskGroup shows its state and its tasks", async (
       assertEquals(inspect(group), "<TaskGroup open, 0 tasks>");
       group.createTask(async () => {
         await sleep(1);
-        assertEquals(inspect(group), "<TaskGroup leaving, 2 tasks>");
+        assertEquals(inspect(group), "<TaskGroup exiting, 2 tasks>");
         group.cancel();
         assertEquals(inspect(group), "<TaskGroup shutting down, 2 tasks>");
       });
       group.createTask(() => sleep(9));
     });
-    assertEquals(inspect(outer), "<TaskGroup left, 0 tasks>");
+    assertEquals(inspect(outer), "<TaskGroup finished, 0 tasks>");
   });
 });
 

@@ -12,7 +12,7 @@ import {
   encodeValue,
   isEncodable,
 } from "../_thread_codec.ts";
-import { Messages } from "../_thread_channel.ts";
+import { MessageFramer } from "../_thread_channel.ts";
 // The classes of errors that threads know are made known by it.
 import "../_threads.ts";
 
@@ -20,7 +20,7 @@ import "../_threads.ts";
 function sent<T>(value: T): T {
   const writer = new ByteWriter();
   encodeValue(value, writer);
-  return decodeValue(writer.take()) as T;
+  return decodeValue(writer.decode()) as T;
 }
 
 const numbers = [0, -0, 1, 127, 128, 255, 2 ** 31, 2 ** 32 - 1, 2 ** 32]
@@ -213,18 +213,20 @@ Deno.test("Messages stay whole when writing one of them sends another", () => {
   const inner: Uint8Array[] = [];
   const value = {
     get first() {
-      inner.push(Messages.encode("inner"));
+      inner.push(MessageFramer.encode("inner"));
       return 1;
     },
     second: 2,
   };
-  const outer = Messages.encode(value);
-  const messages = new Messages();
+  const outer = MessageFramer.encode(value);
+  const messages = new MessageFramer();
   assertEquals(messages.take(outer), [{ first: 1, second: 2 }]);
   assertEquals(messages.take(inner[0]), ["inner"]);
 });
 
 Deno.test("Messages are the same again after one that could not be written", () => {
-  assertThrows(() => Messages.encode([1, 2, () => 3]));
-  assertEquals(new Messages().take(Messages.encode("next")), ["next"]);
+  assertThrows(() => MessageFramer.encode([1, 2, () => 3]));
+  assertEquals(new MessageFramer().take(MessageFramer.encode("next")), [
+    "next",
+  ]);
 });

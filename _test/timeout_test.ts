@@ -25,7 +25,7 @@ import {
   timeoutAt,
   TimeoutError,
 } from "@asyncio/asyncio";
-import { runScope } from "../_timeout.ts";
+import { runTimeout } from "../_timeout.ts";
 import { outcome, virtual } from "./_virtual.ts";
 
 const far = () => new RangeError("far");
@@ -497,16 +497,16 @@ Deno.test("timeout() counts from the requests that stood when it was entered [te
 Deno.test("Timeout can be entered only once [test_timeouts.TimeoutTests.test_timeout_already_entered] [test_timeouts.TimeoutTests.test_timeout_double_enter]", async () => {
   await virtual(async () => {
     const scope = new Timeout(10);
-    await runScope(scope, async () => {
+    await runTimeout(scope, async () => {
       await assertRejects(
-        async () => await runScope(scope, () => {}),
+        async () => await runTimeout(scope, () => {}),
         RuntimeError,
         "can be entered only once",
       );
       await sleep(0);
     });
     await assertRejects(
-      async () => await runScope(scope, () => {}),
+      async () => await runTimeout(scope, () => {}),
       RuntimeError,
       "can be entered only once",
     );
