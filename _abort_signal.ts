@@ -1,6 +1,6 @@
 /**
- * One listener for each signal, whatever number of calls it can end. A
- * listener a call would cost the host a list that it searches from the front.
+ * Subscriptions to abort signals. Each signal has one listener for all its
+ * subscribers, as Deno searches the list of listeners linearly.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import {
   endsFetch,
 } from "./_host.ts";
 
-/** Something that a signal can end. */
+/** Something that an abort signal can end. */
 export interface Abortable {
   /** The signal aborted. */
   abort(reason: unknown): void;
 }
 
-/** Has a target aborted by a signal, through one listener for all targets of that signal. */
+/** Calls `target.abort` when the signal aborts. */
 export function subscribeAbort(signal: AbortSignal, target: Abortable): void {
   let targets = subscribers.get(signal);
   if (targets === undefined) subscribers.set(signal, targets = new Set());
@@ -29,13 +29,13 @@ export function subscribeAbort(signal: AbortSignal, target: Abortable): void {
   targets.add(target);
 }
 
-/** Whether a signal will abort by itself that ends something here. */
+/** Whether a subscribed signal is one of `AbortSignal.timeout()`. */
 export function hasTimeoutSignal(): boolean {
   for (const signal of activeSignals) if (abortsByTimer(signal)) return true;
   return false;
 }
 
-/** Takes {@linkcode subscribeAbort} back; the last one takes the listener with it. */
+/** Undoes {@linkcode subscribeAbort}; the last subscriber removes the listener. */
 export function unsubscribeAbort(
   signal: AbortSignal,
   target: Abortable,
@@ -46,7 +46,7 @@ export function unsubscribeAbort(
   activeSignals.delete(signal);
 }
 
-/** Ties one call to its signal. */
+/** The subscription of one call to its signal. */
 export class AbortSubscription implements Abortable {
   readonly abort: (reason: unknown) => void;
   readonly #signal: AbortSignal;
@@ -61,25 +61,25 @@ export class AbortSubscription implements Abortable {
     unsubscribeAbort(this.#signal, this);
   }
 
-  /** Whether an error is what whoever aborted has said: no news to report. */
+  /** Whether an error is the signal's reason, which whoever aborted it knows already. */
   isReason(error: unknown): boolean {
     return this.#signal.aborted && this.#signal.reason === error;
   }
 }
 
-/** Tells whether the reason of a signal has been handed to code that runs now. */
+/** Tells whether code has been given the reason of a signal. */
 export interface ReasonTracker {
-  /** Whether code that comes out of a promise now has been given the reason. */
+  /** Whether code that resumes now may have been rejected with the reason. */
   readonly wasRead: boolean;
 }
 
 /**
- * Watches who takes the reason of a signal that is about to abort.
+ * Tracks reads of a signal's reason, starting before the signal aborts.
  *
- * A promise that rejects with that reason has it from a listener or from
- * `throwIfAborted()`, and code that awaits it goes on in the same run of the
- * microtasks. A `fetch` that is under way rejects later. Code of a task that
- * reads the reason itself has not been thrown it and does not count.
+ * A promise that rejects with the reason got it from a listener or from
+ * `throwIfAborted()`, and the code that awaits it resumes in the same microtask
+ * checkpoint. A pending `fetch` rejects later. Code of the task that merely
+ * reads the reason does not count.
  */
 export function trackReason(
   signal: AbortSignal,
@@ -90,7 +90,8 @@ export function trackReason(
   let isPromised = false;
   const markRead = () => {
     readAt = drain();
-    // In a timer of the host the ticks come first, so the clearing waits for the microtasks.
+    // In a timer of Deno `nextTick` callbacks run first, so wait for the
+    // microtasks.
     queueMicrotask(() => afterMicrotasks(() => readAt = null));
   };
   for (const it of [signal, ...dependentsOf(signal)]) {
@@ -127,7 +128,7 @@ const reasonOf = Object.getOwnPropertyDescriptor(
 )!.get!;
 
 const subscribers = new WeakMap<AbortSignal, Set<Abortable>>();
-/** The signals that end something and have not aborted. */
+/** Signals with subscribers that have not aborted. */
 const activeSignals = new Set<AbortSignal>();
 
 function onAbort(event: Event): void {

@@ -1,9 +1,9 @@
 /**
- * What `asCompleted` gives: futures in the order of their completion.
+ * The iterable that `asCompleted` returns.
  *
- * The futures hold what hears of their ends, so one that never ends would hold
- * every iteration that was left early. They hold the iteration weakly, except
- * while somebody waits for its next completion.
+ * A future holds its callbacks, so one that never completes would keep every
+ * iteration that was left early. Its callbacks therefore hold the iteration
+ * weakly, except while a consumer waits.
  *
  * @module
  */
@@ -17,21 +17,21 @@ import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 import { promiseTry } from "./_waiting_call.ts";
 import { TimeoutError } from "./exceptions.ts";
 
-/** A finished future, as `for await` yields it: its methods, but nothing to await. */
+/** A finished future as `for await` yields it: without `then`, as it would be awaited. */
 export type DoneFuture<T> = Pick<
   Future<T>,
   "done" | "cancelled" | "result" | "exception"
 >;
 
-/** What `asCompleted` gives: one iteration, in either style. */
+/** One iteration over futures in completion order, for `for await` or `for`. */
 export interface Completions<T>
   extends AsyncIterable<DoneFuture<T>>, Iterable<PromiseLike<T>> {
 }
 
-/** Futures in the order of their completion, each handed out once. */
+/** Yields each future once, in completion order. */
 export class CompletionQueue<T>
   implements Completions<T>, WaitPolicy<Completion<T> | null> {
-  /** The finished ones, `null` for each that the end of the iteration overtook. */
+  /** Completed futures; `null` for each that was not done when the iteration was closed. */
   readonly #finished = new Deque<Future<T> | null>();
   readonly #consumers: WaitQueue<Completion<T> | null> = new WaitQueue(
     this,
@@ -39,10 +39,10 @@ export class CompletionQueue<T>
   );
   readonly #all: ReadonlySet<Future<T>>;
   readonly #subscription: CompletionSubscription<T>;
-  /** How many have not been asked for. */
+  /** The number of completions that no consumer has asked for. */
   #remaining: number;
   #running: number;
-  /** Why the rest is not handed out. */
+  /** Creates the error of the remaining completions, once the iteration is closed. */
   #closeError: (() => unknown) | null = null;
 
   constructor(
@@ -85,7 +85,7 @@ export class CompletionQueue<T>
     return future ? { done: false, value: future } : null;
   }
 
-  /** The consumer is gone: what it asked for can be asked for again. */
+  /** The consumer was cancelled, so another may ask for its completion. */
   handOff(): void {
     this.#releaseIfIdle();
     this.#remaining++;
@@ -105,21 +105,21 @@ export class CompletionQueue<T>
     return [...this.#all].filter((future) => !future.done());
   }
 
-  /** One more is done. */
+  /** A future is done. */
   onDone(future: Future<T>): void {
     if (this.#running === 0) return;
     this.#add(future);
     if (this.#running === 0) this.#subscription.unsubscribe();
   }
 
-  /** The rest is not waited for: everybody gets the error. */
+  /** Ends the iteration: consumers get the error instead of what is left. */
   close(error: () => unknown): void {
     this.#closeError = error;
     while (this.#running > 0) this.#add(null);
     this.#subscription.unsubscribe();
   }
 
-  /** The next completion; one that is there already without a wait. */
+  /** Returns the next completion, without a wait if there is one. */
   #next(): Promise<IteratorResult<DoneFuture<T>, undefined>> {
     return promiseTry<IteratorResult<DoneFuture<T>, undefined>>(() => {
       if (this.#remaining === 0) return Promise.resolve(DONE);
@@ -130,12 +130,12 @@ export class CompletionQueue<T>
     });
   }
 
-  /** A handler would take the completion a step before the code that asked goes on, and lose it if that is cancelled. */
+  /** Awaited here and not in a `then` handler, which would lose the completion if the consumer is cancelled in between. */
   async #awaitNext(next: Future<Completion<T> | null>): Promise<Completion<T>> {
     return this.#unwrap(await next);
   }
 
-  /** Gives the next completion, or what waits for it; `null` if the end was there first. */
+  /** Returns the next completion, or a future of it; `null` if the iteration was closed. */
   #dequeue(): Completion<T> | null | Future<Completion<T> | null> {
     const { waiting, notified } = this.#consumers;
     const isThere = this.#finished.length > waiting + notified;
@@ -145,7 +145,7 @@ export class CompletionQueue<T>
     return next;
   }
 
-  /** Nobody waits any more, so nothing has to hold the iteration. */
+  /** Lets the iteration be collected if no consumer waits. */
   #releaseIfIdle(): void {
     if (!this.#consumers.hasWaiters) this.#subscription.release();
   }
@@ -162,10 +162,10 @@ export class CompletionQueue<T>
   }
 }
 
-/** What futures, timer and signal hold of an iteration. */
+/** The callbacks of one iteration on its futures, deadline and signal. */
 class CompletionSubscription<T> {
   readonly #weak: WeakRef<CompletionQueue<T>>;
-  /** Set while somebody waits for a completion. */
+  /** Set while a consumer waits. */
   #strong: CompletionQueue<T> | null = null;
   readonly #callbacks = new Map<Future<T>, Job>();
   #deadline: TimerHandle | null = null;
@@ -183,7 +183,7 @@ class CompletionSubscription<T> {
     if (limit !== null) {
       const end = () =>
         this.#queue?.close(() =>
-          new TimeoutError("Not everything was done in time")
+          new TimeoutError("Timed out with futures still pending")
         );
       const loop = [...this.#callbacks.keys()][0]!.getLoop();
       this.#deadline = loop.callLater(limit, end);
@@ -203,7 +203,7 @@ class CompletionSubscription<T> {
     this.#strong = null;
   }
 
-  /** Nothing more is to be heard. */
+  /** Removes all callbacks. */
   unsubscribe(): void {
     this.#deadline?.cancel();
     this.#unsubscribeSignal();
@@ -229,7 +229,7 @@ const abandonedQueues = new FinalizationRegistry<
   CompletionSubscription<unknown>
 >((link) => link.unsubscribe());
 
-/** One completion, wrapped: a bare future would be awaited on its way. */
+/** A completed future, wrapped so that `await` does not unwrap it. */
 interface Completion<T> {
   done: false;
   value: Future<T>;
@@ -240,7 +240,7 @@ const DONE: IteratorReturnResult<undefined> = {
   value: undefined,
 };
 
-/** One turn of {@linkcode asCompleted}: draws the next completion when it is awaited. */
+/** One turn of {@linkcode asCompleted}: asks for the next completion when it is first awaited. */
 class CompletionTurn<T> implements PromiseLike<T> {
   readonly #start: () => Promise<T>;
   #promise: Promise<T> | null = null;

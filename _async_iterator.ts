@@ -1,15 +1,15 @@
 /**
- * Async iterables from outside of this module, as `cancellable` gives them.
+ * Iterators of `cancellable(iterable)`.
  *
  * @module
  */
 
 import { onceDone, wrapFuture } from "./_awaitable.ts";
 
-/** Goes over an async iterable, each step of which can be given up. */
+/** Iterates over an async iterable; each step can be cancelled. */
 export class CancellableIterator<T> implements AsyncIterator<T> {
   readonly #source: AsyncIterator<T>;
-  /** Whether a step is under way, behind which a generator would queue its end. */
+  /** Whether a step is pending; a generator would queue `return()` behind it. */
   #isReading = false;
 
   constructor(source: AsyncIterable<T>) {
@@ -43,7 +43,7 @@ export class CancellableIterator<T> implements AsyncIterator<T> {
   }
 }
 
-/** Goes over a stream. Its end does not wait for the read under way. */
+/** Iterates over a stream. Unlike the stream's own iterator, `return()` does not wait for a pending read. */
 class StreamIterator<T> implements AsyncIterator<T> {
   readonly #reader: ReadableStreamDefaultReader<T>;
 
@@ -66,7 +66,7 @@ class StreamIterator<T> implements AsyncIterator<T> {
   }
 }
 
-/** Whether `for await` would go over a value. */
+/** Whether `for await` accepts a value. */
 export function isAsyncIterable<T>(value: unknown): value is AsyncIterable<T> {
   try {
     return typeof value === "object" && value !== null &&

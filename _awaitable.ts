@@ -1,5 +1,6 @@
 /**
- * Making tasks, asking for them, and small pieces for what waits for them.
+ * Creating and finding tasks, making futures of awaitables, and helpers for
+ * what waits on them.
  *
  * @module
  */
@@ -34,16 +35,17 @@ import {
 } from "./_scheduler.ts";
 
 /**
- * Runs a coroutine function as a task of the loop of the caller, the implicit
- * loop where there is none. The loop holds the task until it is done.
+ * Runs a coroutine function as a task of the current loop, or of the implicit
+ * loop if there is none. The loop holds a strong reference until the task is
+ * done.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task}.
  *
  * @typeParam T What the coroutine returns.
- * @param coro The coroutine function. It is called on the loop's next turn, with the task's signal.
- * @param options Name, context, eager start, and a signal that cancels the task.
+ * @param coro The coroutine function, called with the task's signal on the loop's next turn.
+ * @param options The name, context and eager start of the task, and a signal that cancels it.
  * @returns The task.
- * @throws {TypeError} If `coro` is not a function.
+ * @throws {TypeError} If `coro` is not a function, or an option is invalid.
  *
  * @example
  * ```ts
@@ -65,12 +67,22 @@ export function createTask<T>(
 }
 
 /**
- * The task that the running code belongs to.
+ * Returns the task that the running code belongs to.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.current_task}.
  *
- * @param loop The loop that is asked about, by default the one of the caller.
- * @returns The task, `null` outside of tasks, in callbacks of the loop, and for a loop that does not run the caller.
+ * @param loop The loop to look at; the current one by default.
+ * @returns The task; `null` outside of tasks, in callbacks of the loop, and for a loop that does not run the caller.
+ * @throws {TypeError} If `loop` is not an event loop.
+ *
+ * @example
+ * ```ts
+ * import { createTask, currentTask } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const task = createTask(() => currentTask()?.getName(), { name: "worker" });
+ * assert(await task === "worker");
+ * ```
  */
 export function currentTask(loop?: EventLoop): Task<unknown> | null {
   if (loop !== undefined) checkLoop(loop, "get the current task");
@@ -85,12 +97,25 @@ function checkLoop(loop: unknown, action: string): void {
 }
 
 /**
- * The tasks of a loop that are not done.
+ * Returns the unfinished tasks of a loop.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.all_tasks}.
  *
- * @param loop The loop, by default the one of the caller.
+ * @param loop The loop; the current one by default.
  * @returns The tasks, oldest first.
+ * @throws {TypeError} If `loop` is not an event loop.
+ *
+ * @example
+ * ```ts
+ * import { allTasks, createTask, sleep } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const task = createTask(() => sleep(3600));
+ * assert(allTasks().has(task));
+ * for (const task of allTasks()) task.cancel();
+ * await task.catch(() => {});
+ * assert(!allTasks().has(task));
+ * ```
  */
 export function allTasks(
   loop: EventLoop = getEventLoop(),
@@ -104,15 +129,26 @@ export function allTasks(
 }
 
 /**
- * Makes a future of anything that can be awaited: a future stays as it is, a
- * coroutine function becomes a task, a promise is wrapped.
+ * Converts an awaitable to a future: a future is returned as it is, a coroutine
+ * function becomes a task, a promise is wrapped.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.ensure_future}.
  *
  * @typeParam T The type of the value.
- * @param aw What is to be awaited.
+ * @param aw A future, a promise or a coroutine function.
  * @returns The future.
  * @throws {TypeError} If `aw` is none of these.
+ *
+ * @example
+ * ```ts
+ * import { createTask, ensureFuture, Task } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const task = createTask(() => "spam");
+ * assert(ensureFuture(task) === task);
+ * assert(ensureFuture(() => "eggs") instanceof Task);
+ * assert(await ensureFuture(Promise.resolve("ham")) === "ham");
+ * ```
  */
 export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
   if (isCoroutine(aw)) return createTask(aw);
@@ -121,7 +157,7 @@ export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
   throw notAwaitable(aw, "make a future");
 }
 
-/** Refuses what {@linkcode ensureFuture} does, and starts nothing. */
+/** Throws for what {@linkcode ensureFuture} does not accept. Starts nothing. */
 export function checkAwaitable(aw: unknown, action: string): void {
   if (typeof aw === "function" ? !isClass(aw) : canBeAwaited(aw)) return;
   throw notAwaitable(aw, action);
@@ -135,12 +171,12 @@ function notAwaitable(value: unknown, action: string): TypeError {
   );
 }
 
-/** Whether a function is to be called: what can be awaited itself, as a proxy may be, is not. */
+/** Whether an awaitable is a function to call. A callable with a `then` method, such as a proxy, is awaited instead. */
 export function isCoroutine<T>(aw: Awaitable<T>): aw is Coroutine<T> {
   return typeof aw === "function" && !canBeAwaited(aw);
 }
 
-/** As {@linkcode isThenable}, and `false` for what cannot be looked at. */
+/** As {@linkcode isThenable}, but `false` for a proxy that throws. */
 export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
   try {
     return isThenable(value);
@@ -150,15 +186,15 @@ export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Wraps a promise, so that a task that awaits it can be cancelled. What the
- * promise stands for runs on, as nothing can be done to it from outside.
+ * Wraps a promise in a future, so that a task that awaits it can be cancelled.
+ * The operation behind the promise continues.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.wrap_future}.
  *
  * @typeParam T The type of the value.
- * @param promise The promise; a future is given back as it is.
- * @returns A future of the same outcome.
- * @throws {TypeError} If it is not a promise.
+ * @param promise The promise; a future is returned as it is.
+ * @returns A future with the same outcome.
+ * @throws {TypeError} If `promise` is not a promise.
  *
  * @example
  * ```ts
@@ -188,10 +224,19 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
 }
 
 /**
- * Whether a value is a future of this module, tasks included.
+ * Whether a value is a future of this module. Tasks are futures.
  *
- * @param value Anything.
- * @returns Whether it is one.
+ * @param value Any value.
+ * @returns Whether it is a future.
+ *
+ * @example
+ * ```ts
+ * import { createTask, Future, isFuture } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * assert(isFuture(new Future()) && isFuture(createTask(() => 1)));
+ * assert(!isFuture(Promise.resolve()));
+ * ```
  */
 export function isFuture(value: unknown): value is Future<unknown> {
   try {
@@ -202,11 +247,22 @@ export function isFuture(value: unknown): value is Future<unknown> {
 }
 
 /**
- * Whether a value is an `async` function. Other functions may be used as
+ * Whether a value is an `async` function. Other functions can be used as
  * coroutine functions too.
  *
- * @param value Anything.
- * @returns Whether it is one.
+ * Stands for {@link https://docs.python.org/3/library/inspect.html#inspect.iscoroutinefunction}.
+ *
+ * @param value Any value.
+ * @returns Whether it is an `async` function.
+ *
+ * @example
+ * ```ts
+ * import { isCoroutineFunction } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * assert(isCoroutineFunction(async () => {}));
+ * assert(!isCoroutineFunction(() => Promise.resolve()));
+ * ```
  */
 export function isCoroutineFunction(
   value: unknown,
@@ -219,15 +275,16 @@ export function isCoroutineFunction(
 }
 
 /**
- * A task factory that starts every task at once, up to its first wait.
+ * A task factory that runs each task up to its first wait inside `createTask`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.eager_task_factory}.
  *
  * @typeParam T What the coroutine returns.
- * @param loop The loop.
+ * @param loop The loop of the task.
  * @param coro The coroutine function.
- * @param options Name and context.
- * @returns The task; done already if its body did not wait and is not `async`.
+ * @param options The options of `createTask`.
+ * @returns The task. It is done already if its function did not wait and is not `async`.
+ * @throws {TypeError} If an argument or an option is invalid.
  *
  * @example
  * ```ts
@@ -250,7 +307,7 @@ export function eagerTaskFactory<T>(
   return new Task(coro, { eagerStart: true, ...options }, loop);
 }
 
-/** Makes a task as the `Task` constructor does. */
+/** A function that creates a task, as the `Task` constructor does. */
 export type TaskConstructor = <T>(
   coro: Coroutine<T>,
   options: TaskOptions,
@@ -258,18 +315,36 @@ export type TaskConstructor = <T>(
 ) => Task<T>;
 
 /**
- * Makes an eager task factory for your own kind of task.
+ * Creates an eager task factory for a custom kind of task.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_eager_task_factory}.
  *
- * @param custom Makes a task of the coroutine function and the options.
- * @returns The factory, for `loop.setTaskFactory`.
- * @throws {TypeError} If `custom` is not a function, or a class.
+ * @param custom Creates a task from the coroutine function, the options and the loop.
+ * @returns The factory, for `loop.setTaskFactory()`.
+ * @throws {TypeError} If `custom` is a class or not a function.
+ *
+ * @example
+ * ```ts
+ * import { createEagerTaskFactory, createTask, getRunningLoop, run, Task } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const names: string[] = [];
+ * await run(async () => {
+ *   const factory = createEagerTaskFactory((coro, options, loop) => {
+ *     const task = new Task(coro, options, loop);
+ *     names.push(task.getName());
+ *     return task;
+ *   });
+ *   getRunningLoop().setTaskFactory(factory);
+ *   await createTask(() => 42, { name: "answer" });
+ * });
+ * assertEquals(names, ["answer"]);
+ * ```
  */
 export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
-  checkCallback(custom, "create a task factory", "what makes the tasks");
+  checkCallback(custom, "create a task factory", "custom");
   return (loop, coro, options) => {
-    // Options that are not known are for `custom`.
+    // Unknown options are for `custom`.
     checkBag(options, TASK_OPTIONS, "create a task");
     return custom(coro, { eagerStart: true, ...options }, loop);
   };
@@ -277,7 +352,7 @@ export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
 
 const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
 
-/** A call back to this module at a time, or at once if that has come. */
+/** An internal timer; it fires on the next turn if the time has passed. */
 export class Deadline implements TimerEntry {
   isCancelled = false;
   readonly #loop: EventLoop;
@@ -306,7 +381,7 @@ export class Deadline implements TimerEntry {
   }
 }
 
-/** What a wrapped promise stands for. */
+/** The wait source of a wrapped promise. */
 const FOREIGN: WaitSource = {
   complete() {},
   handOff() {},
@@ -315,7 +390,7 @@ const FOREIGN: WaitSource = {
   describe: () => "a foreign promise",
 };
 
-/** Futures that another one stands for. */
+/** The wait source of a future that waits for other futures. */
 export class FuturesSource implements WaitSource {
   readonly kind: string;
   readonly #futures: Iterable<AnyFuture>;
@@ -334,7 +409,7 @@ export class FuturesSource implements WaitSource {
   remove(): void {}
 }
 
-/** Calls back from the loop, in order with all other callbacks of the future. */
+/** Adds an internal done callback. It runs on the loop, in order with the future's other callbacks. */
 export function onceDone<F extends AnyFuture>(
   future: F,
   call: (future: F) => void,
@@ -359,12 +434,12 @@ class OnceDone implements Job {
   }
 }
 
-/** Makes a call that belongs in a task, from outside of any. */
+/** Runs a call in a new task, for callers outside of tasks. */
 export async function runInTask<T>(call: () => Promise<T>): Promise<T> {
   return await createTask(call);
 }
 
-/** How a finished future failed or was cancelled, `null` if it did neither. */
+/** The error of a finished future that failed or was cancelled, `null` otherwise. */
 export function errorOf(future: AnyFuture): Failure | null {
   try {
     future.result();

@@ -1,5 +1,5 @@
 /**
- * What leaving a block of `await using` waits for.
+ * Waits of `Symbol.asyncDispose` methods.
  *
  * @module
  */
@@ -10,14 +10,13 @@ import { internals as loops } from "./_scheduler.ts";
 import { currentTask } from "./_awaitable.ts";
 
 /**
- * Waits for the end of something that is being disposed of. A cancellation
- * does not throw here: joined to an error of the block it would come out as a
- * `SuppressedError`. Instead it makes the end come at once, and the next wait
- * of the task throws it, unless the block has.
+ * Waits until something is disposed of. A cancellation does not throw here, as
+ * it would turn an error of the block into a `SuppressedError`. It ends the
+ * disposal at once instead, and is delivered at the task's next wait.
  *
- * @param loop The loop that the wait belongs to.
+ * @param loop The loop to wait on.
  * @param wait Starts the wait.
- * @param endNow Makes the end come at once.
+ * @param endNow Ends the disposal at once.
  */
 export async function waitWhileDisposing(
   loop: EventLoop,
@@ -34,7 +33,7 @@ export async function waitWhileDisposing(
   }
 }
 
-/** Run outside of the task, so that a cancellation does not interrupt the wait. */
+/** Runs outside the task, so a cancellation does not interrupt the wait. */
 async function awaitOutsideTask(wait: () => Promise<void>): Promise<void> {
   await wait();
 }

@@ -1,5 +1,5 @@
 /**
- * What `gather` gives.
+ * The future that `gather` returns.
  *
  * @module
  */
@@ -14,20 +14,20 @@ import type { Job } from "./_scheduler.ts";
 import type { Failure } from "./_waiting_call.ts";
 import { CancelledError } from "./exceptions.ts";
 
-/** The future of a gather: done with its last child, or with the first error. */
+/** The future of a `gather`: done when all children are, or when the first one fails. */
 export class GatheringFuture extends Future<unknown[]> {
   static {
     looksLikeFuture(this);
   }
 
   readonly #children: readonly Future<unknown>[];
-  /** The children, each once, and what hears of their ends. */
+  /** The children without duplicates; each has its callback in `#callbacks`. */
   readonly #distinct: readonly Future<unknown>[];
   readonly #callbacks: (Job | null)[] = [];
   readonly #returnExceptions: boolean;
   #unfinished: number;
   #cancelRequested = false;
-  /** Whether its children are being cancelled: it may be reached on several ways. */
+  /** Whether `cancel` is running; a child may lead back to this future. */
   #isBeingCancelled = false;
   #aborted: Failure | null = null;
 
@@ -41,7 +41,7 @@ export class GatheringFuture extends Future<unknown[]> {
     futures.setSource(this, new FuturesSource(children, "gather"));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
-    // Tasks that were just made for it are all different, and a set is expensive.
+    // New tasks are distinct, and a set is expensive.
     const distinct = areDistinct ? children : [...new Set(children)];
     this.#distinct = distinct;
     this.#unfinished = distinct.length;
@@ -71,7 +71,7 @@ export class GatheringFuture extends Future<unknown[]> {
       this.#isBeingCancelled = false;
     }
     if (any) this.#cancelRequested = true;
-    // A child that waits for this cannot end before it.
+    // A child that waits for this future cannot end before it.
     return isCyclic ? super.cancel(message) : any;
   }
 
@@ -85,7 +85,7 @@ export class GatheringFuture extends Future<unknown[]> {
     } else if (this.#unfinished === 0) this.#finish();
   }
 
-  /** A signal ends it as a cancellation would, with the signal's reason. */
+  /** When the signal aborts, cancels the children and fails with the signal's reason. */
   #subscribeSignal(signal: AbortSignal): void {
     const target = {
       abort: (reason: unknown) => {
@@ -97,7 +97,7 @@ export class GatheringFuture extends Future<unknown[]> {
     onceDone(this, () => unsubscribeAbort(signal, target));
   }
 
-  /** What the other children do is not heard of any more, and they do not hold on to this. */
+  /** Ignores the remaining children, and lets them not hold this future. */
   #unsubscribe(): void {
     this.#distinct.forEach((child, i) => {
       const job = this.#callbacks[i]!;

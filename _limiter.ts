@@ -1,6 +1,6 @@
 /**
- * Bounds how many coroutine functions run at once: the `limit` of `gather`,
- * `asCompleted` and `TaskGroup.run`.
+ * The `limit` of `gather`, `asCompleted` and `TaskGroup.run`: how many
+ * coroutine functions run at once.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { original } from "./_task.ts";
 import type { Coroutine } from "./_options.ts";
 import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 
-/** A number of places, taken in the order of asking. */
+/** Runs at most `limit` coroutine functions at once, FIFO. */
 export class Limiter implements WaitPolicy<void> {
   #available: number;
   readonly #queue: WaitQueue<void> = new WaitQueue(this, new LoopBinding());
@@ -19,7 +19,7 @@ export class Limiter implements WaitPolicy<void> {
     this.#available = limit;
   }
 
-  /** The coroutine function that waits for a place first. Cancelled before it has one, the given one is never called. */
+  /** Wraps a coroutine function so that it waits for a slot first. If cancelled before, the function is never called. */
   wrap<T>(coro: Coroutine<T>): Coroutine<T> {
     const limited: Coroutine<T> = (signal) => {
       if (this.#available > this.#queue.notified && this.#queue.waiting === 0) {
@@ -41,7 +41,7 @@ export class Limiter implements WaitPolicy<void> {
   }
 
   describe(): string {
-    return "a place among those that may run at once";
+    return "a slot under the limit of tasks that run at once";
   }
 
   async #runLater<T>(coro: Coroutine<T>, signal: AbortSignal): Promise<T> {

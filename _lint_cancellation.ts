@@ -1,5 +1,5 @@
 /**
- * The rule on handlers that swallow a cancellation.
+ * The rule `no-swallowed-cancellation`.
  *
  * @module
  */
@@ -30,24 +30,24 @@ const MESSAGE =
 const HINT =
   "Write `if (error instanceof CancelledError) throw error` first, or catch one class of errors and re-throw the rest";
 
-/** Methods of arrays that call a function at once, within the task of the caller. */
+/** Array methods that call a function synchronously, in the caller's task. */
 const ITERATION =
   /^(?:every|filter|find|flatMap|forEach|from|map|reduce|some)$/;
-/** Names that tell of a cancellation without its class, or of the end of the program. */
+/** Names that show that a handler deals with cancellation, or ends the program. */
 const CANCELLATION_NAMES =
   /^(?:aborted|throwIfAborted|cancelled|cancelling|uncancel|exitCode)$/;
-/** Functions that look for a cancellation: `isCancelled`, `rethrowIfAborted`. */
+/** Functions that check for a cancellation: `isCancelled`, `rethrowIfAborted`. */
 const CANCELLATION_CHECKS = /(?:check|if|is|rethrow)\w*(?:abort|cancel)/i;
 /** Functions that log their arguments. */
 const LOGGERS =
   /^(?:(?:console|log|logger|LOG|LOGGER)\.\w+|log|print|warn|alert)$/;
-/** Functions that turn a value into text. */
+/** Functions that convert a value to text. */
 const STRINGIFIERS = /^(?:String|JSON\.stringify|Deno\.inspect)$/;
 /** Functions that may throw, or end the program. */
 const MAY_THROW =
   /^(?:assert|expect|fail$|unreachable$|Deno\.exit$|process\.exit$)/;
 
-/** Finds handlers that swallow a cancellation. */
+/** Reports handlers that swallow a cancellation. */
 export function noSwallowedCancellation(
   model: Model,
   ctx: Context,
@@ -77,7 +77,7 @@ export function noSwallowedCancellation(
     },
   };
 
-  /** Re-throws first. Only one fix at a time may add the import. */
+  /** A fix that re-throws first. Only one fix at a time may add the import. */
   function fixOf(handler: Deno.lint.CatchClause) {
     const { param, body } = handler;
     if (param && param.type !== "Identifier") return undefined;
@@ -106,7 +106,7 @@ export function noSwallowedCancellation(
   }
 }
 
-/** Whether code runs in a task, as far as the place of its function tells. */
+/** Whether code probably runs in a task, judging by where its function is used. */
 function inCoroutine(node: Node, model: Model): boolean {
   const fn = functionAround(node);
   if (!fn) return false;
@@ -134,13 +134,13 @@ function inCoroutine(node: Node, model: Model): boolean {
   }
 }
 
-/** Whether the code goes on with what a promise gives: it awaits or returns it. */
+/** Whether a promise is awaited or returned. */
 function isTaken(promise: Node): boolean {
   return isReturned(promise) ||
     parentOf(wrapped(promise))?.type === "AwaitExpression";
 }
 
-/** The promise and the handler in `promise.catch(handler)` and `promise.then(f, handler)`. */
+/** The promise and the handler of `promise.catch(handler)` and `promise.then(f, handler)`. */
 function rejectionHandler(
   call: CallExpression,
 ): { promise: Node; node: Node } | undefined {
@@ -153,14 +153,14 @@ function rejectionHandler(
   return node && { promise: callee.object, node };
 }
 
-/** Finds what a cancellation interrupts. */
+/** Finds the waits that a cancellation interrupts. */
 class CancellationPoints {
   readonly #cache = new Map<FunctionNode, boolean>();
   #cancelledHere: Set<unknown> | undefined;
 
   constructor(readonly model: Model, readonly handlers: Handlers) {}
 
-  /** Whether a cancellation can come out of a block. */
+  /** Whether a block can throw a cancellation. */
   in(block: Node): boolean {
     const enters = (node: Node): boolean =>
       node === block || !isFunction(node) && node.type !== "ClassBody" &&
@@ -176,7 +176,7 @@ class CancellationPoints {
     return false;
   }
 
-  /** Whether a promise rejects when the task is cancelled that awaits it. */
+  /** Whether a promise rejects when a task that awaits it is cancelled. */
   by(promise: Node): boolean {
     const node = unwrap(promise);
     const kind = this.model.kindOf(node);
@@ -191,7 +191,7 @@ class CancellationPoints {
     return this.#isJoin(node) || this.#isOwnFunction(node);
   }
 
-  /** The block of a `try` with a handler that does not pass everything on. */
+  /** Whether a node is the block of a `try` whose handler does not re-throw. */
   #isHandled(block: Node): boolean {
     const parent = parentOf(block);
     if (parent?.type !== "TryStatement" || parent.block !== block) return false;
@@ -220,18 +220,18 @@ class CancellationPoints {
       list.elements.some((it) => it && this.by(it));
   }
 
-  /** A call of an async function of this file that waits. */
+  /** Whether a call is of an async function of this file that waits. */
   #isOwnFunction(call: CallExpression): boolean {
     const fn = this.model.functionAt(call.callee);
     if (!fn?.async || fn.generator) return false;
     if (!this.#cache.has(fn)) {
-      this.#cache.set(fn, false); // ends circles
+      this.#cache.set(fn, false); // for cycles
       this.#cache.set(fn, this.in(fn.body));
     }
     return this.#cache.get(fn)!;
   }
 
-  /** Whether the file cancels a task itself, and so expects the error. */
+  /** Whether the file itself cancels a task, and so expects the error. */
   #isCancelledHere(task: Node): boolean {
     if (!this.#cancelledHere) {
       this.#cancelledHere = new Set();
@@ -245,13 +245,13 @@ class CancellationPoints {
   }
 }
 
-/** Tells what handlers of errors do with them. */
+/** Analyzes what error handlers do with the error. */
 class Handlers {
   readonly #entered = new Set<Node>();
 
   constructor(readonly model: Model) {}
 
-  /** Whether a `catch` throws its error on, be it only in some cases. */
+  /** Whether a `catch` re-throws its error, at least sometimes. */
   rethrows({ param, body }: Deno.lint.CatchClause): boolean {
     return [...ownDescendants(body)].some((it) =>
       it.type === "ThrowStatement" && param?.type === "Identifier" &&
@@ -260,7 +260,7 @@ class Handlers {
     );
   }
 
-  /** Whether an error of any class ends here. */
+  /** Whether a handler swallows errors of any class. */
   swallow(param: Node | null, body: Node): boolean {
     for (const node of ownDescendants(body)) {
       if (node.type === "ThrowStatement") return false;
@@ -274,7 +274,7 @@ class Handlers {
     return uses.every((it) => this.#isHarmless(it));
   }
 
-  /** The same for a function that is called with the error. */
+  /** Whether a function called with the error swallows it. */
   swallowAll(handler: Node): boolean {
     const text = calleeText(handler);
     if (text && LOGGERS.test(text)) return true;
@@ -303,7 +303,7 @@ class Handlers {
     }
   }
 
-  /** Whether a use of the error only looks at it, and keeps to itself what it sees. */
+  /** Whether a use of the error only reads it, and passes nothing on. */
   #isHarmless(use: Node): boolean {
     const node = wrapped(use);
     const parent = parentOf(node)!;
@@ -335,7 +335,7 @@ class Handlers {
     const fn = this.model.functionAt(callee);
     const position = plainArguments(call).indexOf(argument as never);
     if (!fn || callee.type !== "Identifier" || position < 0) return false;
-    if (this.#entered.has(fn)) return true; // it calls itself
+    if (this.#entered.has(fn)) return true; // recursion
     this.#entered.add(fn);
     const shows = this.swallow(
       (fn.params[position] ?? null) as Node | null,
@@ -346,7 +346,7 @@ class Handlers {
   }
 }
 
-/** Whether an expression is all that its function returns, so that the caller sees it. */
+/** Whether an expression is what its function returns. */
 function isReturned(expression: Node): boolean {
   const node = wrapped(expression);
   const parent = parentOf(node)!;
@@ -360,7 +360,7 @@ function isCalled(member: Node): boolean {
     parent.callee === wrapped(member);
 }
 
-/** The text of a name, or of two with a dot between them. */
+/** The text of a callee: a name, or two names joined by a dot. */
 function calleeText(node: Node): string | undefined {
   if (node.type === "Identifier") return node.name;
   if (node.type !== "MemberExpression") return undefined;

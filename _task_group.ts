@@ -48,10 +48,11 @@ import {
 /** Options of {@linkcode TaskGroup.run}. */
 export interface TaskGroupOptions {
   /**
-   * The largest number of children that run at once. The others start in
-   * order as places become free; one that is cancelled before is never called.
+   * The maximum number of children that run at once. The others start in order
+   * as slots become free; one that is cancelled before it starts is never
+   * called.
    *
-   * @default no limit
+   * @default {Infinity}
    */
   limit?: number | undefined;
 }
@@ -62,7 +63,7 @@ const GROUP_OPTIONS = ["limit"] as const;
 let explainGroup: (group: TaskGroup) => string | null;
 let childrenOf: (group: TaskGroup) => Iterable<Task<unknown>>;
 
-/** What a group has to say of the waits inside of it. */
+/** Explains waits inside a group, for reports. */
 class GroupOwner implements ScopeOwner {
   group: TaskGroup | null = null;
 
@@ -76,12 +77,13 @@ class GroupOwner implements ScopeOwner {
 }
 
 /**
- * Tasks that belong together: none outlives the group, and if one fails the
- * others are cancelled.
+ * A group of tasks: no child outlives it, and if one fails the others are
+ * cancelled.
  *
- * {@linkcode TaskGroup.run} is the usual form. `await using` cannot see the
- * error that leaves its block, so there {@linkcode TaskGroup.join} stands at
- * its end; leaving without it cancels the children and awaits them.
+ * Usually entered with {@linkcode TaskGroup.run}. With `await using`, which
+ * cannot see the error that leaves its block, end the block with
+ * {@linkcode TaskGroup.join}; leaving it without cancels and awaits the
+ * children.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.TaskGroup}.
  *
@@ -104,27 +106,27 @@ class GroupOwner implements ScopeOwner {
  * ```
  */
 export class TaskGroup implements AsyncDisposable {
-  /** What the group interrupts: its own scope, or the one it was made in; `null` outside of tasks. */
+  /** The scope that the group cancels: its own, or the one it was created in; `null` outside of tasks. */
   readonly #scope: CancelScope | null;
   readonly #loop: EventLoop;
-  /** Requests to cancel that stood when the group was opened. */
+  /** The cancel requests pending when the group was created. */
   readonly #requests: number;
   /** Children that are not done. */
   readonly #children = new ChildTasks((child) => this.#childDone(child));
-  /** Children in their first step, which are not among the others yet. */
+  /** Children in their first step, which are not in `#children` yet. */
   #starting = 0;
   #limiter: Limiter | null = null;
   readonly #errors: unknown[] = [];
-  /** The interruption of the program, if a child or the body has met it. */
+  /** The `KeyboardInterrupt` of a child or the body, if any. */
   #interrupt: KeyboardInterrupt | null = null;
   #state: "open" | "exiting" | "finished" = "open";
-  /** Children are being cancelled, new ones are refused. */
+  /** Whether children are being cancelled and new ones refused. */
   #aborting = false;
-  /** The group has cancelled its scope and owes it that request. */
+  /** Whether the group has cancelled its scope, and has to withdraw that request. */
   #bodyCancelled = false;
-  /** Awaited at the end while there are children. */
+  /** Resolved when the last child is done; awaited when the group exits. */
   #allDone: Future<void> | null = null;
-  /** Whose signal a group without a scope of its own has. */
+  /** Backs `signal` for a group without a scope of its own. */
   #controller: AbortController | null = null;
 
   static {
@@ -133,8 +135,8 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   /**
-   * Opens a group in the calling task. Outside of tasks there is nothing that
-   * it can interrupt; failures then come out at `join` or at the end of the block.
+   * Creates a group in the calling task. Outside of tasks there is no task to
+   * interrupt; a failure then rejects `join` or the disposal.
    */
   constructor() {
     const scope = nextScope ?? currentScope();
@@ -145,8 +147,8 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   /**
-   * The signal of the group. It aborts when a child or the body fails, when
-   * the group is cancelled, and when the task around it is.
+   * The signal of the group. It aborts when a child or the body fails, and when
+   * the group or the task around it is cancelled.
    */
   get signal(): AbortSignal {
     if (this.#scope instanceof InnerScope && groupsWithScope.has(this)) {
@@ -164,17 +166,18 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   /**
-   * Runs a body with a group, and returns once all children are done.
+   * Runs a body with a new group, and waits until all its children are done.
    *
-   * If a child fails, the others and the body are cancelled; if the body
-   * fails, the children are.
+   * If a child fails, the other children and the body are cancelled; if the
+   * body fails, the children are. If the calling task is cancelled, all
+   * children are cancelled and awaited.
    *
    * @typeParam T What the body returns.
-   * @param body The code, called with the group.
-   * @param options How many children may run at once.
-   * @returns What the body returns, `undefined` if {@linkcode TaskGroup.cancel} has ended it.
-   * @throws {ExceptionGroup} Of the errors of children and body, if any failed.
-   * @throws {CancelledError} If the calling task is cancelled, and nothing failed.
+   * @param body The code to run, called with the group.
+   * @param options The limit on children that run at once.
+   * @returns What the body returns; `undefined` if {@linkcode TaskGroup.cancel} ended it.
+   * @throws {ExceptionGroup} If children or the body failed; it holds their errors.
+   * @throws {CancelledError} If the calling task is cancelled and nothing failed.
    *
    * @example
    * ```ts
@@ -212,13 +215,14 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   /**
-   * Runs a coroutine function as a child.
+   * Runs a coroutine function as a child task.
    *
    * @typeParam T What the coroutine returns.
    * @param coro The coroutine function.
-   * @param options As of `createTask`.
+   * @param options The options of `createTask`.
    * @returns The task.
-   * @throws {RuntimeError} If the group is finished or shutting down; the function is then never called.
+   * @throws {RuntimeError} If the group is finished or shutting down; the function is then not called.
+   * @throws {TypeError} If `coro` is not a function, or an option is invalid.
    */
   createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
     const size = this.#children.size + this.#starting;
@@ -241,19 +245,20 @@ export class TaskGroup implements AsyncDisposable {
     } finally {
       this.#starting--;
     }
-    // An eager child may be done, have failed or have cancelled the group by now.
+    // An eager child may already be done, have failed, or have cancelled the
+    // group.
     this.#children.add(task as Task<unknown>);
     if (this.#aborting) task.cancel();
     return task;
   }
 
   /**
-   * Ends the group without an error: children and body are cancelled, and
-   * `run` or `join` returns. In a group that is finished or shutting down it
-   * does nothing. The body of an `await using` block that waits for anything
-   * but `join` is left by its `CancelledError`.
+   * Ends the group without an error: children and body are cancelled, and `run`
+   * or `join` resolves. Does nothing if the group is finished or shutting down.
+   * In an `await using` block, a wait other than `join` throws its
+   * `CancelledError` out of the block.
    *
-   * @param message The message of their `CancelledError`.
+   * @param message The message of the `CancelledError`; empty by default.
    */
   cancel(message?: string): void {
     if (this.#state === "finished" || this.#aborting) return;
@@ -262,12 +267,29 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   /**
-   * Waits for all children, as leaving Python's block does. New ones may be
-   * added until the last is done.
+   * Waits until all children are done, as leaving Python's `async with` block
+   * does. Children may be added until then.
    *
-   * @param options A signal that ends the wait alone: the group stays open.
-   * @throws {ExceptionGroup} Of the errors of the children, if any failed.
-   * @throws {CancelledError} If the calling task is cancelled, and the children with it.
+   * If cancelled, the children are cancelled and awaited.
+   *
+   * @param options A signal that aborts only the wait: the group stays open.
+   * @throws {ExceptionGroup} If children failed; it holds their errors.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
+   *
+   * @example
+   * ```ts
+   * import { run, sleep, TaskGroup } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await run(async () => {
+   *   await using group = new TaskGroup();
+   *   const one = group.createTask(() => sleep(0.001, { result: 1 }));
+   *   const two = group.createTask(() => sleep(0.002, { result: 2 }));
+   *   await group.join();
+   *   assertEquals([one.result(), two.result()], [1, 2]);
+   * });
+   * ```
    */
   async join(options?: Cancellable): Promise<void> {
     const signal = signalOf(options, "join a group");
@@ -276,7 +298,7 @@ export class TaskGroup implements AsyncDisposable {
     if (failure !== null) throw failure.error;
   }
 
-  /** Cancels and awaits the children, unless the group was joined. */
+  /** Cancels and awaits the children, unless `join` has completed. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "finished") return;
     if (!this.#aborting) this.#abort();
@@ -298,7 +320,7 @@ export class TaskGroup implements AsyncDisposable {
     return `TaskGroup failing with ${titleOf(this.#errors[0])}`;
   }
 
-  /** Ends the group; returns what is to be thrown. */
+  /** Waits for the children. Returns what to throw. */
   #exit(
     failure: Failure | null,
     signal?: AbortSignal,
@@ -341,7 +363,7 @@ export class TaskGroup implements AsyncDisposable {
     return this.#finish(failure, cancelled, last);
   }
 
-  /** All children are done. The cancellation that ended the wait for them, and the last that came, may have to go on. */
+  /** Returns what to throw once all children are done. `cancelled` is the cancellation that started the shutdown, `last` the last one during it; either may have to be re-thrown. */
   #finish(
     failure: Failure | null,
     cancelled: Failure | null,
@@ -365,7 +387,7 @@ export class TaskGroup implements AsyncDisposable {
     if (failure !== null && !isBodyCancelled) this.#errors.push(failure.error);
     if (this.#errors.length === 0) return null;
     const outer = groupsWithScope.has(this) ? scope!.outer : scope;
-    // A request from outside stays, and is delivered at the next wait.
+    // An outer cancel request stays pending and is delivered at the next wait.
     if (outer !== null && outer.pathRequests > 0) outer.redeliver();
     return {
       error: new ExceptionGroup(
@@ -384,7 +406,8 @@ export class TaskGroup implements AsyncDisposable {
     if (!futures.failed(task)) return;
     if (this.#scope !== null && this.#scope.root.isOver) {
       this.#loop.callExceptionHandler({
-        message: "A task of a TaskGroup failed after its parent had ended",
+        message:
+          "A child of a TaskGroup failed after its parent task had finished",
         exception,
         task,
       });
@@ -409,7 +432,7 @@ export class TaskGroup implements AsyncDisposable {
     }
   }
 
-  /** Makes the body end, wherever it waits. */
+  /** Cancels the body, wherever it waits. */
   #cancelBody(message?: string): void {
     if (this.#scope === null) return;
     this.#bodyCancelled = true;
@@ -417,12 +440,12 @@ export class TaskGroup implements AsyncDisposable {
   }
 }
 
-/** Groups that have a scope of their own. */
+/** Groups made by `TaskGroup.run`, which have a scope of their own. */
 const groupsWithScope = new WeakSet<TaskGroup>();
-/** The scope for the group that is being made. */
+/** The scope of the group that is being constructed. */
 let nextScope: InnerScope | null = null;
 
-/** Tasks in the order of their making, each until it is done. A set would cost more than all the rest of a child. */
+/** The unfinished children in creation order, as a linked list: a set would cost more than the rest of a child. */
 class ChildTasks {
   #first: ChildTask | null = null;
   #last: ChildTask | null = null;
@@ -461,7 +484,7 @@ class ChildTasks {
   }
 }
 
-/** One of {@linkcode ChildTasks}, and the job that hears of its end. */
+/** A node of {@linkcode ChildTasks}, and the done callback of its task. */
 class ChildTask implements Job {
   readonly task: Task<unknown>;
   readonly #all: ChildTasks;

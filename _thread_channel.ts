@@ -1,24 +1,24 @@
 /**
- * Calls from a thread to the loop of another one: how they travel, and the
- * thread's end of it; see `_thread_loop_server.ts` for the loop's.
+ * Calls from a thread to a loop of another thread: the protocol and the client
+ * side. The loop's side is `_thread_loop_server.ts`.
  *
- * A thread that blocks hears no message, so the two sides talk through shared
- * memory, which is all that a loop's handle consists of. It has a head and
- * slots. A thread takes a slot for as long as it has calls under way; a slot
- * is a pair of pipes, one for calls and one for answers. Both carry messages
- * as a stream of bytes, so that no message is too long.
+ * A blocked thread receives no messages, so the two sides communicate through
+ * the shared memory of the loop's handle. It has a header and slots. A thread
+ * holds a slot while it has pending calls. A slot is a pair of ring buffers,
+ * one for requests and one for replies. Both carry messages as a byte stream,
+ * so that messages can have any length.
  *
- * Each side is woken through a counter that the other one raises: the loop
- * by the bell in the head, with `Atomics.waitAsync`, a thread by the signal
- * of its slot, blocked or not. The loop never blocks: what does not fit into
- * a pipe waits in its own memory until the thread has read on. A thread that
- * asks more than fits blocks until the loop has read on.
+ * Each side wakes the other by incrementing a counter: the loop waits on the
+ * doorbell in the header with `Atomics.waitAsync`, a thread on the wake counter
+ * of its slot, blocked or not. The loop never blocks: replies that do not fit
+ * are queued in its own memory until the thread has read some. A thread whose
+ * requests do not fit blocks until the loop has read some.
  *
- * A message port would be simpler, but a handle that holds one could not be
- * cloned, only moved, and to a single thread.
+ * A message port would be simpler, but a handle with a port could only be moved
+ * to a single thread, not cloned.
  *
- * This file is also part of the program of a worker thread, see
- * `_thread_worker.ts`: it uses nothing of a runtime but its globals.
+ * This file is also part of the worker program, see `_thread_worker.ts`: it
+ * must use nothing but globals.
  *
  * @module
  */
@@ -49,71 +49,71 @@ import {
 import { CancelledError, RuntimeError } from "./exceptions.ts";
 
 /**
- * A loop as other threads know it: `loop.handle()` makes it, and
- * `runCoroutineThreadsafe` takes it. It can be an argument of `toThread`, and
- * it can be posted to a worker of your own.
+ * A handle of an event loop for other threads: returned by `loop.handle()`,
+ * taken by `runCoroutineThreadsafe`. It can be an argument of `toThread`, or be
+ * posted to your own worker.
  */
 export interface LoopHandle {
-  /** Tells handles from other objects. */
+  /** Distinguishes handles from other objects. */
   readonly kind: "asyncio.EventLoop";
-  /** Tells loops from each other. */
+  /** Identifies the loop. */
   readonly id: string;
-  /** What the loop and the threads write to. */
+  /** The memory shared by the loop and the threads. */
   readonly memory: SharedArrayBuffer;
 }
 
-/** A message to the loop: the number of the call, and what is asked; no name cancels it. */
+/** A message to the loop: the call id, the function name and its arguments; `null` as name cancels the call. */
 export type RequestMessage = readonly [
   id: number,
   name: string | null,
   args: unknown[],
 ];
 
-/** A message from the loop: the number of the call, then how it has ended. */
+/** A message from the loop: the call id and the outcome. */
 export type ReplyMessage = readonly [
   id: number,
   kind: CallOutcome<unknown>["kind"],
   value: unknown,
 ];
 
-/** Gives the frames of a stack that are to be shown. */
+/** Returns the frames of a stack to show. */
 export type FrameFilter = (at: Error) => readonly string[];
 
-/** Where things lie in the memory of a handle. Places are counted in cells of four bytes. */
+/** The memory layout of a handle. Offsets are in cells of four bytes. */
 export class Layout {
-  /** Raised by threads that have something for the loop. */
+  /** Incremented by threads to wake the loop. */
   static readonly DOORBELL = 0;
   /** 1 once the loop is closed. */
   static readonly CLOSED = 1;
-  /** How many slots there are. */
+  /** The number of slots. */
   static readonly SLOT_COUNT = 2;
-  /** Where the first slot begins. */
+  /** The size of the header, where the first slot begins. */
   static readonly HEADER_SIZE = 16;
 
-  /** Within a slot: 1 while a thread has it. */
+  /** Within a slot: 1 while a thread holds it. */
   static readonly IN_USE = 0;
-  /** Raised by the loop when it has written, read or closed. */
+  /** Incremented by the loop when it has written, read or closed. */
   static readonly WAKE = 1;
-  /** Bytes that were written to the two pipes and read from them, ever. */
+  /** The total number of bytes written to and read from the two buffers. */
   static readonly REQUEST_WRITTEN = 2;
   static readonly REQUEST_READ = 3;
   static readonly REPLY_WRITTEN = 4;
   static readonly REPLY_READ = 5;
-  /** 1 while the loop has more to answer than fits. */
+  /** 1 while the loop has replies that do not fit. */
   static readonly BACKLOG = 6;
-  /** How many calls were made through the slot, ever. */
+  /** The total number of calls made through the slot. */
   static readonly CALL_COUNT = 7;
-  /** 1 while the thread may be waiting for room. */
+  /** 1 while the thread may be waiting for space. */
   static readonly SENDER_WAITS = 8;
-  /** Where the pipes of a slot begin. */
+  /** Where the buffers of a slot begin. */
   static readonly BUFFERS = 16;
 
-  /** Bytes that fit into a pipe, a power of two. */
+  /** The size of a buffer in bytes, a power of two. */
   static readonly BUFFER_BYTES = 16_384;
   static readonly SLOT_SIZE: number = Layout.BUFFERS + Layout.BUFFER_BYTES / 2;
   static readonly MAX_SLOTS = 2048;
 
-  /** The memory of a new handle. It grows with the slots that are taken. */
+  /** Allocates the memory of a handle. It grows with the number of slots. */
   static allocate(): SharedArrayBuffer {
     const most = Layout.HEADER_SIZE + Layout.MAX_SLOTS * Layout.SLOT_SIZE;
     return new SharedArrayBuffer(Layout.HEADER_SIZE * 4, {
@@ -122,7 +122,7 @@ export class Layout {
   }
 }
 
-/** A stream of bytes through shared memory, with one writer and one reader. */
+/** A ring buffer in shared memory, with one writer and one reader. */
 export class RingBuffer {
   readonly #cells: Int32Array;
   readonly #bytes: Uint8Array;
@@ -130,11 +130,11 @@ export class RingBuffer {
   readonly #read: number;
 
   /**
-   * Either end of a pipe.
+   * Creates either end of a buffer.
    *
-   * @param cells All memory of the handle.
+   * @param cells The memory of the handle.
    * @param slot Where the slot begins.
-   * @param written The slot's cell that counts the bytes written; that for those read is the next.
+   * @param written The slot's cell that counts the bytes written; the next one counts those read.
    */
   constructor(cells: Int32Array, slot: number, written: number) {
     this.#cells = cells;
@@ -145,7 +145,7 @@ export class RingBuffer {
     this.#bytes = new Uint8Array(cells.buffer, start, Layout.BUFFER_BYTES);
   }
 
-  /** Writes what fits of the bytes after `from`. Returns how many fitted. */
+  /** Writes what fits of the bytes from `from` on. Returns their number. */
   write(bytes: Uint8Array, from: number): number {
     const written = Atomics.load(this.#cells, this.#written);
     const held = (written - Atomics.load(this.#cells, this.#read)) | 0;
@@ -159,7 +159,7 @@ export class RingBuffer {
     return count;
   }
 
-  /** Takes out all that is there, `null` if nothing is. */
+  /** Reads all available bytes; `null` if there are none. */
   read(): Uint8Array | null {
     const read = Atomics.load(this.#cells, this.#read);
     const count = (Atomics.load(this.#cells, this.#written) - read) | 0;
@@ -175,17 +175,17 @@ export class RingBuffer {
   }
 }
 
-/** Cuts a stream of bytes into messages again. */
+/** Splits a byte stream into messages. */
 export class MessageFramer {
-  /** For the next message; `null` while one is written, which may run code that sends another. */
+  /** The writer to reuse; `null` while in use, as encoding may run code that sends another message. */
   static #writer: ByteWriter | null = new ByteWriter();
 
-  /** The length of the message under way, in four bytes, then the message. */
+  /** The length of the current message in four bytes, then the message. */
   #bytes: Uint8Array = new Uint8Array(4);
   #filled = 0;
   #inHeader = true;
 
-  /** The bytes of a message, with its length before them. */
+  /** Encodes a message, prefixed with its length. */
   static encode(message: unknown): Uint8Array {
     const writer = MessageFramer.#writer ?? new ByteWriter();
     MessageFramer.#writer = null;
@@ -200,7 +200,7 @@ export class MessageFramer {
     }
   }
 
-  /** The messages that end in the next bytes of the stream. */
+  /** Returns the messages completed by the next bytes of the stream. */
   take(bytes: Uint8Array): unknown[] {
     const messages: unknown[] = [];
     let at = 0;
@@ -234,7 +234,7 @@ export function isLoopHandle(value: unknown): value is LoopHandle {
   ) === true;
 }
 
-/** Calls what a loop of another thread has exposed. */
+/** Calls a function that a loop of another thread exposes. */
 export function callLoop<T>(
   name: unknown,
   handle: unknown,
@@ -261,24 +261,24 @@ export function callLoop<T>(
   return threadFuture(call as RemoteCall<T>);
 }
 
-/** This thread as a client of the loop of another one. */
+/** The client side of a loop in another thread. */
 export class LoopClient {
   static readonly #clients = new Map<string, LoopClient>();
 
   readonly #cells: Int32Array;
-  /** Where the slot begins, -1 while there is none. */
+  /** The offset of the slot, -1 while there is none. */
   #slot = -1;
   #requests!: RingBuffer;
   #replies!: RingBuffer;
   #framer = new MessageFramer();
-  /** Calls that the loop has not answered; while there are any, there is a slot. */
+  /** Pending calls; while there are any, a slot is held. */
   readonly #calls = new Map<number, RemoteCall<unknown>>();
-  /** Whether answers are listened for, so that this thread need not block. */
+  /** Whether this thread listens for replies without blocking. */
   #listening = false;
-  /** Whether it is to be seen to on the next turn that no answer is left unheard. */
+  /** Whether a microtask will start listening. */
   #willListen = false;
 
-  /** The one client of a loop. */
+  /** Returns the client of a loop. */
   static of(handle: LoopHandle): LoopClient {
     const clients = LoopClient.#clients;
     let client = clients.get(handle.id);
@@ -297,7 +297,7 @@ export class LoopClient {
 
   call(name: string, args: unknown[]): RemoteCall<unknown> {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
-    this.poll(); // Otherwise answers pile up on both sides when nobody asks for them.
+    this.poll(); // So that replies that nobody reads do not pile up on both sides.
     if (this.#slot < 0) this.#acquireSlot();
     try {
       const id = Atomics.add(this.#cells, this.#slot + Layout.CALL_COUNT, 1);
@@ -318,9 +318,9 @@ export class LoopClient {
     if (this.#calls.has(id)) this.#send(MessageFramer.encode([id, null, []]));
   }
 
-  /** Takes in what the loop has answered. */
+  /** Processes the replies of the loop. */
   poll(): void {
-    // Asked first: what was answered before the end is still to be heard.
+    // Read first: replies sent before the loop closed still count.
     const closed = this.#closed;
     while (this.#slot >= 0) {
       const bytes = this.#replies.read();
@@ -335,7 +335,7 @@ export class LoopClient {
     if (closed) this.#failAll();
   }
 
-  /** Blocks until a call has its outcome. */
+  /** Blocks until a call is done or time has run out. */
   block(call: RemoteCall<unknown>, seconds: number): void {
     const end = performance.now() + seconds * 1000;
     for (;;) {
@@ -347,7 +347,7 @@ export class LoopClient {
     }
   }
 
-  /** Has answers taken in while this thread does something else. */
+  /** Processes replies while this thread does something else. */
   listen(): void {
     if (this.#listening) return;
     this.#listening = true;
@@ -365,7 +365,7 @@ export class LoopClient {
     this.#listening = false;
   }
 
-  /** Listens for the answers that are still out once the code that has asked is done or waits. */
+  /** Starts listening once the running code has ended or awaits, if calls are still pending. */
   #listenSoon(): void {
     if (this.#willListen || this.#listening) return;
     this.#willListen = true;
@@ -383,7 +383,7 @@ export class LoopClient {
     return Atomics.load(this.#cells, Layout.CLOSED) === 1;
   }
 
-  /** Finds a free slot, or makes one. */
+  /** Acquires a free slot, or adds one. */
   #acquireSlot(): void {
     const cells = this.#cells;
     const { HEADER_SIZE, SLOT_SIZE, SLOT_COUNT, MAX_SLOTS, IN_USE } = Layout;
@@ -405,20 +405,19 @@ export class LoopClient {
     }
   }
 
-  /** Gives the slot back when nothing is under way. */
+  /** Releases the slot when no calls are pending. */
   #releaseSlotIfIdle(): void {
     if (this.#slot < 0 || this.#calls.size > 0) return;
     const slot = this.#slot;
     this.#slot = -1;
     Atomics.store(this.#cells, slot + Layout.IN_USE, 0);
-    // Whoever listens there is to go on at the next slot.
+    // So that the listener moves on to the next slot.
     if (this.#listening) this.#notify(slot + Layout.WAKE);
   }
 
   /**
-   * Writes a message, and blocks for as long as there is no room. Before it
-   * does, the loop is told and the pipe is tried again: it could have been
-   * emptied in between.
+   * Writes a message, and blocks while there is no space. Before blocking it
+   * sets the flag and tries again, as the loop may have read in between.
    */
   #send(bytes: Uint8Array): void {
     const room = this.#slot + Layout.SENDER_WAITS;
@@ -458,7 +457,7 @@ export class LoopClient {
   }
 }
 
-/** A call to the loop of another thread. */
+/** A call to a loop of another thread. */
 export class RemoteCall<T> implements ThreadCall<T> {
   readonly #client: LoopClient;
   readonly #id: number;
@@ -489,7 +488,7 @@ export class RemoteCall<T> implements ThreadCall<T> {
     this.settle({ kind: "cancelled", message: "" });
   }
 
-  /** What comes after a cancellation is not heard. */
+  /** Sets the outcome; a reply after a cancellation is ignored. */
   settle(outcome: CallOutcome<T>): void {
     if (this.#outcome !== null) return;
     this.#outcome = outcome;
@@ -499,7 +498,7 @@ export class RemoteCall<T> implements ThreadCall<T> {
     for (const fn of subscribers) fn();
   }
 
-  /** Calls with the error, if there is to be one, before anyone else sees it. */
+  /** Calls a function with the error of the call, if any, before anyone else sees it. */
   subscribeError(fn: (error: unknown) => void): void {
     this.#onError = fn;
   }
@@ -522,7 +521,7 @@ export class RemoteCall<T> implements ThreadCall<T> {
   }
 }
 
-/** The bytes of a message, or an error with the path to what cannot be sent in it. */
+/** Encodes a message. Throws an error with the path to what cannot be sent. */
 export function encodeMessage(message: unknown, unsent: Unsent): Uint8Array {
   try {
     return MessageFramer.encode(message);
@@ -531,7 +530,7 @@ export function encodeMessage(message: unknown, unsent: Unsent): Uint8Array {
   }
 }
 
-/** Makes memory at least so long, whoever else does so at the same time. */
+/** Grows memory to at least a length, safely against concurrent calls. */
 function growTo(memory: SharedArrayBuffer, length: number): void {
   while (memory.byteLength < length) {
     try {

@@ -1,27 +1,27 @@
 /**
- * Values as bytes, for what passes through shared memory.
+ * Encodes values as bytes, for messages through shared memory.
  *
- * They carry what a structured clone carries, except for shared memory,
- * modules of WebAssembly and objects of the runtime; objects occur once,
- * however often they are referred to. Serializers of the runtime would do,
- * but each of theirs holds memory that the garbage collector does not see:
- * 500,000 calls then take gigabytes.
+ * It covers what structured clones do, except for shared memory, WebAssembly
+ * modules and objects of the runtime. An object that is referenced several
+ * times is encoded once. The serializers of the runtime are not used, as each
+ * one holds memory that the garbage collector does not see: 500,000 calls would
+ * take gigabytes.
  *
- * This file is also part of the program of a worker thread, see
- * `_thread_worker.ts`: it uses nothing of a runtime but its globals.
+ * This file is also part of the worker program, see `_thread_worker.ts`: it
+ * must use nothing but globals.
  *
  * @module
  */
 
 import { pack, type Packed, unpack } from "./_thread_serialize.ts";
 
-/** The first byte of each value. */
+/** Type tags, the first byte of each value. */
 const UNDEFINED = 0, NULL = 1, TRUE = 2, FALSE = 3, INTEGER = 4, NUMBER = 5;
 const BIGINT = 6, UTF8 = 7, UTF16 = 8, REFERENCE = 9, OBJECT = 10, LIST = 11;
 const SPARSE_LIST = 12, MAP = 13, SET = 14, DATE = 15, PATTERN = 16;
 const BUFFER = 17, VIEW = 18, BOXED = 19, ERROR = 20;
 
-/** The classes of views, by their place in this list. */
+/** The view classes; their index is encoded. */
 const VIEWS = [
   "Int8Array",
   "Uint8Array",
@@ -38,15 +38,15 @@ const VIEWS = [
   "DataView",
 ];
 
-/** Texts up to this length are written and read here, longer ones by the runtime. */
+/** Strings up to this length are encoded here, longer ones by `TextEncoder`. */
 const SHORT_TEXT = 24;
-/** The memory that is kept for the next value. */
+/** The maximum size of a buffer that is kept for the next value. */
 const KEPT_BYTES = 65_536;
 
 const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Bytes that are written one after another. */
+/** A growing byte buffer. */
 export class ByteWriter {
   #bytes = new Uint8Array(1024);
   #view = new DataView(this.#bytes.buffer);
@@ -57,7 +57,7 @@ export class ByteWriter {
     this.#bytes[this.#length++] = value;
   }
 
-  /** A whole number that is not negative, seven bits to a byte. */
+  /** A non-negative integer as a varint: seven bits per byte. */
   count(value: number): void {
     this.#reserve(8);
     for (; value > 127; value = Math.floor(value / 128)) {
@@ -78,7 +78,7 @@ export class ByteWriter {
     this.#length += bytes.length;
   }
 
-  /** Text, after one byte that says how it is written. */
+  /** A string, after a tag for its encoding. */
   text(text: string): void {
     if (text.length <= SHORT_TEXT && this.#ascii(text)) return;
     if (!text.isWellFormed()) return this.#utf16(text);
@@ -88,7 +88,7 @@ export class ByteWriter {
     this.raw(bytes);
   }
 
-  /** Writes where bytes were left free before. */
+  /** Overwrites four bytes at an offset. */
   setUint32(place: number, value: number): void {
     this.#view.setUint32(place, value);
   }
@@ -102,7 +102,7 @@ export class ByteWriter {
     return this.#length;
   }
 
-  /** A copy of all that was written. The next value begins anew. */
+  /** Returns a copy of the bytes and resets the writer. */
   decode(): Uint8Array {
     const bytes = this.#bytes.slice(0, this.#length);
     this.reset();
@@ -128,7 +128,7 @@ export class ByteWriter {
     return true;
   }
 
-  /** Text with halves of surrogate pairs, which UTF-8 does not have. */
+  /** A string with lone surrogates, which UTF-8 cannot encode. */
   #utf16(text: string): void {
     this.byte(UTF16);
     this.count(text.length);
@@ -153,7 +153,7 @@ export class ByteWriter {
   }
 }
 
-/** Writes values; of each object, where it was written first. */
+/** Encodes values; objects that were already encoded become references. */
 class Encoder {
   readonly #out: ByteWriter;
   readonly #indices = new Map<object, number>();
@@ -282,7 +282,7 @@ class Encoder {
   }
 }
 
-/** Reads what an {@linkcode Encoder} has written. */
+/** Decodes what {@linkcode Encoder} has written. */
 class Decoder {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -341,7 +341,7 @@ class Decoder {
       case BUFFER:
         return this.#register(this.#buffer());
     }
-    this.#objects.push({}); // Until what follows it is read, of which it is made.
+    this.#objects.push({}); // Reserves the index until the content is decoded.
     const object = kind === VIEW ? this.#viewOf() : this.#fromContent(kind);
     return this.#objects[place] = object;
   }
@@ -453,17 +453,17 @@ class Decoder {
   }
 }
 
-/** Writes a value. Throws if a part of it cannot be written; `cloneError()` finds out which. */
+/** Encodes a value. Throws if part of it cannot be encoded; `explainCloneError()` finds out which. */
 export function encodeValue(value: unknown, out: ByteWriter): void {
   new Encoder(out).value(value);
 }
 
-/** Reads a value. */
+/** Decodes a value. */
 export function decodeValue(bytes: Uint8Array): unknown {
   return new Decoder(bytes).value();
 }
 
-/** Whether a value can be written. */
+/** Whether a value can be encoded. */
 export function isEncodable(value: unknown): boolean {
   try {
     encodeValue(value, new ByteWriter());
@@ -478,7 +478,7 @@ function isBoxed(value: object): boolean {
     value instanceof Boolean || value instanceof BigInt;
 }
 
-/** Whether a clone of an object of some class is a plain object with its properties. */
+/** Whether the structured clone of an instance is a plain object with its properties. */
 function isPlain(value: object): boolean {
   const { constructor } = Object.getPrototypeOf(value);
   if (isOfRuntime(constructor)) return false;
@@ -487,7 +487,7 @@ function isPlain(value: object): boolean {
   return Object.getPrototypeOf(structuredClone(value)) === Object.prototype;
 }
 
-/** Whether a class is the runtime's, so that its objects are more than their properties. */
+/** Whether a class is built in, so that its instances have internal state. */
 function isOfRuntime(it: unknown): boolean {
   return typeof it !== "function" ||
     /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(it));
@@ -500,5 +500,5 @@ function bigintOf(text: string): bigint {
 }
 
 function notEncodable(): TypeError {
-  return new TypeError("It cannot be written");
+  return new TypeError("The value cannot be encoded");
 }

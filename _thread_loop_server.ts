@@ -1,6 +1,6 @@
 /**
- * A loop's side of the calls that other threads make to it; see
- * `_thread_channel.ts` for theirs.
+ * The loop's side of calls from other threads. The protocol and the client side
+ * are in `_thread_channel.ts`.
  *
  * @module
  */
@@ -30,10 +30,10 @@ import {
 } from "./_thread_serialize.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** Nothing of whoever made the loop's handle is to follow those who call. */
+/** The context calls run in, so that they do not inherit that of the code that created the handle. */
 const rootContext = captureSlot();
 
-/** What other threads may ask of a loop, and what they have asked. */
+/** Serves the calls of other threads to a loop. */
 export class LoopServer {
   static readonly #local = new Map<string, LoopServer>();
 
@@ -41,7 +41,7 @@ export class LoopServer {
   readonly #exposed = new Map<string, ThreadFunction>();
   #handle: LoopHandle | null = null;
   readonly #cells: Int32Array;
-  /** The loop's end of each slot. */
+  /** The server side of each slot. */
   readonly #slots: ServerSlot[] = [];
   #closed = false;
 
@@ -50,12 +50,12 @@ export class LoopServer {
     this.#cells = new Int32Array(Layout.allocate());
   }
 
-  /** The server of a handle, if its loop belongs to this thread. */
+  /** Returns the server of a handle, if its loop belongs to this thread. */
   static of(handle: LoopHandle): LoopServer | undefined {
     return LoopServer.#local.get(handle.id);
   }
 
-  /** The handle. From the first time on, the loop listens. */
+  /** The handle of the loop. Reading it first starts listening. */
   get handle(): LoopHandle {
     if (this.#handle !== null) return this.#handle;
     const id = crypto.randomUUID();
@@ -83,7 +83,7 @@ export class LoopServer {
     );
   }
 
-  /** Tells all threads that nothing will be answered any more. */
+  /** Stops serving, and wakes all threads so that their calls fail. */
   close(): void {
     this.#closed = true;
     if (this.#handle !== null) LoopServer.#local.delete(this.#handle.id);
@@ -128,7 +128,7 @@ interface ServedCall {
   task: Task<unknown> | null;
 }
 
-/** Where one thread at a time is served. */
+/** Serves the thread that holds a slot. */
 class ServerSlot {
   readonly #server: LoopServer;
   readonly #cells: Int32Array;
@@ -136,12 +136,12 @@ class ServerSlot {
   readonly #requests: RingBuffer;
   readonly #replies: RingBuffer;
   readonly #framer = new MessageFramer();
-  /** Calls without an answer, each with its name, and its task once that has been made. */
+  /** Pending calls by id. */
   readonly #calls = new Map<number, ServedCall>();
-  /** The answer that is being written, and how many bytes of it are on their way. */
+  /** The reply that is being written, and the number of its bytes already written. */
   #sending: Uint8Array | null = null;
   #sent = 0;
-  /** Those after it. */
+  /** The replies after it. */
   readonly #unsent = new Deque<Uint8Array>();
 
   constructor(server: LoopServer, cells: Int32Array, slot: number) {
@@ -153,9 +153,9 @@ class ServerSlot {
   }
 
   /**
-   * Hears what is asked, and answers on where there was no room. After some
-   * calls the loop gets its turn, as a thread may ask faster than it answers;
-   * then the thread has to wait.
+   * Reads requests, and continues writing replies. It returns after some
+   * requests so that the loop is not starved by a thread that calls faster than
+   * the loop replies; that thread has to wait.
    */
   serve(): void {
     let received = 0;
@@ -242,8 +242,8 @@ class ServerSlot {
   }
 
   /**
-   * Writes what fits. Before it gives up, the thread is told that there is
-   * more and the pipe is tried again: it could have been emptied in between.
+   * Writes what fits. Before it stops it sets the backlog flag and tries again,
+   * as the thread may have read in between.
    */
   #flush(): void {
     let hasFlagged = false;

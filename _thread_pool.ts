@@ -1,16 +1,15 @@
 /**
- * The worker threads of a loop.
+ * The worker thread pool of a loop.
  *
- * They are threads of `node:worker_threads` and not web workers for what only
- * those can: an idle one can be left behind without keeping the process, one
- * that exits says so, and one that runs out of memory ends alone. A web
- * worker takes the process with it.
+ * Threads are workers of `node:worker_threads`, not web workers: an idle one
+ * can be unreferenced so that the process may exit, one that exits emits an
+ * event, and one that runs out of memory does not crash the process.
  *
- * Making one keeps the calling thread busy for some 20 milliseconds, so they
- * are made one after another, with turns for everything else in between, and
- * only while calls are waiting. More threads than processors help calls that
- * block, and cost those that compute: they are made once the threads that are
- * there leave the processors something, or have not for a while.
+ * Starting one blocks the calling thread for about 20 milliseconds, so threads
+ * are started one at a time, on separate turns, and only while calls are
+ * queued. More threads than processors help calls that block and slow down
+ * calls that compute, so they are started only when the processors are not
+ * busy, or have been busy for a while.
  *
  * @module
  */
@@ -34,63 +33,63 @@ import {
 import type { Reply, Request } from "./_thread_worker.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** A function that threads can be told to call. */
+/** A function that threads can call. */
 export interface Target {
   readonly id: number;
   readonly definition: Definition;
 }
 
 const PROCESSORS = navigator.hardwareConcurrency;
-/** How many threads there are at most. */
+/** The maximum number of threads. */
 const MAX_THREADS = Math.min(32, PROCESSORS + 4);
-/** How often to look whether the processors are busy, in milliseconds. */
+/** The interval of checks whether the processors are busy, in milliseconds. */
 const POLL_MS = 10;
-/** After so many looks a thread is made in any case. */
+/** The number of checks after which a thread is started in any case. */
 const MAX_POLLS = 25;
-/** The part of all processors that this process uses when they count as busy. */
+/** The processors count as busy when this process uses more than this share of them. */
 const BUSY_RATIO = 0.8;
-/** How many functions a thread keeps. */
+/** The maximum number of functions that a thread keeps. */
 const MAX_FUNCTIONS = 500;
-/** After so many definitions of functions a thread is replaced: V8 never frees all that it has compiled. */
+/** The number of compiled functions after which a thread is replaced, as V8 never frees all of them. */
 const MAX_DEFINITIONS = 10_000;
 const OUT_OF_MEMORY = "it ran out of memory";
 
-/** Nothing of whoever makes the first call is to follow the thread. */
+/** The context threads start in, so that they do not inherit that of the first caller. */
 const rootContext = captureSlot();
 
-/** Makes threads as they are needed, and gives them calls. */
+/** Starts threads on demand and assigns calls to them. */
 export class ThreadPool {
   readonly #loop: EventLoop;
   readonly #threads = new Set<Thread>();
-  /** Threads without a call; the one that became so last is the next to work. */
+  /** Idle threads; the most recently used one is reused first. */
   readonly #idle: Thread[] = [];
-  /** Calls that wait for a thread, and some that are not to be made any more. */
+  /** Calls that wait for a thread, including dropped ones. */
   readonly #queue = new Deque<Call>();
-  /** How many of those are to be made. */
+  /** The number of calls in `#queue` that are not dropped. */
   #queuedCount = 0;
-  /** Whether a thread is to be started or is on its way: only one is at a time. */
+  /** Whether a thread is starting or about to; only one starts at a time. */
   #starting = false;
-  /** Looks for idle processors, before a thread is started. */
+  /** Polls processor usage before a thread is started. */
   #cpuPoll: ReturnType<typeof setInterval> | undefined;
-  /** Set when no new calls are taken; resolved when no thread is left. */
+  /** Set by `close`; resolved when no thread is left. */
   #closing: PromiseWithResolvers<void> | null = null;
 
   constructor(loop: EventLoop) {
     this.#loop = loop;
   }
 
-  /** Whether calls are under way or waiting. */
+  /** Whether calls are running or queued. */
   get busy(): boolean {
     return this.#queuedCount > 0 ||
       [...this.#threads].some(({ call }) => call !== null);
   }
 
   /**
-   * Has a function called in a thread.
+   * Calls a function in a thread.
    *
    * @param target The function.
    * @param args Its arguments.
-   * @param at Where it is called from.
+   * @param at The call site, for error stacks.
    */
   call(target: Target, args: unknown[], at: Error): AnyFuture {
     if (this.#closing !== null) {
@@ -105,7 +104,7 @@ export class ThreadPool {
     return call.future;
   }
 
-  /** Takes no more calls. Resolves when those that were made are done and all threads have ended. */
+  /** Rejects new calls from now on. Resolves when all calls are done and all threads have exited. */
   close(): Promise<void> {
     if (this.#closing !== null) return this.#closing.promise;
     this.#closing = Promise.withResolvers();
@@ -114,7 +113,7 @@ export class ThreadPool {
     return this.#closing.promise;
   }
 
-  /** Gives up the calls that are under way or waiting. */
+  /** Fails all running and queued calls and terminates the threads. */
   abandon(): void {
     const calls: (Call | null)[] = [];
     for (let call; (call = this.#dequeue()) !== null;) calls.push(call);
@@ -127,7 +126,7 @@ export class ThreadPool {
     this.#finishClosing();
   }
 
-  /** A thread has answered, or is ready for its first call. */
+  /** A thread has finished a call or is ready for its first one. */
   onThreadReady(thread: Thread): void {
     const call = thread.needsReplacement ? null : this.#dequeue();
     if (call !== null) this.#assign(thread, call);
@@ -138,19 +137,19 @@ export class ThreadPool {
     }
   }
 
-  /** A call that waits is not to be made any more. */
+  /** A queued call was dropped. */
   onCallDropped(): void {
     this.#removeQueued();
     this.#finishClosing();
   }
 
-  /** A thread has come up: it may be time for another one. */
+  /** A thread is online; starts another one if needed. */
   onThreadOnline(): void {
     this.#starting = false;
     this.#grow();
   }
 
-  /** A thread has ended, by itself or not. */
+  /** A thread has exited. */
   onThreadExit(thread: Thread): void {
     if (!this.#threads.delete(thread)) return;
     const index = this.#idle.indexOf(thread);
@@ -159,7 +158,7 @@ export class ThreadPool {
     this.#finishClosing();
   }
 
-  /** Something that a call has left behind in its thread has failed. */
+  /** Reports an uncaught error from something that a call left behind in its thread. */
   reportStrayError(exception: unknown, name: string): void {
     if (this.#loop.isClosed()) return;
     const whose = name === "" ? "" : ` of ${name}`;
@@ -208,7 +207,7 @@ export class ThreadPool {
     this.#starting = false;
   }
 
-  /** Starts a thread on a turn of its own, if one is wanted then. */
+  /** Starts a thread on a turn of its own, if one is still needed then. */
   #grow(): void {
     if (this.#starting || this.#queuedCount === 0) return;
     if (this.#threads.size >= MAX_THREADS) return;
@@ -220,7 +219,7 @@ export class ThreadPool {
     });
   }
 
-  /** Starts a thread when the others leave a processor idle, or have not for long enough. */
+  /** Starts a thread once the processors are not busy, or after the maximum number of checks. */
   #startWhenIdle(): void {
     let polls = 0;
     let since = performance.now();
@@ -262,20 +261,20 @@ export class ThreadPool {
   }
 }
 
-/** One call of a function in a thread. */
+/** A call of a function in a thread. */
 class Call implements WaitSource {
   readonly future: AnyFuture;
   readonly target: Target;
   readonly #pool: ThreadPool;
   args: unknown[];
-  /** What of the arguments is moved. */
+  /** The objects to transfer with the arguments. */
   transfers: Transferable[];
-  /** What it waits for before it is made. */
+  /** What a queued call waits for. */
   waitingFor: "for a new thread" | "for its turn" | null = null;
-  /** Whether it is done, or nobody waits for it any more. */
+  /** Whether the call was cancelled. */
   #cancelled = false;
   readonly #loop: EventLoop;
-  /** Where it was called from. */
+  /** The call site. */
   readonly #callSite: Error;
 
   constructor(
@@ -294,7 +293,7 @@ class Call implements WaitSource {
     this.future = futures.make(loop, this);
   }
 
-  /** Copies the arguments, so that what becomes of them now does not matter. */
+  /** Copies the arguments, so that later changes do not matter. */
   copy(): void {
     try {
       const transfer = this.transfers;
@@ -306,7 +305,7 @@ class Call implements WaitSource {
     }
   }
 
-  /** The error for arguments that cannot be sent. */
+  /** The error of arguments that cannot be sent. */
   cloneError(cause: unknown): unknown {
     const action = `Cannot call ${this.name} in a thread`;
     const { args: value, transfers } = this;
@@ -328,7 +327,7 @@ class Call implements WaitSource {
     this.fail(error);
   }
 
-  /** Fails because there is no thread for it any more. */
+  /** Fails because its thread is gone. */
   failWithoutThread(why: string, cause?: unknown): void {
     const error = new RuntimeError(
       why,
@@ -347,9 +346,8 @@ class Call implements WaitSource {
   }
 
   /**
-   * Whether it is not to be made any more. As in asyncio, a call for which
-   * there is a thread is as good as begun; that one takes time to start makes
-   * no difference.
+   * Whether the call must not be made. As in asyncio, a cancelled call that has
+   * a thread is made, even if the thread is still starting.
    */
   get isDropped(): boolean {
     return this.#cancelled && this.waitingFor === "for its turn";
@@ -376,12 +374,12 @@ class Call implements WaitSource {
 class Thread {
   readonly #pool: ThreadPool;
   readonly #worker: Worker;
-  /** Functions that it has the definition of. */
+  /** The functions that the thread has the definition of. */
   readonly #defined = new LruMap<number, true>(MAX_FUNCTIONS);
-  /** Functions to be told to forget. */
+  /** Functions for the thread to forget. */
   #evicted: number[] = [];
   #definitions = 0;
-  /** What it works at. */
+  /** The running call. */
   call: Call | null = null;
   #isOnline = false;
 
@@ -401,12 +399,12 @@ class Thread {
     );
   }
 
-  /** Whether it is to be replaced after its call. */
+  /** Whether to replace the thread after its call. */
   get needsReplacement(): boolean {
     return this.#definitions >= MAX_DEFINITIONS;
   }
 
-  /** Has it work at a call. */
+  /** Runs a call in this thread. */
   assign(call: Call): void {
     const { target, args, transfers } = call;
     const isKnown = this.#defined.get(target.id) !== undefined;
@@ -424,24 +422,24 @@ class Thread {
     this.#worker.ref();
   }
 
-  /** It has nothing to do and does not keep the process. */
+  /** Lets the process exit while the thread is idle. */
   unref(): void {
     this.#worker.unref();
   }
 
-  /** Has it end. */
+  /** Asks the thread to exit. */
   exit(): void {
     this.#worker.ref();
     this.#worker.postMessage(null);
   }
 
-  /** Ends it as far as Deno can; what it computes may run on until the process ends. */
+  /** Terminates the thread as far as Deno can; a computation may continue until the process exits. */
   terminate(): void {
     this.#worker.unref();
     void this.#worker.terminate();
   }
 
-  /** It has come up; or, when it ends, never will. */
+  /** The thread is online, or exited before it was. */
   #onOnline(): void {
     if (this.#isOnline) return;
     this.#isOnline = true;

@@ -1,11 +1,10 @@
 /**
- * What a worker thread runs.
+ * The program of a worker thread.
  *
- * Its program has to come without a file, as reading one would need a
- * permission, and has to survive whatever a bundler does to this module. So
- * it is a text, `_thread_program.ts`, which `_test/make_thread_program.ts`
- * makes of this file and of those that it imports. Nothing else imports
- * values of this file.
+ * The program cannot be a file, as reading it would need a permission, and it
+ * has to survive bundlers. So it is a string in `_thread_program.ts`, which
+ * `_test/make_thread_program.ts` generates from this file and its imports.
+ * Nothing else imports values from this file.
  *
  * @module
  */
@@ -33,9 +32,9 @@ import {
 import * as exceptions from "./exceptions.ts";
 
 /**
- * A call, as it is posted to a worker: the number of its function, its
- * arguments; with the first call of a function its definition; and functions
- * that can be forgotten. `null` ends the worker.
+ * A call as posted to a worker: the id of the function and its arguments; with
+ * the first call of a function also its definition and the ids of functions to
+ * forget. `null` ends the worker.
  */
 export type Request =
   | [
@@ -46,7 +45,7 @@ export type Request =
   ]
   | null;
 
-/** How a call or its thread has ended, as a worker posts it; or an error that a call has left behind. */
+/** What a worker posts: the outcome of a call, an uncaught error of an earlier call, or why the thread ends. */
 export type Reply =
   | [kind: "result", value: unknown]
   | [kind: "error", error: Packed]
@@ -56,49 +55,49 @@ export type Reply =
 
 type Callable = (...args: unknown[]) => unknown;
 
-/** A function that was sent, and can be called once it is defined. */
+/** A function that was sent; `fn` is set once it is compiled or imported. */
 interface Target {
   readonly definition: Definition;
   fn: Callable | null;
 }
 
-/** A call under way, or one that has left something behind. */
+/** A running call, or one that left something running. */
 interface Call {
   readonly definition: Definition;
 }
 
-/** What the program takes from its runtime: see `WORKER_START` in `_host.ts`. */
+/** What the program needs from its runtime; see `WORKER_START` in `_host.ts`. */
 interface WorkerRuntime {
-  /** What the runtime calls the program. */
+  /** The URL of the program. */
   readonly url: string;
   readonly errors: Record<string, ErrorClass>;
   post(reply: Reply, moves?: Transferable[]): void;
   close(): void;
-  /** Calls a function, so that what it starts is known to be of a call. */
+  /** Calls a function so that errors of what it starts are attributed to a call. */
   enter<T>(call: Call, fn: (...args: unknown[]) => T, ...args: unknown[]): T;
-  /** How many bytes the thread may use before the runtime ends it. */
+  /** The number of bytes the thread may use before the runtime ends it. */
   heapLimit(): number;
-  /** Hears requests; and errors that nothing has caught, with the call that they come of, if that is known. */
+  /** Listens for requests, and for uncaught errors with the call they come from, if known. */
   listen(
     onRequest: (request: Request) => void,
     onError: (error: unknown, call: Call | undefined) => void,
   ): void;
 }
 
-/** How often memory is looked after during calls, in milliseconds. */
+/** The interval of memory checks during calls, in milliseconds. */
 const MEMORY_POLL_MS = 250;
-/** What this program is called in stacks. */
+/** The name of this program in stacks. */
 const PROGRAM = "asyncio:thread";
 
 /** Runs calls in a worker thread, one at a time. */
 class CallRunner {
   readonly #runtime: WorkerRuntime;
   readonly #targets = new Map<number, Target>();
-  /** The call under way. */
+  /** The running call. */
   #call: Call | null = null;
-  /** Calls that there were, the one under way included. */
+  /** The number of calls so far, including the running one. */
   #callCount = 0;
-  /** Whether a call has begun or is under way since the last look. */
+  /** Whether a call was running at any time since the last memory check. */
   #active = false;
   #memoryPoll: ReturnType<typeof setInterval> | undefined;
 
@@ -122,9 +121,9 @@ class CallRunner {
   }
 
   /**
-   * An error that nothing has caught. If it comes of the call under way, that
-   * fails, as it may now never end. If a call before it has left the error
-   * behind, or may have, the call under way goes on.
+   * Handles an uncaught error. If it comes from the running call, that fails,
+   * as it may now never end. If it comes, or may come, from an earlier call,
+   * the running call continues.
    */
   onError(error: unknown, call: Call | undefined): void {
     const isOwn = call === undefined
@@ -195,19 +194,18 @@ class CallRunner {
         : error;
       this.#runtime.post(["error", packClean(told)]);
     } catch {
-      // Its fields throw, or its causes have no end.
+      // A field throws, or the chain of causes is endless.
       const told = new Error(
-        `An error that cannot be sent: ${describeKind(error)}`,
+        `Cannot send an error from a thread: ${describeKind(error)}`,
       );
       this.#runtime.post(["error", pack(told)]);
     }
   }
 
   /**
-   * Deno ends a thread that uses too much memory, but says so only if that
-   * happens in a callback of its own. In the continuation of an `await` it
-   * drops what was running, raises the limit and goes on: then the call would
-   * never end.
+   * Deno ends a thread that uses too much memory, but reports it only if that
+   * happens in a callback of its own. After an `await` it drops the running
+   * code, raises the limit and continues, so the call would never end.
    */
   #pollMemory(): void {
     const limit = this.#runtime.heapLimit();
@@ -225,7 +223,7 @@ class CallRunner {
   }
 }
 
-/** The beginning of the program. */
+/** The entry point of the program. */
 export function start(runtime: WorkerRuntime): void {
   const errors = Object.fromEntries(
     Object.values(exceptions).map((it) => [it.prototype.name, it]),
@@ -237,7 +235,7 @@ export function start(runtime: WorkerRuntime): void {
     transfer,
     runCoroutineThreadsafe: (name: string, loop: unknown, ...args: unknown[]) =>
       callLoop(name, loop, args, framesOf),
-    // What bundlers that keep names have around the functions in a function.
+    // A helper that bundlers call to keep function names.
     __name: (fn: object, value: string) =>
       Object.defineProperty(fn, "name", { value, configurable: true }),
   };
@@ -252,7 +250,7 @@ export function start(runtime: WorkerRuntime): void {
   );
 }
 
-/** The frames of a stack above this program. */
+/** The frames of a stack outside of this program. */
 function framesOf(at: Error): string[] {
   const lines = (at.stack ?? "").split("\n");
   return lines.filter((line) => /^\s+at /.test(line))
@@ -260,7 +258,7 @@ function framesOf(at: Error): string[] {
     .map((line) => line.trim().slice("at ".length));
 }
 
-/** Leaves out of an error what led to the function that was called, and the programs in URLs. */
+/** Packs an error without the frames of this program and without programs in data URLs. */
 function packClean(error: unknown): Packed {
   try {
     trimStack(error);
@@ -268,7 +266,7 @@ function packClean(error: unknown): Packed {
     const message = isError ? shortenUrls(error.message) : "";
     if (isError && message !== error.message) error.message = message;
   } catch {
-    // It is frozen, or its fields throw.
+    // The error is frozen, or a field throws.
   }
   return pack(error);
 }
@@ -280,7 +278,7 @@ function trimStack(error: unknown): void {
   error.stack = lines.slice(0, own < 0 ? lines.length : own).join("\n");
 }
 
-/** A text without the programs that stand in URLs of its own. */
+/** Shortens the data URLs in a text. */
 function shortenUrls(text: string): string {
   return text.replace(/data:[^\s"'()<>]{80,}/g, excerpt);
 }

@@ -27,7 +27,7 @@ let abortTimeout: (scope: Timeout, reason: unknown) => void;
 let explainTimeout: (scope: Timeout) => string | null;
 let setDelay: (scope: Timeout, seconds: number) => void;
 
-/** What a timeout has to say of the waits inside of it. */
+/** Explains waits inside a timeout, for reports. */
 class TimeoutOwner implements ScopeOwner {
   readonly #timeout: Timeout;
 
@@ -40,7 +40,7 @@ class TimeoutOwner implements ScopeOwner {
   }
 }
 
-/** A deadline that is so many seconds away. */
+/** A deadline a number of seconds from now. */
 export function timeoutAfter(seconds: number | null): Timeout {
   if (seconds === null) return new Timeout(null);
   const timeout = new Timeout(getEventLoop().time() + seconds);
@@ -49,29 +49,44 @@ export function timeoutAfter(seconds: number | null): Timeout {
 }
 
 /**
- * A deadline over a piece of code; `timeout` makes and enters one.
- *
+ * A deadline for a block of code, as `timeout` and `timeoutAt` pass it to their
+ * body.
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Timeout}.
+ *
+ * @example
+ * ```ts
+ * import { getEventLoop, sleep, timeout } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const expired = await timeout(3600, async (deadline) => {
+ *   await sleep({ milliseconds: 1 });
+ *   deadline.reschedule(getEventLoop().time() + 60); // a minute from now
+ *   return deadline.expired();
+ * });
+ * assert(!expired);
+ * ```
  */
 export class Timeout {
   #when: number | null;
   #state: "created" | "active" | "expiring" | "expired" | "finished" =
     "created";
   #scope: InnerScope | null = null;
-  /** Requests to cancel that stood around the scope when it was entered. */
+  /** The cancel requests pending around the scope when it was entered. */
   #requests = 0;
   #deadline: Deadline | null = null;
-  /** What the task waited for when the time was up. */
+  /** What the task waited for when the timeout expired. */
   #waitChain: string | null = null;
-  /** The time that it gives, in seconds, where that is known. */
+  /** The delay in seconds, if known. */
   #delay: number | null = null;
-  /** Why the scope was interrupted, if not by its deadline. */
+  /** Set if a signal interrupted the scope. */
   #aborted: Failure | null = null;
 
   /**
-   * Makes a deadline that is not active yet.
+   * Creates a deadline that is not active yet.
    *
-   * @param when When it is, on the loop's clock; `null` for never.
+   * @param when The deadline on the loop's clock, as `loop.time()` counts; `null` for none.
+   * @throws {TypeError} If `when` is neither a number nor `null`.
+   * @throws {RangeError} If `when` is `NaN`.
    */
   constructor(when: number | null) {
     if (when !== null) toTime(when, "deadline");
@@ -87,19 +102,21 @@ export class Timeout {
   }
 
   /**
-   * The signal of the scope. It aborts when the time is up, when the body
-   * fails, and when the task or a scope around this one is cancelled.
+   * The signal of the body. It aborts when the timeout expires, when the body
+   * fails, and when the task or an outer scope is cancelled.
    *
-   * @throws {RuntimeError} If the scope was not entered.
+   * @throws {RuntimeError} If the timeout was not entered.
    */
   get signal(): AbortSignal {
     if (this.#scope === null) {
-      throw new RuntimeError("A timeout has a signal once it is entered");
+      throw new RuntimeError(
+        "Cannot get the signal of a timeout that was not entered",
+      );
     }
     return this.#scope.signal;
   }
 
-  /** The deadline on the loop's clock, `null` for none. */
+  /** The deadline on the loop's clock; `null` for none. */
   when(): number | null {
     return this.#when;
   }
@@ -107,8 +124,8 @@ export class Timeout {
   /**
    * Moves the deadline.
    *
-   * @param when The new one, on the loop's clock; one in the past strikes at once, `null` takes it away.
-   * @throws {RuntimeError} If the scope is not active: not entered, expired or left.
+   * @param when The new deadline on the loop's clock; one in the past expires at once, `null` removes it.
+   * @throws {RuntimeError} If the timeout was not entered, has expired or is finished.
    */
   reschedule(when: number | null): void {
     if (when !== null) toTime(when, "deadline");
@@ -173,7 +190,7 @@ export class Timeout {
     this.#scope!.request(undefined);
   }
 
-  /** Ends the scope; returns what is to be thrown instead of the body's error. */
+  /** Ends the scope. Returns what to throw instead of the body's error. */
   #exit(failure: Failure | null): Failure | null {
     const scope = this.#scope!;
     this.#deadline?.cancel();
@@ -191,7 +208,7 @@ export class Timeout {
       ? ""
       : ` while waiting for ${this.#waitChain}`;
     return {
-      error: new TimeoutError(`The time was up${what}`, {
+      error: new TimeoutError(`Timed out${what}`, {
         cause: cancellation,
       }),
     };
@@ -199,20 +216,21 @@ export class Timeout {
 }
 
 /**
- * Limits the time that a piece of code may take.
+ * Limits the time that a block of code may take.
  *
- * The body runs inside the calling task. When the time is up, the task is
- * cancelled; the `CancelledError`, if it leaves the body, comes out as a
- * `TimeoutError`. A cancellation from elsewhere passes through as it is.
+ * The body runs in the calling task, or in a task of its own outside of tasks.
+ * When the timeout expires, the body is cancelled at its current wait, and a
+ * `CancelledError` that leaves it is replaced by a `TimeoutError`. Any other
+ * cancellation passes through. A cancelled `timeout` leaves no timer behind.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout}.
  *
  * @typeParam T What the body returns.
- * @param delay Seconds or a duration from now, `null` for no limit; zero or less strikes at the first wait.
- * @param body The code, called with the deadline.
+ * @param delay Seconds or a duration from now, `null` for no limit; zero or less expires at the first wait.
+ * @param body The code to run, called with the `Timeout`.
  * @returns What the body returns.
- * @throws {TimeoutError} If the time is up.
- * @throws {CancelledError} If the task is cancelled from elsewhere.
+ * @throws {TimeoutError} If the timeout expires.
+ * @throws {CancelledError} If the calling task is cancelled.
  *
  * @example
  * ```ts
@@ -240,16 +258,17 @@ export function timeout<T>(
 }
 
 /**
- * As {@linkcode timeout}, with a moment instead of a length of time.
+ * Limits the time that a block of code may take, as {@linkcode timeout} does,
+ * but with an absolute deadline.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout_at}.
  *
  * @typeParam T What the body returns.
- * @param when The deadline on the loop's clock, `null` for none.
- * @param body The code, called with the deadline.
+ * @param when The deadline on the loop's clock; `null` for none.
+ * @param body The code to run, called with the `Timeout`.
  * @returns What the body returns.
- * @throws {TimeoutError} If the time is up.
- * @throws {CancelledError} If the task is cancelled from elsewhere.
+ * @throws {TimeoutError} If the timeout expires.
+ * @throws {CancelledError} If the calling task is cancelled.
  *
  * @example
  * ```ts
@@ -271,7 +290,7 @@ export function timeoutAt<T>(
   });
 }
 
-/** Enters a deadline around a body; `signal` ends it likewise, with its own reason. */
+/** Runs a body under a deadline. `signal` ends it too, with the signal's reason. */
 export function runTimeout<T>(
   timeout: Timeout,
   body: (timeout: Timeout) => T | PromiseLike<T>,

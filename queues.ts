@@ -58,19 +58,19 @@ export type { Cancellable, Named } from "./_options.ts";
 /** Options of a {@linkcode PriorityQueue}. */
 export interface PriorityQueueOptions<T> extends Named {
   /**
-   * Negative if `a` comes before `b`, positive if after, 0 if either may. Any
-   * other answer, `NaN` too, is a `TypeError` for whoever puts or gets. It
-   * must leave the queue alone: changing it meanwhile is a `RuntimeError`.
+   * Compares two items: negative if `a` comes first, positive if `b` does, 0 if
+   * they are equal. Anything else, including `NaN`, makes `put` or `get` fail
+   * with a `TypeError`. It must not change the queue; that is a `RuntimeError`.
    *
-   * @default numbers, bigints, strings, booleans and dates by value, arrays of those element by element
+   * @default {undefined} numbers, bigints, strings, booleans and dates by value, arrays of those element by element
    */
   compare?: (a: T, b: T) => number;
 }
 
-/** Where the items of a queue are kept. */
+/** The container of a queue's items. */
 interface Store<T> {
   readonly length: number;
-  /** Throws for an item that cannot be kept here. */
+  /** Throws for an item that cannot be stored. */
   check?(item: T): void;
   push(item: T): void;
   pop(): T | undefined;
@@ -80,11 +80,11 @@ interface Store<T> {
 let setStore: <T>(queue: Queue<T>, store: Store<T>) => void;
 
 /**
- * A queue: first in, first out.
+ * A first-in-first-out queue.
  *
- * `put` waits while it is full, `get` while it is empty. An item stays in the
- * queue until a `get` really resumes, so a consumer that is cancelled loses
- * none. An item that is itself a promise is awaited by `await queue.get()`,
+ * `put` waits while the queue is full, `get` while it is empty. An item stays
+ * in the queue until a waiting `get` resumes, so a cancelled consumer loses
+ * nothing. An item that is itself a promise is awaited by `await queue.get()`,
  * as promises flatten.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.Queue}.
@@ -106,10 +106,10 @@ export class Queue<T> implements AsyncIterable<T> {
   readonly #maxsize: number;
   readonly #label: string;
   #items: Store<T> = new FifoStore<T>();
-  /** Puts that `taskDone` has not answered. */
+  /** The number of items that were put and not yet marked by `taskDone`. */
   #unfinished = 0;
   #isShutDown = false;
-  /** What each waiting `put` brings. */
+  /** The item of each waiting `put`, by its future. */
   readonly #pendingItems = new Map<unknown, T>();
   readonly #binding = new LoopBinding();
   readonly #getters: WaitQueue<T> = new WaitQueue<T>({
@@ -142,11 +142,11 @@ export class Queue<T> implements AsyncIterable<T> {
   }, this.#binding);
 
   /**
-   * Makes an empty queue.
+   * Creates an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options A name for people.
-   * @throws {TypeError} If it is not a number, or an option is unknown.
+   * @param maxsize The number of items at which `put` waits; 0, the default, or less for no limit.
+   * @param options The name shown in consoles and reports.
+   * @throws {TypeError} If `maxsize` is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {
     checkNumber(maxsize, "create a queue", "maxsize");
@@ -163,33 +163,33 @@ export class Queue<T> implements AsyncIterable<T> {
     return this.#maxsize;
   }
 
-  /** The number of items. */
+  /** The number of items in the queue. */
   qsize(): number {
     return this.#items.length;
   }
 
-  /** Whether there is no item. */
+  /** Whether the queue is empty. */
   empty(): boolean {
     return this.#items.length === 0;
   }
 
-  /** Whether `put` would wait. */
+  /** Whether the queue is full, so that `put` would wait. */
   full(): boolean {
     return this.#maxsize > 0 && this.#items.length >= this.#maxsize;
   }
 
   /**
-   * Puts an item in, and waits for room first if need be.
+   * Adds an item, waiting while the queue is full.
    *
-   * Cancelled while it waits, it has put nothing in; room that had just been
-   * made for it goes to the next.
+   * If cancelled, the item is not added. If a slot had just become free for it,
+   * the next waiting `put` gets the slot.
    *
-   * @param item The item.
-   * @param options A signal that ends the wait.
+   * @param item The item to add.
+   * @param options A signal that aborts the wait.
    * @throws {QueueShutDown} If the queue is shut down.
-   * @throws {TypeError} If a priority queue cannot compare the item, or an option is unknown or of another kind.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
+   * @throws {TypeError} If a priority queue cannot compare the item, or an option is invalid.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using the queue.
    *
    * @example
    * ```ts
@@ -222,10 +222,10 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Puts an item in at once.
+   * Adds an item without waiting.
    *
-   * @param item The item.
-   * @throws {QueueFull} If there is no room.
+   * @param item The item to add.
+   * @throws {QueueFull} If the queue is full.
    * @throws {QueueShutDown} If the queue is shut down.
    * @throws {TypeError} If a priority queue cannot compare the item; the queue is then unchanged.
    */
@@ -244,18 +244,19 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Takes an item out, and waits for one first if need be.
+   * Removes and returns an item, waiting while the queue is empty.
    *
-   * Cancelled while it waits, it has taken nothing, also if an item was on
-   * its way: that goes to the next. One that merely loses a `Promise.race`
-   * goes on waiting and takes an item; end it with a signal, or use `waitFor`.
+   * If cancelled, no item is removed. If one had just become available for it,
+   * the next waiting `get` receives it. A `get` that merely lost a
+   * `Promise.race` keeps waiting and removes an item; abort it with a signal,
+   * or use `waitFor`.
    *
-   * @param options A signal that ends the wait.
+   * @param options A signal that aborts the wait.
    * @returns The item.
    * @throws {QueueShutDown} If the queue is shut down and empty.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using the queue.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -282,11 +283,11 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Takes an item out at once.
+   * Removes and returns an item without waiting.
    *
    * @returns The item.
-   * @throws {QueueEmpty} If there is none.
-   * @throws {QueueShutDown} If there is none and the queue is shut down.
+   * @throws {QueueEmpty} If the queue is empty.
+   * @throws {QueueShutDown} If the queue is shut down and empty.
    */
   getNowait(): T {
     if (this.empty()) {
@@ -301,14 +302,14 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Says that an item that was taken out has been dealt with.
+   * Marks an item that was returned by `get` as processed, for `join`.
    *
-   * @throws {RangeError} If it is called more often than there were items.
+   * @throws {RangeError} If called more often than items were put.
    */
   taskDone(): void {
     if (this.#unfinished <= 0) {
       throw new RangeError(
-        "taskDone() called more often than there were items",
+        "taskDone() called more often than items were put",
       );
     }
     this.#unfinished--;
@@ -316,15 +317,14 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Waits until every item that was put in has been dealt with.
+   * Waits until `taskDone` has been called for every item.
    *
-   * Cancelled while it waits, it leaves the queue, its items and all others
-   * that wait as they are.
+   * If cancelled, the queue and its other waiters are unaffected.
    *
-   * @param options A signal that ends the wait.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * @param options A signal that aborts the wait.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using the queue.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -356,11 +356,11 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Shuts the queue down: `put` is refused from now on, and `get` once the
-   * queue is empty. Calls that wait in either throw.
+   * Shuts the queue down: from now on `put` rejects, and `get` does once the
+   * queue is empty. Waiting calls reject too.
    *
-   * @param immediate Whether to drop the items that are still in it. They count as dealt with.
-   * @throws {TypeError} If it is neither `true` nor `false`.
+   * @param immediate Whether to drop the remaining items, which then count as processed; `false` by default.
+   * @throws {TypeError} If `immediate` is not a boolean.
    */
   shutdown(immediate = false): void {
     if (typeof immediate !== "boolean") {
@@ -382,12 +382,12 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Takes items out one by one, until the queue is shut down. Several
-   * consumers may do so at once; leaving the loop early, by a cancellation
-   * too, loses no item.
+   * Iterates over the items, removing each, until the queue is shut down and
+   * empty. Several consumers may iterate at once. Leaving the loop early, also
+   * by a cancellation, loses no item.
    *
    * @returns The iterator.
-   * @throws {CancelledError} If the task is cancelled.
+   * @throws {CancelledError} If the calling task is cancelled.
    *
    * @example
    * ```ts
@@ -440,11 +440,11 @@ export class Queue<T> implements AsyncIterable<T> {
 }
 
 /**
- * A queue that gives the lowest item first; equal ones come in no particular
+ * A queue that returns the lowest item first; equal items come in no particular
  * order.
  *
- * Numbers, bigints, strings, booleans and dates are compared by value, and
- * arrays element by element, as tuples in Python: `[priority, item]`.
+ * Numbers, bigints, strings, booleans and dates are compared by value, arrays
+ * element by element like tuples in Python: `[priority, item]`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.PriorityQueue}.
  *
@@ -463,11 +463,11 @@ export class Queue<T> implements AsyncIterable<T> {
  */
 export class PriorityQueue<T> extends Queue<T> {
   /**
-   * Makes an empty queue.
+   * Creates an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options How to compare items, and a name for people.
-   * @throws {TypeError} If `maxsize` is not a number, `compare` not a function, or an option is unknown.
+   * @param maxsize The number of items at which `put` waits; 0, the default, or less for no limit.
+   * @param options How to compare items, and the name shown in consoles and reports.
+   * @throws {TypeError} If `maxsize` is not a number, `compare` is not a function, or an option is unknown.
    */
   constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
     const action = "create a queue";
@@ -480,7 +480,7 @@ export class PriorityQueue<T> extends Queue<T> {
 }
 
 /**
- * A queue that gives the last item first.
+ * A last-in-first-out queue.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.LifoQueue}.
  *
@@ -499,11 +499,11 @@ export class PriorityQueue<T> extends Queue<T> {
  */
 export class LifoQueue<T> extends Queue<T> {
   /**
-   * Makes an empty queue.
+   * Creates an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options A name for people.
-   * @throws {TypeError} If it is not a number, or an option is unknown.
+   * @param maxsize The number of items at which `put` waits; 0, the default, or less for no limit.
+   * @param options The name shown in consoles and reports.
+   * @throws {TypeError} If `maxsize` is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {
     super(maxsize, options);
@@ -519,7 +519,7 @@ class FifoStore<T> extends Deque<T> implements Store<T> {
 
 class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
   readonly #hasCompare: boolean;
-  /** Whether items are being compared: a change would lose one of them. */
+  /** Whether a comparison is running; changing the heap now could lose an item. */
   #comparing = false;
 
   constructor(compare?: (a: T, b: T) => number) {
@@ -569,7 +569,7 @@ class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
   }
 }
 
-/** Whether `a` comes before `b` in the order of somebody else. */
+/** Turns a comparison function into a test whether `a` comes before `b`. */
 function isLessBy<T>(compare: (a: T, b: T) => number): (a: T, b: T) => boolean {
   return (a, b) => {
     const order = compare(a, b);
@@ -578,7 +578,7 @@ function isLessBy<T>(compare: (a: T, b: T) => number): (a: T, b: T) => boolean {
   };
 }
 
-/** Whether `a` comes before `b` in the order of Python's values and tuples. */
+/** Whether `a` comes before `b` in Python's order of values and tuples. */
 function isLess(a: unknown, b: unknown): boolean {
   if (typeof a === "number" && typeof b === "number") return a < b;
   if (isInstance(a, Array) && isInstance(b, Array)) return isLessTuple(a, b);
@@ -609,7 +609,7 @@ function isEqual(a: unknown, b: unknown): boolean {
     a.every((item, i) => isEqual(item, b[i]));
 }
 
-/** What an item can be compared with, `null` if with nothing. */
+/** The kind of items that an item can be compared with, `null` if none. */
 function kindOf(item: unknown): string | null {
   const type = typeof item;
   if (type === "bigint") return "number";

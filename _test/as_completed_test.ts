@@ -94,8 +94,8 @@ Deno.test("asCompleted() throws for everything that the deadline overtook [test_
     }
     assertEquals(log, [
       "value a",
-      "TimeoutError(Not everything was done in time)",
-      "TimeoutError(Not everything was done in time)",
+      "TimeoutError(Timed out with futures still pending)",
+      "TimeoutError(Timed out with futures still pending)",
     ]);
     assertEquals(now(), 0.12);
     const results: string[] = [];
@@ -104,7 +104,7 @@ Deno.test("asCompleted() throws for everything that the deadline overtook [test_
         results.push(it.result());
       }
     }, TimeoutError);
-    assertEquals(error.message, "Not everything was done in time");
+    assertEquals(error.message, "Timed out with futures still pending");
     assertEquals(results, ["a"]);
     assertEquals(now(), 0.24);
   });

@@ -126,7 +126,7 @@ Deno.test("ExceptionGroup holds at least one error", () => {
   assertThrows(
     () => new ExceptionGroup("none", []),
     RangeError,
-    "Cannot create an ExceptionGroup of no errors",
+    "Cannot create an ExceptionGroup without errors",
   );
 });
 

@@ -11,6 +11,7 @@ const ROOT = new URL("..", import.meta.url);
 const FLOORS = [
   [
     "_collections.ts",
+    "_guard.ts",
     "_host.ts",
     "_inspector.ts",
     "_lint_ast.ts",

@@ -279,20 +279,20 @@ Deno.test("TimeoutError of timeout() and waitFor() says what was being waited fo
     const anItem = "an item of <Queue 0 items, 1 waiting to get>";
     assertEquals(
       await expired(() => timeout(1, () => shield(boss))),
-      "The time was up while waiting for the task boss, which waits for the " +
+      "Timed out while waiting for the task boss, which waits for the " +
         `task worker, which waits for ${anItem}`,
     );
     assertEquals(
       await expired(() => waitFor(promise, 1)),
-      "The time was up while waiting for a foreign promise",
+      "Timed out while waiting for a foreign promise",
     );
     assertEquals(
       await expired(() => waitFor(() => sleep(9), 1)),
-      "The time was up while waiting for a timer due in 8.0 s",
+      "Timed out while waiting for a timer due in 8.0 s",
     );
     assertEquals(
       await expired(() => waitFor(worker, 0)),
-      "There was no time to wait for the task worker",
+      "Timed out at once: the task worker was not done",
     );
     let last = createTask(() => sleep(99), { name: "0" });
     for (let i = 1; i < 9; i++) {
@@ -301,7 +301,7 @@ Deno.test("TimeoutError of timeout() and waitFor() says what was being waited fo
     }
     assertEquals(
       await expired(() => timeout(1, () => last)),
-      "The time was up while waiting for the task 8, which waits for the " +
+      "Timed out while waiting for the task 8, which waits for the " +
         "task 7, which waits for the task 6, which waits for the task 5, " +
         "which waits for the task 4",
     );

@@ -22,7 +22,7 @@ async function outcomes(promises: PromiseLike<unknown>[]): Promise<string> {
 }
 
 function short(text: string): string {
-  return text.replace(/TimeoutError\(The time was up[^)]*\)/g, "TimeoutError");
+  return text.replace(/TimeoutError\(Timed out[^)]*\)/g, "TimeoutError");
 }
 
 const slow = () => sleep(3);

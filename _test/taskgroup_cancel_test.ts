@@ -548,7 +548,10 @@ Deno.test("TaskGroup reports the failure of a child whose parent ended without l
     assertEquals(
       reports.map(({ message, exception }) => [message, exception]),
       [
-        ["A task of a TaskGroup failed after its parent had ended", far()],
+        [
+          "A child of a TaskGroup failed after its parent task had finished",
+          far(),
+        ],
       ],
     );
     assert(reports[0].task !== undefined);

@@ -91,7 +91,7 @@ Deno.test("waitFor() without time never calls a coroutine function [test_waitfor
       const error = await assertRejects(
         () => waitFor(() => called = true, limit),
         TimeoutError,
-        "There was no time to wait",
+        "Timed out at once",
       );
       assert(error.cause instanceof CancelledError);
     }

@@ -59,7 +59,7 @@ Deno.test("wait() counts a task that is listed twice once [test_tasks.BaseTaskTe
 
 Deno.test("wait() refuses an empty collection and an unknown condition [test_tasks.BaseTaskTests.test_wait_errors]", async () => {
   await virtual(async () => {
-    await assertRejects(() => wait([]), RangeError, "nothing to wait for");
+    await assertRejects(() => wait([]), RangeError, "at least one future");
     const task = nap(1);
     // @ts-expect-error: no such condition
     const unknown = () => wait([task], { returnWhen: "SOMETIME" });
