@@ -121,7 +121,7 @@ export class CompletionQueue<T>
 
   /** Returns the next completion, without a wait if there is one. */
   #next(): Promise<IteratorResult<DoneFuture<T>, undefined>> {
-    return promiseTry<IteratorResult<DoneFuture<T>, undefined>>(() => {
+    return promiseTry((): Promise<IteratorResult<DoneFuture<T>, undefined>> => {
       if (this.#remaining === 0) return Promise.resolve(DONE);
       const next = this.#dequeue();
       return next instanceof Future

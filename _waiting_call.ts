@@ -49,9 +49,12 @@ export interface Failure {
  * into a rejection. Unlike `Promise.try` it returns the very promise of the
  * function, which may be a future.
  */
-export function promiseTry<T>(call: () => Promise<T>): Promise<T> {
+export function promiseTry<A extends unknown[], T>(
+  call: (...args: A) => Promise<T>,
+  ...args: A
+): Promise<T> {
   try {
-    return call();
+    return call(...args);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -88,10 +91,13 @@ export const settledVoid: Promise<void> = Promise.resolve();
  * Delivers an overdue cancel request before a call takes anything; see
  * {@linkcode isOverdue}. Makes the call if the request was withdrawn.
  */
-export function checkpoint<T>(call: () => PromiseLike<T>): Promise<T> {
+export function checkpoint<A extends unknown[], T>(
+  call: (...args: A) => PromiseLike<T>,
+  ...args: A
+): Promise<T> {
   return operation(async () => {
     await futures.makeYield(getEventLoop(), undefined);
-    return await call();
+    return await call(...args);
   });
 }
 

@@ -205,20 +205,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * ```
    */
   put(item: T, options?: Cancellable): Promise<void> {
-    return promiseTry(() => {
-      const signal = options === undefined
-        ? undefined
-        : activeSignalOf(options, "put an item");
-      if (!this.full() || this.#isShutDown) {
-        if (isOverdue()) return checkpoint(() => this.put(item, options));
-        this.putNowait(item);
-        return settledVoid;
-      }
-      this.#items.check?.(item);
-      const future = this.#putters.enqueue(signal);
-      this.#pendingItems.set(future, item);
-      return future;
-    });
+    return promiseTry(Queue.#put<T>, this, item, options);
   }
 
   /**
@@ -270,16 +257,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * ```
    */
   get(options?: Cancellable): Promise<T> {
-    return promiseTry(() => {
-      const signal = options === undefined
-        ? undefined
-        : activeSignalOf(options, "get an item");
-      if (this.empty() && !this.#isShutDown) {
-        return this.#getters.enqueue(signal);
-      }
-      if (isOverdue()) return checkpoint(() => this.get(options));
-      return settledPromise(this.getNowait());
-    });
+    return promiseTry(Queue.#get<T>, this, options);
   }
 
   /**
@@ -417,6 +395,39 @@ export class Queue<T> implements AsyncIterable<T> {
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
+  }
+
+  static #put<T>(
+    queue: Queue<T>,
+    item: T,
+    options: Cancellable | undefined,
+  ): Promise<void> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "put an item");
+    if (!queue.full() || queue.#isShutDown) {
+      if (isOverdue()) return checkpoint(Queue.#put<T>, queue, item, options);
+      queue.putNowait(item);
+      return settledVoid;
+    }
+    queue.#items.check?.(item);
+    const future = queue.#putters.enqueue(signal);
+    queue.#pendingItems.set(future, item);
+    return future;
+  }
+
+  static #get<T>(
+    queue: Queue<T>,
+    options: Cancellable | undefined,
+  ): Promise<T> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "get an item");
+    if (queue.empty() && !queue.#isShutDown) {
+      return queue.#getters.enqueue(signal);
+    }
+    if (isOverdue()) return checkpoint(Queue.#get<T>, queue, options);
+    return settledPromise(queue.getNowait());
   }
 
   #takePending(future: unknown): T {

@@ -153,16 +153,7 @@ export class Lock {
    * ```
    */
   acquire(options?: Cancellable): Promise<Guard> {
-    return promiseTry(() => {
-      const signal = options === undefined
-        ? undefined
-        : activeSignalOf(options, "acquire a lock");
-      if (this.#locked || this.#waiters.hasWaiters) {
-        return this.#waiters.enqueue(signal);
-      }
-      if (isOverdue()) return checkpoint(() => this.acquire(options));
-      return settledPromise(this.#lock(currentExecution() ?? null));
-    });
+    return promiseTry(Lock.#acquire, this, options);
   }
 
   /**
@@ -183,6 +174,20 @@ export class Lock {
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
+  }
+
+  static #acquire(
+    lock: Lock,
+    options: Cancellable | undefined,
+  ): Promise<Guard> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "acquire a lock");
+    if (lock.#locked || lock.#waiters.hasWaiters) {
+      return lock.#waiters.enqueue(signal);
+    }
+    if (isOverdue()) return checkpoint(Lock.#acquire, lock, options);
+    return settledPromise(lock.#lock(currentExecution() ?? null));
   }
 
   #lock(by: ExecutionContext | null): Guard {
@@ -278,19 +283,24 @@ export class Event {
    * ```
    */
   wait(options?: Cancellable): Promise<true> {
-    return promiseTry(() => {
-      const signal = options === undefined
-        ? undefined
-        : activeSignalOf(options, "wait for an event");
-      if (!this.#set) return this.#waiters.enqueue(signal);
-      if (isOverdue()) return checkpoint(() => this.wait(options));
-      return settledPromise(true);
-    });
+    return promiseTry(Event.#wait, this, options);
   }
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
+  }
+
+  static #wait(
+    event: Event,
+    options: Cancellable | undefined,
+  ): Promise<true> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "wait for an event");
+    if (!event.#set) return event.#waiters.enqueue(signal);
+    if (isOverdue()) return checkpoint(Event.#wait, event, options);
+    return settledPromise(true);
   }
 
   #describe(): string {
@@ -650,15 +660,7 @@ export class Semaphore {
    * ```
    */
   acquire(options?: Cancellable): Promise<Guard> {
-    return promiseTry(() => {
-      const signal = options === undefined
-        ? undefined
-        : activeSignalOf(options, "acquire a semaphore");
-      if (this.locked()) return this.#waiters.enqueue(signal);
-      if (isOverdue()) return checkpoint(() => this.acquire(options));
-      this.#value--;
-      return settledPromise(new ReleaseGuard(this.#dispose));
-    });
+    return promiseTry(Semaphore.#acquire, this, options);
   }
 
   /** Returns a permit; the first waiter gets it. */
@@ -670,6 +672,19 @@ export class Semaphore {
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
+  }
+
+  static #acquire(
+    semaphore: Semaphore,
+    options: Cancellable | undefined,
+  ): Promise<Guard> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "acquire a semaphore");
+    if (semaphore.locked()) return semaphore.#waiters.enqueue(signal);
+    if (isOverdue()) return checkpoint(Semaphore.#acquire, semaphore, options);
+    semaphore.#value--;
+    return settledPromise(new ReleaseGuard(semaphore.#dispose));
   }
 
   #notifyNext(): boolean {
