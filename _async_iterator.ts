@@ -4,7 +4,8 @@
  * @module
  */
 
-import { onceDone, wrapFuture } from "./_awaitable.ts";
+import { wrapFuture } from "./_awaitable.ts";
+import { onceDone } from "./_done_callbacks.ts";
 
 /** Iterates over an async iterable; each step can be cancelled. */
 export class CancellableIterator<T> implements AsyncIterator<T> {

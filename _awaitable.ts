@@ -7,13 +7,7 @@
 
 import { tasksOf } from "./_task_state.ts";
 import { adopt } from "./_continuation.ts";
-import {
-  type AnyFuture,
-  type Awaitable,
-  Future,
-  futures,
-  type WaitSource,
-} from "./_future.ts";
+import { type Awaitable, Future, futures, type WaitSource } from "./_future.ts";
 import { EventLoop, getEventLoop, type TaskFactory } from "./_event_loop.ts";
 import {
   checkBag,
@@ -25,14 +19,9 @@ import {
   isThenable,
 } from "./_validate.ts";
 import { Task, TASK_OPTIONS } from "./_task.ts";
-import { type Failure, futureForOwnPromise } from "./_waiting_call.ts";
+import { futureForOwnPromise } from "./_waiting_call.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
-import {
-  currentExecution,
-  internals as loops,
-  type Job,
-  type TimerEntry,
-} from "./_scheduler.ts";
+import { currentExecution } from "./_scheduler.ts";
 
 /**
  * Runs a coroutine function as a task of the current loop, or of the implicit
@@ -352,35 +341,6 @@ export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
 
 const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
 
-/** An internal timer; it fires on the next turn if the time has passed. */
-export class Deadline implements TimerEntry {
-  isCancelled = false;
-  readonly #loop: EventLoop;
-  #onExpire: (() => void) | null;
-
-  constructor(loop: EventLoop, due: number, onExpire: () => void) {
-    this.#loop = loop;
-    this.#onExpire = onExpire;
-    if (due <= loop.time()) {
-      this.isCancelled = true;
-      loops.push(loop, this);
-    } else loops.addTimer(loop, due, this);
-  }
-
-  cancel(): void {
-    if (this.#onExpire === null) return;
-    this.#onExpire = null;
-    loops.removeTimer(this.#loop, this);
-  }
-
-  run(): boolean {
-    const strike = this.#onExpire;
-    this.#onExpire = null;
-    strike?.();
-    return false;
-  }
-}
-
 /** The wait source of a wrapped promise. */
 const FOREIGN: WaitSource = {
   complete() {},
@@ -390,61 +350,7 @@ const FOREIGN: WaitSource = {
   describe: () => "a foreign promise",
 };
 
-/** The wait source of a future that waits for other futures. */
-export class FuturesSource implements WaitSource {
-  readonly kind: string;
-  readonly #futures: Iterable<AnyFuture>;
-
-  constructor(all: Iterable<AnyFuture>, kind: string) {
-    this.#futures = all;
-    this.kind = kind;
-  }
-
-  get awaits(): readonly AnyFuture[] {
-    return [...this.#futures];
-  }
-
-  complete(): void {}
-  handOff(): void {}
-  remove(): void {}
-}
-
-/** Adds an internal done callback. It runs on the loop, in order with the future's other callbacks. */
-export function onceDone<F extends AnyFuture>(
-  future: F,
-  call: (future: F) => void,
-): Job {
-  const job = new OnceDone(future, call as (future: AnyFuture) => void);
-  futures.subscribe(future, job);
-  return job;
-}
-
-class OnceDone implements Job {
-  readonly #future: AnyFuture;
-  readonly #call: (future: AnyFuture) => void;
-
-  constructor(future: AnyFuture, call: (future: AnyFuture) => void) {
-    this.#future = future;
-    this.#call = call;
-  }
-
-  run(): boolean {
-    if (futures.claim(this.#future, this)) this.#call(this.#future);
-    return false;
-  }
-}
-
 /** Runs a call in a new task, for callers outside of tasks. */
 export async function runInTask<T>(call: () => Promise<T>): Promise<T> {
   return await createTask(call);
-}
-
-/** The error of a finished future that failed or was cancelled, `null` otherwise. */
-export function errorOf(future: AnyFuture): Failure | null {
-  try {
-    future.result();
-    return null;
-  } catch (error) {
-    return { error };
-  }
 }

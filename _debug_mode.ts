@@ -18,10 +18,11 @@
 import { currentSlot } from "./_context.ts";
 import {
   CancelScope,
-  hooks,
-  type NamedCancelable,
+  type NamedTask,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
+import { Future, futures } from "./_future.ts";
+import type { Coroutine } from "./_options.ts";
 import { TaskState } from "./_task_state.ts";
 import {
   type BaseEventLoop,
@@ -72,16 +73,21 @@ export class DebugTaskState extends TaskState {
   /** The oldest request that was delivered and neither taken back nor reported. */
   #delivery: Delivery | null = null;
   /** Its task, also when that is done. */
-  readonly #watched: NamedCancelable;
+  readonly #watched: NamedTask;
 
-  constructor(loop: BaseEventLoop, task: NamedCancelable) {
+  constructor(
+    loop: BaseEventLoop,
+    task: NamedTask,
+    name: string | number,
+    body: Coroutine<unknown>,
+  ) {
     checkCaller(loop);
-    super(loop, task);
+    super(loop, task, name, body);
     this.#watched = task;
     recordCreation(task);
   }
 
-  get watched(): NamedCancelable {
+  get watched(): NamedTask {
     return this.#watched;
   }
 
@@ -107,7 +113,7 @@ export class DebugTaskState extends TaskState {
     const { source: future } = reaction;
     const place = this.#places.get(reaction) ?? null;
     if (place !== null || future === null) return place;
-    if (hooks.about(future).behind === null) return null;
+    if (futures.source(future) === null) return null;
     return creationSite(future);
   }
 
@@ -222,7 +228,7 @@ export class DebugTaskState extends TaskState {
 }
 
 /** Where a task is suspended, innermost first. Needs debug mode, unless the task itself asks. */
-export function stackOf(frame: TaskState): readonly string[] {
+function stackOf(frame: TaskState): readonly string[] {
   if (frame.isRunning) return new CallSite().frames;
   return frame instanceof DebugTaskState ? frame.place?.frames ?? [] : [];
 }
@@ -232,17 +238,6 @@ export function reportSwallowed(frame: TaskState, above: number): void {
   if (frame instanceof DebugTaskState) frame.reportSwallowed(above);
 }
 
-/** Has debug mode see the futures that this module makes, and the awaits of all. */
-export function watchFutures(
-  prototype: PromiseLike<unknown>,
-  factory: FutureFactory,
-): void {
-  futurePrototype = prototype;
-  futureFactory = factory;
-}
-
-let futurePrototype: PromiseLike<unknown>;
-let futureFactory: FutureFactory;
 /** How many loops are in debug mode. */
 let watching = 0;
 let restore: (() => void)[] = [];
@@ -257,7 +252,7 @@ debugHooks.debug = (on) => {
 debugHooks.slow = (loop, job, seconds) => {
   const frame = job instanceof TaskState
     ? job
-    : (job as Partial<SuspendedAwait>).frame?.root;
+    : (job as Partial<SuspendedAwait>).scope?.taskState;
   const task = frame instanceof DebugTaskState ? frame.watched : null;
   const what = frame instanceof TaskState
     ? `A step of task ${frame.name}`
@@ -284,6 +279,14 @@ function checkCaller(loop: BaseEventLoop): void {
   );
 }
 debugHooks.checkCaller = checkCaller;
+debugHooks.stackOf = (state) => stackOf(state as TaskState);
+debugHooks.createTaskState = (loop, task, name, body) =>
+  new DebugTaskState(
+    loop,
+    task as NamedTask,
+    name,
+    body as Coroutine<unknown>,
+  );
 
 function openDoors(): void {
   restore = [
@@ -295,7 +298,7 @@ function openDoors(): void {
         return value;
       },
     ),
-    intercept(futurePrototype, "then", (then) => {
+    intercept(Future.prototype as PromiseLike<unknown>, "then", (then) => {
       const frame = watchedFrame();
       if (frame === null) return then;
       const place = new CallSite();
@@ -303,7 +306,7 @@ function openDoors(): void {
         return frame.begin(place, () => Reflect.apply(then, this, args));
       };
     }),
-    intercept(futureFactory, "make", (make) => {
+    intercept(futures as FutureFactory, "make", (make) => {
       if (watchedFrame() === null) return make;
       return (...args: never[]) => {
         const future = make(...args);
@@ -340,7 +343,7 @@ function intercept<K extends PropertyKey, V>(
 function watchedFrame(): DebugTaskState | null {
   const scope = currentSlot();
   if (!(scope instanceof CancelScope)) return null;
-  return scope.root instanceof DebugTaskState ? scope.root : null;
+  return scope.taskState instanceof DebugTaskState ? scope.taskState : null;
 }
 
 function report(frame: TaskState, context: ExceptionContext): void {

@@ -6,8 +6,8 @@
 
 import { runInSlot } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { internals as loops } from "./_scheduler.ts";
-import { currentTask } from "./_awaitable.ts";
+import type { Task } from "./_task.ts";
+import { currentExecution, internals as loops } from "./_scheduler.ts";
 
 /**
  * Waits until something is disposed of. A cancellation does not throw here, as
@@ -23,7 +23,8 @@ export async function waitWhileDisposing(
   wait: () => Promise<void>,
   endNow: () => void,
 ): Promise<void> {
-  const signal = currentTask()?.signal;
+  const signal = (currentExecution()?.task as Task<unknown> | null | undefined)
+    ?.signal;
   if (signal?.aborted) endNow();
   else signal?.addEventListener("abort", endNow, { once: true });
   try {

@@ -5,11 +5,10 @@
  */
 
 import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
-import { errorOf, FuturesSource, onceDone } from "./_awaitable.ts";
+import { errorOf, FuturesSource, onceDone } from "./_done_callbacks.ts";
 import { cancelNested } from "./_cancel_request.ts";
-import { hooks } from "./_cancel_scope.ts";
-import { getEventLoop } from "./_event_loop.ts";
-import { Future, futures, looksLikeFuture } from "./_future.ts";
+import { isBeingCancelled } from "./_cancel_request.ts";
+import { callersLoop, Future, futures, looksLikeFuture } from "./_future.ts";
 import type { Job } from "./_scheduler.ts";
 import type { Failure } from "./_waiting_call.ts";
 import { CancelledError } from "./exceptions.ts";
@@ -37,7 +36,7 @@ export class GatheringFuture extends Future<unknown[]> {
     areDistinct: boolean,
     signal: AbortSignal | undefined,
   ) {
-    super((children[0]?.getLoop() ?? getEventLoop()) as never);
+    super((children[0]?.getLoop() ?? callersLoop()) as never);
     futures.setSource(this, new FuturesSource(children, "gather"));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
@@ -64,7 +63,7 @@ export class GatheringFuture extends Future<unknown[]> {
     let isCyclic = false;
     try {
       for (const child of this.#children) {
-        isCyclic ||= hooks.frameOf(child)?.isBeingCancelled === true;
+        isCyclic ||= isBeingCancelled(child);
         any = cancelNested(child, message) || any;
       }
     } finally {

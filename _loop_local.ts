@@ -4,10 +4,11 @@
  * @module
  */
 
-import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
+import type { BaseEventLoop } from "./_scheduler.ts";
 
-/** One value per loop, created on first use and freed with the loop. */
+/** One value per loop, created on first use and collected with the loop. */
 export class LoopLocal<T, L extends BaseEventLoop = BaseEventLoop> {
+  readonly #values = new WeakMap<L, T>();
   readonly #create: (loop: L) => T;
 
   constructor(create: (loop: L) => T) {
@@ -16,17 +17,17 @@ export class LoopLocal<T, L extends BaseEventLoop = BaseEventLoop> {
 
   /** The value of a loop. */
   get(loop: L): T {
-    let value = this.peek(loop);
+    let value = this.#values.get(loop);
     if (value === undefined) {
       value = this.#create(loop);
-      loops.storage(loop).set(this, value);
+      this.#values.set(loop, value);
     }
     return value;
   }
 
   /** The value of a loop, `undefined` if it has not been needed yet. */
   peek(loop: L): T | undefined {
-    return loops.storage(loop).get(this) as T | undefined;
+    return this.#values.get(loop);
   }
 }
 

@@ -12,9 +12,10 @@ import { DebugTaskState } from "./_debug_mode.ts";
 import { asCancellation, type CancelRequest } from "./_cancel_request.ts";
 import {
   CancelScope,
-  type NamedCancelable,
+  type NamedTask,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
+import type { Coroutine } from "./_options.ts";
 import { TaskState } from "./_task_state.ts";
 import { LoopLocal } from "./_loop_local.ts";
 import {
@@ -45,8 +46,10 @@ export interface Observer {
 /** How a task ends. */
 export type Outcome = "done" | "failed" | "cancelled";
 
-/** A constructor of frames. */
-type FrameClass = new (loop: BaseEventLoop, task: NamedCancelable) => TaskState;
+/** A constructor of task states. */
+type TaskStateClass = new (
+  ...args: ConstructorParameters<typeof DebugTaskState>
+) => TaskState;
 
 /** Has everything that happens to the tasks of a loop told, as long as it is not closed. */
 export function observe(loop: BaseEventLoop, observer: Observer): void {
@@ -60,9 +63,14 @@ const observers = new LoopLocal((loop) => {
   const [Plain, Watched] = [TaskState, DebugTaskState].map((base) =>
     observed(base, tell)
   );
-  loops.setTaskStates(loop, (task) => {
-    const Frame = loop.getDebug() ? Watched : Plain;
-    const frame = new Frame!(loop, task as NamedCancelable);
+  loops.setTaskStates(loop, (loop, task, name, body) => {
+    const State = loop.getDebug() ? Watched : Plain;
+    const frame = new State!(
+      loop,
+      task as NamedTask,
+      name,
+      body as Coroutine<unknown>,
+    );
     tell((it) => it.made(frame));
     return frame;
   });
@@ -72,9 +80,9 @@ const observers = new LoopLocal((loop) => {
 
 /** A class of frames that tell what happens to them. */
 function observed(
-  Base: FrameClass,
+  Base: TaskStateClass,
   tell: (call: (observer: Observer) => void) => void,
-): FrameClass {
+): TaskStateClass {
   return class extends Base {
     override run(): boolean {
       tell((it) => it.resumed(this));
@@ -122,7 +130,7 @@ function watchQueue(
   queue.push = (job) => {
     const waker = frameOf(currentExecution());
     const woken = frameOf(job) ??
-      frameOf((job as Partial<SuspendedAwait>).frame);
+      frameOf((job as Partial<SuspendedAwait>).scope);
     if (waker !== null && woken !== null && waker !== woken) {
       tell((it) => it.wakes(waker, woken));
     }
@@ -136,5 +144,5 @@ function watchQueue(
 
 function frameOf(thing: unknown): TaskState | null {
   if (!(thing instanceof CancelScope)) return null;
-  return thing.root.task === null ? null : thing.root;
+  return thing.taskState.task === null ? null : thing.taskState;
 }

@@ -26,6 +26,7 @@
  * @module
  */
 
+import { debugHooks } from "./_debug_hooks.ts";
 import { Deque, TimerHeap } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
@@ -41,6 +42,7 @@ import { checkBag, checkCallback, checkMethods } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 export type { LoopHost } from "./_host.ts";
+export { debugHooks } from "./_debug_hooks.ts";
 
 /** Something that waits for its turn. */
 export interface Job {
@@ -113,22 +115,6 @@ const UNKNOWN_ERROR = "Unhandled error in the event loop";
 const settled = Promise.resolve();
 const { runMicrotasks } = runtimeCore;
 
-/** What debug mode does beyond a loop; `_debug_mode.ts` fills it in. */
-export interface DebugHooks {
-  /** One loop more, or one less, is in debug mode. */
-  debug(on: boolean): void;
-  /** A job and what it resumed took longer than it may. */
-  slow(loop: BaseEventLoop, job: Job, seconds: number): void;
-  /** Throws if the running code belongs to another loop. */
-  checkCaller(loop: BaseEventLoop): void;
-}
-
-export const debugHooks: DebugHooks = {
-  debug() {},
-  slow() {},
-  checkCaller() {},
-};
-
 /** What a loop has to do. */
 export interface LoopCounts {
   /** Jobs that are ready to run. */
@@ -163,21 +149,24 @@ export interface LoopInternals {
   setTaskStates(loop: BaseEventLoop, frames: TaskStateFactory): void;
   /** What is ready, the next first. */
   ready(loop: BaseEventLoop): Deque<Job>;
-  /** What higher floors keep for as long as the loop, each under its own key. */
-  storage(loop: BaseEventLoop): Map<unknown, unknown>;
   counts(loop: BaseEventLoop): LoopCounts;
   /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
   checkpoint(loop: BaseEventLoop): number;
   /** How many drains of the microtasks have begun, also outside of the loop's turns, which begin none. */
   checkpoints(loop: BaseEventLoop): number;
   /** What is under all calls of the loop that are on the stack; `null` if none are. */
-  bottom(loop: BaseEventLoop): (() => void) | null;
+  entryFunction(loop: BaseEventLoop): (() => void) | null;
   /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
   cachedNow(loop: BaseEventLoop): number;
 }
 
-/** Makes the frame of a task. */
-export type TaskStateFactory = (task: object) => ExecutionContext;
+/** Makes the states of a loop's tasks. */
+export type TaskStateFactory = (
+  loop: BaseEventLoop,
+  task: object,
+  name: string | number,
+  body: unknown,
+) => ExecutionContext;
 
 export let internals: LoopInternals;
 
@@ -224,8 +213,7 @@ export class BaseEventLoop {
   #exceptionHandler: ExceptionHandler | null = null;
   readonly #tasks: { first: ExecutionContext | null } = { first: null };
   #taskStates: TaskStateFactory | null = null;
-  readonly #storage = new Map<unknown, unknown>();
-  readonly #frame: ExecutionContext = new LoopContext(this);
+  readonly #execution: ExecutionContext = new LoopContext(this);
 
   /**
    * Makes a loop; nothing runs and nothing is held until there is work.
@@ -248,13 +236,12 @@ export class BaseEventLoop {
       removeTimer: (loop, alarm) => loop.#removeTimer(alarm),
       setRunning: (loop, running) => loop.#running = running,
       afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
-      execution: (loop) => loop.#frame,
+      execution: (loop) => loop.#execution,
       tasks: (loop) => loop.#tasks,
       taskStates: (loop) => loop.#taskStates,
       setTaskStates: (loop, frames) => loop.#taskStates = frames,
       ready: (loop) => loop.#ready,
-      storage: (loop) => loop.#storage,
-      bottom: (loop) =>
+      entryFunction: (loop) =>
         loop.#inTurn && loop.#canRunMicrotasks ? loop.#turn : null,
       counts: (loop) => ({
         ready: loop.#ready.length,
@@ -482,7 +469,7 @@ export class BaseEventLoop {
     args: unknown[],
   ): Callback {
     checkCallback(fn, "schedule a callback");
-    return new Callback(this, this.#frame, when, fn, args);
+    return new Callback(this, this.#execution, when, fn, args);
   }
 
   #push(job: Job): void {
@@ -683,13 +670,13 @@ class Callback implements TimerEntry, TimerHandle {
   readonly #fn: (...args: unknown[]) => unknown;
   /** `null` once taken back. */
   #args: unknown[] | null;
-  readonly #frame: ExecutionContext;
+  readonly #execution: ExecutionContext;
   readonly #context = captureSlot();
   isCancelled = false;
 
   constructor(
     loop: BaseEventLoop,
-    frame: ExecutionContext,
+    execution: ExecutionContext,
     when: number,
     fn: (...args: unknown[]) => unknown,
     args: unknown[],
@@ -698,7 +685,7 @@ class Callback implements TimerEntry, TimerHandle {
     this.#when = when;
     this.#fn = fn;
     this.#args = args;
-    this.#frame = frame;
+    this.#execution = execution;
   }
 
   when(): number {
@@ -735,7 +722,7 @@ class Callback implements TimerEntry, TimerHandle {
 
   run(): boolean {
     if (this.#args === null) return false;
-    runFrom(this.#context, this.#frame, Callback.#call, this);
+    runFrom(this.#context, this.#execution, Callback.#call, this);
     return true;
   }
 

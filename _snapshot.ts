@@ -7,13 +7,12 @@
  * @module
  */
 
+import "./_event_loop.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
-import type { Cancelable } from "./_cancel_request.ts";
-import {
-  hooks,
-  type SuspendedAwait,
-  type WaitDetails,
-} from "./_cancel_scope.ts";
+import type { SuspendedAwait } from "./_cancel_scope.ts";
+import type { WaitDetails } from "./_wait_source.ts";
+import { type AnyFuture, futures } from "./_future.ts";
+import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
 import { processId } from "./_host.ts";
 import {
@@ -29,8 +28,8 @@ import {
   nameOf,
   taskOfHolder,
   tasksBehind,
-  titleOf,
 } from "./_inspect.ts";
+import { titleOf } from "./_text.ts";
 import { failuresOf } from "./_unhandled.ts";
 
 /** What a loop is doing. Plain data: `JSON.stringify` loses nothing of it. */
@@ -287,7 +286,7 @@ class TaskReader {
     return waits;
   }
 
-  #wait(source: Cancelable): WaitSnapshot {
+  #wait(source: AnyFuture): WaitSnapshot {
     const behind = behindOf(source);
     if (behind === null || behind === source as unknown) {
       return this.#describe(source, behind);
@@ -299,7 +298,7 @@ class TaskReader {
     return wait;
   }
 
-  #describe(source: Cancelable, behind: WaitDetails | null): WaitSnapshot {
+  #describe(source: AnyFuture, behind: WaitDetails | null): WaitSnapshot {
     const isPlain = behind !== null && behind.awaits === undefined;
     return {
       kind: kindOf(source, behind),
@@ -318,7 +317,7 @@ class TaskReader {
 
   #cancelOf(frame: TaskState): CancelSnapshot {
     return {
-      seconds: this.#secondsSince(frame.cancelledAt ?? this.#now),
+      seconds: this.#secondsSince(frame.cancelRequestedAt ?? this.#now),
       by: frame.cancelledBy || null,
       from: frame.cancelledFrom,
       delivered: !frame.hasUndelivered,
@@ -331,9 +330,9 @@ class TaskReader {
 }
 
 /** What a future stands for, through others that stand for it and nothing more. */
-function behindOf(source: Cancelable): WaitDetails | null {
-  if (hooks.frameOf(source) !== null) return null;
-  const { behind } = hooks.about(source);
+function behindOf(source: AnyFuture): WaitDetails | null {
+  if (taskStateOf(source) !== null) return null;
+  const behind = futures.source(source);
   if (behind === null || behind.kind !== undefined || behind.describe) {
     return behind;
   }
@@ -342,7 +341,7 @@ function behindOf(source: Cancelable): WaitDetails | null {
   return behindOf(chain[1]!);
 }
 
-function kindOf(source: Cancelable, behind: WaitDetails | null): string {
+function kindOf(source: AnyFuture, behind: WaitDetails | null): string {
   if (behind?.kind !== undefined) return behind.kind;
   if (tasksBehind(source).length === 1) return "task";
   return behind === null ? "future" : "other";
@@ -386,9 +385,7 @@ function failuresIn(loop: BaseEventLoop): FailureSnapshot[] {
     message,
     error: titleOf(exception),
     stack: framesOf(exception),
-    task: owner === null
-      ? null
-      : hooks.frameOf(owner as Cancelable)?.id ?? null,
+    task: owner === null ? null : taskStateOf(owner)?.id ?? null,
     seconds: Math.max(0, now - since) / 1000,
   }));
 }

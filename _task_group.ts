@@ -5,7 +5,7 @@
  */
 
 import { subscribeAbort } from "./_abort_signal.ts";
-import { FuturesSource, runInTask } from "./_awaitable.ts";
+import { runInTask } from "./_awaitable.ts";
 import {
   asCancellation,
   cancelledError,
@@ -17,9 +17,10 @@ import {
   type ScopeOwner,
 } from "./_cancel_scope.ts";
 import { reportSwallowed } from "./_debug_mode.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
-import { type Future, futures } from "./_future.ts";
-import { titleOf } from "./_inspect.ts";
+import { FuturesSource } from "./_done_callbacks.ts";
+import type { EventLoop } from "./_event_loop.ts";
+import { callersLoop, type Future, futures } from "./_future.ts";
+import { titleOf } from "./_text.ts";
 import { Limiter } from "./_limiter.ts";
 import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_scheduler.ts";
@@ -142,7 +143,7 @@ export class TaskGroup implements AsyncDisposable {
     const scope = nextScope ?? currentScope();
     nextScope = null;
     this.#scope = scope;
-    this.#loop = (scope?.loop ?? getEventLoop()) as EventLoop;
+    this.#loop = (scope?.loop ?? callersLoop()) as EventLoop;
     this.#requests = scope === null ? 0 : scope.pathRequests;
   }
 
@@ -328,7 +329,7 @@ export class TaskGroup implements AsyncDisposable {
     if (this.#state === "finished") return failure;
     this.#state = "exiting";
     if (failure === null && this.#bodyCancelled) {
-      reportSwallowed(this.#scope!.root, this.#requests);
+      reportSwallowed(this.#scope!.taskState, this.#requests);
     }
     if (failure !== null && !this.#aborting) this.#abort(undefined, failure);
     if (this.#children.size === 0) return this.#finish(failure, null, null);
@@ -388,7 +389,7 @@ export class TaskGroup implements AsyncDisposable {
     if (this.#errors.length === 0) return null;
     const outer = groupsWithScope.has(this) ? scope!.outer : scope;
     // An outer cancel request stays pending and is delivered at the next wait.
-    if (outer !== null && outer.pathRequests > 0) outer.redeliver();
+    if (outer !== null && outer.pathRequests > 0) outer.deliverAgain();
     return {
       error: new ExceptionGroup(
         "unhandled errors in a TaskGroup",
@@ -404,7 +405,7 @@ export class TaskGroup implements AsyncDisposable {
     if (task.cancelled()) return;
     const exception = task.exception();
     if (!futures.failed(task)) return;
-    if (this.#scope !== null && this.#scope.root.isOver) {
+    if (this.#scope !== null && this.#scope.taskState.isOver) {
       this.#loop.callExceptionHandler({
         message:
           "A child of a TaskGroup failed after its parent task had finished",

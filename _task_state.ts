@@ -1,24 +1,39 @@
 /**
- * The frame of a task: the outermost of its scopes, its place in the list of
- * its loop, and its first and last step.
+ * The state of a task: its outermost cancel scope, its place in its loop's list
+ * of tasks, and its first and last step.
  *
  * @module
  */
 
 import {
   asCancellation,
-  type Cancelable,
   type CancelRequest,
+  cancelSites,
+  cancelTask,
 } from "./_cancel_request.ts";
 import {
   CancelScope,
-  hooks,
-  type NamedCancelable,
-  openScope,
+  type NamedTask,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
-import { captureSlot, SlotValue } from "./_context.ts";
-import { systemTimer } from "./_host.ts";
+import {
+  captureSlot,
+  type Context,
+  notCalled,
+  runFrom,
+  runInSlot,
+  SlotValue,
+} from "./_context.ts";
+import {
+  type AnyFuture,
+  failTask,
+  finishTask,
+  Future,
+  futures,
+} from "./_future.ts";
+import { sourceOf, systemTimer } from "./_host.ts";
+import type { Coroutine } from "./_options.ts";
+import { isThenable } from "./_validate.ts";
 import {
   type BaseEventLoop,
   currentExecution,
@@ -27,18 +42,10 @@ import {
 } from "./_scheduler.ts";
 import { BODY, CallSite } from "./_call_site.ts";
 
-/**
- * While the tasks of a deadlocked loop are being cancelled: where their waits
- * end, by their ids.
- */
-export const cancelSites: { places: Map<number, CallSite> | null } = {
-  places: null,
-};
-
 let statesCreated = 0;
 let cancelOrigin: string | null = null;
 
-/** Calls a function whose requests to cancel come from something that has a name: a signal of the system. */
+/** Calls a function whose cancel requests are attributed to something with a name, such as SIGINT. */
 export function cancelFrom(name: string, fn: () => void): void {
   const before = cancelOrigin;
   cancelOrigin = name;
@@ -51,80 +58,85 @@ export function cancelFrom(name: string, fn: () => void): void {
 
 /** The id of the running task, 0 outside of tasks. */
 function currentId(): number {
-  const frame = currentExecution();
-  return frame instanceof CancelScope ? frame.root.id : 0;
+  const state = currentExecution();
+  return state instanceof CancelScope ? state.taskState.id : 0;
 }
 
-/** The body is to be called in the context of whoever made the task. */
+/** The body will be called in the context of the code that created the task. */
 const NEW = 0;
-/** It is to be called in a context that was given. */
+/** It will be called in a context passed by the user. */
 const NEW_IN_GIVEN = 1;
 const STARTED = 2;
 const OVER = 3;
 
 /**
- * What follows the code of one task across its awaits: who it is, what it is
- * suspended in, and the requests to cancel it.
+ * The execution context of a task: what follows its code across awaits, what
+ * it is suspended in, and the requests to cancel it.
  *
- * There is one for each task, so it is kept small: what has to do with a
- * cancellation is made when there is one. Callbacks and timers that the task
- * has left behind hold it, so it lets go of the task once that is done.
+ * Every task has one, so it is small: what cancellation needs is created with
+ * the first request. Callbacks and timers that the task leaves behind keep its
+ * state alive, so the state drops the task once that is done.
  */
 export class TaskState extends CancelScope implements Job {
   readonly #loop: BaseEventLoop;
   /** `null` once the task is done. */
-  #task: NamedCancelable | null;
-  /** Where the task is in its life; one that is not scheduled begins at once. */
+  #task: NamedTask | null;
+  /** The stage of the task's life; a task that is not scheduled starts at once. */
   #stage = STARTED;
-  /** The context to call the body in, then the one that it was called in. */
+  /** The context to call the body in; once started, the context it was called in. */
   #context: unknown = undefined;
-  /** Neighbours in the list of the loop's tasks that are not done. */
+  /** Links of the loop's list of tasks that are not done. */
   #next: TaskState | null = null;
   #previous: TaskState | null = null;
   #suspendedAt: number | null = null;
   #isSignalRead = false;
-  #isBeingCancelled = false;
   #bodyEnd: Promise<void> | null = null;
-  /** The name of a task that is done. */
-  #lastName: string | number = "";
+  /** The name that the task was given, or its number. */
+  #name: string | number;
+  /** The coroutine function; `null` once the task is done. */
+  #body: Coroutine<unknown> | null;
   #totalRequests = 0;
   #pendingScopes = 0;
   readonly #id = ++statesCreated;
-  /** The id of the task that made this one, 0 if none did. */
+  /** The id of the task that created this one, 0 if none did. */
   readonly #parent: number;
   #lastRequest: CancelRequest | null = null;
 
   constructor(
     loop: BaseEventLoop,
-    task: NamedCancelable | null,
+    task: NamedTask | null,
+    name: string | number = "",
+    body: Coroutine<unknown> | null = null,
   ) {
     super();
+    this.#name = name;
+    this.#body = body;
     this.#loop = loop;
     this.#task = task;
     this.#parent = currentId();
   }
 
-  /** A number of its own in this program. */
+  /** A number unique in this program. */
   get id(): number {
     return this.#id;
   }
 
-  /** The id of the task that made this one, 0 if none did. */
+  /** The id of the task that created this one, 0 if none did. */
   get parent(): number {
     return this.#parent;
   }
 
-  /** When the last request to cancel came, in milliseconds of the loop's clock. */
-  get cancelledAt(): number | null {
+  /** When the last cancel request was made, in milliseconds of the loop's clock. */
+  get cancelRequestedAt(): number | null {
     return this.#lastRequest?.at ?? null;
   }
 
-  /** What it came from, if that has a name. */
+  /** What made that request, if it has a name. */
   get cancelledFrom(): string | null {
     return this.#lastRequest?.context ?? null;
   }
 
-  /** The id of the task that it came from, 0 for code outside of tasks. */
+  /** The id of the task that made that request, 0 for code outside of tasks. */
   get cancelledBy(): number {
     return this.#lastRequest?.by ?? 0;
   }
@@ -133,11 +145,11 @@ export class TaskState extends CancelScope implements Job {
     return this.#loop;
   }
 
-  get task(): NamedCancelable | null {
+  get task(): NamedTask | null {
     return this.#task;
   }
 
-  get root(): TaskState {
+  get taskState(): TaskState {
     return this;
   }
 
@@ -145,7 +157,7 @@ export class TaskState extends CancelScope implements Job {
     return null;
   }
 
-  /** Requests to the task and to its scopes that nobody took back. */
+  /** Requests to the task and to its scopes that were not withdrawn. */
   get totalRequests(): number {
     return this.#totalRequests;
   }
@@ -154,7 +166,7 @@ export class TaskState extends CancelScope implements Job {
     this.#totalRequests = total;
   }
 
-  /** How many of its scopes have a request that may have to be delivered. */
+  /** How many of its scopes have a request that is not known to be delivered. */
   get pendingScopes(): number {
     return this.#pendingScopes;
   }
@@ -163,37 +175,46 @@ export class TaskState extends CancelScope implements Job {
     this.#pendingScopes = busy;
   }
 
-  /** The task of the loop that was made before this one and is not done. */
+  /** The next older task of the loop that is not done. */
   get next(): TaskState | null {
     return this.#next;
   }
 
-  /** The task is done; code that still runs belongs to nobody. */
+  /** Whether the task is done; code that still runs then belongs to no task. */
   get isOver(): boolean {
     return this.#stage === OVER;
   }
 
-  /** When it was suspended last, in milliseconds of the loop's clock. */
+  /** When the task was last suspended, in milliseconds of the loop's clock. */
   get suspendedAt(): number | null {
     return this.#suspendedAt;
   }
 
   /** The name of the task. */
   get name(): string {
-    return this.#task?.getName() ?? taskName(this.#lastName);
+    return this.#task?.getName() ?? this.ownName;
   }
 
-  /** The context that the body was or will be called in. */
+  /** The name that the task was given, whatever a subclass makes of it. */
+  get ownName(): string {
+    return typeof this.#name === "number" ? `Task-${this.#name}` : this.#name;
+  }
+
+  set ownName(name: string) {
+    this.#name = name;
+  }
+
+  /** The context of the body. */
   get from(): unknown {
     return this.#context;
   }
 
-  /** Where the code of the task is. `foreign`: in a promise from outside of this module. */
+  /** What the task is doing. `foreign`: awaiting a promise from outside this module. */
   get phase(): "new" | "running" | "waiting" | "foreign" | "over" {
     return this.phaseIn(this.awaits);
   }
 
-  /** The same for whoever has looked at the awaits already, which takes time. */
+  /** As {@linkcode TaskState.phase}, for callers that have the awaits already. */
   phaseIn(
     awaits: readonly SuspendedAwait[],
   ): "new" | "running" | "waiting" | "foreign" | "over" {
@@ -203,16 +224,16 @@ export class TaskState extends CancelScope implements Job {
     return this.isRunning ? "running" : "foreign";
   }
 
-  /** The signal as an argument for the body, which most bodies do not take. */
-  get argument(): AbortSignal {
+  /** The signal that the body is called with. */
+  get signalArgument(): AbortSignal {
     return this.controller.signal;
   }
 
-  /** The signal of whatever the task is in now. */
+  /** The signal of the innermost scope that the task is in. */
   override get signal(): AbortSignal {
-    const frame = currentExecution();
-    const isOwn = frame instanceof CancelScope && frame.root === this;
-    const scope = isOwn ? openScope(frame) ?? this : this.innermost;
+    const state = currentExecution();
+    const isOwn = state instanceof CancelScope && state.taskState === this;
+    const scope = isOwn ? state.open ?? this : this.innermost;
     if (scope !== this) return scope.signal;
     this.#isSignalRead = true;
     return super.signal;
@@ -220,13 +241,13 @@ export class TaskState extends CancelScope implements Job {
 
   protected get isSignalTaken(): boolean {
     return this.#isSignalRead ||
-      (this.#task !== null && hooks.takesSignal(this.#task));
+      (this.#body !== null && takesSignal(this.#body));
   }
 
-  /** What follows the end of the body, if that is a promise. */
+  /** The promise for the end of the body, if the body returned a promise. */
   set bodyEnd(end: Promise<void>) {
     this.#bodyEnd = end;
-    if (this.#pendingScopes > 0) this.linkBody(); // it was cancelled in its first step
+    if (this.#pendingScopes > 0) this.linkBody(); // cancelled in its first step
   }
 
   protected linkBody(): void {
@@ -234,7 +255,7 @@ export class TaskState extends CancelScope implements Job {
     this.#bodyEnd = null;
   }
 
-  /** The task belongs to its loop from now on. */
+  /** Adds the task to the list of its loop. */
   register(): void {
     const list = tasksOf(this.#loop);
     this.#next = list.first;
@@ -242,45 +263,71 @@ export class TaskState extends CancelScope implements Job {
     list.first = this;
   }
 
-  /** Has the body called on the loop's turn, in a captured context or in one that was given. */
+  /** Schedules the first step, in a captured context or in one passed by the user. */
   startSoon(from: unknown, isGiven: boolean): void {
     this.#stage = isGiven ? NEW_IN_GIVEN : NEW;
     this.#context = from;
     loops.push(this.#loop, this);
   }
 
-  /** The body is being called. */
-  started(): void {
-    this.#context = captureSlot();
+  /** Calls the body, in a captured context or in one passed by the user. */
+  start(from: unknown, isGiven: boolean): void {
+    if (!isGiven) return runFrom(from, this, callBody, this);
+    let isCalled = false;
+    try {
+      (from as Context)(() => {
+        if (isCalled || this.isOver) return;
+        isCalled = true;
+        runInSlot(this, callBody, this);
+      });
+    } catch (error) {
+      if (!isCalled) this.fail(error);
+    }
+    if (!isCalled && !this.isOver) this.fail(notCalled("run a task"));
   }
 
-  /** The first step. A task that was cancelled before it never runs its body. */
+  /** Calls the body. If it returns no promise, the task is done at once. */
+  callBody(): void {
+    this.#context = captureSlot();
+    const body = this.#body!; // a call as a function, without `this`
+    try {
+      const value = body(this.signalArgument);
+      if (!isThenable(value)) this.finish(value);
+      else if (value instanceof Future) futures.follow(value);
+      // As with `await`, a thenable gets native functions, which it may pass to a future.
+      else this.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** The first step. If the task was cancelled before it, the body never runs. */
   run(): boolean {
     const stage = this.#stage;
     const from = this.#context;
     if (stage > NEW_IN_GIVEN) return false;
     this.#stage = STARTED;
     this.#context = undefined;
-    if (this.mustCancel) this.#end(hooks.cancel, this.pendingError);
-    else hooks.start(this, from, stage === NEW_IN_GIVEN);
+    if (this.mustCancel) this.#end(futures.cancel, this.pendingError);
+    else this.start(from, stage === NEW_IN_GIVEN);
     return true;
   }
 
-  /** Ends the task as its body ended. */
+  /** Ends the task with the value of its body. */
   finish(value: unknown): void {
-    if (this.checkPending()) this.#end(hooks.cancel, this.pendingError);
-    else this.#end(hooks.settle, value);
+    if (this.checkPending()) this.#end(futures.cancel, this.pendingError);
+    else this.#end(futures.settle, value);
   }
 
-  /** Ends the task as its body failed. */
+  /** Ends the task with the error of its body. */
   fail(error: unknown): void {
     const cancellation = asCancellation(error);
-    if (cancellation !== null) this.#end(hooks.cancel, cancellation);
-    else this.#end(hooks.fail, error);
+    if (cancellation !== null) this.#end(futures.cancel, cancellation);
+    else this.#end(futures.fail, error);
   }
 
   #end(
-    end: (task: Cancelable, outcome: unknown) => void,
+    end: (task: AnyFuture, outcome: unknown) => void,
     outcome: unknown,
   ): void {
     const task = this.#task!;
@@ -294,30 +341,20 @@ export class TaskState extends CancelScope implements Job {
     }
     this.#next = this.#previous = null;
     const from = this.#context;
-    if (from && !(from instanceof SlotValue)) hooks.keepContext(task, this);
+    if (from && !(from instanceof SlotValue)) finalContexts.set(task, from);
     this.#context = undefined;
     this.#bodyEnd = null;
-    this.#lastName = hooks.rawName(task);
+    this.#body = null;
     this.#task = null;
-    end(task, outcome);
+    end(task as unknown as AnyFuture, outcome);
   }
 
   cancel(message: unknown, cause?: unknown): void {
-    if (this.#isBeingCancelled) return this.count();
-    this.#isBeingCancelled = true;
-    try {
-      this.request(message, cause);
-    } finally {
-      this.#isBeingCancelled = false;
-    }
+    const request = () => this.request(message, cause);
+    if (!cancelTask(this.#task!, request)) this.countRequest();
   }
 
-  /** Whether a cancellation of the task is on its way to what it awaits. */
-  get isBeingCancelled(): boolean {
-    return this.#isBeingCancelled;
-  }
-
-  /** Takes one request back: one to the task, else the innermost of one to its scopes. */
+  /** Withdraws one request: one to the task, else one to its innermost scope that has any. */
   uncancel(): number {
     if (this.ownRequests > 0) this.withdraw(1);
     else {
@@ -329,14 +366,14 @@ export class TaskState extends CancelScope implements Job {
   }
 
   /** An await begins somewhere in the task. */
-  awaitStarted(_reaction: SuspendedAwait): void {
+  awaitStarted(_wait: SuspendedAwait): void {
     this.#suspendedAt = loops.cachedNow(this.#loop);
   }
 
   /** An await ends. */
-  awaitEnded(_reaction: SuspendedAwait): void {}
+  awaitEnded(_wait: SuspendedAwait): void {}
 
-  /** A request to cancel has come, to the task or a scope in it. */
+  /** A request was made, to the task or a scope in it. */
   cancelRequested(request: CancelRequest): void {
     const isNoted = this.#lastRequest?.isWatched ?? false;
     this.#lastRequest = request;
@@ -350,13 +387,13 @@ export class TaskState extends CancelScope implements Job {
     watchUndelivered(this);
   }
 
-  /** A request was taken back. */
+  /** A request was withdrawn. */
   requestWithdrawn(): void {}
 
-  /** The code of the task is given the error of a request. */
+  /** Code of the task receives the error of a request. */
   errorDelivered(): void {}
 
-  /** Says once that a request cannot be delivered, unless it was by now. */
+  /** Reports once that a request cannot be delivered, unless it was by now. */
   reportUndelivered(from: CallSite): void {
     if (this.#lastRequest !== null) this.#lastRequest.isWatched = false;
     const isStuck = !this.isOver && this.#lastRequest?.isReported === false &&
@@ -382,31 +419,31 @@ export class TaskState extends CancelScope implements Job {
     return `was cancelled${by} ${REPORT_AFTER} s ago`;
   }
 
-  /** Where it waits for a promise from outside, as far as that is known. */
+  /** Where the task awaits an external promise, if known. */
   protected get externalLine(): string | null {
     return null;
   }
 
-  /** The code of the task was given the error of a request by a promise that holds a signal. */
+  /** Code of the task learned of a request from its signal. */
   deliveredBySignal(): void {}
 }
 
-/** How long a request may meet no await that it could end, in seconds. */
+/** A request is reported if it is not delivered within this time, in seconds. */
 const REPORT_AFTER = 1;
 
-/** Tasks with a request that was not delivered at once: where it came from, and when. */
+/** Tasks with a request that was not delivered at once: where and when it was made. */
 const undelivered = new Map<TaskState, { place: CallSite; since: number }>();
 let stopTimer: (() => void) | null = null;
 
-/** The code sits in a promise from outside: that is reported if it has not ended a second later. */
-function watchUndelivered(frame: TaskState): void {
+/** The code awaits an external promise: reported if that lasts for another second. */
+function watchUndelivered(state: TaskState): void {
   stopTimer ??= systemTimer(REPORT_AFTER, reportUndelivered);
-  undelivered.set(frame, { place: new CallSite(), since: performance.now() });
+  undelivered.set(state, { place: new CallSite(), since: performance.now() });
 }
 
-/** A task with such a request has ended. */
-function forgetUndelivered(frame: TaskState): void {
-  undelivered.delete(frame);
+/** Forgets a task with such a request, as it has ended. */
+function forgetUndelivered(state: TaskState): void {
+  undelivered.delete(state);
   if (undelivered.size > 0) return;
   stopTimer?.();
   stopTimer = null;
@@ -415,26 +452,39 @@ function forgetUndelivered(frame: TaskState): void {
 function reportUndelivered(): void {
   const limit = performance.now() - 900 * REPORT_AFTER;
   const due = [...undelivered].filter(([, { since }]) => since < limit);
-  for (const [frame] of due) undelivered.delete(frame);
+  for (const [state] of due) undelivered.delete(state);
   stopTimer = undelivered.size > 0
     ? systemTimer(REPORT_AFTER, reportUndelivered)
     : null;
-  for (const [frame, { place }] of due) frame.reportUndelivered(place);
+  for (const [state, { place }] of due) state.reportUndelivered(place);
 }
 
-/** Awaits the end of a body, so that stacks lead to it. Only tasks that are cancelled need that. */
+/** Awaits the end of a body, so that stacks lead to it. Only cancelled tasks need that. */
 const awaitBody = {
   [BODY]: async (end: Promise<void>) => {
     await end;
   },
 };
 
-/** The name of a task; a number stands for one that was given none. */
-export function taskName(name: string | number): string {
-  return typeof name === "number" ? `Task-${name}` : name;
+/** The contexts of tasks that are done, where they held more than the task. */
+export const finalContexts: WeakMap<object, unknown> = new WeakMap();
+
+/** The user's coroutine functions behind the wrappers that this module makes. */
+export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
+  new WeakMap();
+
+function callBody(state: TaskState): void {
+  state.callBody();
 }
 
-/** The head of the list of a loop's tasks. */
+/** Whether a body can see its argument; an arrow function without parameters cannot. */
+function takesSignal(body: Coroutine<unknown>): boolean {
+  return body.length > 0 || !NO_PARAMETERS.test(sourceOf.call(body));
+}
+
+const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;
+
+/** The list of a loop's tasks that are not done, newest first. */
 export function tasksOf(loop: BaseEventLoop): { first: TaskState | null } {
   return loops.tasks(loop) as { first: TaskState | null };
 }

@@ -5,13 +5,16 @@
  */
 
 import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
-import { Deadline, runInTask } from "./_awaitable.ts";
+import { runInTask } from "./_awaitable.ts";
 import { asCancellation } from "./_cancel_request.ts";
 import { InnerScope, type ScopeOwner } from "./_cancel_scope.ts";
 import { reportSwallowed } from "./_debug_mode.ts";
 import { type Duration, toSeconds, toTime } from "./_duration.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
-import { chainOf, span } from "./_inspect.ts";
+import { Deadline } from "./_done_callbacks.ts";
+import type { EventLoop } from "./_event_loop.ts";
+import { callersLoop } from "./_future.ts";
+import { chainOf } from "./_inspect.ts";
+import { span } from "./_text.ts";
 import { checkBody } from "./_validate.ts";
 import {
   currentScope,
@@ -43,7 +46,7 @@ class TimeoutOwner implements ScopeOwner {
 /** A deadline a number of seconds from now. */
 export function timeoutAfter(seconds: number | null): Timeout {
   if (seconds === null) return new Timeout(null);
-  const timeout = new Timeout(getEventLoop().time() + seconds);
+  const timeout = new Timeout(callersLoop().time() + seconds);
   setDelay(timeout, seconds);
   return timeout;
 }
@@ -198,7 +201,7 @@ export class Timeout {
     this.#state = hasExpired ? "expired" : "finished";
     if (failure !== null) scope.abortSignal(failure.error);
     if (!hasExpired && this.#aborted === null) return failure;
-    if (failure === null) reportSwallowed(scope.root, this.#requests);
+    if (failure === null) reportSwallowed(scope.taskState, this.#requests);
     scope.withdrawOwn();
     const isOwn = scope.outer.pathRequests <= this.#requests;
     const cancellation = failure && asCancellation(failure.error);

@@ -9,7 +9,7 @@
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { onExit, systemTimer } from "./_host.ts";
 import { LoopLocal } from "./_loop_local.ts";
-import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
+import type { BaseEventLoop, ExecutionContext } from "./_scheduler.ts";
 import { creationSite } from "./_call_site.ts";
 import { isInstance } from "./_validate.ts";
 
@@ -32,6 +32,8 @@ export class UnretrievedError {
     loop: BaseEventLoop,
     exception: unknown,
     isHeard: boolean,
+    since: number,
+    execution: ExecutionContext,
   ) {
     this.failedAt = isHeard ? null : performance.now();
     const kind =
@@ -40,13 +42,13 @@ export class UnretrievedError {
     this.#message = `${kind} exception was never retrieved` +
       (name === undefined ? "" : `: ${name}`);
     this.#loop = loop;
-    this.#since = loops.cachedNow(loop);
+    this.#since = since;
     this.#exception = exception;
     // Reading the stack has the host format it and let go of the frames, which hold the owner.
     if (isInstance(exception, Error)) readStack(exception);
     this.#owner = new WeakRef(owner);
     // Not as it is: the context of a task leads to the task, which is to be garbage.
-    this.#context = runInSlot(loops.execution(loop), captureContext, undefined);
+    this.#context = runInSlot(execution, captureContext, undefined);
     this.#madeAt = creationSite(owner)?.frames.join("\n");
     unretrieved.get(loop).add(this);
     hold(loop);

@@ -14,11 +14,13 @@ import { Deque } from "./_collections.ts";
 import {
   AGAIN,
   type AnyFuture,
+  callersLoop,
   type Future,
   futures,
+  isImplicit,
   type WaitSource,
 } from "./_future.ts";
-import { type EventLoop, getEventLoop, isImplicit } from "./_event_loop.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import type { Cancellable } from "./_options.ts";
 import type { ExecutionContext } from "./_scheduler.ts";
 import { checkSignal } from "./_validate.ts";
@@ -216,7 +218,7 @@ export class LoopBinding {
    * @throws {RuntimeError} If the primitive is bound to another loop.
    */
   bind(source: WaitSource): EventLoop {
-    const current = getEventLoop();
+    const current = callersLoop();
     if (isImplicit(current)) return current;
     if (this.#loop === null || this.#loop.isClosed()) this.#loop = current;
     if (this.#loop === current) return current;

@@ -13,16 +13,16 @@
  */
 
 import { CancelRequest } from "./_cancel_request.ts";
-import { type CancelScope, InnerScope, openScope } from "./_cancel_scope.ts";
+import { type CancelScope, InnerScope } from "./_cancel_scope.ts";
 import { TaskState } from "./_task_state.ts";
 import { adopt, probedOutcome } from "./_continuation.ts";
 import {
+  callersLoop,
   Future,
   futures,
   looksLikeFuture,
   type WaitSource,
 } from "./_future.ts";
-import { getEventLoop } from "./_event_loop.ts";
 import { isThenable } from "./_validate.ts";
 import { fulfilledWith, readsPromises } from "./_host.ts";
 import { currentExecution } from "./_scheduler.ts";
@@ -96,7 +96,7 @@ export function checkpoint<A extends unknown[], T>(
   ...args: A
 ): Promise<T> {
   return operation(async () => {
-    await futures.makeYield(getEventLoop(), undefined);
+    await futures.makeYield(callersLoop(), undefined);
     return await call(...args);
   });
 }
@@ -194,7 +194,7 @@ export function currentScope(): CancelScope | null {
   const frame = currentExecution();
   return frame === undefined || frame.task === null
     ? null
-    : openScope(frame as CancelScope);
+    : (frame as CancelScope).open;
 }
 
 /** The future of a pending call; cancelling it interrupts what the call waits for. */
@@ -236,5 +236,5 @@ class OperationFuture<T> extends Future<T> implements WaitSource {
 
 /** A scope for calls outside of tasks, which only the holder of their promise can cancel. */
 function detachedScope(): CancelScope {
-  return new TaskState(getEventLoop(), null);
+  return new TaskState(callersLoop(), null);
 }

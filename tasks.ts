@@ -23,6 +23,7 @@
  * @module
  */
 
+import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { CancellableIterator, isAsyncIterable } from "./_async_iterator.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
@@ -57,13 +58,12 @@ import {
   createTask,
   currentTask,
   ensureFuture,
-  FuturesSource,
   isCoroutine,
   isFuture,
-  onceDone,
   runInTask,
   wrapFuture,
 } from "./_awaitable.ts";
+import { FuturesSource, onceDone } from "./_done_callbacks.ts";
 import { nameOf } from "./_inspect.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
 
