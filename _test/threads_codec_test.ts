@@ -13,10 +13,10 @@ import {
   isEncodable,
 } from "../_thread_codec.ts";
 import { MessageFramer } from "../_thread_channel.ts";
-// The classes of errors that threads know are made known by it.
+// Registers the error classes that threads know.
 import "../_threads.ts";
 
-/** What comes out at the other end. */
+/** Encodes and decodes a value. */
 function sent<T>(value: T): T {
   const writer = new ByteWriter();
   encodeValue(value, writer);
@@ -46,7 +46,7 @@ const views = [
   new BigUint64Array([2n ** 64n - 1n]),
 ];
 
-Deno.test("Values keep their kind and content on their way through memory", () => {
+Deno.test("Values keep their kind and content through shared memory", () => {
   const plain = [undefined, null, true, false, ...numbers, ...texts];
   const big = [0n, 1n, -1n, 2n ** 200n, -(2n ** 200n)];
   for (const value of [...plain, ...big]) {
@@ -94,7 +94,7 @@ Deno.test("Values arrive as their structured clones do", () => {
   }
 });
 
-Deno.test("Values arrive with every object once, also in circles", () => {
+Deno.test("Values arrive with every object once, also in cycles", () => {
   const shared = { n: 1 };
   const buffer = new ArrayBuffer(8);
   const value: Record<string, unknown> = {
@@ -135,7 +135,7 @@ Deno.test("Errors inside of values keep class, message, stack, cause and fields"
   assertEquals((first as unknown as { code: number }).code, 7);
 });
 
-Deno.test("Values that have no bytes are refused", () => {
+Deno.test("Values that cannot be encoded are refused", () => {
   const { port1, port2 } = new MessageChannel();
   const refused = [
     () => 1,
@@ -159,7 +159,7 @@ Deno.test("Values that have no bytes are refused", () => {
   assertEquals(isEncodable(memory), false);
 });
 
-/** A random value; the same for the same seed. */
+/** A random value; equal for equal seeds. */
 function randomValue(seed: number): unknown {
   const next = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
   const pick = (count: number) => Math.floor(next() * count);
@@ -224,7 +224,7 @@ Deno.test("Messages stay whole when writing one of them sends another", () => {
   assertEquals(messages.take(inner[0]), ["inner"]);
 });
 
-Deno.test("Messages are the same again after one that could not be written", () => {
+Deno.test("Messages are intact after one that could not be encoded", () => {
   assertThrows(() => MessageFramer.encode([1, 2, () => 3]));
   assertEquals(new MessageFramer().take(MessageFramer.encode("next")), [
     "next",
