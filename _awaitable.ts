@@ -215,6 +215,8 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
 /**
  * Whether a value is a future of this module. Tasks are futures.
  *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.isfuture}.
+ *
  * @param value Any value.
  * @returns Whether it is a future.
  *

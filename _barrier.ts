@@ -136,7 +136,19 @@ export class Barrier {
 
   /**
    * Rejects all waiters with a `BrokenBarrierError` and makes the barrier
-   * usable again, also after {@linkcode Barrier.abort}.
+   * usable again, also after {@linkcode Barrier.abort}. Never waits.
+   *
+   * @example
+   * ```ts
+   * import { Barrier } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const barrier = new Barrier(2);
+   * await barrier.abort();
+   * assert(barrier.broken);
+   * await barrier.reset();
+   * assert(!barrier.broken);
+   * ```
    */
   reset(): Promise<void> {
     this.#setState(this.#count > 0 ? "resetting" : "filling");

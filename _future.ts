@@ -172,7 +172,7 @@ export function failTask(error: unknown): void {
 }
 
 /**
- * A value that will be there later.
+ * A value that becomes available later.
  *
  * It can be awaited, by a task that can then be cancelled, and it has
  * asyncio's methods. Its callbacks run on the loop's turn, in the order in
@@ -355,7 +355,7 @@ export class Future<T> implements Promise<T> {
   /**
    * Ends the future with an error.
    *
-   * @param error The error. A class of errors is called for an instance.
+   * @param error The error. An error class is instantiated.
    * @throws {InvalidStateError} If it is done already.
    */
   setException(error: unknown): void {
@@ -378,9 +378,9 @@ export class Future<T> implements Promise<T> {
   }
 
   /**
-   * Has a function called once the future is done: on the loop's turn, also
-   * if it is done already, with the future as its argument. An error in it
-   * goes to the exception handler.
+   * Registers a function to call once the future is done. It is called on the
+   * loop's turn, even if the future is done already, with the future as its
+   * argument. An error in it goes to the exception handler.
    *
    * @param fn The function.
    * @param options The context to call it in.
@@ -401,7 +401,7 @@ export class Future<T> implements Promise<T> {
   }
 
   /**
-   * Takes out every registration of a function.
+   * Removes every registration of a function.
    *
    * @param fn The function.
    * @returns How many there were.
@@ -416,8 +416,8 @@ export class Future<T> implements Promise<T> {
   }
 
   /**
-   * What `await` calls. With functions of your own it works as a promise's,
-   * and what it returns can be awaited and cancelled like this future.
+   * What `await` calls. With callbacks it works like that of a promise, and
+   * what it returns can be awaited and cancelled like this future.
    *
    * @typeParam R What the first function returns.
    * @typeParam S What the second function returns.

@@ -176,7 +176,7 @@ export interface FailureSnapshot {
   seconds: number;
 }
 
-/** A promise that nobody waits for any more. */
+/** A promise that nothing waits for any more. */
 export interface AbandonedSnapshot {
   /** How long ago it was abandoned, in seconds. */
   seconds: number;
