@@ -41,7 +41,7 @@ export class CompletionQueue<T>
   readonly #subscription: CompletionSubscription<T>;
   /** The number of completions that no consumer has asked for. */
   #remaining: number;
-  #running: number;
+  #unfinished: number;
   /** Creates the error of the remaining completions, once the iteration is closed. */
   #closeError: (() => unknown) | null = null;
 
@@ -51,7 +51,7 @@ export class CompletionQueue<T>
     signal: AbortSignal | undefined,
   ) {
     const distinct = this.#all = new Set(all);
-    this.#remaining = this.#running = distinct.size;
+    this.#remaining = this.#unfinished = distinct.size;
     this.#subscription = new CompletionSubscription(this, distinct);
     if (this.#remaining > 0) this.#subscription.start(limit, signal);
   }
@@ -98,7 +98,7 @@ export class CompletionQueue<T>
   }
 
   describe(): string {
-    return `the first of ${this.#running} futures`;
+    return `the first of ${this.#unfinished} futures`;
   }
 
   awaits(): readonly Future<T>[] {
@@ -107,15 +107,15 @@ export class CompletionQueue<T>
 
   /** A future is done. */
   onDone(future: Future<T>): void {
-    if (this.#running === 0) return;
+    if (this.#unfinished === 0) return;
     this.#add(future);
-    if (this.#running === 0) this.#subscription.unsubscribe();
+    if (this.#unfinished === 0) this.#subscription.unsubscribe();
   }
 
   /** Ends the iteration: consumers get the error instead of what is left. */
   close(error: () => unknown): void {
     this.#closeError = error;
-    while (this.#running > 0) this.#add(null);
+    while (this.#unfinished > 0) this.#add(null);
     this.#subscription.unsubscribe();
   }
 
@@ -156,7 +156,7 @@ export class CompletionQueue<T>
   }
 
   #add(future: Future<T> | null): void {
-    this.#running--;
+    this.#unfinished--;
     this.#finished.push(future);
     this.#consumers.notifyNext();
   }
@@ -207,8 +207,8 @@ class CompletionSubscription<T> {
   unsubscribe(): void {
     this.#deadline?.cancel();
     this.#unsubscribeSignal();
-    for (const [future, job] of this.#callbacks) {
-      futures.unsubscribe(future, job);
+    for (const [future, callback] of this.#callbacks) {
+      futures.unsubscribe(future, callback);
     }
     this.#callbacks.clear();
   }

@@ -99,9 +99,9 @@ export class GatheringFuture extends Future<unknown[]> {
   /** Ignores the remaining children, and lets them not hold this future. */
   #unsubscribe(): void {
     this.#distinct.forEach((child, i) => {
-      const job = this.#callbacks[i]!;
-      if (job === null || child.done()) return;
-      futures.unsubscribe(child, job);
+      const callback = this.#callbacks[i]!;
+      if (callback === null || child.done()) return;
+      futures.unsubscribe(child, callback);
       futures.silence(child);
     });
   }

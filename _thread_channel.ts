@@ -341,9 +341,9 @@ export class LoopClient {
     for (;;) {
       const signal = this.#wakeCount;
       if (call.done()) return;
-      const left = end - performance.now();
-      if (left <= 0) return;
-      Atomics.wait(this.#cells, this.#slot + Layout.WAKE, signal, left);
+      const remaining = end - performance.now();
+      if (remaining <= 0) return;
+      Atomics.wait(this.#cells, this.#slot + Layout.WAKE, signal, remaining);
     }
   }
 

@@ -81,11 +81,11 @@ export function explainModule(
   const why = error.message.includes(program)
     ? "expected an absolute URL, or one of npm:, jsr: or node:; a thread has no import map"
     : error.message.replaceAll(module, excerpt(module));
-  const told = new Error(
+  const explained = new Error(
     `Cannot call ${nameOfDefinition(definition)} in a thread: ${why}`,
   );
-  Object.setPrototypeOf(told, Object.getPrototypeOf(error));
-  return replaceMessage(told, error);
+  Object.setPrototypeOf(explained, Object.getPrototypeOf(error));
+  return replaceMessage(explained, error);
 }
 
 function explainName(error: Error, missing: string, name: string): Error {
@@ -95,25 +95,25 @@ function explainName(error: Error, missing: string, name: string): Error {
   const hint = what.length <= 3 || what.startsWith("__")
     ? `; if a bundler has made up the name ${what}, write globalThis.name for what the thread has itself, and do not let it keep names by helpers`
     : "";
-  const told = new ReferenceError(
+  const explained = new ReferenceError(
     `Cannot use ${what} in a thread: ${fn} was sent there as source and sees only its arguments and globals; pass ${what} as an argument, or ${
       workaround(name)
     }${hint}`,
   );
-  return replaceMessage(told, error);
+  return replaceMessage(explained, error);
 }
 
 function explainImport(error: Error, name: string): Error {
   const what = /"([^"]*)"/.exec(error.message)?.[1] ?? "a module";
   const fn = excerpt(name) || "the function";
-  const told = new TypeError(
+  const explained = new TypeError(
     `Cannot import "${
       excerpt(what)
     }" in a thread: ${fn} was sent there as source and can import only absolute URLs; pass the URL as an argument, new URL("./file.ts", import.meta.url).href, or ${
       workaround(name)
     }`,
   );
-  return replaceMessage(told, error);
+  return replaceMessage(explained, error);
 }
 
 function workaround(name: string): string {
@@ -123,16 +123,16 @@ function workaround(name: string): string {
 }
 
 /** Gives an explaining error the name and frames of the original one. */
-function replaceMessage(told: Error, error: Error): Error {
-  if (told.name !== error.name) {
-    Object.defineProperty(told, "name", {
+function replaceMessage(explained: Error, error: Error): Error {
+  if (explained.name !== error.name) {
+    Object.defineProperty(explained, "name", {
       value: error.name,
       configurable: true,
       writable: true,
     });
   }
-  told.stack = `${told.name}: ${told.message}${framesIn(error)}`;
-  return told;
+  explained.stack = `${explained.name}: ${explained.message}${framesIn(error)}`;
+  return explained;
 }
 
 /** The frames of an error's stack, without the message, whose lines may look like frames. */

@@ -188,17 +188,17 @@ export function transfer<T extends ArrayBuffer | ArrayBufferView | MessagePort>(
       }`,
     );
   }
-  const moves = marksOfThread();
-  if (!moves.marked.has(value)) moves.count++;
-  moves.marked.add(value);
+  const marks = marksOfThread();
+  if (!marks.marked.has(value)) marks.count++;
+  marks.marked.add(value);
   return value;
 }
 
 /** Returns the objects inside a value that were marked by {@linkcode transfer}, and removes the marks. */
 export function claimTransfers(value: unknown): Transferable[] {
-  const moves = marksOfThread();
+  const marks = marksOfThread();
   const found = new Set<Transferable>();
-  if (moves.count > 0) collectTransfers(value, moves, found, new Set());
+  if (marks.count > 0) collectTransfers(value, marks, found, new Set());
   return [...found];
 }
 
@@ -310,19 +310,19 @@ function marksOfThread(): TransferMarks {
 
 function collectTransfers(
   value: unknown,
-  moves: TransferMarks,
+  marks: TransferMarks,
   found: Set<Transferable>,
   seen: Set<unknown>,
 ): void {
   if (typeof value !== "object" || value === null || seen.has(value)) return;
   seen.add(value);
-  if (moves.marked.delete(value)) {
-    moves.count--;
+  if (marks.marked.delete(value)) {
+    marks.count--;
     const view = ArrayBuffer.isView(value) ? value.buffer : value;
     found.add(view as Transferable);
   }
   for (const [, part] of partsOf(value)) {
-    collectTransfers(part, moves, found, seen);
+    collectTransfers(part, marks, found, seen);
   }
 }
 
@@ -452,15 +452,15 @@ function findFlaw(unsent: Unsent): Flaw | null {
 function searchFlaw(
   value: unknown,
   path: string,
-  moves: readonly unknown[],
+  transfers: readonly unknown[],
   seen: Set<unknown>,
   isFlawed: (value: unknown) => boolean,
 ): Flaw | null {
-  if (seen.has(value) || moves.includes(value)) return null;
+  if (seen.has(value) || transfers.includes(value)) return null;
   seen.add(value);
   if (isContainer(value)) {
     for (const [place, part] of partsOf(value)) {
-      const flaw = searchFlaw(part, path + place, moves, seen, isFlawed);
+      const flaw = searchFlaw(part, path + place, transfers, seen, isFlawed);
       if (flaw !== null) return flaw;
     }
   }

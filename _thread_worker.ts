@@ -189,16 +189,16 @@ class CallRunner {
     const { definition } = this.#call!;
     this.#call = null;
     try {
-      const told = error instanceof Error && "source" in definition
+      const explained = error instanceof Error && "source" in definition
         ? explain(error, definition, this.#runtime.url)
         : error;
-      this.#runtime.post(["error", packClean(told)]);
+      this.#runtime.post(["error", packClean(explained)]);
     } catch {
       // A field throws, or the chain of causes is endless.
-      const told = new Error(
+      const unreadable = new Error(
         `Cannot send an error from a thread: ${describeKind(error)}`,
       );
-      this.#runtime.post(["error", pack(told)]);
+      this.#runtime.post(["error", pack(unreadable)]);
     }
   }
 

@@ -162,8 +162,8 @@ const awaitBody = {
     } catch (error) {
       failure = { error };
     }
-    const left = leave(failure);
-    failure = left instanceof Promise ? await left : left;
+    const replaced = leave(failure);
+    failure = replaced instanceof Promise ? await replaced : replaced;
     if (scope.close()) {
       const outcome = failure === null ? value : failure.error;
       const asking = probedOutcome(scope.outer, outcome, failure !== null);

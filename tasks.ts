@@ -240,8 +240,8 @@ class Sleep<T> extends Future<T> implements TimerEntry, WaitSource {
   }
 
   describe(): string {
-    const left = this.#due - this.getLoop().time();
-    return `a timer due in ${Math.max(0, left).toFixed(1)} s`;
+    const remaining = this.#due - this.getLoop().time();
+    return `a timer due in ${Math.max(0, remaining).toFixed(1)} s`;
   }
 }
 
@@ -627,12 +627,12 @@ async function untilDone(
     if (!waiter.done()) waiter.setResult(undefined);
   };
   const timer = limit === null ? null : loop.callLater(limit, release);
-  let left = all.size;
+  let pendingCount = all.size;
   const jobs = new Map<Future<unknown>, Job>();
   for (const future of all) {
     const onDone = () => {
-      left--;
-      if (left === 0 || isEnough(future, returnWhen)) release();
+      pendingCount--;
+      if (pendingCount === 0 || isEnough(future, returnWhen)) release();
     };
     jobs.set(future, onceDone(future, onDone));
   }
