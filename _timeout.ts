@@ -264,6 +264,9 @@ export function timeout<T>(
  * Limits the time that a block of code may take, as {@linkcode timeout} does,
  * but with an absolute deadline.
  *
+ * If the calling task is cancelled, so is the body at its current wait. No timer
+ * is left behind.
+ *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout_at}.
  *
  * @typeParam T What the body returns.
