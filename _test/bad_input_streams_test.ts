@@ -152,13 +152,13 @@ const readers: Row[] = [
 
 const writers: Row[] = [
   {
-    name: "new StreamWriter(outlet)",
-    make: plain((it) => new StreamWriter(it as never)),
+    name: "new StreamWriter(pump)",
+    make: plain((it) => Reflect.construct(StreamWriter, [it])),
     accepts: [],
   },
   {
-    name: "new WriteTransport(outlet)",
-    make: plain((it) => new WriteTransport(it as never)),
+    name: "new WriteTransport(pump)",
+    make: plain((it) => Reflect.construct(WriteTransport, [it])),
     accepts: [],
   },
   {
@@ -360,7 +360,7 @@ const servers: Row[] = [
   ),
   {
     name: "new Server(parts)",
-    make: plain((parts) => new Server(parts as never)),
+    make: plain((parts) => Reflect.construct(Server, [parts])),
     accepts: [],
   },
   ...(["serveForever", "waitClosed"] as const).flatMap((method) =>

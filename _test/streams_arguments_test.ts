@@ -1,5 +1,5 @@
-// Wrong arguments of readers and writers: refused in words that say what was
-// wrong, before anything happens.
+// Invalid arguments of readers and writers are refused before anything happens,
+// with a message that says what was wrong.
 
 import {
   assert,
@@ -17,7 +17,7 @@ import {
 } from "@asyncio/asyncio";
 import { bytes, Peer, readAll, readerOf, text } from "./_streams.ts";
 
-/** Values that are of the wrong kind nearly everywhere. */
+/** Values that have the wrong type almost everywhere. */
 const NO_BYTES: unknown[] = [
   null,
   true,
@@ -43,7 +43,7 @@ const reads: Record<
   "readuntil()": (reader, options) => reader.readuntil("\n", options),
 };
 
-/** Options that are none, and what their refusal says. */
+/** Invalid options, and the error messages. */
 const wrongOptions: [unknown, string][] = [
   [null, "options must be an object, got null"],
   [12, "options must be an object, got 12"],
@@ -57,7 +57,7 @@ const wrongOptions: [unknown, string][] = [
   [{ timeout: 1 }, "timeout() or waitFor()"],
 ];
 
-/** A function that returns a promise rejects and does not throw. */
+/** Checks that a function that returns a promise rejects instead of throwing. */
 async function assertRefused(
   call: () => Promise<unknown>,
   kind: typeof TypeError | typeof RangeError,
@@ -70,7 +70,7 @@ async function assertRefused(
 }
 
 for (const [name, read] of Object.entries(reads)) {
-  Deno.test(`StreamReader.${name} refuses options that are none, and takes nothing`, async () => {
+  Deno.test(`StreamReader.${name} refuses invalid options, and consumes nothing`, async () => {
     const there = readerOf(["line\n"], { eof: true });
     const waiting = new StreamReader();
     for (const [options, message] of wrongOptions) {
@@ -85,7 +85,7 @@ for (const [name, read] of Object.entries(reads)) {
   });
 }
 
-Deno.test("StreamReader.read() and readexactly() refuse what is no number of bytes", async () => {
+Deno.test("StreamReader.read() and readexactly() refuse an invalid number of bytes", async () => {
   const reader = readerOf(["data"], { eof: true });
   const wrong: [unknown, typeof TypeError | typeof RangeError, string][] = [
     [null, TypeError, "got null"],
@@ -114,7 +114,7 @@ Deno.test("StreamReader.read() and readexactly() refuse what is no number of byt
   assertEquals(text(await reader.read(2 ** 53)), "data");
 });
 
-Deno.test("StreamReader.readuntil() refuses what is no separator", async () => {
+Deno.test("StreamReader.readuntil() refuses invalid separators", async () => {
   const reader = readerOf(["data"], { eof: true });
   for (const separator of [...NO_BYTES, ...NO_BYTES.map((it) => ["x", it])]) {
     const call = () => reader.readuntil(separator as string);
@@ -143,7 +143,7 @@ Deno.test("StreamReader.readuntil() copies its separators: the caller may use th
   assertEquals(text(await read), "a\0b;");
 });
 
-Deno.test("StreamReader.feedData() refuses what is not bytes, and shows no source", () => {
+Deno.test("StreamReader.feedData() refuses other values than bytes, and does not quote functions", () => {
   const reader = new StreamReader();
   for (const data of NO_BYTES) {
     const error = assertThrows(
@@ -156,7 +156,7 @@ Deno.test("StreamReader.feedData() refuses what is not bytes, and shows no sourc
   assertEquals(Deno.inspect(reader), "<StreamReader 0 bytes>");
 });
 
-Deno.test("StreamReader constructor refuses options that are none, and limits that are no numbers of bytes", () => {
+Deno.test("StreamReader constructor refuses invalid options and limits", () => {
   const make = (options: unknown) => () =>
     new StreamReader(options as { limit: number });
   for (const limit of [null, "5", 1n, Symbol("s"), {}, Object.create(null)]) {
@@ -172,7 +172,7 @@ Deno.test("StreamReader constructor refuses options that are none, and limits th
   new StreamReader({ limit: Infinity });
 });
 
-/** A writer whose peer reads all; what it got is checked at the end. */
+/** Runs a body with a writer, and checks what its peer received. */
 async function written(
   expected: string,
   body: (writer: StreamWriter) => unknown,
@@ -186,7 +186,7 @@ async function written(
   await writer.waitClosed();
 }
 
-Deno.test("StreamWriter.write() and writelines() refuse what is not bytes, and write nothing of it", async () => {
+Deno.test("StreamWriter.write() and writelines() refuse other values than bytes, and write nothing", async () => {
   await written("onetwothree", (writer) => {
     const expected = "Cannot write: expected a Uint8Array or a string, got ";
     for (const data of NO_BYTES) {
@@ -238,7 +238,7 @@ Deno.test("StreamWriter.writelines() after close() or writeEof() throws, also wi
   });
 });
 
-Deno.test("StreamWriter.drain() and waitClosed() refuse options that are none", async () => {
+Deno.test("StreamWriter.drain() and waitClosed() refuse invalid options", async () => {
   await written("data", async (writer) => {
     writer.write("data");
     for (const [options, message] of wrongOptions) {
@@ -249,7 +249,7 @@ Deno.test("StreamWriter.drain() and waitClosed() refuse options that are none", 
   });
 });
 
-Deno.test("WriteTransport.setWriteBufferLimits() refuses what are no marks, and keeps those it has", async () => {
+Deno.test("WriteTransport.setWriteBufferLimits() refuses invalid marks, and keeps the current ones", async () => {
   await written("", (writer) => {
     const { transport } = writer;
     const set = (limits: unknown) => () =>
