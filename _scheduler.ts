@@ -102,8 +102,6 @@ export interface LoopInternals {
   setTaskStates(loop: EventLoop, factory: TaskStateFactory): void;
   /** The ready queue. */
   ready(loop: EventLoop): Deque<Job>;
-  /** What other files keep for the lifetime of the loop, each under its own key. */
-  storage(loop: EventLoop): Map<unknown, unknown>;
   counts(loop: EventLoop): LoopCounts;
   /** The number of the current microtask checkpoint; `NaN` outside of the loop's turns. */
   checkpoint(loop: EventLoop): number;
@@ -171,7 +169,6 @@ export class EventLoop {
   #exceptionHandler: ExceptionHandler | null = null;
   readonly #tasks: TaskList = { first: null };
   #taskStates: TaskStateFactory | null = null;
-  readonly #storage = new Map<unknown, unknown>();
   readonly #execution: ExecutionContext = new LoopContext(this);
 
   /**
@@ -204,7 +201,6 @@ export class EventLoop {
       taskStates: (loop) => loop.#taskStates,
       setTaskStates: (loop, factory) => loop.#taskStates = factory,
       ready: (loop) => loop.#scheduler.ready,
-      storage: (loop) => loop.#storage,
       entryFunction: (loop) => loop.#scheduler.entryFunction,
       counts: (loop) => loop.#scheduler.counts,
       checkpoint: (loop) => loop.#scheduler.checkpoint,
@@ -713,14 +709,6 @@ export function livingLoops(): EventLoop[] {
     else loops.push(loop);
   }
   return loops;
-}
-
-/** What a runner calls and awaits after the tasks have ended, before it closes the loop. */
-export function closersOf(loop: EventLoop): Set<() => unknown> {
-  const storage = internals.storage(loop);
-  let closers = storage.get(closersOf) as Set<() => unknown> | undefined;
-  if (closers === undefined) storage.set(closersOf, closers = new Set());
-  return closers;
 }
 
 function checkReport(context: unknown): void {

@@ -17,7 +17,7 @@ import { type Connection, openStreams } from "./_connection.ts";
 import { openResources, type Socket } from "./_socket.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { closeQuietly, deno, needDeno } from "./_deno.ts";
-import { waitInDisposer } from "./_dispose.ts";
+import { waitWhileDisposing } from "./_dispose.ts";
 import { rejection } from "./_error_stack.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
@@ -353,7 +353,7 @@ export class Server implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     this.closeClients();
-    await waitInDisposer(
+    await waitWhileDisposing(
       this.#setup.loop,
       () => this.waitClosed(),
       () => this.abortClients(),

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { awaitsTimer } from "./_abort_signal.ts";
+import { hasTimeoutSignal } from "./_abort_signal.ts";
 import { calmMark } from "./_deadlock.ts";
 import { debugHooks } from "./_debug_hooks.ts";
 import type { AnyFuture } from "./_future.ts";
@@ -67,7 +67,7 @@ function look(): void {
     watch = null; // the program ends by itself
     outside = [];
   } else {
-    lookAgain(watch, !awaitsTimer() && isCalm(watch));
+    lookAgain(watch, !hasTimeoutSignal() && isCalm(watch));
   }
 }
 

@@ -17,7 +17,7 @@ import {
   WriteBuffer,
 } from "./_bytes.ts";
 import { deno } from "./_deno.ts";
-import { waitInDisposer } from "./_dispose.ts";
+import { waitWhileDisposing } from "./_dispose.ts";
 import { rejection } from "./_error_stack.ts";
 import { AGAIN, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
@@ -362,7 +362,7 @@ export class WritePump {
   async dispose(): Promise<void> {
     this.close();
     if (this.#failure?.isObserved) return;
-    await waitInDisposer(
+    await waitWhileDisposing(
       this.loop,
       () => this.waitClosed(),
       () => this.abort(),

@@ -18,7 +18,11 @@
  * @module
  */
 
-import { type Abortable, linkSignal, unlinkSignal } from "./_abort_signal.ts";
+import {
+  type Abortable,
+  subscribeAbort,
+  unsubscribeAbort,
+} from "./_abort_signal.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { watchForDeadlock } from "./_deadlock.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
@@ -41,11 +45,8 @@ import {
   startedHint,
 } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
-import {
-  closersOf,
-  currentExecution,
-  internals as loops,
-} from "./_scheduler.ts";
+import { closers } from "./_loop_local.ts";
+import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { allTasks } from "./_awaitable.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
@@ -392,7 +393,7 @@ export class Runner implements AsyncDisposable {
       deadlock = error;
       ended.reject(error);
     });
-    if (signal) linkSignal(signal, interruption);
+    if (signal) subscribeAbort(signal, interruption);
     onceDone(task, () => loops.afterBatch(loop, ended.resolve));
     try {
       await ended.promise;
@@ -403,7 +404,7 @@ export class Runner implements AsyncDisposable {
       interruption.end();
       unlisten();
       unwatch();
-      if (signal) unlinkSignal(signal, interruption);
+      if (signal) unsubscribeAbort(signal, interruption);
     }
   }
 
@@ -547,7 +548,7 @@ export class Runner implements AsyncDisposable {
     if (this.#forced) await batches(loop, 2);
     else if (rest.length > 0) await allDone(loop, rest);
     for (const task of rest) reportFailure(task);
-    for (const close of closersOf(loop)) await close();
+    for (const close of closers.get(loop)) await close();
     await batches(loop, LAST_BATCHES);
     await loop.shutdownDefaultExecutor(this.#forced ? 0 : undefined);
   }

@@ -23,7 +23,7 @@
  */
 
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
-import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
+import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
 import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
 import { checkSignalNumber, Child, type ChildSetup } from "./_child.ts";
 import { runInSlot } from "./_context.ts";
@@ -458,7 +458,7 @@ class StartFuture extends Future<Process> {
     super({ loop });
     this.#process = process;
     this.#signal = signal;
-    if (signal) linkSignal(signal, this.#abortable);
+    if (signal) subscribeAbort(signal, this.#abortable);
     futures.setSource(this, this.#waitSource());
   }
 
@@ -504,7 +504,7 @@ class StartFuture extends Future<Process> {
 
   #settle(): void {
     this.#isSettled = true;
-    if (this.#signal) unlinkSignal(this.#signal, this.#abortable);
+    if (this.#signal) unsubscribeAbort(this.#signal, this.#abortable);
   }
 }
 

@@ -69,7 +69,7 @@ export const FAILING: Record<string, Failing> = {
       async function main() { await handle(); }
       await run(main);`,
     texts: [
-      "TimeoutError: The time was up while waiting for a timer due in ",
+      "TimeoutError: Timed out while waiting for a timer due in ",
       "CancelledError",
     ],
     frames: ["query", "", "handle", "main"],
@@ -83,7 +83,7 @@ export const FAILING: Record<string, Failing> = {
       }
       await run(main);`,
     texts: [
-      "TimeoutError: The time was up while waiting for an item of <Queue ",
+      "TimeoutError: Timed out while waiting for an item of <Queue ",
       "CancelledError",
     ],
     frames: ["take", "main"],
@@ -94,14 +94,14 @@ export const FAILING: Record<string, Failing> = {
       async function worker(queue) { for (;;) await next(queue); }
       async function main() { await worker(new Queue()); }
       await run(main);`,
-    texts: ["TimeoutError: The time was up", "CancelledError"],
+    texts: ["TimeoutError: Timed out", "CancelledError"],
     frames: ["next", "worker", "main"],
   },
   "waitFor() at top level": {
     source: `
       async function next(queue) { return await waitFor(queue.get(), 0.02); }
       await next(new Queue());`,
-    texts: ["TimeoutError: The time was up", "CancelledError"],
+    texts: ["TimeoutError: Timed out", "CancelledError"],
     frames: ["next", ""],
   },
   "a refused connection": {
