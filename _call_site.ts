@@ -13,7 +13,7 @@ const HOME = pathOf(FILE.slice(0, FILE.lastIndexOf("/") + 1));
 /** A file that lies beside this one, not below and not a documentation test. */
 const OWN_FILE = /^\w+\.[jt]s:\d/;
 /** In a bundle all code lies in one file, and none can be told from this module's. */
-const BUNDLED = !/\/_place\.[^/]*$/.test(FILE);
+const BUNDLED = !/\/_call_site\.[^/]*$/.test(FILE);
 
 /** Where running code stands, with everything that waits for it. */
 export class CallSite {
