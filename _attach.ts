@@ -121,11 +121,22 @@ export class Target {
     const guard = this.#guard === null ? "" : `${closing(this.#guard)}, `;
     const seen = this.#session.evaluate(`(${guard}${SEE})`);
     try {
-      return await this.#answer(seen) as Seen;
+      const { loops, stack } = await this.#answer(seen) as Seen;
+      const isIdle = loops !== null && callsIn(stack).length === 0;
+      return { loops: isIdle ? await this.#locate() : loops, stack };
     } catch (error) {
       const { message } = error as Error;
       throw new PsError(EXIT.lost, `Cannot read the process: ${message}`);
     }
+  }
+
+  /** Reads the loops again, with the places where tasks wait. That takes microtasks, and so an end of what runs. */
+  async #locate(): Promise<string> {
+    const session = this.#session;
+    const loops = await this.#answer(session.evaluate(LOCATE, true)) as string;
+    if (!hasLostTask(JSON.parse(loops))) return loops;
+    const located = session.callWithAll("Promise.prototype", LOCATE_FOREIGN);
+    return await this.#answer(located) as string;
   }
 
   /** Waits for an answer, and says so if that takes long. */
@@ -221,6 +232,21 @@ const SEE = `(() => {
   return { loops: typeof read === "function" ? read() : null, stack };
 })()`;
 
+/** Gives the loops with the places where tasks wait, where no code is running. */
+const LOCATE = `globalThis[Symbol.for("asyncio.loops")]([])`;
+
+/** The same of all promises of the process, which tell where tasks wait for those of others. */
+const LOCATE_FOREIGN = `function () {
+  return globalThis[Symbol.for("asyncio.loops")](this);
+}`;
+
+/** Whether the place of a wait for a foreign promise is not known. */
+function hasLostTask(loops: readonly Snapshot[]): boolean {
+  return loops.some(({ tasks }) =>
+    tasks.some(({ state, stack }) => state === "foreign" && stack.length === 0)
+  );
+}
+
 /** Has the process close its debugger after a time, counted from the last such call. */
 function closing(milliseconds: number): string {
   return `(() => {
@@ -239,9 +265,12 @@ function closing(milliseconds: number): string {
 
 function threadOf(thread: string, seen: Seen | null): ThreadLoops | null {
   if (seen === null || seen.loops === null) return null;
-  const stack = linesOf(seen.stack)
-    .filter((line) => !line.startsWith("<anonymous>:")); // the question itself
-  return { thread, loops: JSON.parse(seen.loops), stack };
+  return { thread, loops: JSON.parse(seen.loops), stack: callsIn(seen.stack) };
+}
+
+/** The calls of a stack without those of the question itself. */
+function callsIn(stack: string): string[] {
+  return linesOf(stack).filter((line) => !line.startsWith("<anonymous>:"));
 }
 
 /**

@@ -39,7 +39,7 @@ import {
   internals as loops,
   type Job,
 } from "./_scheduler.ts";
-import { followsPromises, type Probe } from "./_call_site.ts";
+import { type CallSite, followsPromises, type Probe } from "./_call_site.ts";
 import type { CancelledError } from "./exceptions.ts";
 
 /** What is known of a thing that is waited for. */
@@ -118,6 +118,8 @@ export interface SuspendedAwait extends Job {
   cancelRequest: CancelRequest | null;
   /** Ends the await with a cancellation, although what it awaits goes on. */
   interrupt(): void;
+  /** Calls back, in a microtask, with the place of the `await`, if that can be found out. */
+  locate(found: (place: CallSite) => void): void;
 }
 
 /** Ends the running task with what its body returned, as a handler. */

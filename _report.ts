@@ -56,7 +56,7 @@ export function formatSnapshot(snapshot: Snapshot): string {
     ),
     ...failureLines(snapshot.failures),
     ...abandonedLines(snapshot),
-    ...hints(snapshot),
+    ...hints(snapshot, groups),
   ];
   const head = [verdictOf(snapshot, groups), loopLine(snapshot)];
   const room = MOST_LINES - head.length - tail.length;
@@ -214,10 +214,10 @@ function abandonedLines({ abandoned }: Snapshot): string[] {
   );
 }
 
-function hints({ tasks, loop }: Snapshot): string[] {
-  const isBare = ({ state, stack }: TaskSnapshot) =>
-    isSuspended(state) && stack.length === 0;
-  if (loop.debug || !tasks.some(isBare)) return [];
+function hints({ loop }: Snapshot, groups: readonly Group[]): string[] {
+  const isBare = ({ tasks: [task] }: Group) =>
+    isSuspended(task!.state) && task!.stack.length === 0;
+  if (loop.debug || !groups.some(isBare)) return [];
   return ["Debug mode would show the lines where they wait"];
 }
 

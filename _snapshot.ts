@@ -15,6 +15,7 @@ import {
   type WaitDetails,
 } from "./_cancel_scope.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
+import { allPromises, findForeignWaits } from "./_foreign_places.ts";
 import { processId } from "./_host.ts";
 import {
   type BaseEventLoop,
@@ -22,7 +23,7 @@ import {
   internals as loops,
   livingLoops,
 } from "./_scheduler.ts";
-import { creationSite, framesOf } from "./_call_site.ts";
+import { type CallSite, creationSite, framesOf } from "./_call_site.ts";
 import {
   futuresBehind,
   isPending,
@@ -93,7 +94,7 @@ export interface TaskSnapshot {
   waits: WaitSnapshot[];
   /** How long it has been suspended, in seconds; `null` where that is not known. */
   seconds: number | null;
-  /** Where it is suspended, the innermost call first; in debug mode or a `DeadlockError`, and of the 200 newest tasks. */
+  /** Where it is suspended, the innermost call first; in debug mode, in a report of `run()` or `ps`, and of some 200 tasks. */
   stack: string[];
   /** Where it was made, in debug mode, and of the 200 newest tasks. */
   madeAt: string | null;
@@ -223,6 +224,73 @@ export function snapshotOf(loop: BaseEventLoop): Snapshot {
   return snapshot;
 }
 
+/** So many tasks that wait for the same thing, and so many in all, are looked for. */
+const LOCATED_ALIKE = 20;
+const LOCATED = 200;
+
+/** Where tasks wait is to be found out, by the ids of the tasks. */
+type Wanted = Map<number, (place: CallSite) => void>;
+
+/**
+ * Adds to a snapshot where its tasks wait, which without debug mode nobody has
+ * noted: the awaits are asked, and of what sits in foreign promises the
+ * runtime, unless all promises are given.
+ *
+ * @param snapshot A snapshot that was taken just now.
+ * @param loop Its loop.
+ * @param promises All promises, or none for whoever cannot wait for the debugger.
+ * @returns The snapshot, after some microtasks at least.
+ */
+export async function located(
+  snapshot: Snapshot,
+  loop: BaseEventLoop,
+  promises?: readonly object[],
+): Promise<Snapshot> {
+  const wanted = toBeLocated(snapshot.tasks);
+  const foreign: Wanted = new Map();
+  let frame = tasksOf(loop).first;
+  for (; frame !== null && wanted.size > 0; frame = frame.next) {
+    const found = wanted.get(frame.id);
+    if (found === undefined) continue;
+    wanted.delete(frame.id);
+    const { awaits } = frame;
+    for (const reaction of awaits) reaction.locate(found);
+    if (awaits.length > 0) continue;
+    frame.linkBody();
+    foreign.set(frame.id, found);
+  }
+  await null;
+  if (foreign.size === 0) return snapshot;
+  const all = promises ?? await allPromises();
+  if (all !== null) await findForeignWaits(all, foreign);
+  return snapshot;
+}
+
+/** Tasks whose places are not known; of many alike only some. */
+function toBeLocated(tasks: readonly TaskSnapshot[]): Wanted {
+  const alike = new Map<string, number>();
+  const wanted: Wanted = new Map();
+  for (const task of tasks) {
+    if (!SUSPENDED.has(task.state) || task.stack.length > 0) continue;
+    const { kind, object } = task.waits[0]!;
+    const key = `${task.coro} ${kind} ${object}`;
+    const known = alike.get(key) ?? 0;
+    if (known >= LOCATED_ALIKE) continue;
+    alike.set(key, known + 1);
+    wanted.set(task.id, (place) => addPlace(task, place));
+    if (wanted.size >= LOCATED) break;
+  }
+  return wanted;
+}
+
+const SUSPENDED: ReadonlySet<string> = new Set(["waiting", "foreign"]);
+
+function addPlace(task: TaskSnapshot, { frames, line }: CallSite): void {
+  if (task.stack.length > 0) return;
+  task.stack = [...frames];
+  task.waits = task.waits.map((wait) => ({ ...wait, place: line }));
+}
+
 /** Reads the tasks of a loop. What many of them wait for is described once. */
 class TaskReader {
   readonly #loop: BaseEventLoop;
@@ -251,7 +319,7 @@ class TaskReader {
     const standing = frame.phaseIn(awaits);
     const isReady = standing === "waiting" && waits.length === 0;
     const since = standing === "foreign"
-      ? watched?.foreignSince ?? null
+      ? watched?.foreignSince ?? frame.suspendedAt
       : frame.suspendedAt;
     const place = watched?.place ?? null;
     return {
@@ -406,18 +474,33 @@ function numberOf(object: object): number {
  * The name of a global function that gives the snapshots of all loops of the
  * process that are not closed, as the JSON text of an array. It is for tools
  * that attach to a process, and takes in those of other copies of this module.
+ * A tool that can wait gives it all promises of the thread, or an empty list,
+ * and gets a promise of the text, with the places where the tasks wait.
  */
 export const LOOPS: unique symbol = Symbol.for("asyncio.loops");
 
-const others = (globalThis as { [LOOPS]?: () => string })[LOOPS];
+interface Registry {
+  [LOOPS]?: (promises?: readonly object[]) => string | Promise<string>;
+}
+
+const others = (globalThis as Registry)[LOOPS];
 
 Object.defineProperty(globalThis, LOOPS, {
   configurable: true,
   enumerable: false,
   writable: true,
-  value: (): string => {
-    const snapshots = others === undefined ? [] : JSON.parse(others());
-    for (const loop of livingLoops()) snapshots.push(snapshotOf(loop));
-    return JSON.stringify(snapshots);
+  value: (promises?: readonly object[]): string | Promise<string> => {
+    const text = others?.(promises) ?? "[]";
+    const loops = [...livingLoops()];
+    const snapshots = loops.map(snapshotOf);
+    if (promises === undefined) return textOf(text as string, snapshots);
+    const all = snapshots.map((it, at) => located(it, loops[at]!, promises));
+    return Promise.all([text, ...all])
+      .then(([text]) => textOf(text, snapshots));
   },
 });
+
+/** Adds snapshots to the text of an array of them. */
+function textOf(text: string, snapshots: readonly Snapshot[]): string {
+  return JSON.stringify([...JSON.parse(text), ...snapshots]);
+}

@@ -173,7 +173,7 @@ export class TaskState extends CancelScope implements Job {
     return this.#stage === OVER;
   }
 
-  /** When it was suspended last, in milliseconds of the loop's clock. */
+  /** When a wait for something of this module last began or ended, in milliseconds of the loop's clock. */
   get suspendedAt(): number | null {
     return this.#suspendedAt;
   }
@@ -229,8 +229,9 @@ export class TaskState extends CancelScope implements Job {
     if (this.#pendingScopes > 0) this.linkBody(); // it was cancelled in its first step
   }
 
-  protected linkBody(): void {
-    if (this.#bodyEnd !== null) void awaitBody[BODY](this.#bodyEnd);
+  /** Has stacks that lead out of the body end with a frame that names the task. */
+  linkBody(): void {
+    if (this.#bodyEnd !== null) awaitBody(this.#bodyEnd, this.#id);
     this.#bodyEnd = null;
   }
 
@@ -251,6 +252,7 @@ export class TaskState extends CancelScope implements Job {
 
   /** The body is being called. */
   started(): void {
+    this.#suspendedAt = loops.cachedNow(this.#loop);
     this.#context = captureSlot();
   }
 
@@ -334,7 +336,9 @@ export class TaskState extends CancelScope implements Job {
   }
 
   /** An await ends. */
-  awaitEnded(_reaction: SuspendedAwait): void {}
+  awaitEnded(_reaction: SuspendedAwait): void {
+    this.#suspendedAt = loops.cachedNow(this.#loop);
+  }
 
   /** A request to cancel has come, to the task or a scope in it. */
   cancelRequested(request: CancelRequest): void {
@@ -422,12 +426,14 @@ function reportUndelivered(): void {
   for (const [frame, { place }] of due) frame.reportUndelivered(place);
 }
 
-/** Awaits the end of a body, so that stacks lead to it. Only tasks that are cancelled need that. */
-const awaitBody = {
-  [BODY]: async (end: Promise<void>) => {
+/** Awaits the end of a body, so that stacks lead to it. Only tasks that are cancelled or looked at need that. */
+function awaitBody(end: Promise<void>, id: number): void {
+  const link = async () => {
     await end;
-  },
-};
+  };
+  Object.defineProperty(link, "name", { value: `${BODY} ${id}` });
+  void link();
+}
 
 /** The name of a task; a number stands for one that was given none. */
 export function taskName(name: string | number): string {

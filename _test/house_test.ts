@@ -42,6 +42,7 @@ const FLOORS = [
   ],
   [
     "_scheduler.ts",
+    "_foreign_places.ts",
     "_options.ts",
     "_thread_channel.ts",
     "_watchdog_worker.ts",
