@@ -12,7 +12,7 @@ import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { Deque } from "./_collections.ts";
 import { Future, futures } from "./_future.ts";
 import type { Job, TimerHandle } from "./_scheduler.ts";
-import { onceDone } from "./_awaitable.ts";
+import { onceDone } from "./_done_callbacks.ts";
 import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 import { TimeoutError } from "./exceptions.ts";
 

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { onceDone, wrapFuture } from "./_awaitable.ts";
+import { wrapFuture } from "./_awaitable.ts";
+import { onceDone } from "./_done_callbacks.ts";
 
 /** Goes over an async iterable, each step of which can be given up. */
 export class CancellableIterator<T> implements AsyncIterator<T> {

@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { Cancelable } from "./_cancel_request.ts";
-import { hooks } from "./_cancel_scope.ts";
+import { type AnyFuture, futures } from "./_future.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import {
@@ -25,8 +24,8 @@ export function framesOfLoop(loop: EventLoop): TaskState[] {
 /** By what is waited for: the tasks that wait for it, be it through a gather, a lock or the like. */
 export function waitersIn(
   frames: readonly TaskState[],
-): Map<Cancelable, Set<TaskState>> {
-  const waiters = new Map<Cancelable, Set<TaskState>>();
+): Map<object, Set<TaskState>> {
+  const waiters = new Map<object, Set<TaskState>>();
   for (const frame of frames) {
     const pending = awaitedBy(frame).filter(isPending);
     for (const future of [...pending, ...frame.children]) {
@@ -40,7 +39,7 @@ export function waitersIn(
 }
 
 /** Everything that a future stands for: itself, what it waits for, and who holds that. */
-function targetsOf(future: Cancelable): Cancelable[] {
+function targetsOf(future: AnyFuture): object[] {
   return [...futuresBehind(future)].flatMap((it) => [
     it,
     ...holders(it).flatMap((frame) => frame.task ?? []),
@@ -48,7 +47,7 @@ function targetsOf(future: Cancelable): Cancelable[] {
 }
 
 /** The task that has what a future waits for. */
-function holders(future: Cancelable): TaskState[] {
-  const frame = taskOfHolder(hooks.about(future).behind?.holder);
+function holders(future: AnyFuture): TaskState[] {
+  const frame = taskOfHolder(futures.source(future)?.holder);
   return frame === null || frame.isOver ? [] : [frame];
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { CallSite } from "./_call_site.ts";
 import { CancelledError } from "./exceptions.ts";
 
 /** What can be cancelled: a future. */
@@ -145,20 +146,51 @@ function cancelDeferred(): void {
   }
 }
 
-/** Whether all tasks are being cancelled, so that what they wait for has its own request. */
-let cancellingAll = false;
+/** The tasks whose cancellation is under way: it is on its way to what they await. */
+const beingCancelled = new Set<Cancelable>();
+/** The tasks that {@linkcode cancelAll} has cancelled so far, while it runs. */
+let cancelledTogether: Set<Cancelable> | null = null;
 
-/** Whether a task that another one awaits is cancelled by {@linkcode cancelAll} itself. */
-export function isCancellingAll(): boolean {
-  return cancellingAll;
+/** Whether the cancellation of a task is under way, so that the task awaits itself if it is reached again. */
+export function isBeingCancelled(task: Cancelable): boolean {
+  return beingCancelled.has(task);
 }
 
-/** Cancels many tasks at once: a long chain of them is gone through once, and not once for each. */
+/** Whether {@linkcode cancelAll}, which is running, has cancelled a task already. */
+export function isCancelledTogether(task: Cancelable): boolean {
+  return cancelledTogether !== null && cancelledTogether.has(task);
+}
+
+/** Cancels a task unless its cancellation is under way. Returns whether it was not. */
+export function cancelTask(task: Cancelable, cancel: () => void): boolean {
+  if (beingCancelled.has(task)) return false;
+  beingCancelled.add(task);
+  cancelledTogether?.add(task);
+  try {
+    cancel();
+  } finally {
+    beingCancelled.delete(task);
+  }
+  return true;
+}
+
+/** Cancels many tasks at once: a long chain of them is walked once, not once for each. */
 export function cancelAll(tasks: Iterable<Cancelable>): void {
-  cancellingAll = true;
+  cancelledTogether = new Set();
   try {
     for (const task of tasks) task.cancel();
   } finally {
-    cancellingAll = false;
+    cancelledTogether = null;
   }
 }
+
+/**
+ * While the tasks of a deadlocked loop are being cancelled: where their waits
+ * end, by the ids of the tasks.
+ */
+export const cancelSites: { places: Map<number, CallSite> | null } = {
+  places: null,
+};
+
+/** How many first steps of eager tasks are running, one inside of another. */
+export const eagerSteps: { count: number } = { count: 0 };

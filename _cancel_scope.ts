@@ -18,8 +18,6 @@
  * promises; there the proof is that the code shows up in the same run of the
  * microtasks as the rejection.
  *
- * Futures stand above this file and put in what is needed of them.
- *
  * @module
  */
 
@@ -28,9 +26,12 @@ import {
   type Cancelable,
   cancelNested,
   CancelRequest,
-  isCancellingAll,
+  eagerSteps,
+  isBeingCancelled,
+  isCancelledTogether,
 } from "./_cancel_request.ts";
 import { runInSlot, SlotValue } from "./_context.ts";
+import type { AnyFuture } from "./_future.ts";
 import type { TaskState } from "./_task_state.ts";
 import {
   type BaseEventLoop,
@@ -42,24 +43,6 @@ import {
 import { type CallSite, followsPromises, type Probe } from "./_call_site.ts";
 import type { CancelledError } from "./exceptions.ts";
 
-/** What is known of a thing that is waited for. */
-export interface WaitDetails {
-  /** What is waited for, in a few words. */
-  describe?(): string;
-  /** What kind of wait it is: "lock", "gather". */
-  readonly kind?: string | undefined;
-  /** The thing that is waited for. */
-  readonly object?: object;
-  /** More that may explain the wait: "never notified since 3.0 s". */
-  notes?(): string[];
-  /** All code that has a part of what is waited for. */
-  holders?(): Iterable<ExecutionContext>;
-  /** The futures that are waited for. */
-  readonly awaits?: readonly Cancelable[] | undefined;
-  /** The code that has what is waited for. */
-  readonly holder?: ExecutionContext | null;
-}
-
 /** What a frame knows of its task. */
 export interface NamedCancelable extends Cancelable {
   getName(): string;
@@ -70,48 +53,17 @@ export interface ScopeOwner {
   /** What it is doing that explains a wait inside of it: "timeout(1) expired 2.0 s ago". */
   explain(): string | null;
   /** The tasks that its end waits for, from their beginning on. */
-  children?(): Iterable<Cancelable>;
+  children?(): Iterable<AnyFuture>;
 }
-
-/** What is done to futures from here; `_future.ts` fills it in. */
-export interface FutureHooks {
-  /** Whether it was woken: its turn is passed on when the code that waits resumes. */
-  isWoken(future: Cancelable): boolean;
-  /** Whether its outcome is a cancellation, which then stands for that of the task. */
-  cancels(future: Cancelable): boolean;
-  settle(future: Cancelable, value: unknown): void;
-  fail(future: Cancelable, error: unknown): void;
-  cancel(future: Cancelable, message: unknown): void;
-  /** The name of a task, a number for one that was given none. */
-  rawName(task: Cancelable): string | number;
-  /** Calls the body of a task, in a captured context or in one that was given. */
-  start(frame: TaskState, from: unknown, isGiven: boolean): void;
-  /** Whether the body of a task can see the signal that it is called with. */
-  takesSignal(task: Cancelable): boolean;
-  /** Remembers the context of a task that has ended. */
-  keepContext(task: Cancelable, frame: TaskState): void;
-  /** What can be said of a future; looking at its error so is not looking at it. */
-  about(future: Cancelable): {
-    kind: string;
-    state: string;
-    /** Whether what it stands for has not come. */
-    waits: boolean;
-    value: unknown;
-    behind: WaitDetails | null;
-  };
-  /** The frame of a future that is a task. */
-  frameOf(future: Cancelable): TaskState | null;
-}
-
-export const hooks: { -readonly [K in keyof FutureHooks]: FutureHooks[K] } =
-  {} as FutureHooks;
 
 /** One `await` of a future, or what may be one; `_future.ts` has the class. */
 export interface SuspendedAwait extends Job {
   /** What is awaited; `null` once it has ended. */
-  readonly source: Cancelable | null;
+  readonly source: AnyFuture | null;
   /** Where it is awaited, `null` for code outside of tasks and for what turned out to be no await. */
   frame: CancelScope | null;
+  /** Whether what is awaited was notified: its turn is handed off when the code resumes. */
+  readonly isNotified: boolean;
   /** Whether it resumes the code of a task, and does not just tell of the outcome. */
   readonly isAwait: boolean;
   /** A cancellation that could not interrupt this await beside others. */
@@ -120,16 +72,6 @@ export interface SuspendedAwait extends Job {
   interrupt(): void;
   /** Calls back, in a microtask, with the place of the `await`, if that can be found out. */
   locate(found: (place: CallSite) => void): void;
-}
-
-/** Ends the running task with what its body returned, as a handler. */
-export function finishTask(value: unknown): void {
-  (currentExecution() as CancelScope).root.finish(value);
-}
-
-/** Ends the running task with what its body threw, as a handler. */
-export function failTask(error: unknown): void {
-  (currentExecution() as CancelScope).root.fail(error);
 }
 
 /** No request, or it was delivered. */
@@ -170,29 +112,22 @@ let overdueScopes = 0;
 export function isOverdue(): boolean {
   if (overdueScopes === 0) return false;
   const frame = currentExecution();
-  return frame instanceof CancelScope && (openScope(frame)?.isOverdue ?? false);
+  return frame instanceof CancelScope && (frame.open?.isOverdue ?? false);
 }
 
 /** The tasks whose code is making an eager task, which runs its first step inside of theirs. */
 const makingEager: TaskState[] = [];
-
-/** Whether what runs is the first step of an eager task. */
-export function isMakingEager(): boolean {
-  return eagerSteps > 0;
-}
-
-let eagerSteps = 0;
 
 /** Starts an eager task from the code that makes it. */
 export function startEager(start: () => void): void {
   const frame = currentExecution();
   const isTask = frame instanceof CancelScope;
   if (isTask) makingEager.push(frame.root);
-  eagerSteps++;
+  eagerSteps.count++;
   try {
     start();
   } finally {
-    eagerSteps--;
+    eagerSteps.count--;
     if (isTask) makingEager.pop();
   }
 }
@@ -225,6 +160,14 @@ export abstract class CancelScope extends SlotValue
 
   get isScope(): boolean {
     return true;
+  }
+
+  /** The innermost scope around its code that is still open; `null` if the task is done. */
+  get open(): CancelScope | null {
+    if (!this.isOver) return this;
+    let it = this.outer;
+    while (it !== null && it.isOver) it = it.outer;
+    return it;
   }
 
   /** The awaits that were begun in this scope itself. */
@@ -318,7 +261,7 @@ export abstract class CancelScope extends SlotValue
 
   /** A request to cancel this scope. */
   request(message: unknown, cause?: unknown): void {
-    this.count();
+    this.countRequest();
     const told = this.undelivered
       ? this.#cancelState!.latest!.createdError
       : null;
@@ -328,7 +271,7 @@ export abstract class CancelScope extends SlotValue
   }
 
   /** A request comes to this scope itself. */
-  protected count(): void {
+  protected countRequest(): void {
     const cancellation = this.#cancelState ??= new CancelState();
     cancellation.requests++;
     this.root.totalRequests++;
@@ -395,13 +338,12 @@ export abstract class CancelScope extends SlotValue
   /** Cancels what an await is suspended in. Returns whether the await ends by that. */
   #interrupt(reaction: SuspendedAwait, request: CancelRequest): boolean {
     const source = reaction.source!;
-    if (hooks.isWoken(source)) return false;
-    const frame = hooks.frameOf(source);
-    if (frame?.isBeingCancelled) { // the code waits for itself, maybe through others
+    if (reaction.isNotified) return false;
+    if (isBeingCancelled(source)) { // the code waits for itself, maybe through others
       reaction.interrupt();
       return false;
     }
-    if (isCancellingAll() && frame?.undelivered) return true;
+    if (isCancelledTogether(source)) return true;
     return cancelNested(source, request.message as string);
   }
 
@@ -594,7 +536,7 @@ export abstract class CancelScope extends SlotValue
   }
 
   /** The tasks that the ends of scopes open in this one wait for. */
-  get children(): Cancelable[] {
+  get children(): AnyFuture[] {
     if (this.#inner === null) return [];
     return this.#subtree().flatMap((scope) =>
       scope instanceof InnerScope ? [...scope.owner?.children?.() ?? []] : []
@@ -747,11 +689,4 @@ function inOrder(newest: InnerScope): InnerScope[] {
     scopes.push(it);
   }
   return scopes.reverse();
-}
-
-/** The innermost scope around code that is still open; `null` if its task is done. */
-export function openScope(scope: CancelScope): CancelScope | null {
-  let it: CancelScope | null = scope;
-  while (it !== null && it.isOver) it = it.outer;
-  return it;
 }

@@ -167,3 +167,10 @@ export const runIn: Slot["runIn"] = slot.runIn;
 export function captureContext(): Context {
   return node("async_hooks").AsyncLocalStorage.snapshot();
 }
+
+/** For a context that does not do what a context does. */
+export function notCalled(action: string): TypeError {
+  return new TypeError(
+    `Cannot ${action}: its context did not call the function that it was given`,
+  );
+}

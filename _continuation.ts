@@ -10,26 +10,24 @@ import {
   cancelledError,
   cancelNested,
   type CancelRequest,
+  cancelSites,
   DeferredError,
+  isBeingCancelled,
 } from "./_cancel_request.ts";
-import {
-  type CancelScope,
-  failTask,
-  finishTask,
-  hooks,
-  type SuspendedAwait,
-} from "./_cancel_scope.ts";
+import type { CancelScope, SuspendedAwait } from "./_cancel_scope.ts";
 import {
   captureSlot,
   type Context,
+  notCalled,
   runFrom,
   runIn,
   runInSlot,
 } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { cancelSites } from "./_task_state.ts";
 import {
   type AnyFuture,
+  failTask,
+  finishTask,
   Future,
   futures,
   looksLikeFuture,
@@ -99,6 +97,10 @@ export class Continuation<T> extends Future<T>
     return isResolver(this.#onFulfilled) && isResolver(this.#onRejected);
   }
 
+  get isNotified(): boolean {
+    return this.source !== null && futures.notified(this.source);
+  }
+
   get awaits(): readonly AnyFuture[] {
     return this.source === null ? [] : [this.source];
   }
@@ -116,7 +118,7 @@ export class Continuation<T> extends Future<T>
       }
     }
     for (const it of chain.reverse()) {
-      if (hooks.frameOf(it)?.isBeingCancelled) continue; // it waits for itself
+      if (isBeingCancelled(it)) continue; // it waits for itself
       const isCancelled = it instanceof Continuation
         ? it.#cancelItself(message)
         : cancelNested(it, message);
@@ -138,7 +140,7 @@ export class Continuation<T> extends Future<T>
     if (source === null) return false;
     if (
       frame === null || !(frame.mustCancel || cancelRequest !== null) ||
-      hooks.cancels(source) || futures.keepsValue(source) ||
+      futures.isCancellation(source) || futures.keepsValue(source) ||
       !frame.isRealAwait(this)
     ) return futures.resume(source, this);
     const request = frame.mustCancel ? frame.pendingRequest! : cancelRequest!;
@@ -402,11 +404,4 @@ export class DoneCallback implements Job {
       self.#report(exception);
     }
   }
-}
-
-/** For a context that does not do what a context does. */
-export function notCalled(action: string): TypeError {
-  return new TypeError(
-    `Cannot ${action}: its context did not call the function that it was given`,
-  );
 }

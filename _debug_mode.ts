@@ -18,10 +18,11 @@
 import { currentSlot } from "./_context.ts";
 import {
   CancelScope,
-  hooks,
   type NamedCancelable,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
+import { Future, futures } from "./_future.ts";
+import type { Coroutine } from "./_options.ts";
 import { TaskState } from "./_task_state.ts";
 import {
   type BaseEventLoop,
@@ -74,9 +75,14 @@ export class DebugTaskState extends TaskState {
   /** Its task, also when that is done. */
   readonly #watched: NamedCancelable;
 
-  constructor(loop: BaseEventLoop, task: NamedCancelable) {
+  constructor(
+    loop: BaseEventLoop,
+    task: NamedCancelable,
+    name: string | number,
+    body: Coroutine<unknown>,
+  ) {
     checkCaller(loop);
-    super(loop, task);
+    super(loop, task, name, body);
     this.#watched = task;
     recordCreation(task);
   }
@@ -107,7 +113,7 @@ export class DebugTaskState extends TaskState {
     const { source: future } = reaction;
     const place = this.#places.get(reaction) ?? null;
     if (place !== null || future === null) return place;
-    if (hooks.about(future).behind === null) return null;
+    if (futures.source(future) === null) return null;
     return creationSite(future);
   }
 
@@ -222,7 +228,7 @@ export class DebugTaskState extends TaskState {
 }
 
 /** Where a task is suspended, innermost first. Needs debug mode, unless the task itself asks. */
-export function stackOf(frame: TaskState): readonly string[] {
+function stackOf(frame: TaskState): readonly string[] {
   if (frame.isRunning) return new CallSite().frames;
   return frame instanceof DebugTaskState ? frame.place?.frames ?? [] : [];
 }
@@ -232,17 +238,6 @@ export function reportSwallowed(frame: TaskState, above: number): void {
   if (frame instanceof DebugTaskState) frame.reportSwallowed(above);
 }
 
-/** Has debug mode see the futures that this module makes, and the awaits of all. */
-export function watchFutures(
-  prototype: PromiseLike<unknown>,
-  factory: FutureFactory,
-): void {
-  futurePrototype = prototype;
-  futureFactory = factory;
-}
-
-let futurePrototype: PromiseLike<unknown>;
-let futureFactory: FutureFactory;
 /** How many loops are in debug mode. */
 let watching = 0;
 let restore: (() => void)[] = [];
@@ -284,6 +279,14 @@ function checkCaller(loop: BaseEventLoop): void {
   );
 }
 debugHooks.checkCaller = checkCaller;
+debugHooks.stackOf = (state) => stackOf(state as TaskState);
+debugHooks.createTaskState = (loop, task, name, body) =>
+  new DebugTaskState(
+    loop,
+    task as NamedCancelable,
+    name,
+    body as Coroutine<unknown>,
+  );
 
 function openDoors(): void {
   restore = [
@@ -295,7 +298,7 @@ function openDoors(): void {
         return value;
       },
     ),
-    intercept(futurePrototype, "then", (then) => {
+    intercept(Future.prototype as PromiseLike<unknown>, "then", (then) => {
       const frame = watchedFrame();
       if (frame === null) return then;
       const place = new CallSite();
@@ -303,7 +306,7 @@ function openDoors(): void {
         return frame.begin(place, () => Reflect.apply(then, this, args));
       };
     }),
-    intercept(futureFactory, "make", (make) => {
+    intercept(futures as FutureFactory, "make", (make) => {
       if (watchedFrame() === null) return make;
       return (...args: never[]) => {
         const future = make(...args);

@@ -6,8 +6,8 @@
 
 import { runInSlot } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { internals as loops } from "./_scheduler.ts";
-import { currentTask } from "./_awaitable.ts";
+import type { Task } from "./_task.ts";
+import { currentExecution, internals as loops } from "./_scheduler.ts";
 
 /**
  * Waits for the end of something that is being disposed of. A cancellation
@@ -24,7 +24,8 @@ export async function waitInDisposer(
   wait: () => Promise<void>,
   hurry: () => void,
 ): Promise<void> {
-  const signal = currentTask()?.signal;
+  const signal = (currentExecution()?.task as Task<unknown> | null | undefined)
+    ?.signal;
   if (signal?.aborted) hurry();
   else signal?.addEventListener("abort", hurry, { once: true });
   try {

@@ -10,7 +10,6 @@ import { Future, LOOP, setDependents } from "./_future.ts";
 import { BaseEventLoop, currentExecution } from "./_scheduler.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
 import { recordCreation } from "./_call_site.ts";
-import "./_snapshot.ts";
 import { Task, TASK_OPTIONS } from "./_task.ts";
 import { Continuation, DoneCallback } from "./_continuation.ts";
 import type { LoopHandle } from "./_thread_channel.ts";
@@ -245,9 +244,10 @@ export function getEventLoop(): EventLoop {
   return loop ?? (defaultLoop ??= new EventLoop());
 }
 
-/** Whether a loop is the implicit one, which code outside of every runner shares. */
-export function isImplicit(loop: EventLoop): boolean {
-  return loop === defaultLoop;
-}
-
-setDependents({ Continuation, DoneCallback, EventLoop, getEventLoop });
+setDependents({
+  Continuation,
+  DoneCallback,
+  EventLoop,
+  getEventLoop,
+  isImplicit: (loop) => loop === defaultLoop,
+});

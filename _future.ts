@@ -14,33 +14,34 @@
  * @module
  */
 
+import { AGAIN, type FutureDetails, type WaitSource } from "./_wait_source.ts";
 import { AbortSubscription } from "./_abort_signal.ts";
 import {
   cancelledError,
   type CancelRequest,
   DeferredError,
+  eagerSteps,
   setMessage,
 } from "./_cancel_request.ts";
+import type { CancelScope } from "./_cancel_scope.ts";
 import {
-  type CancelScope,
-  failTask,
-  finishTask,
-  hooks,
-  isMakingEager,
-  openScope,
-  type WaitDetails,
-} from "./_cancel_scope.ts";
+  addCallback,
+  allCallbacks,
+  type Callbacks,
+  removeCallback,
+  toCallbacks,
+} from "./_callbacks.ts";
 import { Deque } from "./_collections.ts";
 import { currentSlot } from "./_context.ts";
-import { watchFutures } from "./_debug_mode.ts";
 import type { EventLoop, getEventLoop } from "./_event_loop.ts";
 import {
+  currentExecution,
+  debugHooks,
   type ExecutionContext,
   internals as loops,
   type Job,
 } from "./_scheduler.ts";
 import type { CallbackOptions, Coroutine } from "./_options.ts";
-import { inspectLine } from "./_inspect.ts";
 import type { Continuation, DoneCallback, Handler } from "./_continuation.ts";
 import { UnretrievedError } from "./_unhandled.ts";
 import {
@@ -80,17 +81,10 @@ const STATES = [
   "cancelled",
 ];
 
-/** Callbacks of a future, in the order of their coming. */
-type Jobs = Job | Job[] | Set<Job> | null;
-/** More jobs than this are kept in a set, from which one is taken out at once. */
-const MANY_JOBS = 32;
 /** Marks what is an event loop. */
 export const LOOP: unique symbol = Symbol("loop");
 /** Stands for the report of an error that nobody is to hear of. */
 const SILENCED = Symbol("muted");
-
-/** Answer of {@linkcode Turn.take}: there is nothing to take after all, wait again. */
-export const AGAIN: unique symbol = Symbol("again");
 
 /** What futures need of the files above, which need futures themselves. */
 interface Dependents {
@@ -98,6 +92,7 @@ interface Dependents {
   readonly DoneCallback: typeof DoneCallback;
   readonly EventLoop: typeof EventLoop;
   readonly getEventLoop: typeof getEventLoop;
+  isImplicit(loop: EventLoop): boolean;
 }
 
 /** `_event_loop.ts` puts them in. */
@@ -108,22 +103,11 @@ export function setDependents(all: Dependents): void {
   dependents = all;
 }
 
+export { AGAIN, type WaitSource } from "./_wait_source.ts";
+
 /** A future of whatever type. */
 // deno-lint-ignore no-explicit-any
 export type AnyFuture = Future<any>;
-
-/** What stands behind a future that waits for something of this module. */
-export interface WaitSource extends WaitDetails {
-  /** The future was woken and its code resumes: gives what it waited for, or {@linkcode AGAIN}. */
-  complete(future: AnyFuture, by: ExecutionContext | null): unknown;
-  /** The future was woken, but its code is cancelled: passes the turn on. The code hears of that once a promise returned here is done. */
-  handOff(future: AnyFuture): void | Promise<void>;
-  /** The future ended before it was woken. */
-  remove(future: AnyFuture): void;
-  /** Nobody else has the value: who awaits it gets it, also if it is cancelled at that moment. */
-  readonly keepsValue?: boolean;
-  readonly awaits?: readonly AnyFuture[] | undefined;
-}
 
 /** What the waiting functions accept: a future, a promise or a coroutine function. */
 export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
@@ -160,17 +144,33 @@ export interface FutureInternals {
   /** Nobody will look at the outcome: passes a turn on, silences an error. */
   discard(future: AnyFuture): void;
   subscribeSignal(future: AnyFuture, signal: AbortSignal): void;
-  setSource(future: AnyFuture, behind: WaitSource): void;
+  setSource(future: AnyFuture, source: WaitSource): void;
   pending(future: AnyFuture): boolean;
+  /** Whether it was notified: its turn is handed off when the code that waits resumes. */
+  notified(future: AnyFuture): boolean;
+  /** Whether its outcome is a cancellation, which then stands for that of the task. */
+  isCancellation(future: AnyFuture): boolean;
+  /** What can be said of it; looking at its error so does not count as retrieving it. */
+  inspect(future: AnyFuture): FutureDetails;
   failed(future: AnyFuture): boolean;
   /** The error of a failed future; looking so is not looking at it. */
   error(future: AnyFuture): unknown;
-  behind(future: AnyFuture): WaitSource | null;
+  source(future: AnyFuture): WaitSource | null;
   /** Whether it has a value that a cancellation must not lose. */
   keepsValue(future: AnyFuture): boolean;
 }
 
 export let futures: FutureInternals;
+
+/** Ends the running task with what its body returned, as a handler. */
+export function finishTask(value: unknown): void {
+  (currentExecution() as CancelScope).root.finish(value);
+}
+
+/** Ends the running task with what its body threw, as a handler. */
+export function failTask(error: unknown): void {
+  (currentExecution() as CancelScope).root.fail(error);
+}
 
 /**
  * A value that will be there later.
@@ -202,7 +202,7 @@ export class Future<T> implements Promise<T> {
   /** By state: the value, the error, or the message or error of the cancellation. */
   #value: unknown = undefined;
   /** Who is to be told; several in the order of their coming. */
-  #callbacks: Jobs = null;
+  #callbacks: Callbacks = null;
   /** What the future waits for, if it is a thing of this module. */
   #source: WaitSource | null = null;
   /** The tie to a signal that can end it; or what is held while its error has been seen by nobody. */
@@ -220,16 +220,16 @@ export class Future<T> implements Promise<T> {
 
   static {
     futures = {
-      make: (loop, behind) => {
+      make: (loop, source) => {
         const future = new Future(loop as never);
-        future.#source = behind;
+        future.#source = source;
         return future;
       },
       makeYield: (loop, value) => {
         const future: AnyFuture = new Future(loop as never);
         future.#value = value;
         // In the first step of an eager task, others would come before its await.
-        future.#state = isMakingEager() ? YIELD_QUEUED : YIELDING;
+        future.#state = eagerSteps.count > 0 ? YIELD_QUEUED : YIELDING;
         if (future.#state === YIELD_QUEUED) {
           loops.push(loop, { run: () => futures.endYield(future) });
         }
@@ -277,26 +277,22 @@ export class Future<T> implements Promise<T> {
         const abort = (reason: unknown) => future.#abort(reason);
         future.#subscription = new AbortSubscription(signal, abort);
       },
-      setSource: (future, behind) => future.#source = behind,
+      setSource: (future, source) => future.#source = source,
+      inspect: (future) => ({
+        kind: future[Symbol.toStringTag],
+        state: STATES[future.#state]!,
+        isPending: future.#state === PENDING,
+        value: future.#value,
+        source: future.#source,
+      }),
       failed: (future) => future.#state === ERROR,
       error: (future) => future.#state === ERROR ? future.#value : null,
       pending: (future) => future.#state === PENDING,
-      behind: (future) => future.#source,
+      notified: (future) => future.#state === NOTIFIED,
+      isCancellation: (future) => future.#isCancellation(),
+      source: (future) => future.#source,
       keepsValue: (future) =>
         future.#state === RESULT && future.#source?.keepsValue === true,
-    };
-    watchFutures(Future.prototype, futures);
-    hooks.isWoken = (future) => (future as AnyFuture).#state === NOTIFIED;
-    hooks.cancels = (future) => (future as AnyFuture).#cancels();
-    hooks.settle = (future, value) => (future as AnyFuture).#end(RESULT, value);
-    hooks.fail = (future, error) => (future as AnyFuture).#fail(error);
-    hooks.cancel = (future, why) => (future as AnyFuture).#end(CANCELLED, why);
-    hooks.about = (future) => {
-      const it = future as AnyFuture;
-      const kind = it[Symbol.toStringTag];
-      const state = STATES[it.#state]!;
-      const waits = it.#state === PENDING;
-      return { kind, state, waits, value: it.#value, behind: it.#source };
     };
   }
 
@@ -412,11 +408,11 @@ export class Future<T> implements Promise<T> {
    * @returns How many there were.
    */
   removeDoneCallback(fn: (future: this) => unknown): number {
-    const jobs = allJobs(this.#callbacks);
+    const jobs = allCallbacks(this.#callbacks);
     const kept = jobs.filter((job) =>
       !(job instanceof dependents.DoneCallback && job.fn === fn)
     );
-    this.#callbacks = someJobs(kept);
+    this.#callbacks = toCallbacks(kept);
     return jobs.length - kept.length;
   }
 
@@ -482,7 +478,7 @@ export class Future<T> implements Promise<T> {
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return inspectLine(this);
+    return debugHooks.inspect(this);
   }
 
   #mustBePending(action: string): void {
@@ -522,7 +518,7 @@ export class Future<T> implements Promise<T> {
     let frame = (currentSlot() ?? null) as CancelScope | null;
     if (frame !== null) {
       if (!frame.isScope) frame = null;
-      else if (frame.isOver) frame = openScope(frame);
+      else if (frame.isOver) frame = frame.open;
     }
     return new dependents.Continuation(
       this,
@@ -566,30 +562,20 @@ export class Future<T> implements Promise<T> {
   }
 
   #add(job: Job): void {
-    const jobs = this.#callbacks;
-    if (jobs === null) this.#callbacks = job;
-    else if (jobs instanceof Set) jobs.add(job);
-    else if (!Array.isArray(jobs)) this.#callbacks = [jobs, job];
-    else if (jobs.length < MANY_JOBS) jobs.push(job);
-    else this.#callbacks = new Set(jobs).add(job);
+    this.#callbacks = addCallback(this.#callbacks, job);
   }
 
   #remove(job: Job): void {
-    const jobs = this.#callbacks;
-    if (jobs instanceof Set) jobs.delete(job);
-    else if (jobs === job) this.#callbacks = null;
-    else if (Array.isArray(jobs)) {
-      this.#callbacks = someJobs(jobs.filter((it) => it !== job));
-    }
+    this.#callbacks = removeCallback(this.#callbacks, job);
   }
 
   #end(state: number, value: unknown): void {
-    const behind = this.#state === PENDING ? this.#source : null;
+    const source = this.#state === PENDING ? this.#source : null;
     this.#state = state;
     this.#value = value;
     this.#unsubscribeSignal();
     this.#runCallbacks();
-    if (behind !== null) behind.remove(this);
+    if (source !== null) source.remove(this);
   }
 
   #unsubscribeSignal(): void {
@@ -621,7 +607,7 @@ export class Future<T> implements Promise<T> {
     if (jobs instanceof dependents.Continuation) loops.push(loop, jobs);
     else if (jobs === null) {
       this.#pushNotified(loop, { run: () => this.#runFirst() });
-    } else for (const job of allJobs(jobs)) this.#pushNotified(loop, job);
+    } else for (const job of allCallbacks(jobs)) this.#pushNotified(loop, job);
     return true;
   }
 
@@ -639,8 +625,8 @@ export class Future<T> implements Promise<T> {
 
   /** It was woken when nobody awaited it: gives the turn to who does now, or takes it. */
   #runFirst(): boolean {
-    const [first, ...rest] = allJobs(this.#callbacks);
-    this.#callbacks = someJobs(rest);
+    const [first, ...rest] = allCallbacks(this.#callbacks);
+    this.#callbacks = toCallbacks(rest);
     if (first !== undefined) return first.run();
     if (this.#state === NOTIFIED) this.#complete();
     return false;
@@ -684,7 +670,7 @@ export class Future<T> implements Promise<T> {
     return this.#source!.handOff(this);
   }
 
-  #cancels(): boolean {
+  #isCancellation(): boolean {
     return this.#state === CANCELLED ||
       (this.#state === ERROR && isInstance(this.#value, CancelledError));
   }
@@ -717,6 +703,8 @@ export class Future<T> implements Promise<T> {
       this.#loop,
       this.#value,
       isHeard,
+      loops.cachedNow(this.#loop),
+      loops.execution(this.#loop),
     );
   }
 
@@ -763,15 +751,6 @@ function isTaskOf(frame: CancelScope, future: AnyFuture): boolean {
   return frame.task as object === future;
 }
 
-function allJobs(jobs: Jobs): Job[] {
-  if (jobs === null) return [];
-  return jobs instanceof Set || Array.isArray(jobs) ? [...jobs] : [jobs];
-}
-
-function someJobs(jobs: Job[]): Jobs {
-  return jobs.length > 0 ? jobs : null;
-}
-
 const settled = Promise.resolve();
 /** Reactions to futures that were done before, each for one microtask. */
 const lateContinuations = new Deque<Continuation<unknown>>();
@@ -799,12 +778,22 @@ function loopOf(options: { loop?: EventLoop } | undefined): EventLoop {
 const CREATE_FUTURE = "create a future";
 const FUTURE_OPTIONS = ["loop"] as const;
 
+/** The loop of the caller, as `getEventLoop()` returns it. */
+export function callersLoop(): EventLoop {
+  return dependents.getEventLoop();
+}
+
+/** Whether a loop is the implicit one, which code outside of every runner shares. */
+export function isImplicit(loop: EventLoop): boolean {
+  return dependents.isImplicit(loop);
+}
+
 /** The loop that was given, else the one of the caller. */
 export function checkedLoop(
   loop: EventLoop | undefined,
   action: string,
 ): EventLoop {
-  if (loop === undefined) return dependents.getEventLoop();
+  if (loop === undefined) return callersLoop();
   if (!isLoop(loop)) checkInstance(loop, dependents.EventLoop, action, "loop");
   return loop;
 }

@@ -5,11 +5,10 @@
  */
 
 import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
-import { errorOf, onceDone, Several } from "./_awaitable.ts";
+import { errorOf, onceDone, Several } from "./_done_callbacks.ts";
 import { cancelNested } from "./_cancel_request.ts";
-import { hooks } from "./_cancel_scope.ts";
-import { getEventLoop } from "./_event_loop.ts";
-import { Future, futures, looksLikeFuture } from "./_future.ts";
+import { isBeingCancelled } from "./_cancel_request.ts";
+import { callersLoop, Future, futures, looksLikeFuture } from "./_future.ts";
 import type { Job } from "./_scheduler.ts";
 import { CancelledError } from "./exceptions.ts";
 
@@ -36,7 +35,7 @@ export class GatheringFuture extends Future<unknown[]> {
     areNew: boolean,
     signal: AbortSignal | undefined,
   ) {
-    super((children[0]?.getLoop() ?? getEventLoop()) as never);
+    super((children[0]?.getLoop() ?? callersLoop()) as never);
     futures.setSource(this, new Several(children, "gather"));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
@@ -63,7 +62,7 @@ export class GatheringFuture extends Future<unknown[]> {
     let isCircle = false;
     try {
       for (const child of this.#children) {
-        isCircle ||= hooks.frameOf(child)?.isBeingCancelled === true;
+        isCircle ||= isBeingCancelled(child);
         any = cancelNested(child, message) || any;
       }
     } finally {

@@ -464,7 +464,7 @@ function internalOf(signal: AbortSignal, name: string): unknown {
 }
 
 /** The source of a function, whatever it has made of its own `toString`. */
-export const sourceOf = Function.prototype.toString;
+export const sourceOf: () => string = Function.prototype.toString;
 let resolverSource = "";
 new Promise<void>((resolve) => {
   resolverSource = sourceOf.call(resolve);

@@ -5,12 +5,13 @@
  */
 
 import { DebugTaskState } from "./_debug_mode.ts";
-import type { Cancelable } from "./_cancel_request.ts";
-import { CancelScope, hooks } from "./_cancel_scope.ts";
+import { CancelScope } from "./_cancel_scope.ts";
+import { type AnyFuture, futures } from "./_future.ts";
+import { taskStateOf } from "./_task.ts";
+import { firstOf, span } from "./_text.ts";
 import type { TaskState } from "./_task_state.ts";
 import { inspect } from "./_host.ts";
-import type { ExecutionContext } from "./_scheduler.ts";
-import type { TextOutput } from "./_options.ts";
+import { debugHooks, type ExecutionContext } from "./_scheduler.ts";
 import { creationSite } from "./_call_site.ts";
 
 /** How many things a line names before it counts the rest. */
@@ -19,24 +20,22 @@ const NAMES = 3;
 const LINKS = 5;
 /** How many futures it looks at. */
 const FUTURES = 10_000;
-/** How much of an error a line shows. */
-const TITLE = 200;
 /** How much of a value a line shows. */
 const SHOWN = 60;
 
 /** Futures whose values are being shown: one may hold itself. */
-const showing = new Set<Cancelable>();
+const showing = new Set<AnyFuture>();
 
 /** A future on one line: `<Task pending name="a" waiting for <Lock locked> since 2.1 s>`. */
-export function inspectLine(future: Cancelable): string {
-  const { kind, state, waits, behind } = hooks.about(future);
-  const frame = hooks.frameOf(future);
+export function inspectLine(future: AnyFuture): string {
+  const { kind, state, isPending, source } = futures.inspect(future);
+  const frame = taskStateOf(future);
   const words = [kind, state];
   if (frame !== null) {
     if (!frame.isOver && frame.totalRequests > 0) words[1] = "cancelling";
     words.push(`name=${JSON.stringify(frame.name)}`);
     if (!frame.isOver) words.push(progressOf(frame));
-  } else if (waits && behind !== null) {
+  } else if (isPending && source !== null) {
     words.push(`waiting for ${nameOf(future)}`);
   }
   if (state === "done") words.push(`result=${valueOf(future)}`);
@@ -94,21 +93,21 @@ export function chainOf(
 }
 
 /** The pending tasks that a future stands for: itself, or those it waits for. */
-export function tasksBehind(future: Cancelable): TaskState[] {
+export function tasksBehind(future: AnyFuture): TaskState[] {
   const frames: TaskState[] = [];
   for (const it of futuresBehind(future)) {
-    const frame = hooks.frameOf(it);
+    const frame = taskStateOf(it);
     if (frame !== null && !frame.isOver) frames.push(frame);
   }
   return frames;
 }
 
 /** A future, and all that it stands for down to tasks, each once: chains and graphs of any size. */
-export function futuresBehind(future: Cancelable): Set<Cancelable> {
+export function futuresBehind(future: AnyFuture): Set<AnyFuture> {
   const found = new Set([future]);
   for (const it of found) {
-    if (hooks.frameOf(it) !== null) continue;
-    for (const next of hooks.about(it).behind?.awaits ?? []) {
+    if (taskStateOf(it) !== null) continue;
+    for (const next of futures.source(it)?.awaits ?? []) {
       if (found.size >= FUTURES) return found;
       found.add(next);
     }
@@ -117,12 +116,12 @@ export function futuresBehind(future: Cancelable): Set<Cancelable> {
 }
 
 /** The futures that a task is suspended in. */
-export function awaitedBy(frame: CancelScope): Cancelable[] {
+export function awaitedBy(frame: CancelScope): AnyFuture[] {
   return frame.awaits.flatMap((reaction) => reaction.source ?? []);
 }
 
 /** A future as what is waited for: "the task a", "<Lock locked> held by the task b". */
-export function nameOf(future: Cancelable): string {
+export function nameOf(future: AnyFuture): string {
   const chain = new Set([future]);
   for (let it = future;;) {
     const [only, ...others] = linksOf(it);
@@ -134,17 +133,17 @@ export function nameOf(future: Cancelable): string {
 }
 
 /** What a future stands for and nothing more, so that it needs no name of its own. */
-function linksOf(future: Cancelable): Cancelable[] {
-  if (hooks.frameOf(future) !== null) return [];
-  const { behind } = hooks.about(future);
+function linksOf(future: AnyFuture): AnyFuture[] {
+  if (taskStateOf(future) !== null) return [];
+  const behind = futures.source(future);
   if (!behind?.awaits || behind.describe) return [];
   return behind.awaits.filter(isPending);
 }
 
-function nameOfLink(future: Cancelable): string {
-  const frame = hooks.frameOf(future);
+function nameOfLink(future: AnyFuture): string {
+  const frame = taskStateOf(future);
   if (frame !== null) return `the task ${frame.name}`;
-  const { behind } = hooks.about(future);
+  const behind = futures.source(future);
   if (behind?.describe) {
     return behind.describe() + holderText(taskOfHolder(behind.holder));
   }
@@ -153,42 +152,15 @@ function nameOfLink(future: Cancelable): string {
   return line ? `a future made at ${line}` : "a future";
 }
 
-/** Writes lines to the console or somewhere else. */
-export function print(text: string, file?: TextOutput): void {
-  if (file === undefined) console.log(text);
-  else writeAll(`${text}\n`, file);
-}
-
-/** Writes a text to its end. */
-export function writeAll(text: string, file: TextOutput): void {
-  let rest = new TextEncoder().encode(text);
-  while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
-}
-
-/** An error on one line: "Error: disk full". */
-export function titleOf(error: unknown): string {
-  try {
-    const line = String(error).split("\n", 1)[0]!;
-    return line.length > TITLE ? `${line.slice(0, TITLE)}...` : line;
-  } catch {
-    return "an error that cannot be shown";
-  }
-}
-
-/** A length of time. */
-export function span(seconds: number): string {
-  return `${seconds < 100 ? seconds.toFixed(1) : Math.round(seconds)} s`;
-}
-
-export function isPending(future: Cancelable): boolean {
-  return hooks.about(future).waits;
+export function isPending(future: AnyFuture): boolean {
+  return futures.pending(future);
 }
 
 /** How deep names may stand within names: a gather of gathers. */
 const NESTED = 3;
 let nesting = 0;
 
-function namesOf(futures: readonly Cancelable[]): string {
+function namesOf(futures: readonly AnyFuture[]): string {
   if (nesting >= NESTED) {
     return futures.length === 1 ? "a future" : `${futures.length} futures`;
   }
@@ -198,19 +170,6 @@ function namesOf(futures: readonly Cancelable[]): string {
   } finally {
     nesting--;
   }
-}
-
-/** The first things of a list as text, with the number of the rest: "a, b and 3 more". */
-export function firstOf<T>(
-  list: readonly T[],
-  most: number,
-  textOf: (it: T) => string,
-  separator = ", ",
-): string {
-  const shown = list.slice(0, most).map(textOf).join(separator);
-  const more = list.length - most;
-  if (more <= 0) return shown;
-  return `${shown}${separator.replace(", ", " ")}and ${more} more`;
 }
 
 /** The task whose code has something, done or not; `null` for code outside of tasks. */
@@ -227,8 +186,8 @@ function holderText(frame: TaskState | null): string {
   }`;
 }
 
-function valueOf(future: Cancelable): string {
-  const { value } = hooks.about(future);
+function valueOf(future: AnyFuture): string {
+  const { value } = futures.inspect(future);
   if (showing.has(future)) return "...";
   showing.add(future);
   try {
@@ -242,3 +201,5 @@ function valueOf(future: Cancelable): string {
     showing.delete(future);
   }
 }
+
+debugHooks.inspect = (future) => inspectLine(future as AnyFuture);

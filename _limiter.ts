@@ -6,7 +6,7 @@
  */
 
 import type { AnyFuture } from "./_future.ts";
-import { original } from "./_task.ts";
+import { original } from "./_task_state.ts";
 import type { Coroutine } from "./_options.ts";
 import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 

@@ -15,6 +15,7 @@ import {
   type NamedCancelable,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
+import type { Coroutine } from "./_options.ts";
 import { TaskState } from "./_task_state.ts";
 import {
   type BaseEventLoop,
@@ -44,8 +45,10 @@ export interface Observer {
 /** How a task ends. */
 export type Outcome = "done" | "failed" | "cancelled";
 
-/** A constructor of frames. */
-type FrameClass = new (loop: BaseEventLoop, task: NamedCancelable) => TaskState;
+/** A constructor of task states. */
+type TaskStateClass = new (
+  ...args: ConstructorParameters<typeof DebugTaskState>
+) => TaskState;
 
 /** Has everything that happens to the tasks of a loop told, as long as it is not closed. */
 export function observe(loop: BaseEventLoop, observer: Observer): void {
@@ -58,9 +61,14 @@ export function observe(loop: BaseEventLoop, observer: Observer): void {
   const [Plain, Watched] = [TaskState, DebugTaskState].map((base) =>
     observed(base, tell)
   );
-  loops.setTaskStates(loop, (task) => {
-    const Frame = loop.getDebug() ? Watched : Plain;
-    const frame = new Frame!(loop, task as NamedCancelable);
+  loops.setTaskStates(loop, (loop, task, name, body) => {
+    const State = loop.getDebug() ? Watched : Plain;
+    const frame = new State!(
+      loop,
+      task as NamedCancelable,
+      name,
+      body as Coroutine<unknown>,
+    );
     tell((it) => it.made(frame));
     return frame;
   });
@@ -69,9 +77,9 @@ export function observe(loop: BaseEventLoop, observer: Observer): void {
 
 /** A class of frames that tell what happens to them. */
 function observed(
-  Base: FrameClass,
+  Base: TaskStateClass,
   tell: (call: (observer: Observer) => void) => void,
-): FrameClass {
+): TaskStateClass {
   return class extends Base {
     override run(): boolean {
       tell((it) => it.resumed(this));

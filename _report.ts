@@ -13,7 +13,7 @@ import type {
   ThreadSnapshot,
   WaitSnapshot,
 } from "./_snapshot.ts";
-import { firstOf, span } from "./_inspect.ts";
+import { firstOf, span } from "./_text.ts";
 
 /** The largest number of lines of a report. */
 const MOST_LINES = 200;

@@ -26,6 +26,7 @@
  * @module
  */
 
+import { debugHooks } from "./_debug_hooks.ts";
 import { Deque, TimerHeap } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
@@ -41,6 +42,7 @@ import { checkBag, checkCallback, checkMethods } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 export type { LoopHost } from "./_host.ts";
+export { debugHooks } from "./_debug_hooks.ts";
 
 /** Something that waits for its turn. */
 export interface Job {
@@ -113,22 +115,6 @@ const UNKNOWN_ERROR = "Unhandled error in the event loop";
 const settled = Promise.resolve();
 const { runMicrotasks } = runtimeCore;
 
-/** What debug mode does beyond a loop; `_debug_mode.ts` fills it in. */
-export interface DebugHooks {
-  /** One loop more, or one less, is in debug mode. */
-  debug(on: boolean): void;
-  /** A job and what it resumed took longer than it may. */
-  slow(loop: BaseEventLoop, job: Job, seconds: number): void;
-  /** Throws if the running code belongs to another loop. */
-  checkCaller(loop: BaseEventLoop): void;
-}
-
-export const debugHooks: DebugHooks = {
-  debug() {},
-  slow() {},
-  checkCaller() {},
-};
-
 /** What a loop has to do. */
 export interface LoopCounts {
   /** Jobs that are ready to run. */
@@ -176,8 +162,13 @@ export interface LoopInternals {
   cachedNow(loop: BaseEventLoop): number;
 }
 
-/** Makes the frame of a task. */
-export type TaskStateFactory = (task: object) => ExecutionContext;
+/** Makes the states of a loop's tasks. */
+export type TaskStateFactory = (
+  loop: BaseEventLoop,
+  task: object,
+  name: string | number,
+  body: unknown,
+) => ExecutionContext;
 
 export let internals: LoopInternals;
 

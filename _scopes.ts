@@ -18,15 +18,17 @@ import {
   InnerScope,
   type ScopeOwner,
 } from "./_cancel_scope.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
-import { type Future, futures } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
+import { callersLoop, type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
 import { Limiter } from "./_limiter.ts";
 import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
 import type { Job } from "./_scheduler.ts";
 import { type Failure, runIn, scopeHere } from "./_waiting_call.ts";
-import { createTask, Deadline, Several } from "./_awaitable.ts";
-import { chainOf, span, titleOf } from "./_inspect.ts";
+import { createTask } from "./_awaitable.ts";
+import { Deadline, Several } from "./_done_callbacks.ts";
+import { chainOf } from "./_inspect.ts";
+import { span, titleOf } from "./_text.ts";
 import {
   checkCallback,
   checkCoroutine,
@@ -93,7 +95,7 @@ class GroupOwner implements ScopeOwner {
 /** A deadline that is so many seconds away. */
 export function timeoutIn(seconds: number | null): Timeout {
   if (seconds === null) return new Timeout(null);
-  const timeout = new Timeout(getEventLoop().time() + seconds);
+  const timeout = new Timeout(callersLoop().time() + seconds);
   noteLength(timeout, seconds);
   return timeout;
 }
@@ -308,7 +310,7 @@ export function timeout<T>(
  * import { getEventLoop, sleep, timeoutAt, TimeoutError } from "@asyncio/asyncio";
  * import { assert } from "@std/assert";
  *
- * const when = getEventLoop().time() + 0.001;
+ * const when = callersLoop().time() + 0.001;
  * const error = await timeoutAt(when, () => sleep(3600)).catch((error) => error);
  * assert(error instanceof TimeoutError);
  * ```
@@ -417,7 +419,7 @@ export class TaskGroup implements AsyncDisposable {
     const scope = nextScope ?? scopeHere();
     nextScope = null;
     this.#scope = scope;
-    this.#loop = (scope?.loop ?? getEventLoop()) as EventLoop;
+    this.#loop = (scope?.loop ?? callersLoop()) as EventLoop;
     this.#requests = scope === null ? 0 : scope.pathRequests;
   }
 

@@ -41,7 +41,7 @@ import {
   type StreamReader,
   type StreamReaderOptions,
 } from "./_stream_reader.ts";
-import { onceDone } from "./_awaitable.ts";
+import { onceDone } from "./_done_callbacks.ts";
 import { type ServerTls, serverTls } from "./_tls.ts";
 import { listenUnix, SocketFile } from "./_unix_socket.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";

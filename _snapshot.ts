@@ -7,13 +7,12 @@
  * @module
  */
 
+import "./_event_loop.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
-import type { Cancelable } from "./_cancel_request.ts";
-import {
-  hooks,
-  type SuspendedAwait,
-  type WaitDetails,
-} from "./_cancel_scope.ts";
+import type { SuspendedAwait } from "./_cancel_scope.ts";
+import type { WaitDetails } from "./_wait_source.ts";
+import { type AnyFuture, futures } from "./_future.ts";
+import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
 import { allPromises, findForeignWaits } from "./_foreign_places.ts";
 import { processId } from "./_host.ts";
@@ -30,8 +29,8 @@ import {
   nameOf,
   taskOfHolder,
   tasksBehind,
-  titleOf,
 } from "./_inspect.ts";
+import { titleOf } from "./_text.ts";
 import { failuresOf } from "./_unhandled.ts";
 
 /** What a loop is doing. Plain data: `JSON.stringify` loses nothing of it. */
@@ -355,7 +354,7 @@ class TaskReader {
     return waits;
   }
 
-  #wait(source: Cancelable): WaitSnapshot {
+  #wait(source: AnyFuture): WaitSnapshot {
     const behind = behindOf(source);
     if (behind === null || behind === source as unknown) {
       return this.#describe(source, behind);
@@ -367,7 +366,7 @@ class TaskReader {
     return wait;
   }
 
-  #describe(source: Cancelable, behind: WaitDetails | null): WaitSnapshot {
+  #describe(source: AnyFuture, behind: WaitDetails | null): WaitSnapshot {
     const isPlain = behind !== null && behind.awaits === undefined;
     return {
       kind: kindOf(source, behind),
@@ -399,9 +398,9 @@ class TaskReader {
 }
 
 /** What a future stands for, through others that stand for it and nothing more. */
-function behindOf(source: Cancelable): WaitDetails | null {
-  if (hooks.frameOf(source) !== null) return null;
-  const { behind } = hooks.about(source);
+function behindOf(source: AnyFuture): WaitDetails | null {
+  if (taskStateOf(source) !== null) return null;
+  const behind = futures.source(source);
   if (behind === null || behind.kind !== undefined || behind.describe) {
     return behind;
   }
@@ -410,7 +409,7 @@ function behindOf(source: Cancelable): WaitDetails | null {
   return behindOf(chain[1]!);
 }
 
-function kindOf(source: Cancelable, behind: WaitDetails | null): string {
+function kindOf(source: AnyFuture, behind: WaitDetails | null): string {
   if (behind?.kind !== undefined) return behind.kind;
   if (tasksBehind(source).length === 1) return "task";
   return behind === null ? "future" : "other";
@@ -454,9 +453,7 @@ function failuresIn(loop: BaseEventLoop): FailureSnapshot[] {
     message,
     error: titleOf(exception),
     stack: framesOf(exception),
-    task: owner === null
-      ? null
-      : hooks.frameOf(owner as Cancelable)?.id ?? null,
+    task: owner === null ? null : taskStateOf(owner)?.id ?? null,
     seconds: Math.max(0, now - since) / 1000,
   }));
 }

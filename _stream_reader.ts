@@ -19,8 +19,8 @@ import {
   type OwnBytes,
   toBytes,
 } from "./_bytes.ts";
-import { AGAIN, type AnyFuture, futures } from "./_future.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
+import { AGAIN, type AnyFuture, callersLoop, futures } from "./_future.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
 import { checkpoint, isOverdue, settledPromise } from "./_waiting_call.ts";
 import type { Cancellable } from "./_options.ts";
@@ -403,7 +403,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
 
   /** The loop that reads wait on: the one of the connection, or else of the caller. */
   get #loop(): EventLoop {
-    return this.#inlet?.loop ?? getEventLoop();
+    return this.#inlet?.loop ?? callersLoop();
   }
 
   #enter(read: Read): void {

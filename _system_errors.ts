@@ -1,12 +1,10 @@
 /**
  * The kinds of errors that come from the operating system, as `exceptions.ts`
- * gives them. What is known of the host's words and classes stands here.
+ * exports them, and what is known of the runtime's error classes and messages.
+ * Worker threads have this part of the seam in their program.
  *
  * @module
  */
-
-import { errorsOfRuntime, systemName } from "./_runtime_errors.ts";
-import { isInstance } from "./_validate.ts";
 
 /**
  * The kind of every error that the operating system reports: a missing file,
@@ -63,7 +61,7 @@ export abstract class OSError extends Error {
       (error) =>
         isOfKind(error, OSError.#kinds) ||
         OSError.#isReported(error) ||
-        error instanceof TypeError && isInstance(error.cause, Error) &&
+        error instanceof TypeError && error.cause instanceof Error &&
           OSError.#isReported(error.cause),
     );
   }
@@ -171,4 +169,20 @@ function isOfKind(error: Error, kinds: readonly string[]): boolean {
     const known = classes[name];
     return known === undefined ? error.name === name : error instanceof known;
   });
+}
+
+type Classes = Record<string, ErrorConstructor>;
+
+const here = globalThis as unknown as {
+  Deno?: { readonly errors: Classes; readonly build: { readonly os: string } };
+};
+
+/** The classes of errors that the runtime has beside the global ones, by their names. */
+export function errorsOfRuntime(): Classes {
+  return here.Deno?.errors ?? {};
+}
+
+/** The system as Deno names it. Elsewhere nobody asks: errors have their codes. */
+export function systemName(): string {
+  return here.Deno?.build.os ?? "";
 }

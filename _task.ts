@@ -8,20 +8,17 @@
  */
 
 import { AbortSubscription } from "./_abort_signal.ts";
-import { failTask, finishTask, hooks, startEager } from "./_cancel_scope.ts";
+import { startEager } from "./_cancel_scope.ts";
 import {
   captureContext,
   captureSlot,
   type Context,
   runFrom,
-  runInSlot,
 } from "./_context.ts";
-import { DebugTaskState, stackOf } from "./_debug_mode.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { taskName, TaskState } from "./_task_state.ts";
+import { finalContexts, original, TaskState } from "./_task_state.ts";
 import { checkedLoop, Future, futures } from "./_future.ts";
-import { sourceOf } from "./_host.ts";
-import { internals as loops } from "./_scheduler.ts";
+import { debugHooks, internals as loops } from "./_scheduler.ts";
 import type {
   Coroutine,
   PrintStackOptions,
@@ -29,8 +26,7 @@ import type {
   TaskOptions,
 } from "./_options.ts";
 import { framesOf } from "./_call_site.ts";
-import { inspectLine, print } from "./_inspect.ts";
-import { notCalled } from "./_continuation.ts";
+import { print } from "./_text.ts";
 import {
   checkContext,
   checkCoroutine,
@@ -39,7 +35,6 @@ import {
   checkOptions,
   checkOutput,
   checkSignal,
-  isThenable,
   toName,
 } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
@@ -48,7 +43,11 @@ let tasksMade = 0;
 
 /** The inside of a task, for the other files of this module. */
 export let stateOf: (task: Task<unknown>) => TaskState;
-let bodyOf: (task: Task<unknown>) => Coroutine<unknown>;
+
+/** The state of a future that is a task. */
+export function taskStateOf(future: unknown): TaskState | null {
+  return future instanceof Task ? stateOf(future) : null;
+}
 
 /**
  * A coroutine function that the loop runs, and the future of its outcome.
@@ -75,7 +74,6 @@ let bodyOf: (task: Task<unknown>) => Coroutine<unknown>;
 export class Task<T> extends Future<T> {
   readonly #coro: Coroutine<T>;
   readonly #taskState: TaskState;
-  #name: string | number;
 
   /**
    * Makes a task and has it started. `createTask` is the usual way.
@@ -97,29 +95,24 @@ export class Task<T> extends Future<T> {
     );
     super(loop as never);
     this.#coro = coro;
-    this.#name = name === undefined ? ++tasksMade : toName(name, CREATE);
-    const frames = loops.taskStates(loop);
-    const frame = this.#taskState = frames !== null
-      ? frames(this) as TaskState
-      : loop.getDebug()
-      ? new DebugTaskState(loop, this)
-      : new TaskState(loop, this);
+    const raw = name === undefined ? ++tasksMade : toName(name, CREATE);
+    const create = loops.taskStates(loop) ??
+      (loop.getDebug() ? debugHooks.createTaskState : null);
+    const frame = this.#taskState = create === null
+      ? new TaskState(loop, this, raw, coro)
+      : create(loop, this, raw, coro) as TaskState;
     frame.register();
     if (signal) this.#follow(signal);
     if (context !== null) contexts.set(this, context);
     const from = context ?? captureSlot();
     if (!eagerStart) frame.startSoon(from, context !== null);
     else if (frame.mustCancel) frame.finish(undefined);
-    else startEager(() => hooks.start(frame, from, context !== null));
+    else startEager(() => frame.start(from, context !== null));
     if (eagerStart && this.done()) doneEagerly.add(this);
   }
 
   static {
     stateOf = (task) => task.#taskState;
-    bodyOf = (task) => task.#coro;
-    hooks.rawName = (task) => (task as Task<unknown>).#name;
-    hooks.frameOf = (future) =>
-      future instanceof Task ? future.#taskState : null;
   }
 
   /**
@@ -132,7 +125,7 @@ export class Task<T> extends Future<T> {
 
   /** The name. */
   getName(): string {
-    return taskName(this.#name);
+    return this.#taskState.ownName;
   }
 
   /**
@@ -141,7 +134,7 @@ export class Task<T> extends Future<T> {
    * @param name The name, made a string if it is none.
    */
   setName(name: string): void {
-    this.#name = toName(name, "name a task");
+    this.#taskState.ownName = toName(name, "name a task");
   }
 
   /**
@@ -207,7 +200,9 @@ export class Task<T> extends Future<T> {
    */
   getStack(options: StackOptions = {}): string[] {
     const limit = stackLimit(options, "get the stack");
-    if (!this.done()) return stackOf(this.#taskState).slice(0, limit).reverse();
+    if (!this.done()) {
+      return debugHooks.stackOf(this.#taskState).slice(0, limit).reverse();
+    }
     if (!futures.failed(this)) return [];
     return framesOf(futures.error(this)).reverse().slice(0, limit);
   }
@@ -226,8 +221,8 @@ export class Task<T> extends Future<T> {
     checkOutput(file, action);
     const lines = this.getStack(rest).map((line) => `\n  at ${line}`);
     const title = lines.length === 0
-      ? `No stack for ${inspectLine(this)}`
-      : `Stack for ${inspectLine(this)} (most recent call last):`;
+      ? `No stack for ${debugHooks.inspect(this)}`
+      : `Stack for ${debugHooks.inspect(this)} (most recent call last):`;
     print(title + lines.join(""), file);
   }
 
@@ -295,53 +290,8 @@ function stackLimit(options: StackOptions, action: string): number {
 
 const STACK_OPTIONS = ["limit"] as const;
 
-/** The coroutine functions of the user behind those that this module has put around them. */
-export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
-  new WeakMap();
-
 /** Eager tasks that were done when they had been made. */
 const doneEagerly = new WeakSet<object>();
 
 /** The contexts of tasks that were given one, or asked for theirs. */
 const contexts = new WeakMap<object, Context>();
-/** What tasks that are done have run in, where that was more than the task itself. */
-const finalContexts = new WeakMap<object, unknown>();
-
-hooks.keepContext = (task, frame) => finalContexts.set(task, frame.from);
-
-hooks.start = (frame, from, isGiven) => {
-  if (!isGiven) return runFrom(from, frame, drive, frame);
-  let isCalled = false;
-  try {
-    (from as Context)(() => {
-      if (isCalled || frame.isOver) return;
-      isCalled = true;
-      runInSlot(frame, drive, frame);
-    });
-  } catch (error) {
-    if (!isCalled) frame.fail(error);
-  }
-  if (!isCalled && !frame.isOver) frame.fail(notCalled("run a task"));
-};
-
-/** Runs a body from its beginning; one that returns no promise is done at once. */
-function drive(frame: TaskState): void {
-  frame.started();
-  try {
-    const value = bodyOf(frame.task as Task<unknown>)(frame.argument);
-    if (!isThenable(value)) frame.finish(value);
-    else if (value instanceof Future) futures.follow(value);
-    // A thenable is given the host's own functions, as by `await`: it may hand them to a future.
-    else frame.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
-  } catch (error) {
-    frame.fail(error);
-  }
-}
-
-/** An arrow function without parameters cannot see what it is called with. */
-hooks.takesSignal = (task) => {
-  const coro = bodyOf(task as Task<unknown>);
-  return coro.length > 0 || !NO_PARAMETERS.test(sourceOf.call(coro));
-};
-
-const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;

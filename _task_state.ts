@@ -7,18 +7,33 @@
 
 import {
   asCancellation,
-  type Cancelable,
   type CancelRequest,
+  cancelSites,
+  cancelTask,
 } from "./_cancel_request.ts";
 import {
   CancelScope,
-  hooks,
   type NamedCancelable,
-  openScope,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
-import { captureSlot, SlotValue } from "./_context.ts";
-import { systemTimer } from "./_host.ts";
+import {
+  captureSlot,
+  type Context,
+  notCalled,
+  runFrom,
+  runInSlot,
+  SlotValue,
+} from "./_context.ts";
+import {
+  type AnyFuture,
+  failTask,
+  finishTask,
+  Future,
+  futures,
+} from "./_future.ts";
+import { sourceOf, systemTimer } from "./_host.ts";
+import type { Coroutine } from "./_options.ts";
+import { isThenable } from "./_validate.ts";
 import {
   type BaseEventLoop,
   currentExecution,
@@ -26,14 +41,6 @@ import {
   type Job,
 } from "./_scheduler.ts";
 import { BODY, CallSite } from "./_call_site.ts";
-
-/**
- * While the tasks of a deadlocked loop are being cancelled: where their waits
- * end, by their ids.
- */
-export const cancelSites: { places: Map<number, CallSite> | null } = {
-  places: null,
-};
 
 let statesCreated = 0;
 let cancelOrigin: string | null = null;
@@ -83,10 +90,11 @@ export class TaskState extends CancelScope implements Job {
   #previous: TaskState | null = null;
   #suspendedAt: number | null = null;
   #isSignalRead = false;
-  #isBeingCancelled = false;
   #bodyEnd: Promise<void> | null = null;
-  /** The name of a task that is done. */
-  #lastName: string | number = "";
+  /** The name that the task was given, or its number. */
+  #name: string | number;
+  /** The coroutine function; `null` once the task is done. */
+  #body: Coroutine<unknown> | null;
   #totalRequests = 0;
   #pendingScopes = 0;
   readonly #id = ++statesCreated;
@@ -97,8 +105,12 @@ export class TaskState extends CancelScope implements Job {
   constructor(
     loop: BaseEventLoop,
     task: NamedCancelable | null,
+    name: string | number = "",
+    body: Coroutine<unknown> | null = null,
   ) {
     super();
+    this.#name = name;
+    this.#body = body;
     this.#loop = loop;
     this.#task = task;
     this.#parent = currentId();
@@ -180,7 +192,16 @@ export class TaskState extends CancelScope implements Job {
 
   /** The name of the task. */
   get name(): string {
-    return this.#task?.getName() ?? taskName(this.#lastName);
+    return this.#task?.getName() ?? this.ownName;
+  }
+
+  /** The name that the task was given, whatever a subclass makes of it. */
+  get ownName(): string {
+    return typeof this.#name === "number" ? `Task-${this.#name}` : this.#name;
+  }
+
+  set ownName(name: string) {
+    this.#name = name;
   }
 
   /** The context that the body was or will be called in. */
@@ -212,7 +233,7 @@ export class TaskState extends CancelScope implements Job {
   override get signal(): AbortSignal {
     const frame = currentExecution();
     const isOwn = frame instanceof CancelScope && frame.root === this;
-    const scope = isOwn ? openScope(frame) ?? this : this.innermost;
+    const scope = isOwn ? frame.open ?? this : this.innermost;
     if (scope !== this) return scope.signal;
     this.#isSignalRead = true;
     return super.signal;
@@ -220,7 +241,7 @@ export class TaskState extends CancelScope implements Job {
 
   protected get isSignalTaken(): boolean {
     return this.#isSignalRead ||
-      (this.#task !== null && hooks.takesSignal(this.#task));
+      (this.#body !== null && takesSignal(this.#body));
   }
 
   /** What follows the end of the body, if that is a promise. */
@@ -250,10 +271,36 @@ export class TaskState extends CancelScope implements Job {
     loops.push(this.#loop, this);
   }
 
-  /** The body is being called. */
-  started(): void {
+  /** Calls the body, in a captured context or in one that was given. */
+  start(from: unknown, isGiven: boolean): void {
+    if (!isGiven) return runFrom(from, this, callBody, this);
+    let isCalled = false;
+    try {
+      (from as Context)(() => {
+        if (isCalled || this.isOver) return;
+        isCalled = true;
+        runInSlot(this, callBody, this);
+      });
+    } catch (error) {
+      if (!isCalled) this.fail(error);
+    }
+    if (!isCalled && !this.isOver) this.fail(notCalled("run a task"));
+  }
+
+  /** The first step; a body that returns no promise is done at once. */
+  callBody(): void {
     this.#suspendedAt = loops.cachedNow(this.#loop);
     this.#context = captureSlot();
+    const body = this.#body!; // called as a function: it has no `this`
+    try {
+      const value = body(this.argument);
+      if (!isThenable(value)) this.finish(value);
+      else if (value instanceof Future) futures.follow(value);
+      // A thenable is given native functions, as by `await`: it may hand them to a future.
+      else this.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** The first step. A task that was cancelled before it never runs its body. */
@@ -263,26 +310,26 @@ export class TaskState extends CancelScope implements Job {
     if (stage > NEW_IN_GIVEN) return false;
     this.#stage = STARTED;
     this.#context = undefined;
-    if (this.mustCancel) this.#end(hooks.cancel, this.pendingError);
-    else hooks.start(this, from, stage === NEW_IN_GIVEN);
+    if (this.mustCancel) this.#end(futures.cancel, this.pendingError);
+    else this.start(from, stage === NEW_IN_GIVEN);
     return true;
   }
 
   /** Ends the task as its body ended. */
   finish(value: unknown): void {
-    if (this.checkPending()) this.#end(hooks.cancel, this.pendingError);
-    else this.#end(hooks.settle, value);
+    if (this.checkPending()) this.#end(futures.cancel, this.pendingError);
+    else this.#end(futures.settle, value);
   }
 
   /** Ends the task as its body failed. */
   fail(error: unknown): void {
     const cancellation = asCancellation(error);
-    if (cancellation !== null) this.#end(hooks.cancel, cancellation);
-    else this.#end(hooks.fail, error);
+    if (cancellation !== null) this.#end(futures.cancel, cancellation);
+    else this.#end(futures.fail, error);
   }
 
   #end(
-    end: (task: Cancelable, outcome: unknown) => void,
+    end: (task: AnyFuture, outcome: unknown) => void,
     outcome: unknown,
   ): void {
     const task = this.#task!;
@@ -296,27 +343,17 @@ export class TaskState extends CancelScope implements Job {
     }
     this.#next = this.#previous = null;
     const from = this.#context;
-    if (from && !(from instanceof SlotValue)) hooks.keepContext(task, this);
+    if (from && !(from instanceof SlotValue)) finalContexts.set(task, from);
     this.#context = undefined;
     this.#bodyEnd = null;
-    this.#lastName = hooks.rawName(task);
+    this.#body = null;
     this.#task = null;
-    end(task, outcome);
+    end(task as unknown as AnyFuture, outcome);
   }
 
   cancel(message: unknown, cause?: unknown): void {
-    if (this.#isBeingCancelled) return this.count();
-    this.#isBeingCancelled = true;
-    try {
-      this.request(message, cause);
-    } finally {
-      this.#isBeingCancelled = false;
-    }
-  }
-
-  /** Whether a cancellation of the task is on its way to what it awaits. */
-  get isBeingCancelled(): boolean {
-    return this.#isBeingCancelled;
+    const request = () => this.request(message, cause);
+    if (!cancelTask(this.#task!, request)) this.countRequest();
   }
 
   /** Takes one request back: one to the task, else the innermost of one to its scopes. */
@@ -435,10 +472,23 @@ function awaitBody(end: Promise<void>, id: number): void {
   void link();
 }
 
-/** The name of a task; a number stands for one that was given none. */
-export function taskName(name: string | number): string {
-  return typeof name === "number" ? `Task-${name}` : name;
+/** What tasks that are done have run in, where that was more than the task itself. */
+export const finalContexts: WeakMap<object, unknown> = new WeakMap();
+
+/** The coroutine functions of the user behind those that this module has put around them. */
+export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
+  new WeakMap();
+
+function callBody(state: TaskState): void {
+  state.callBody();
 }
+
+/** An arrow function without parameters cannot see what it is called with. */
+function takesSignal(body: Coroutine<unknown>): boolean {
+  return body.length > 0 || !NO_PARAMETERS.test(sourceOf.call(body));
+}
+
+const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;
 
 /** The head of the list of a loop's tasks. */
 export function tasksOf(loop: BaseEventLoop): { first: TaskState | null } {

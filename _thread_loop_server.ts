@@ -11,7 +11,7 @@ import type { EventLoop } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
 import { nextTurn } from "./_host.ts";
 import { framesOf } from "./_call_site.ts";
-import { errorOf, onceDone } from "./_awaitable.ts";
+import { errorOf, onceDone } from "./_done_callbacks.ts";
 import {
   type Answer,
   type Ask,

@@ -6,7 +6,7 @@
 
 import type { ThreadLoops } from "./_attach.ts";
 import type { Snapshot, TaskSnapshot, WaitSnapshot } from "./_snapshot.ts";
-import { span } from "./_inspect.ts";
+import { span } from "./_text.ts";
 
 /** One row: tasks in the same place. */
 interface Row {

@@ -19,7 +19,8 @@ import type { TaskState } from "./_task_state.ts";
 import { afterMicrotasks, onExit, processId } from "./_host.ts";
 import type { BaseEventLoop } from "./_scheduler.ts";
 import { observe, type Observer, type Outcome } from "./_observer.ts";
-import { waitedFor, writeAll } from "./_inspect.ts";
+import { waitedFor } from "./_inspect.ts";
+import { writeAll } from "./_text.ts";
 
 /** An event of the format. Times are in microseconds. */
 export interface TraceEvent {

@@ -8,7 +8,7 @@
 
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { onExit, systemTimer } from "./_host.ts";
-import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
+import type { BaseEventLoop, ExecutionContext } from "./_scheduler.ts";
 import { creationSite } from "./_call_site.ts";
 import { isInstance } from "./_validate.ts";
 
@@ -31,6 +31,8 @@ export class UnretrievedError {
     loop: BaseEventLoop,
     exception: unknown,
     isHeard: boolean,
+    since: number,
+    execution: ExecutionContext,
   ) {
     this.failedAt = isHeard ? null : performance.now();
     const kind =
@@ -39,13 +41,13 @@ export class UnretrievedError {
     this.#message = `${kind} exception was never retrieved` +
       (name === undefined ? "" : `: ${name}`);
     this.#loop = loop;
-    this.#since = loops.cachedNow(loop);
+    this.#since = since;
     this.#exception = exception;
     // Reading the stack has the host format it and let go of the frames, which hold the owner.
     if (isInstance(exception, Error)) readStack(exception);
     this.#owner = new WeakRef(owner);
     // Not as it is: the context of a task leads to the task, which is to be garbage.
-    this.#context = runInSlot(loops.execution(loop), captureContext, undefined);
+    this.#context = runInSlot(execution, captureContext, undefined);
     this.#madeAt = creationSite(owner)?.frames.join("\n");
     unretrievedOf(loop).add(this);
     hold(loop);
@@ -117,16 +119,14 @@ export function failuresOf(loop: BaseEventLoop): UnretrievedError[] {
 
 /** So many errors are kept that were reported. */
 const KEPT = 20;
-const REPORTED = Symbol("reported");
+const reported = new WeakMap<BaseEventLoop, UnretrievedError[]>();
 
 function reportedOf(loop: BaseEventLoop): UnretrievedError[] {
-  return loops.storage(loop).get(REPORTED) as UnretrievedError[] | undefined ??
-    [];
+  return reported.get(loop) ?? [];
 }
 
 function remember(loop: BaseEventLoop, error: UnretrievedError): void {
-  const kept = [...reportedOf(loop), error].slice(-KEPT);
-  loops.storage(loop).set(REPORTED, kept);
+  reported.set(loop, [...reportedOf(loop), error].slice(-KEPT));
 }
 
 /** After how many seconds an error is reported that nobody has asked for. */
@@ -159,7 +159,7 @@ function reportDue(): void {
   }
 }
 
-const UNRETRIEVED = Symbol("unseen");
+const unretrieved = new WeakMap<BaseEventLoop, Set<UnretrievedError>>();
 /** Loops with errors that nobody has looked at. */
 const holding = new Set<BaseEventLoop>();
 let listening = false;
@@ -168,10 +168,11 @@ const collected = new FinalizationRegistry<UnretrievedError>((error) =>
 );
 
 function unretrievedOf(loop: BaseEventLoop): Set<UnretrievedError> {
-  const extras = loops.storage(loop);
-  let unseen = extras.get(UNRETRIEVED) as Set<UnretrievedError> | undefined;
-  if (unseen === undefined) extras.set(UNRETRIEVED, unseen = new Set());
-  return unseen;
+  const known = unretrieved.get(loop);
+  if (known !== undefined) return known;
+  const errors = new Set<UnretrievedError>();
+  unretrieved.set(loop, errors);
+  return errors;
 }
 
 /** Has the errors of a loop reported at the end of the program; one listener serves all loops. */

@@ -14,11 +14,13 @@ import { Deque } from "./_collections.ts";
 import {
   AGAIN,
   type AnyFuture,
+  callersLoop,
   type Future,
   futures,
+  isImplicit,
   type WaitSource,
 } from "./_future.ts";
-import { type EventLoop, getEventLoop, isImplicit } from "./_event_loop.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import type { Cancellable } from "./_options.ts";
 import type { ExecutionContext } from "./_scheduler.ts";
 import { checkSignal } from "./_validate.ts";
@@ -218,7 +220,7 @@ export class LoopBinding {
    * @throws {RuntimeError} If the primitive belongs to another one.
    */
   enter(waitable: WaitSource): EventLoop {
-    const asking = getEventLoop();
+    const asking = callersLoop();
     if (isImplicit(asking)) return asking;
     if (this.#loop === null || this.#loop.isClosed()) this.#loop = asking;
     if (this.#loop === asking) return asking;

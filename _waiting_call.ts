@@ -12,16 +12,16 @@
  */
 
 import { CancelRequest } from "./_cancel_request.ts";
-import { type CancelScope, InnerScope, openScope } from "./_cancel_scope.ts";
+import { type CancelScope, InnerScope } from "./_cancel_scope.ts";
 import { TaskState } from "./_task_state.ts";
 import { adopt, probedOutcome } from "./_continuation.ts";
 import {
+  callersLoop,
   Future,
   futures,
   looksLikeFuture,
   type WaitSource,
 } from "./_future.ts";
-import { getEventLoop } from "./_event_loop.ts";
 import { isThenable } from "./_validate.ts";
 import { fulfilledWith, readsPromises } from "./_host.ts";
 import { currentExecution } from "./_scheduler.ts";
@@ -76,7 +76,7 @@ export const settledVoid: Promise<void> = Promise.resolve();
  */
 export function checkpoint<T>(call: () => PromiseLike<T>): Promise<T> {
   return operation(async () => {
-    await futures.makeYield(getEventLoop(), undefined);
+    await futures.makeYield(callersLoop(), undefined);
     return await call();
   });
 }
@@ -171,7 +171,7 @@ export function scopeHere(): CancelScope | null {
   const frame = currentExecution();
   return frame === undefined || frame.task === null
     ? null
-    : openScope(frame as CancelScope);
+    : (frame as CancelScope).open;
 }
 
 /** A waiting call under way: cancelling it interrupts what the call waits for. */
@@ -213,5 +213,5 @@ class OperationFuture<T> extends Future<T> implements WaitSource {
 
 /** A scope for calls outside of tasks, which nobody but the holder of their promise can cancel. */
 function detachedScope(): CancelScope {
-  return new TaskState(getEventLoop(), null);
+  return new TaskState(callersLoop(), null);
 }

@@ -23,13 +23,13 @@
  * @module
  */
 
-import { stackOf } from "./_debug_mode.ts";
 import { framesOfLoop, waitersIn } from "./_call_graph.ts";
 import { type AnyFuture, Future, futures } from "./_future.ts";
+import { debugHooks } from "./_scheduler.ts";
 import { EventLoop, getEventLoop } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
 import type { TextOutput } from "./_options.ts";
-import { hooks } from "./_cancel_scope.ts";
+import { taskStateOf } from "./_task.ts";
 import type { TaskState } from "./_task_state.ts";
 import { creationSite } from "./_call_site.ts";
 import { formatSnapshot } from "./_report.ts";
@@ -39,11 +39,11 @@ import {
   awaitedBy,
   isPending,
   nameOf,
-  print,
   progressOf,
   tasksBehind,
   waitingTime,
 } from "./_inspect.ts";
+import { print } from "./_text.ts";
 import {
   checkInstance,
   checkNumber,
@@ -351,8 +351,8 @@ function describeOne(
   limit: number,
   depth: number,
 ): Described {
-  const frame = hooks.frameOf(future);
-  const { state } = hooks.about(future);
+  const frame = taskStateOf(future);
+  const { state } = futures.inspect(future);
   return {
     future,
     name: frame?.name ?? null,
@@ -370,7 +370,7 @@ function linesIn(
   depth: number,
 ): readonly string[] {
   const skipped = frame.isRunning ? Math.max(0, depth - 1) : 0;
-  const lines = stackOf(frame).slice(skipped);
+  const lines = debugHooks.stackOf(frame).slice(skipped);
   if (limit < 0) return lines.slice(0, -limit);
   return lines.slice(Math.max(0, lines.length - limit));
 }
@@ -382,7 +382,7 @@ function waitsOf(frame: TaskState): CallGraphWait[] {
     return [{ what, seconds, future: null, tasks: [], holder: null }];
   }
   return awaitedBy(frame).filter(isPending).map((future) => {
-    const holder = futures.behind(future as AnyFuture)?.holder?.task ?? null;
+    const holder = futures.source(future as AnyFuture)?.holder?.task ?? null;
     return {
       what: nameOf(future),
       seconds,

@@ -23,6 +23,7 @@
  * @module
  */
 
+import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { BinaryHeap, Deque, Stack } from "./_collections.ts";
 import { AGAIN } from "./_future.ts";
 import {

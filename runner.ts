@@ -22,10 +22,10 @@ import { type Abortable, linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { watchForDeadlock } from "./_deadlock.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
-import { cancelFrom, cancelSites, tasksOf } from "./_task_state.ts";
-import { cancelAll } from "./_cancel_request.ts";
+import { cancelFrom, original, tasksOf } from "./_task_state.ts";
+import { cancelAll, cancelSites } from "./_cancel_request.ts";
 import { EventLoop } from "./_event_loop.ts";
-import { original, stateOf, Task } from "./_task.ts";
+import { stateOf, Task } from "./_task.ts";
 import { Future, futures } from "./_future.ts";
 import { onSignal as listenTo, systemTimer } from "./_host.ts";
 import { CallSite, framesOf } from "./_call_site.ts";
@@ -46,10 +46,12 @@ import {
   currentExecution,
   internals as loops,
 } from "./_scheduler.ts";
-import { allTasks, onceDone } from "./_awaitable.ts";
+import { allTasks } from "./_awaitable.ts";
+import { onceDone } from "./_done_callbacks.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
 import { located, type Snapshot, snapshotOf } from "./_snapshot.ts";
-import { chainOf, firstOf, progressOf, span } from "./_inspect.ts";
+import { chainOf, progressOf } from "./_inspect.ts";
+import { firstOf, span } from "./_text.ts";
 import "./_threads.ts";
 import { reportUnretrieved } from "./_unhandled.ts";
 import {

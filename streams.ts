@@ -24,6 +24,7 @@
  * @module
  */
 
+import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 export type { Bytes, OwnBytes } from "./_bytes.ts";
 export {
   type ClientTlsOptions,

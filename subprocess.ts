@@ -22,6 +22,7 @@
  * @module
  */
 
+import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
 import { Child, type ChildParts } from "./_child.ts";

@@ -22,6 +22,7 @@
  * @module
  */
 
+import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import type { Cancellable, Named } from "./_options.ts";
 import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import {

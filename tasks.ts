@@ -23,6 +23,7 @@
  * @module
  */
 
+import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { CancellableIterator, isAsyncIterable } from "./_async_iterator.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import {
@@ -59,10 +60,9 @@ import {
   ensureFuture,
   isCoroutine,
   isFuture,
-  onceDone,
-  Several,
   wrapFuture,
 } from "./_awaitable.ts";
+import { onceDone, Several } from "./_done_callbacks.ts";
 import { nameOf } from "./_inspect.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
 
