@@ -41,12 +41,14 @@ export class Barrier {
     complete: () => {},
     handOff: (turn) => this.#clear(turn),
     remove: (turn) => this.#clear(turn),
+    kind: "barrier",
     describe: () => this.#describe(),
   }, this.#home);
   /** Newcomers, who wait while a round leaves. */
   readonly #newcomers: WaitQueue<void> = new WaitQueue<void>({
     complete: () => {},
     handOff: () => {},
+    kind: "barrier",
     describe: () => this.#describe(),
   }, this.#home);
 

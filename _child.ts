@@ -22,6 +22,7 @@ import {
 import type { EventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
 import { onExit } from "./_host.ts";
+import { type ChildSnapshot, inventoryOf } from "./_inventory.ts";
 import { closersOf, internals as loops } from "./_scheduler.ts";
 import {
   Gate,
@@ -111,6 +112,16 @@ export class Child {
 
   describe(): string {
     return `${this.#name} (pid ${this.pid})`;
+  }
+
+  /** The child for reports. */
+  toJSON(): ChildSnapshot {
+    const notes = ["stdout", "stderr"].flatMap((name, index) => {
+      const pipe = this.outputs[index]!;
+      if (!pipe?.neglected) return [];
+      return `${name}: ${pipe.unread} bytes were read ahead, the rest is in the pipe; nobody reads it`;
+    });
+    return { pid: this.pid, name: this.#name, notes };
   }
 
   /** What somebody waits for who waits for the end. */
@@ -318,6 +329,9 @@ function childrenOf(loop: EventLoop): Set<Child> {
   if (children === undefined) {
     const born = children = new Set<Child>();
     extras.set(Child, born);
+    inventoryOf(loop).add((lists) =>
+      lists.children = Array.from(born, (child) => child.toJSON())
+    );
     closersOf(loop).add(() =>
       Promise.all(Array.from(born, (child) => child.abandon()))
     );

@@ -124,6 +124,12 @@ export class OutputPipe implements ByteSource, Output, Progress {
     return !this.#ended && this.#fetching === null;
   }
 
+  /** How many bytes were read ahead, and not taken. */
+  get unread(): number {
+    const chunks = [...this.#chunks, this.#head ?? NO_BYTES];
+    return chunks.reduce((sum, { length }) => sum + length, 0);
+  }
+
   async read(buffer: Uint8Array): Promise<number | null> {
     const chunk = await this.readChunk(buffer.length);
     if (chunk === null) return null;

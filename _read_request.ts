@@ -61,6 +61,7 @@ export class ReaderState {
 
 /** One read: what it is after, and its place in the reader while it waits. */
 export abstract class Read implements WaitSource {
+  readonly kind = "read";
   readonly #reader: object;
   protected readonly stock: ReaderState;
   future: AnyFuture | null = null;
@@ -91,7 +92,12 @@ export abstract class Read implements WaitSource {
   }
 
   describe(): string {
-    return `bytes of ${inspect(this.#reader)}`;
+    return `${this.wanted} from ${inspect(this.#reader)}`;
+  }
+
+  /** What it is after, in a few words. */
+  protected get wanted(): string {
+    return "bytes";
   }
 }
 
@@ -137,11 +143,19 @@ export class ReadAll extends ReadSome {
   constructor(reader: object, stock: ReaderState) {
     super(reader, stock, Infinity, Infinity);
   }
+
+  protected override get wanted(): string {
+    return "the end of all bytes";
+  }
 }
 
 export class ReadExactly extends ReadSome {
   constructor(reader: object, stock: ReaderState, count: number) {
     super(reader, stock, count, count);
+  }
+
+  protected override get wanted(): string {
+    return `${this.most} bytes`;
   }
 
   override answer(): OwnBytes {
@@ -196,6 +210,10 @@ export class ReadUntil extends Read {
     return this.stock.limit + this.#longest + 1;
   }
 
+  protected override get wanted(): string {
+    return "a separator";
+  }
+
   /** More than the limit before the separator, or before its end has come. */
   protected overrun(consumed: number, end: number): OwnBytes {
     throw new LimitOverrunError(overrunText(this.stock.limit, end), consumed);
@@ -234,6 +252,10 @@ export class ReadUntil extends Read {
 export class ReadLine extends ReadUntil {
   constructor(reader: object, stock: ReaderState) {
     super(reader, stock, newline);
+  }
+
+  protected override get wanted(): string {
+    return "the end of a line";
   }
 
   protected override overrun(_consumed: number, end: number): OwnBytes {

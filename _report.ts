@@ -51,7 +51,7 @@ export function formatSnapshot(snapshot: Snapshot): string {
     ...section(
       "Child processes:",
       snapshot.children.map(({ name, pid, notes }) =>
-        [`${name} (pid ${pid})`, ...notes].join(", ")
+        [`${name} (pid ${pid})`, ...notes].join("\n      ")
       ),
     ),
     ...failureLines(snapshot.failures),
@@ -142,10 +142,23 @@ function groupLines(group: Group): string[] {
   return [
     `* ${subject(group)} ${doing(group)}`,
     ...first!.scopes.map((scope) => `    in ${scope}`),
-    ...first!.waits.flatMap(({ notes }) => notes).map((note) => `    ${note}`),
     ...first!.stack.slice(0, FRAMES).map((frame) => `    at ${frame}`),
     ...(first!.madeAt === null ? [] : [`    made at ${first!.madeAt}`]),
+    ...first!.waits.flatMap(notesOn).map((note) => `    ${note}`),
   ];
+}
+
+/** What explains a wait, on lines of its own. */
+function notesOn({ kind, notes, holders, what }: WaitSnapshot): string[] {
+  if (holders.length === 0 || what.includes(" held by ")) return notes;
+  const who = firstOf(
+    holders,
+    NAMES,
+    ({ name, ended }) => `${name}${ended ? ", which has ended" : ""}`,
+    "; ",
+  );
+  const verb = kind === "queue.join" ? "taken by" : "held by";
+  return [...notes, `${verb} ${who}`];
 }
 
 function subject({ tasks }: Group): string {
@@ -188,11 +201,11 @@ function sinceText(shortest: number | null, longest: number | null): string {
   return from === to ? ` since ${to}` : ` since ${from} to ${to}`;
 }
 
-function threadLine({ name, waits, seconds }: ThreadSnapshot): string {
+function threadLine({ name, waits, seconds, place }: ThreadSnapshot): string {
   const since = seconds === null ? "" : ` since ${span(seconds)}`;
-  return waits === null
-    ? `${name} running${since}`
-    : `${name} waiting ${waits}${since}`;
+  const doing = waits === null ? "running" : `waiting ${waits}`;
+  const at = place === null ? "" : `\n      called at ${place}`;
+  return `${name} ${doing}${since}${at}`;
 }
 
 function failureLines(failures: readonly FailureSnapshot[]): string[] {
@@ -355,10 +368,15 @@ function isLate(cancelled: TaskSnapshot["cancelled"]): boolean {
 /** Something that a task had when it ended. */
 function holderVerdict(tasks: readonly TaskSnapshot[]): string | null {
   for (const task of tasks) {
-    for (const { what, holders } of task.waits) {
+    for (const { kind, what, holders } of task.waits) {
       const ended = holders.filter(({ ended }) => ended);
       if (ended.length === 0 || ended.length < holders.length) continue;
       const who = ended.length === 1 ? "has" : "have";
+      if (kind === "queue.join") {
+        return `Task ${task.name} waits for ${what}: ${
+          namesOf(ended)
+        } took items and ${who} ended without taskDone()`;
+      }
       return `${what.replace(/ held by .*/, "")} was never released: ${
         namesOf(ended)
       } ${who} ended without release(); ` +
@@ -380,16 +398,40 @@ function failureVerdict(failures: readonly FailureSnapshot[]): string | null {
 
 /** A task that has been given its CancelledError and goes on. */
 function cancelledVerdict(tasks: readonly TaskSnapshot[]): string | null {
-  const task = tasks.find(({ cancelled }) => isLate(cancelled));
+  const late = tasks.filter(({ cancelled }) => isLate(cancelled));
+  const ids = new Set(late.map(({ id }) => id));
+  const waitsForLate = ({ waits }: TaskSnapshot) =>
+    waits.some(({ tasks }) => tasks.some((id) => ids.has(id)));
+  const task = late.find((it) => !waitsForLate(it)) ?? late[0];
   if (task === undefined) return null;
-  const waits = task.waits.map(textOf).join(", ");
-  const shielded = task.waits.some(({ kind }) => kind === "shield");
-  const why = shielded
-    ? "a shield keeps it from ending"
-    : "it cleans up, or it caught the CancelledError and did not throw it on";
+  const waits = task.waits.map(placedTextOf).join(", ");
+  const shield = task.waits.find(({ kind }) => kind === "shield");
+  const why = shield === undefined
+    ? "it cleans up, or it caught the CancelledError and did not throw it on"
+    : `a shield keeps it from ending${shieldedText(tasks, shield)}`;
+  const group = tasks.flatMap(({ scopes }) => scopes)
+    .find((scope) => scope.includes(" failing with "));
   return `Task ${task.name} was ${requestText(task.cancelled!)} and goes on${
     waits === "" ? "" : ` (waiting for ${waits})`
-  }: ${why}`;
+  }: ${why}${group === undefined ? "" : `; it holds up a ${group}`}`;
+}
+
+/** What the task behind a shield waits for. */
+function shieldedText(
+  tasks: readonly TaskSnapshot[],
+  shield: WaitSnapshot,
+): string {
+  const task = tasks.find(({ id }) => shield.tasks.includes(id));
+  const [wait] = task?.waits ?? [];
+  if (wait === undefined) return "";
+  const advice = ADVICE[wait.kind];
+  return `; ${task!.name} waits for ${placedTextOf(wait)}${
+    advice === undefined ? "" : `: ${advice}`
+  }`;
+}
+
+function placedTextOf(wait: WaitSnapshot): string {
+  return `${textOf(wait)}${wait.place === null ? "" : ` at ${wait.place}`}`;
 }
 
 function pileVerdict(groups: readonly Group[]): string | null {
@@ -416,23 +458,37 @@ const ADVICE: { [kind: string]: string } = {
   "lock": "nobody releases it",
   "semaphore": "nobody releases a permit",
   "barrier": "parties are missing",
+  "read": "the other side does not send it",
+  "thread": "the function has not ended; a thread cannot be interrupted",
   "future": "nobody sets its result",
   "foreign":
     "only what made the promise can end that; a timeout or cancellable() makes it interruptible",
 };
+
+/** Waits that often mean no more than that there is nothing to do. */
+const IDLE: ReadonlySet<string> = new Set(["timer", "queue.get"]);
 
 /** The wait at the end of a chain of tasks that wait for one another. */
 function leafVerdict({ tasks, loop }: Snapshot): string | null {
   const leaves = tasks.filter(({ waits }) =>
     waits.some(({ tasks }) => tasks.length === 0)
   );
-  const leaf = leaves.find(({ waits }) => waits[0]!.kind !== "timer");
+  const leaf = leaves.find(({ waits }) => waits[0]!.kind === "queue.join") ??
+    leaves.find(({ waits }) => !IDLE.has(waits[0]!.kind)) ??
+    leaves.find(({ waits }) => waits[0]!.kind !== "timer");
   if (leaf === undefined) return null;
   const wait = leaf.waits[0];
   const advice = ADVICE[wait!.kind];
-  const place = wait!.place === null ? "" : ` at ${wait!.place}`;
   const timed = loop.timers > 0 ? " so far" : "";
-  return `Task ${leaf.name} waits for ${textOf(wait!)}${place}${
+  return `Task ${leaf.name} waits for ${placedTextOf(wait!)}${
     advice === undefined ? "" : `: ${advice}${timed}`
-  }`;
+  }${explanation(wait!)}`;
+}
+
+/** What is known of who has what is waited for, or of the last time that it came. */
+function explanation(wait: WaitSnapshot): string {
+  const notes = notesOn(wait);
+  const note = notes.find((it) => it.startsWith("last ")) ??
+    (wait.holders.length > 0 ? notes.at(-1) : undefined);
+  return note === undefined ? "" : `; ${note}`;
 }

@@ -8,6 +8,11 @@
  */
 
 import "./_event_loop.ts";
+import {
+  type ChildSnapshot,
+  inventoryOf,
+  type ThreadSnapshot,
+} from "./_inventory.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
 import type { SuspendedAwait } from "./_cancel_scope.ts";
 import type { WaitDetails } from "./_wait_source.ts";
@@ -32,6 +37,8 @@ import {
 } from "./_inspect.ts";
 import { titleOf } from "./_text.ts";
 import { failuresOf } from "./_unhandled.ts";
+
+export type { ChildSnapshot, ThreadSnapshot } from "./_inventory.ts";
 
 /** What a loop is doing. Plain data: `JSON.stringify` loses nothing of it. */
 export interface Snapshot {
@@ -116,7 +123,8 @@ export interface WaitSnapshot {
   /**
    * What kind of wait it is: `task`, `gather`, `shield`, `wait`, `group`,
    * `timer`, `lock`, `semaphore`, `event`, `condition`, `barrier`,
-   * `queue.get`, `queue.put`, `queue.join`, `future`, `foreign`, or `other`.
+   * `queue.get`, `queue.put`, `queue.join`, `read`, `process`, `thread`,
+   * `future`, `foreign`, or `other`.
    */
   kind: string;
   /** What it is, in a few words. */
@@ -143,26 +151,6 @@ export interface HolderSnapshot {
   ended: boolean;
 }
 
-/** A call in a thread. */
-export interface ThreadSnapshot {
-  /** The function. */
-  name: string;
-  /** What it waits for before it runs, `null` for one that runs. */
-  waits: string | null;
-  /** How long ago it was called, in seconds; `null` where that is not known. */
-  seconds: number | null;
-}
-
-/** A child process. */
-export interface ChildSnapshot {
-  /** Its process id. */
-  pid: number;
-  /** The program. */
-  name: string;
-  /** More about it: `"stdout: 65536 bytes unread"`. */
-  notes: string[];
-}
-
 /** An error that nobody has looked at. */
 export interface FailureSnapshot {
   /** What failed: `"Task exception was never retrieved: consumer"`. */
@@ -184,12 +172,6 @@ export interface AbandonedSnapshot {
   /** Where it was awaited, in debug mode. */
   place: string | null;
 }
-
-/** Part of a snapshot that a file above this one fills in, for a loop that has some. */
-export type Census = (snapshot: Snapshot, loop: BaseEventLoop) => void;
-
-/** Those parts. */
-export const censuses: Set<Census> = new Set();
 
 /** How many tasks of a gather or group, and how many holders, are listed. */
 const LISTED = 1000;
@@ -219,7 +201,7 @@ export function snapshotOf(loop: BaseEventLoop): Snapshot {
     failures: failuresIn(loop),
     abandoned: [],
   };
-  for (const census of censuses) census(snapshot, loop);
+  for (const list of inventoryOf(loop)) list(snapshot);
   return snapshot;
 }
 

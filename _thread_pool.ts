@@ -22,6 +22,8 @@ import { type AnyFuture, futures, type WaitSource } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { cpuUsage, nextTurn, startWorker } from "./_host.ts";
 import { framesOf } from "./_call_site.ts";
+import { inventoryOf, type ThreadSnapshot } from "./_inventory.ts";
+import { internals as loops } from "./_scheduler.ts";
 import { type Definition, nameOfDefinition } from "./_thread_function.ts";
 import { THREAD_PROGRAM } from "./_thread_program.ts";
 import {
@@ -77,6 +79,14 @@ export class ThreadPool {
 
   constructor(loop: EventLoop) {
     this.#loop = loop;
+    inventoryOf(loop).add((lists) => lists.threads = this.#list());
+  }
+
+  /** The calls that run, then those that wait. */
+  #list(): ThreadSnapshot[] {
+    const running = Array.from(this.#threads, ({ call }) => call ?? []).flat();
+    return [...running, ...this.#waiting].filter(({ isVoid }) => !isVoid)
+      .map((call) => call.toJSON());
   }
 
   /** Whether calls are under way or waiting. */
@@ -264,6 +274,7 @@ export class ThreadPool {
 
 /** One call of a function in a thread. */
 class Call implements WaitSource {
+  readonly kind = "thread";
   readonly future: AnyFuture;
   readonly target: Target;
   readonly #pool: ThreadPool;
@@ -277,6 +288,7 @@ class Call implements WaitSource {
   readonly #loop: EventLoop;
   /** Where it was called from. */
   readonly #at: Error;
+  readonly #since: number;
 
   constructor(
     pool: ThreadPool,
@@ -288,10 +300,18 @@ class Call implements WaitSource {
     this.#pool = pool;
     this.#loop = loop;
     this.#at = at;
+    this.#since = loops.cachedNow(loop);
     this.target = target;
     this.args = args;
     this.moves = takeMoves(args);
     this.future = futures.make(loop, this);
+  }
+
+  /** The call for reports. */
+  toJSON(): ThreadSnapshot {
+    const { name, waits } = this;
+    const seconds = (loops.cachedNow(this.#loop) - this.#since) / 1000;
+    return { name, waits, seconds, place: framesOf(this.#at)[0] ?? null };
   }
 
   /** Copies the arguments, so that what becomes of them now does not matter. */

@@ -33,8 +33,10 @@ import {
   settledPromise,
   settledVoid,
 } from "./_waiting_call.ts";
+import { Holders } from "./_holders.ts";
 import { inspect } from "./_host.ts";
 import type { Cancellable, Named } from "./_options.ts";
+import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import {
   checkCallback,
   checkNumber,
@@ -108,13 +110,15 @@ export class Queue<T> implements AsyncIterable<T> {
   #items: Store<T> = new FifoStore<T>();
   /** Puts that `taskDone` has not answered. */
   #unfinished = 0;
+  /** Who has taken items that `taskDone` has not answered. */
+  readonly #takers = new Holders();
   #isShutDown = false;
   /** What each waiting `put` brings. */
   readonly #offers = new Map<unknown, T>();
   readonly #home = new LoopBinding();
   readonly #getters: WaitQueue<T> = new WaitQueue<T>({
-    complete: () =>
-      this.empty() && !this.#isShutDown ? AGAIN : this.getNowait(),
+    complete: (_, by) =>
+      this.empty() && !this.#isShutDown ? AGAIN : this.#take(by),
     handOff: () => void (this.empty() || this.#getters.notifyNext()),
     kind: "queue.get",
     describe: () => `an item of ${this.#describe()}`,
@@ -139,6 +143,7 @@ export class Queue<T> implements AsyncIterable<T> {
     kind: "queue.join",
     describe: () =>
       `taskDone() on ${this.#describe()}, ${this.#unfinished} unfinished`,
+    holders: () => this.#takers,
   }, this.#home);
 
   /**
@@ -291,6 +296,10 @@ export class Queue<T> implements AsyncIterable<T> {
    * @throws {QueueShutDown} If there is none and the queue is shut down.
    */
   getNowait(): T {
+    return this.#take(currentExecution());
+  }
+
+  #take(by: ExecutionContext | null | undefined): T {
     if (this.empty()) {
       if (this.#isShutDown) {
         throw new QueueShutDown("Cannot get an item: the queue is shut down");
@@ -298,6 +307,7 @@ export class Queue<T> implements AsyncIterable<T> {
       throw new QueueEmpty("Cannot get an item: the queue is empty");
     }
     const item = this.#items.take() as T;
+    this.#takers.add(by);
     this.#putters.notifyNext();
     return item;
   }
@@ -314,6 +324,7 @@ export class Queue<T> implements AsyncIterable<T> {
       );
     }
     this.#unfinished--;
+    this.#takers.remove(currentExecution());
     if (this.#unfinished === 0) this.#joiners.notifyAll();
   }
 

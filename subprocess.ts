@@ -121,6 +121,7 @@ export class Process implements AsyncDisposable {
     complete: () => this.returncode!,
     handOff: () => {},
     remove: () => this.#leave(),
+    kind: "process",
     describe: () => this.#child.describeEnd(),
   }, new LoopBinding());
   /** What the end of the child calls, as long as somebody waits: it holds this object. */

@@ -23,6 +23,8 @@
  */
 
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
+import { type Guard, ReleaseGuard } from "./_guard.ts";
+import { Holders, Occasion } from "./_holders.ts";
 import type { Cancellable, Named } from "./_options.ts";
 import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import {
@@ -47,52 +49,8 @@ import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { CancelledError, RuntimeError } from "./exceptions.ts";
 
 export { Barrier } from "./_barrier.ts";
+export type { Guard } from "./_guard.ts";
 export type { Cancellable, Named } from "./_options.ts";
-
-/**
- * What `acquire()` gives: releases at the end of a `using` or `await using`
- * block, once. Dropped without that it releases nothing; `release()` does the
- * same by hand.
- *
- * @example
- * ```ts
- * import { Lock } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * const lock = new Lock();
- * const guard = await lock.acquire();
- * guard[Symbol.dispose]();
- * guard[Symbol.dispose]();
- * assert(!lock.locked());
- * ```
- */
-export interface Guard extends Disposable, AsyncDisposable {
-}
-
-/** A guard that calls back the first time it is disposed of. */
-class ReleaseGuard implements Guard {
-  /** `null` once it was called. */
-  #release: ((guard: Guard) => void) | null;
-
-  constructor(release: (guard: Guard) => void) {
-    this.#release = release;
-  }
-
-  [Symbol.dispose](): void {
-    const release = this.#release;
-    this.#release = null;
-    release?.(this);
-  }
-
-  // deno-lint-ignore require-await -- an error has to come as a rejection
-  async [Symbol.asyncDispose](): Promise<void> {
-    this[Symbol.dispose]();
-  }
-
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.#release === null ? "<Guard released>" : "<Guard>";
-  }
-}
 
 /** The inside of a lock, for the conditions on it. */
 let locks: {
@@ -262,12 +220,14 @@ export class Lock {
  */
 export class Event {
   #set = false;
+  #lastSet: Occasion | null = null;
   readonly #label: string;
   readonly #waiters: WaitQueue<true> = new WaitQueue<true>({
     complete: () => true,
     handOff: () => {},
     kind: "event",
     describe: () => this.#describe(),
+    notes: () => [this.#lastSet?.toString() ?? "never set"],
   }, new LoopBinding());
 
   /**
@@ -289,6 +249,7 @@ export class Event {
   set(): void {
     if (this.#set) return;
     this.#set = true;
+    this.#lastSet = new Occasion("set", this.#waiters.waiting);
     this.#waiters.notifyAll();
   }
 
@@ -376,6 +337,8 @@ export class Condition {
   readonly #lock: Lock;
   readonly #waiters: WaitQueue<void>;
   readonly #label: string;
+  /** The last notification. */
+  #notified: Occasion | null = null;
   /** Notifications of cancelled waiters that do not hold the lock again yet. */
   readonly #unheeded = new Set<unknown>();
 
@@ -395,6 +358,7 @@ export class Condition {
       handOff: (future) => void this.#unheeded.add(future),
       kind: "condition",
       describe: () => this.#describe(),
+      notes: () => [this.#notified?.toString() ?? "never notified"],
     }, locks.home(lock));
   }
 
@@ -556,6 +520,7 @@ export class Condition {
   notify(n = 1): void {
     checkNumber(n, "notify", "n");
     this.#mustBeLocked("notify");
+    this.#notified = new Occasion("notified", this.#waiters.waiting);
     for (let i = 0; i < n && this.#waiters.notifyNext(); i++);
   }
 
@@ -626,10 +591,12 @@ export class Semaphore {
   #value: number;
   readonly #label: string;
   readonly #dispose = (): void => this.release();
+  readonly #size: number;
+  readonly #holders = new Holders();
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
-    complete: () => {
+    complete: (_, by) => {
       this.#wakeAsAllowed();
-      return new ReleaseGuard(this.#dispose);
+      return this.#grant(by);
     },
     handOff: () => {
       this.#value++;
@@ -637,6 +604,8 @@ export class Semaphore {
     },
     kind: "semaphore",
     describe: () => this.#describe(),
+    notes: () => [`permits: ${this.#size}`],
+    holders: () => this.#holders,
   }, new LoopBinding());
 
   /**
@@ -650,7 +619,7 @@ export class Semaphore {
   constructor(value = 1, options?: Named) {
     checkCount(value, 0, "create a semaphore", "value");
     this.#label = labelOf(options, "create a semaphore");
-    this.#value = value;
+    this.#size = this.#value = value;
   }
 
   static {
@@ -696,7 +665,7 @@ export class Semaphore {
       if (this.locked()) return this.#waiters.enter(signal);
       if (isOverdue()) return checkpoint(() => this.acquire(options));
       this.#value--;
-      return settledPromise(new ReleaseGuard(this.#dispose));
+      return settledPromise(this.#grant(currentExecution()));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -705,12 +674,19 @@ export class Semaphore {
   /** Gives a permit back, to the first waiter. */
   release(): void {
     this.#value++;
+    this.#holders.remove(currentExecution());
     this.#wakeNext();
   }
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
+  }
+
+  /** Whoever waits on one that was made with no permits is told of something, and gives none back. */
+  #grant(by: ExecutionContext | null | undefined): Guard {
+    if (this.#size > 0) this.#holders.add(by);
+    return new ReleaseGuard(this.#dispose);
   }
 
   #wakeNext(): boolean {
