@@ -77,6 +77,7 @@ function loopLine({ loop, tasks }: Snapshot): string {
 
 function groupsOf(tasks: readonly TaskSnapshot[]): Group[] {
   const groups = new Map<string, Group>();
+  const keyOf = taskKeys();
   /** By what tasks do: those whose place is known stand for those where it is not. */
   const placed = new Map<string, Group>();
   for (const task of tasks) {
@@ -110,14 +111,23 @@ function add(group: Group, task: TaskSnapshot): void {
   group.longest = Math.max(group.longest ?? 0, task.seconds);
 }
 
-/** Tasks with equal keys do the same. */
-function keyOf(task: TaskSnapshot): string {
-  const { state, waits, requests, scopes, coro } = task;
-  let key = `${state} ${requests > 0} ${scopes.length} ${coro}`;
-  for (const { kind, object, what } of waits) {
-    key += ` ${kind} ${object ?? (kind === "task" ? what : "")}`;
-  }
-  return key;
+/** Gives the keys of tasks: those with equal keys do the same. What many wait for is looked at once. */
+function taskKeys(): (task: TaskSnapshot) => string {
+  const known = new Map<WaitSnapshot, string>();
+  const waitKey = (wait: WaitSnapshot): string => {
+    let key = known.get(wait);
+    if (key === undefined) {
+      const { kind, object, what } = wait;
+      key = ` ${kind} ${object ?? (kind === "task" ? what : "")}`;
+      if (object !== null) known.set(wait, key);
+    }
+    return key;
+  };
+  return ({ state, waits, requests, scopes, coro }) => {
+    let key = `${state} ${requests > 0} ${scopes.length} ${coro}`;
+    for (const wait of waits) key += waitKey(wait);
+    return key;
+  };
 }
 
 /** The lines of the groups, as many as there is room for. */
@@ -290,11 +300,14 @@ function circleIn(tasks: readonly TaskSnapshot[]): Step[] | null {
   const candidates = tasks.filter(hasEdges);
   const byId = new Map(candidates.map((task) => [task.id, task]));
   const finished = new Set<number>();
+  /** Waits that lead into no circle, whoever is in them: many tasks share one. */
+  const explored = new Set<WaitSnapshot>();
   for (const start of candidates) {
-    const circle = finished.has(start.id)
-      ? null
-      : circleFrom(start, byId, finished);
+    const wait = start.waits[0]!;
+    if (finished.has(start.id) || explored.has(wait)) continue;
+    const circle = circleFrom(start, byId, finished);
     if (circle !== null) return circle;
+    explored.add(wait);
   }
   return null;
 }

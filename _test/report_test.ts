@@ -104,15 +104,17 @@ Deno.test("A report names nobody for a semaphore that was made to tell of someth
 Deno.test("A report names who has taken the item whose taskDone() is missing", async () => {
   await plain(async () => {
     const queue = new Queue<number>();
-    const worker = (name: string, forgets: number) =>
+    const worker = (name: string, forgotten: number) =>
       createTask(async () => {
-        for await (const n of queue) if (n !== forgets) queue.taskDone();
+        for await (const n of queue) if (n !== forgotten) queue.taskDone();
       }, { name });
-    const [good, bad] = [worker("good", -1), worker("bad", 3)];
-    for (let n = 0; n < 5; n++) {
+    const bad = worker("bad", 1);
+    for (let n = 0; n < 3; n++) queue.putNowait(n);
+    await sleep(0.1);
+    const good = worker("good", -1);
+    for (let n = 3; n < 9; n++) {
       queue.putNowait(n);
-      await sleep(0);
-      await sleep(0);
+      await sleep(0.1);
     }
     const joiner = createTask(() => queue.join(), { name: "joiner" });
     await sleep(1);
