@@ -28,7 +28,7 @@ export interface ThreadLoops {
 
 /** What an expression in the process gives. */
 interface Seen {
-  /** JSON of the snapshots, `null` without the module. */
+  /** JSON of the snapshots, `null` without the module, `""` if it is to be read in another way. */
   loops: string | null;
   stack: string;
 }
@@ -119,21 +119,21 @@ export class Target {
 
   async #readMain(): Promise<Seen> {
     const guard = this.#guard === null ? "" : `${closing(this.#guard)}, `;
-    const seen = this.#session.evaluate(`(${guard}${SEE})`);
+    const seen = this.#session.evaluate(`(${guard}${see(true)})`);
     try {
       const { loops, stack } = await this.#answer(seen) as Seen;
-      const isIdle = loops !== null && callsIn(stack).length === 0;
-      return { loops: isIdle ? await this.#locate() : loops, stack };
+      return { loops: loops === "" ? await this.#locate(guard) : loops, stack };
     } catch (error) {
       const { message } = error as Error;
       throw new PsError(EXIT.lost, `Cannot read the process: ${message}`);
     }
   }
 
-  /** Reads the loops again, with the places where tasks wait. That takes microtasks, and so an end of what runs. */
-  async #locate(): Promise<string> {
+  /** Reads the loops with the places where tasks wait, where no code is running: that takes microtasks. */
+  async #locate(guard: string): Promise<string> {
     const session = this.#session;
-    const loops = await this.#answer(session.evaluate(LOCATE, true)) as string;
+    const asked = session.evaluate(`(${guard}${LOCATE})`, true);
+    const loops = await this.#answer(asked) as string;
     if (!hasLostTask(JSON.parse(loops))) return loops;
     const located = session.callWithAll("Promise.prototype", LOCATE_FOREIGN);
     return await this.#answer(located) as string;
@@ -204,7 +204,8 @@ class Worker {
   /** What its thread sees; `null` if it does not answer soon. */
   async ask(): Promise<Seen | null> {
     const waiting = this.#waiting = Promise.withResolvers<Seen | null>();
-    const params = { expression: SEE, returnByValue: true, silent: true };
+    const expression = see(false);
+    const params = { expression, returnByValue: true, silent: true };
     const id = ++this.#id;
     const message = { id, method: "Runtime.evaluate", params };
     this.#send(JSON.stringify(message)).catch(() => waiting.resolve(null));
@@ -222,15 +223,20 @@ class Worker {
   }
 }
 
-/** Gives {@linkcode Seen}. */
-const SEE = `(() => {
-  const read = globalThis[Symbol.for("asyncio.loops")];
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 50;
-  const stack = String(new Error().stack);
-  Error.stackTraceLimit = stackTraceLimit;
-  return { loops: typeof read === "function" ? read() : null, stack };
-})()`;
+/** Gives {@linkcode Seen}; without the loops if no code is running and whoever asks would rather wait for the places. */
+function see(canWait: boolean): string {
+  return `(() => {
+    const read = globalThis[Symbol.for("asyncio.loops")];
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 50;
+    const stack = String(new Error().stack);
+    Error.stackTraceLimit = stackTraceLimit;
+    if (typeof read !== "function") return { loops: null, stack };
+    const isIdle = ${canWait} && stack.split("\\n").slice(1)
+      .every((line) => line.includes("at <anonymous>:"));
+    return { loops: isIdle ? "" : read(), stack };
+  })()`;
+}
 
 /** Gives the loops with the places where tasks wait, where no code is running. */
 const LOCATE = `globalThis[Symbol.for("asyncio.loops")]([])`;

@@ -13,8 +13,13 @@ import { BODY, CallSite, callsOf, captureStack } from "./_call_site.ts";
 import { deno } from "./_deno.ts";
 import { node, runtimeCore, systemTimer } from "./_host.ts";
 
-/** So many pending promises are looked at. */
-const MOST_PROMISES = 20_000;
+/** So many pending promises are looked at, spread over all of them. */
+const MOST_PROMISES = 1000;
+/** So many are looked at before the time is, and so long that may take in all, in milliseconds. */
+const SLICE = 50;
+const BUDGET = 50;
+/** So many places are told. */
+const MOST_PLACES = 100;
 /** How long the debugger may take, in seconds. */
 const PATIENCE = 1;
 
@@ -84,32 +89,42 @@ interface Answer {
 }
 
 /**
- * Calls back with the place where each of some tasks waits for one of the
- * promises, by the ids of the tasks.
+ * Calls back with the places where tasks wait for some promises, by the ids of
+ * the tasks; of very many promises only for some.
  */
 export async function findForeignWaits(
   promises: readonly object[],
-  wanted: ReadonlyMap<number, (place: CallSite) => void>,
+  found: ReadonlyMap<number, (place: CallSite) => void>,
 ): Promise<void> {
   /** Of the promises that lead to a task the one that it takes the most calls from. */
   const innermost = new Map<number, { promise: object; depth: number }>();
-  for (const promise of promises.filter(isPending).slice(0, MOST_PROMISES)) {
-    fromAwaiting(promise, () => {
-      const calls = stackNames();
-      const id = idOf(calls.at(-1) ?? null);
-      const depth = calls.length;
-      if (depth > (innermost.get(id)?.depth ?? 0)) {
-        innermost.set(id, { promise, depth });
-      }
-    });
+  const start = performance.now();
+  const pending = spread(promises.filter(isPending), MOST_PROMISES);
+  for (let at = 0; at < pending.length; at += SLICE) {
+    if (performance.now() - start > BUDGET) break;
+    for (const promise of pending.slice(at, at + SLICE)) {
+      fromAwaiting(promise, () => {
+        const calls = stackNames();
+        const id = idOf(calls.at(-1) ?? null);
+        const depth = calls.length;
+        if (found.has(id) && depth > (innermost.get(id)?.depth ?? 0)) {
+          innermost.set(id, { promise, depth });
+        }
+      });
+    }
+    await null;
+  }
+  for (const [id, { promise }] of [...innermost].slice(0, MOST_PLACES)) {
+    fromAwaiting(promise, () => found.get(id)!(new CallSite()));
   }
   await null;
-  for (const [id, { promise }] of innermost) {
-    const found = wanted.get(id);
-    if (found === undefined) continue;
-    fromAwaiting(promise, () => found(new CallSite()));
-  }
-  await null;
+}
+
+/** At most so many things out of a list, from all parts of it. */
+function spread<T>(list: readonly T[], most: number): readonly T[] {
+  if (list.length <= most) return list;
+  const step = list.length / most;
+  return Array.from({ length: most }, (_, at) => list[Math.floor(at * step)]!);
 }
 
 function isPending(promise: object): boolean {

@@ -247,19 +247,24 @@ export async function located(
   return snapshot;
 }
 
-/** Tasks whose places are not known; of many alike only some. */
+/**
+ * Tasks whose places are not known; of many alike only some, but all that are
+ * in foreign promises, as not every promise is looked at.
+ */
 function toBeLocated(tasks: readonly TaskSnapshot[]): Wanted {
   const alike = new Map<string, number>();
   const wanted: Wanted = new Map();
+  let total = 0;
   for (const task of tasks) {
     if (!SUSPENDED.has(task.state) || task.stack.length > 0) continue;
     const { kind, object } = task.waits[0]!;
     const key = `${task.coro} ${kind} ${object}`;
     const known = alike.get(key) ?? 0;
-    if (known >= LOCATED_ALIKE) continue;
+    const isForeign = task.state === "foreign";
+    if (!isForeign && (known >= LOCATED_ALIKE || total >= LOCATED)) continue;
     alike.set(key, known + 1);
+    if (!isForeign) total++;
     wanted.set(task.id, (place) => addPlace(task, place));
-    if (wanted.size >= LOCATED) break;
   }
   return wanted;
 }
