@@ -60,6 +60,17 @@ export function createTask<T>(
  *
  * @param loop The loop that is asked about, by default the one of the caller.
  * @returns The task, `null` outside of tasks, in callbacks of the loop, and for a loop that does not run the caller.
+ * @throws {TypeError} If `loop` is not an event loop.
+ *
+ * @example
+ * ```ts
+ * import { createTask, currentTask } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const task = createTask(() => currentTask()?.getName(), { name: "asker" });
+ * assertEquals(await task, "asker");
+ * assertEquals(currentTask(), null); // outside of tasks
+ * ```
  */
 export function currentTask(loop?: EventLoop): Task<unknown> | null {
   if (loop !== undefined) checkLoop(loop, "get the current task");
@@ -80,6 +91,19 @@ function checkLoop(loop: unknown, action: string): void {
  *
  * @param loop The loop, by default the one of the caller.
  * @returns The tasks, oldest first.
+ * @throws {TypeError} If `loop` is not an event loop.
+ *
+ * @example
+ * ```ts
+ * import { allTasks, createTask, run, sleep } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await run(() => {
+ *   createTask(() => sleep(3600), { name: "sleeper" });
+ *   const names = Array.from(allTasks(), (task) => task.getName());
+ *   assertEquals(names.at(-1), "sleeper"); // after the main task
+ * });
+ * ```
  */
 export function allTasks(
   loop: EventLoop = getEventLoop(),
@@ -102,6 +126,17 @@ export function allTasks(
  * @param aw What is to be awaited.
  * @returns The future.
  * @throws {TypeError} If `aw` is none of these.
+ *
+ * @example
+ * ```ts
+ * import { ensureFuture, gather } from "@asyncio/asyncio";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * const task = ensureFuture(() => 1);
+ * const wrapped = ensureFuture(Promise.resolve(2));
+ * assert(ensureFuture(task) === task);
+ * assertEquals(await gather([task, wrapped]), [1, 2]);
+ * ```
  */
 export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
   if (isCoroutine(aw)) return createTask(aw);
@@ -139,8 +174,8 @@ export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Wraps a promise, so that a task that awaits it can be cancelled. What the
- * promise stands for runs on, as nothing can be done to it from outside.
+ * Wraps a promise, so that a task that awaits it can be cancelled. The work
+ * behind the promise runs on, as nothing can stop it from outside.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.wrap_future}.
  *
@@ -179,8 +214,19 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
 /**
  * Whether a value is a future of this module, tasks included.
  *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.isfuture}.
+ *
  * @param value Anything.
  * @returns Whether it is one.
+ *
+ * @example
+ * ```ts
+ * import { Future, isFuture } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * assert(isFuture(new Future()));
+ * assert(!isFuture(Promise.resolve()));
+ * ```
  */
 export function isFuture(value: unknown): value is Future<unknown> {
   try {
@@ -196,6 +242,15 @@ export function isFuture(value: unknown): value is Future<unknown> {
  *
  * @param value Anything.
  * @returns Whether it is one.
+ *
+ * @example
+ * ```ts
+ * import { isCoroutineFunction } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * assert(isCoroutineFunction(async () => await Promise.resolve()));
+ * assert(!isCoroutineFunction(() => Promise.resolve()));
+ * ```
  */
 export function isCoroutineFunction(
   value: unknown,
@@ -254,6 +309,21 @@ export type TaskConstructor = <T>(
  * @param custom Makes a task of the coroutine function and the options.
  * @returns The factory, for `loop.setTaskFactory`.
  * @throws {TypeError} If `custom` is not a function, or a class.
+ *
+ * @example
+ * ```ts
+ * import { createEagerTaskFactory, createTask, getRunningLoop, run, Task } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * class Job<T> extends Task<T> {}
+ *
+ * await run(() => {
+ *   const factory = createEagerTaskFactory((...args) => new Job(...args));
+ *   getRunningLoop().setTaskFactory(factory);
+ *   const job = createTask(() => 42);
+ *   assert(job instanceof Job && job.result() === 42);
+ * });
+ * ```
  */
 export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
   checkCallback(custom, "create a task factory", "what makes the tasks");

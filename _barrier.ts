@@ -56,7 +56,7 @@ export class Barrier {
    * Makes a barrier.
    *
    * @param parties How many tasks meet.
-   * @param options A name for people.
+   * @param options A name, shown in reports.
    * @throws {RangeError} If it is less than one or no whole number.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
@@ -135,15 +135,30 @@ export class Barrier {
   }
 
   /**
-   * Sends everyone who waits away with a `BrokenBarrierError`, and starts
-   * anew, also after {@linkcode Barrier.abort}.
+   * Returns the barrier to its initial state, even after {@linkcode
+   * Barrier.abort}: every waiter gets a `BrokenBarrierError`. It never waits.
+   *
+   * @example
+   * ```ts
+   * import { Barrier } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const barrier = new Barrier(2);
+   * await barrier.abort();
+   * assert(barrier.broken);
+   * await barrier.reset();
+   * assert(!barrier.broken);
+   * ```
    */
   reset(): Promise<void> {
     this.#enter(this.#count > 0 ? "resetting" : "filling");
     return Promise.resolve();
   }
 
-  /** Breaks the barrier: whoever waits now or later gets a `BrokenBarrierError`, until it is reset. */
+  /**
+   * Breaks the barrier: whoever waits now or later gets a `BrokenBarrierError`,
+   * until it is reset. It never waits.
+   */
   abort(): Promise<void> {
     this.#enter("broken");
     return Promise.resolve();

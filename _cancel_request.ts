@@ -1,6 +1,6 @@
 /**
- * A request to cancel: the error that it stands for, and how it goes through
- * chains of futures of any length.
+ * Cancel requests: the error that a request stands for, and how it travels
+ * along chains of futures of any length.
  *
  * @module
  */
@@ -14,17 +14,18 @@ export interface Cancelable {
   cancel(message?: string): boolean;
 }
 
-/** A request to cancel. Its error is made when somebody needs it. */
+/** A request to cancel. Its error is created when it is needed. */
 export class CancelRequest {
   message: unknown;
-  /** When it came, in milliseconds of the loop's clock. */
+  /** When it was made, in milliseconds of the loop's clock. */
   at = 0;
-  /** The id of the task that it came from, 0 for code outside of tasks. */
+  /** The id of the task that made it, 0 for code outside of tasks. */
   by = 0;
-  /** What it came from, if that has a name. */
+  /** What made it, if that has a name: a signal of the system. */
   context: string | null = null;
-  /** Whether it was reported that it cannot be delivered, and whether that may still have to be done. */
+  /** Whether a report said that it cannot be delivered. */
   isReported = false;
+  /** Whether such a report is due if it is not delivered soon. */
   isWatched = false;
   #error: CancelledError | null;
   readonly #cause: unknown;
@@ -40,12 +41,12 @@ export class CancelRequest {
     if (error !== null) setMessage(error, message);
   }
 
-  /** The error, if it was made. */
+  /** The error, if it was created. */
   get createdError(): CancelledError | null {
     return this.#error;
   }
 
-  /** The error that the signals are aborted with, and the code is given. */
+  /** The error that the code receives and the signals abort with. */
   get error(): CancelledError {
     if (this.#error === null) {
       this.#error = cancelledError(this.message);
@@ -54,13 +55,13 @@ export class CancelRequest {
     return this.#error;
   }
 
-  /** Whether the error has to be the one of this request. */
+  /** Whether the code must receive this very error, not one like it. */
   get hasError(): boolean {
     return this.#error !== null || this.#cause !== undefined;
   }
 }
 
-/** A cancellation whose error is made where it is given to an `await`. */
+/** A cancellation whose error is created only when an `await` rejects with it. */
 export class DeferredError {
   readonly #brand = true;
   readonly message: unknown;
@@ -69,13 +70,13 @@ export class DeferredError {
     this.message = message;
   }
 
-  /** `instanceof` would ask a proxy, which may throw. */
+  /** Unlike `instanceof`, safe with proxies that throw. */
   static is(value: unknown): value is DeferredError {
     return typeof value === "object" && value !== null && #brand in value;
   }
 }
 
-/** A cancellation with the message that `cancel()` was given, whatever it is. */
+/** The error of a cancellation, with the message given to `cancel()`, of whatever type. */
 export function cancelledError(message: unknown): CancelledError {
   if (message === undefined || message === null) return new CancelledError();
   if (typeof message === "string") return new CancelledError(message);
@@ -89,9 +90,9 @@ export function setMessage(error: CancelledError, message: unknown): void {
 }
 
 /**
- * The cancellation that an error stands for, `null` if for none. One that
- * comes while another error leaves an `await using` block wins, as in a
- * `finally` of Python.
+ * The cancellation that an error stands for; `null` if it is none. A
+ * cancellation that comes while another error leaves an `await using` block
+ * wins, as in a `finally` of Python.
  */
 export function asCancellation(error: unknown): CancelledError | null {
   let it = error;
@@ -105,15 +106,15 @@ export function asCancellation(error: unknown): CancelledError | null {
   }
 }
 
-/** How many cancellations may be under way inside of one another. */
+/** How many nested cancellations may be on the stack. */
 const MAX_DEPTH = 100;
 let depth = 0;
-/** Those that are too deep for the stack, and come afterwards. */
+/** Cancellations too deep for the stack; they run afterwards. */
 const deferred = new Map<Cancelable, string | undefined>();
 
 /**
- * Cancels a future from within the cancellation of another one: chains of
- * tasks are of any length, and the stack is not.
+ * Cancels a future from within the cancellation of another one. Chains of
+ * tasks may be longer than the stack is deep.
  */
 export function cancelNested(future: Cancelable, message?: string): boolean {
   if (depth >= MAX_DEPTH) {
@@ -130,7 +131,7 @@ export function cancelNested(future: Cancelable, message?: string): boolean {
   }
 }
 
-/** Each once, be it that tasks wait for one another in a circle. */
+/** Cancels each once, even if tasks await one another in a circle. */
 function cancelDeferred(): void {
   depth++;
   const seen = new Set<Cancelable>();
@@ -146,22 +147,22 @@ function cancelDeferred(): void {
   }
 }
 
-/** The tasks whose cancellation is under way: it is on its way to what they await. */
+/** The tasks that are being cancelled: the request is on its way to what they await. */
 const beingCancelled = new Set<Cancelable>();
 /** The tasks that {@linkcode cancelAll} has cancelled so far, while it runs. */
 let cancelledTogether: Set<Cancelable> | null = null;
 
-/** Whether the cancellation of a task is under way, so that the task awaits itself if it is reached again. */
+/** Whether a task is being cancelled. If the request reaches it again, the task awaits itself. */
 export function isBeingCancelled(task: Cancelable): boolean {
   return beingCancelled.has(task);
 }
 
-/** Whether {@linkcode cancelAll}, which is running, has cancelled a task already. */
+/** Whether the running call of {@linkcode cancelAll} has cancelled a task already. */
 export function isCancelledTogether(task: Cancelable): boolean {
   return cancelledTogether !== null && cancelledTogether.has(task);
 }
 
-/** Cancels a task unless its cancellation is under way. Returns whether it was not. */
+/** Cancels a task unless it is being cancelled. Returns whether it did. */
 export function cancelTask(task: Cancelable, cancel: () => void): boolean {
   if (beingCancelled.has(task)) return false;
   beingCancelled.add(task);
@@ -174,7 +175,7 @@ export function cancelTask(task: Cancelable, cancel: () => void): boolean {
   return true;
 }
 
-/** Cancels many tasks at once: a long chain of them is walked once, not once for each. */
+/** Cancels many tasks at once. A chain of tasks is walked once, not once for each task. */
 export function cancelAll(tasks: Iterable<Cancelable>): void {
   cancelledTogether = new Set();
   try {
@@ -185,8 +186,8 @@ export function cancelAll(tasks: Iterable<Cancelable>): void {
 }
 
 /**
- * While the tasks of a deadlocked loop are being cancelled: where their waits
- * end, by the ids of the tasks.
+ * Where the waits of tasks are cancelled, by the ids of the tasks; recorded
+ * while the tasks of a deadlocked loop are being cancelled.
  */
 export const cancelSites: { places: Map<number, CallSite> | null } = {
   places: null,

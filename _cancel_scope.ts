@@ -1,22 +1,21 @@
 /**
- * What follows the code of a task across its awaits: the task itself, and the
- * scopes (timeouts, groups) that are open in it. The frame of the task is in
- * `_task_state.ts`.
+ * Cancel scopes: a task, and the timeouts and groups that are open inside it.
+ * The scope of the task itself is in `_task_state.ts`.
  *
- * Each is a {@linkcode CancelScope} and the value of the context slot while
- * its code runs, so an `await` belongs to the innermost scope that it was
- * begun in. A request to cancel goes to one scope and on to all scopes inside
- * of it; it interrupts what is awaited there and nothing else.
+ * A {@linkcode CancelScope} is the value of the context slot while its code
+ * runs, so an `await` belongs to the innermost scope in which it began. A
+ * cancel request goes to one scope and to all scopes inside it. It interrupts
+ * what is awaited there and nothing else.
  *
  * JavaScript does not tell whether anybody awaits a promise: the loser of a
  * `Promise.race` looks like any other wait. A request must not count as
- * delivered because such a wait was rejected. So the rejection of an await
- * takes the stack of those who await it ({@linkcode Probe}), and when the code
- * of the scope shows up next, with an await or at its end, the stack tells
- * whether the code was given the error. Without that proof the request stays
- * pending, and the await delivers it. Engines other than V8 do not follow
- * promises; there the proof is that the code shows up in the same run of the
- * microtasks as the rejection.
+ * delivered just because such a wait was rejected. So rejecting an await also
+ * captures the stack of the code that awaits it ({@linkcode Probe}). When code
+ * of the scope next runs, at an await or at its end, that stack tells whether
+ * the code received the error. Without that proof the request stays pending
+ * and the next await delivers it. Engines other than V8 do not follow promises
+ * in stacks. There the proof is that the code runs at the same microtask
+ * checkpoint as the rejection.
  *
  * @module
  */
@@ -43,86 +42,88 @@ import {
 import { type CallSite, followsPromises, type Probe } from "./_call_site.ts";
 import type { CancelledError } from "./exceptions.ts";
 
-/** What a frame knows of its task. */
-export interface NamedCancelable extends Cancelable {
+/** A task, as its state sees it. */
+export interface NamedTask extends Cancelable {
   getName(): string;
 }
 
-/** What has opened a scope: a timeout, a group. */
+/** What opened a scope: a timeout or a group. */
 export interface ScopeOwner {
-  /** What it is doing that explains a wait inside of it: "timeout(1) expired 2.0 s ago". */
+  /** Explains a wait inside the scope: "timeout(1) expired 2.0 s ago". */
   explain(): string | null;
-  /** The tasks that its end waits for, from their beginning on. */
+  /** The tasks that must finish before the scope can end. */
   children?(): Iterable<AnyFuture>;
 }
 
-/** One `await` of a future, or what may be one; `_future.ts` has the class. */
+/** An `await` of a future, or a `then()` that may be one. `Continuation` implements it. */
 export interface SuspendedAwait extends Job {
   /** What is awaited; `null` once it has ended. */
   readonly source: AnyFuture | null;
-  /** Where it is awaited, `null` for code outside of tasks and for what turned out to be no await. */
-  frame: CancelScope | null;
-  /** Whether what is awaited was notified: its turn is handed off when the code resumes. */
+  /** The scope that awaits; `null` for code outside of tasks and for a `then()` that turned out to be no await. */
+  scope: CancelScope | null;
+  /** Whether the awaited future was notified: it completes when the code resumes. */
   readonly isNotified: boolean;
-  /** Whether it resumes the code of a task, and does not just tell of the outcome. */
+  /** Whether it resumes the code of a task, rather than calling a handler of the user. */
   readonly isAwait: boolean;
-  /** A cancellation that could not interrupt this await beside others. */
+  /** A request that could not interrupt this await while others were pending beside it. */
   cancelRequest: CancelRequest | null;
-  /** Ends the await with a cancellation, although what it awaits goes on. */
+  /** Rejects the await with a cancellation; the awaited future goes on. */
   interrupt(): void;
   /** Calls back, in a microtask, with the place of the `await`, if that can be found out. */
   locate(found: (place: CallSite) => void): void;
 }
 
-/** No request, or it was delivered. */
+/** No request, or it has been delivered. */
 const NONE = 0;
-/** The next await delivers it. */
+/** The next await delivers the request. */
 const PENDING = 1;
 /** Awaits were interrupted and are about to reject. */
 const INTERRUPTED = 2;
-/** Awaits have rejected; whether the code was given the error is not known yet. */
+/** Awaits were rejected; whether the code received the error is not known yet. */
 const REJECTED = 3;
 
-/** The requests to cancel one scope. Made with the first. */
+/** The cancel requests of one scope; created with the first. */
 class CancelState {
-  /** How many requests this scope itself was given and nobody took back. */
+  /** Requests made to this scope itself and not withdrawn. */
   requests = 0;
   state = NONE;
-  /** The last request that came to the scope, its own or from further out. */
+  /** The last request that reached the scope, its own or one from an outer scope. */
   latest: CancelRequest | null = null;
-  /** The last one from further out, and the last of those that the code has met. */
+  /** The last request from an outer scope. */
   outer: CancelRequest | null = null;
+  /** The last request from an outer scope that was delivered. */
   delivered: CancelRequest | null = null;
-  /** Who awaits what was rejected, and in which drain of the microtasks that was. */
+  /** The stacks of the code that awaits what was rejected. */
   probes: Probe[] = [];
+  /** The microtask checkpoint of the rejection. */
   checkpoint = -1;
-  /** Tells whether the reason of the signal was taken in this drain. */
+  /** Tells whether the signal's reason was read at this checkpoint. */
   reasonWatch: ReasonWatch | null = null;
-  /** The request came while the code was in a promise from outside of this module. */
+  /** The request came while the code awaited an external promise. */
   isOverdue = false;
 }
 
-/** How many scopes have a request that came while their code was in a promise from outside of this module. */
+/** How many scopes have a request that came while their code awaited an external promise. */
 let overdueScopes = 0;
 
 /**
- * Whether the running code is to be cancelled since before it came back from
- * such a promise. A call that would not have to wait must not take anything then.
+ * Whether a request came while the running code awaited an external promise.
+ * A call that would not have to wait must then not consume anything.
  */
 export function isOverdue(): boolean {
   if (overdueScopes === 0) return false;
-  const frame = currentExecution();
-  return frame instanceof CancelScope && (frame.open?.isOverdue ?? false);
+  const scope = currentExecution();
+  return scope instanceof CancelScope && (scope.open?.isOverdue ?? false);
 }
 
-/** The tasks whose code is making an eager task, which runs its first step inside of theirs. */
+/** The tasks that are creating an eager task, whose first step runs inside theirs. */
 const makingEager: TaskState[] = [];
 
-/** Starts an eager task from the code that makes it. */
+/** Runs the first step of an eager task inside the code that creates it. */
 export function startEager(start: () => void): void {
-  const frame = currentExecution();
-  const isTask = frame instanceof CancelScope;
-  if (isTask) makingEager.push(frame.root);
+  const scope = currentExecution();
+  const isTask = scope instanceof CancelScope;
+  if (isTask) makingEager.push(scope.taskState);
   eagerSteps.count++;
   try {
     start();
@@ -132,28 +133,29 @@ export function startEager(start: () => void): void {
   }
 }
 
-/** A piece of code that can be cancelled: a task, or a scope inside of it. */
+/** Code that can be cancelled: a task, or a scope inside it. */
 export abstract class CancelScope extends SlotValue
   implements ExecutionContext {
   /**
-   * The awaits it is suspended in, several under a `Promise.all`; and handlers
-   * that were taken for awaits, see {@linkcode CancelScope.awaits}.
+   * The awaits that the code is suspended in; several under a `Promise.all`.
+   * May hold calls of `then()` that are no awaits, see
+   * {@linkcode CancelScope.isRealAwait}.
    */
   #waiting: SuspendedAwait | Set<SuspendedAwait> | null = null;
-  /** The scopes that are open directly inside of this one, the newest first. */
+  /** The scopes opened directly inside this one, newest first. */
   #inner: InnerScope | null = null;
-  /** Whose signal the code has now; made early, as it costs less than to find out whether the body takes it. */
+  /** The controller of the current signal. */
   #controller: AbortController | null = null;
   #cancelState: CancelState | null = null;
 
   abstract readonly loop: BaseEventLoop;
-  abstract readonly task: NamedCancelable | null;
-  /** The frame of the task. */
-  abstract readonly root: TaskState;
+  abstract readonly task: NamedTask | null;
+  /** The scope of the task. */
+  abstract readonly taskState: TaskState;
   abstract readonly outer: CancelScope | null;
-  /** Code that still runs belongs to the scope outside, or to nobody. */
+  /** Whether the scope has ended; code that still runs belongs to the outer scope, if any. */
   abstract readonly isOver: boolean;
-  /** Has stacks show what awaits the body of the scope. */
+  /** Makes stacks show what awaits the body of the scope. */
   protected abstract linkBody(): void;
   /** Whether somebody may hold the signal. */
   protected abstract readonly isSignalTaken: boolean;
@@ -162,7 +164,7 @@ export abstract class CancelScope extends SlotValue
     return true;
   }
 
-  /** The innermost scope around its code that is still open; `null` if the task is done. */
+  /** This scope, or the nearest outer one that is still open; `null` if the task is done. */
   get open(): CancelScope | null {
     if (!this.isOver) return this;
     let it = this.outer;
@@ -170,76 +172,76 @@ export abstract class CancelScope extends SlotValue
     return it;
   }
 
-  /** The awaits that were begun in this scope itself. */
+  /** The awaits that began in this scope itself. */
   get ownAwaits(): SuspendedAwait[] {
     const waiting = this.#waiting;
     if (waiting === null) return [];
     const all = waiting instanceof Set ? [...waiting] : [waiting];
-    return all.filter((reaction) => this.isRealAwait(reaction));
+    return all.filter((wait) => this.isRealAwait(wait));
   }
 
-  /** The awaits in this scope and in those inside of it. */
+  /** The awaits in this scope and in those inside it. */
   get awaits(): SuspendedAwait[] {
     if (this.#inner === null) return this.ownAwaits;
     return this.#subtree().flatMap((scope) => scope.ownAwaits);
   }
 
-  /** The scope that was opened last inside of this one, and in that, and so on. */
+  /** The innermost of the scopes opened last. */
   get innermost(): CancelScope {
     let scope = this.#inner;
     while (scope !== null && scope.#inner !== null) scope = scope.#inner;
     return scope ?? this;
   }
 
-  /** Requests to this scope that nobody took back. */
+  /** Requests to this scope that were not withdrawn. */
   get ownRequests(): number {
     return this.#cancelState === null ? 0 : this.#cancelState.requests;
   }
 
-  /** Requests to this scope and to those around it that nobody took back. */
+  /** Requests to this scope and to its outer scopes that were not withdrawn. */
   get pathRequests(): number {
-    if (this.root.totalRequests === 0) return 0;
-    let countRequest = this.ownRequests;
+    if (this.taskState.totalRequests === 0) return 0;
+    let count = this.ownRequests;
     for (let it = this.outer; it !== null; it = it.outer) {
-      countRequest += it.ownRequests;
+      count += it.ownRequests;
     }
-    return countRequest;
+    return count;
   }
 
-  /** A request has met no pending await: the next one delivers it. */
+  /** Whether the next await must deliver a request. */
   get mustCancel(): boolean {
     return this.#cancelState !== null && this.#cancelState.state === PENDING;
   }
 
-  /** Whether a request is on its way that the code of this scope has not seen. */
+  /** Whether the code of this scope has not seen a request yet. */
   get undelivered(): boolean {
-    const cancellation = this.#cancelState;
-    return cancellation !== null &&
-      (cancellation.state === PENDING || cancellation.state === INTERRUPTED);
+    const cancelState = this.#cancelState;
+    return cancelState !== null &&
+      (cancelState.state === PENDING || cancelState.state === INTERRUPTED);
   }
 
-  /** Whether a reaction is an await; one that is not is no longer kept as one. */
-  isRealAwait(reaction: SuspendedAwait): boolean {
-    if (reaction.isAwait) return true;
-    reaction.frame = null;
-    this.#remove(reaction);
+  /** Whether a `then()` is an await; if not, it is forgotten. */
+  isRealAwait(wait: SuspendedAwait): boolean {
+    if (wait.isAwait) return true;
+    wait.scope = null;
+    this.#remove(wait);
     return false;
   }
 
-  /** Aborts with the next cancellation; another one after each. */
+  /** Aborts with the next cancellation; each cancellation is followed by a new signal. */
   get signal(): AbortSignal {
-    const cancellation = this.#cancelState;
-    if (cancellation !== null && this.isRunning) {
-      this.#confirmDelivery(cancellation);
+    const cancelState = this.#cancelState;
+    if (cancelState !== null && this.isRunning) {
+      this.#confirmDelivery(cancelState);
     }
     return this.controller.signal;
   }
 
-  /** Whether code of the task is what runs now, be it that it is just making an eager task. */
+  /** Whether code of the task is running, possibly creating an eager task. */
   get isRunning(): boolean {
-    const frame = currentExecution();
-    return frame instanceof CancelScope && frame.root === this.root ||
-      makingEager.includes(this.root);
+    const scope = currentExecution();
+    return scope instanceof CancelScope && scope.taskState === this.taskState ||
+      makingEager.includes(this.taskState);
   }
 
   protected get controller(): AbortController {
@@ -254,57 +256,59 @@ export abstract class CancelScope extends SlotValue
     return controller;
   }
 
-  /** The code of the scope has failed, which ends what it has begun elsewhere. */
+  /** Aborts what the code of a failed scope has started elsewhere. */
   abortSignal(reason: unknown): void {
     this.#controller?.abort(reason);
   }
 
-  /** A request to cancel this scope. */
+  /** Requests that this scope be cancelled. */
   request(message: unknown, cause?: unknown): void {
     this.countRequest();
-    const told = this.undelivered
+    const error = this.undelivered
       ? this.#cancelState!.latest!.createdError
       : null;
-    const request = new CancelRequest(message, cause, told);
+    const request = new CancelRequest(message, cause, error);
     this.deliver(request);
-    this.root.cancelRequested(request);
+    this.taskState.cancelRequested(request);
   }
 
-  /** A request comes to this scope itself. */
+  /** Counts a request to this scope itself. */
   protected countRequest(): void {
-    const cancellation = this.#cancelState ??= new CancelState();
-    cancellation.requests++;
-    this.root.totalRequests++;
+    const cancelState = this.#cancelState ??= new CancelState();
+    cancelState.requests++;
+    this.taskState.totalRequests++;
   }
 
-  /** Takes requests to this scope itself back, and drops what is pending when none is left at all. */
+  /** Withdraws requests to this scope. Once the task has none left, pending ones are cleared. */
   withdraw(count: number): void {
-    const cancellation = this.#cancelState;
-    if (cancellation === null) return;
-    count = Math.min(count, cancellation.requests);
-    cancellation.requests -= count;
-    this.root.totalRequests -= count;
-    this.root.requestWithdrawn();
-    if (this.root.totalRequests === 0 && this.root.pendingScopes > 0) {
-      this.root.clearPending();
+    const cancelState = this.#cancelState;
+    if (cancelState === null) return;
+    count = Math.min(count, cancelState.requests);
+    cancelState.requests -= count;
+    this.taskState.totalRequests -= count;
+    this.taskState.requestWithdrawn();
+    if (
+      this.taskState.totalRequests === 0 && this.taskState.pendingScopes > 0
+    ) {
+      this.taskState.clearPending();
     }
   }
 
-  /** Takes back the request that the scope has made itself, or another one where somebody else took that. */
+  /** Withdraws the request that the scope made itself, or another one if that was withdrawn already. */
   withdrawOwn(): void {
     if (this.ownRequests > 0) this.withdraw(1);
-    else if (this.root.totalRequests > 0) this.root.uncancel();
+    else if (this.taskState.totalRequests > 0) this.taskState.uncancel();
   }
 
-  /** Has the next await deliver a request again that is still standing. */
-  redeliver(message?: unknown): void {
-    const cancellation = this.#cancelState ??= new CancelState();
-    cancellation.latest = new CancelRequest(message);
-    this.#setState(cancellation, PENDING);
+  /** Lets the next await deliver again a request that was not withdrawn. */
+  deliverAgain(message?: unknown): void {
+    const cancelState = this.#cancelState ??= new CancelState();
+    cancelState.latest = new CancelRequest(message);
+    this.#setState(cancelState, PENDING);
     this.linkBody();
   }
 
-  /** A request has come: interrupts what is awaited here and in the scopes inside of this one. */
+  /** Interrupts what is awaited in this scope and in those inside it. */
   deliver(request: CancelRequest): void {
     for (const scope of this.#subtree()) {
       scope.#deliverHere(request, scope !== this);
@@ -312,137 +316,137 @@ export abstract class CancelScope extends SlotValue
   }
 
   #deliverHere(request: CancelRequest, isOuter: boolean): void {
-    const cancellation = this.#cancelState ??= new CancelState();
-    cancellation.latest = request;
-    if (isOuter) cancellation.outer = request;
-    cancellation.probes = [];
+    const cancelState = this.#cancelState ??= new CancelState();
+    cancelState.latest = request;
+    if (isOuter) cancelState.outer = request;
+    cancelState.probes = [];
     const awaits = this.ownAwaits;
     let reached = false;
-    for (const reaction of awaits) {
-      if (this.#interrupt(reaction, request)) reached = true;
-      else if (awaits.length > 1) reaction.cancelRequest = request;
+    for (const wait of awaits) {
+      if (this.#interrupt(wait, request)) reached = true;
+      else if (awaits.length > 1) wait.cancelRequest = request;
     }
-    this.#setState(cancellation, reached ? INTERRUPTED : PENDING);
+    this.#setState(cancelState, reached ? INTERRUPTED : PENDING);
     this.linkBody();
     if (awaits.length === 0 && this.#inner === null && !this.isRunning) {
-      cancellation.isOverdue = true;
+      cancelState.isOverdue = true;
       overdueScopes++;
     }
     const controller = this.#controller;
     if (controller === null) return;
-    // Nobody has it otherwise, and to abort it is expensive.
-    if (this.isSignalTaken) this.#abort(controller, cancellation);
+    // Otherwise nobody holds the signal, and aborting it is expensive.
+    if (this.isSignalTaken) this.#abort(controller, cancelState);
     else this.#controller = null;
   }
 
-  /** Cancels what an await is suspended in. Returns whether the await ends by that. */
-  #interrupt(reaction: SuspendedAwait, request: CancelRequest): boolean {
-    const source = reaction.source!;
-    if (reaction.isNotified) return false;
-    if (isBeingCancelled(source)) { // the code waits for itself, maybe through others
-      reaction.interrupt();
+  /** Cancels what is awaited. Returns whether that ends the await. */
+  #interrupt(wait: SuspendedAwait, request: CancelRequest): boolean {
+    const source = wait.source!;
+    if (wait.isNotified) return false;
+    if (isBeingCancelled(source)) { // the code awaits itself, perhaps through others
+      wait.interrupt();
       return false;
     }
     if (isCancelledTogether(source)) return true;
     return cancelNested(source, request.message as string);
   }
 
-  /** An await begins. A request that is still to be delivered strikes here. */
-  suspend(reaction: SuspendedAwait): void {
-    const cancellation = this.#cancelState;
-    if (cancellation !== null && cancellation.state !== NONE) {
-      if (!this.isRealAwait(reaction)) return;
-      this.#confirmDelivery(cancellation);
+  /** An await begins. It delivers a pending request. */
+  suspend(wait: SuspendedAwait): void {
+    const cancelState = this.#cancelState;
+    if (cancelState !== null && cancelState.state !== NONE) {
+      if (!this.isRealAwait(wait)) return;
+      this.#confirmDelivery(cancelState);
     }
-    this.root.awaitStarted(reaction);
+    this.taskState.awaitStarted(wait);
     const waiting = this.#waiting;
-    if (waiting === null) this.#waiting = reaction;
-    else if (waiting instanceof Set) waiting.add(reaction);
-    else if (waiting !== reaction) {
+    if (waiting === null) this.#waiting = wait;
+    else if (waiting instanceof Set) waiting.add(wait);
+    else if (waiting !== wait) {
       this.#waiting = this.isRealAwait(waiting)
-        ? new Set([waiting, reaction])
-        : reaction;
+        ? new Set([waiting, wait])
+        : wait;
     }
-    if (cancellation === null || cancellation.state !== PENDING) return;
-    if (this.#interrupt(reaction, cancellation.latest!)) {
-      this.#setState(cancellation, INTERRUPTED);
+    if (cancelState === null || cancelState.state !== PENDING) return;
+    if (this.#interrupt(wait, cancelState.latest!)) {
+      this.#setState(cancelState, INTERRUPTED);
     }
   }
 
   /** An await ends. Returns the request that it delivers, if any. */
-  resume(reaction: SuspendedAwait, rejects: boolean): CancelRequest | null {
-    const suspended = this.#remove(reaction);
-    this.root.awaitEnded(reaction);
-    const cancellation = this.#cancelState;
-    if (cancellation === null || cancellation.state === NONE) return null;
-    // An await of what is done already does not suspend: a request outlasts it.
-    if (!suspended || !reaction.isAwait) return null;
-    // It gives a value that must not be lost; the next await delivers the request.
-    if (!rejects && cancellation.state === PENDING) return null;
-    const { latest } = cancellation;
-    this.#reject(cancellation);
-    if (rejects) this.root.errorDelivered();
+  resume(wait: SuspendedAwait, rejects: boolean): CancelRequest | null {
+    const wasSuspended = this.#remove(wait);
+    this.taskState.awaitEnded(wait);
+    const cancelState = this.#cancelState;
+    if (cancelState === null || cancelState.state === NONE) return null;
+    // Awaiting a future that is done does not suspend, so the request stays.
+    if (!wasSuspended || !wait.isAwait) return null;
+    // The value must not be lost; the next await delivers the request.
+    if (!rejects && cancelState.state === PENDING) return null;
+    const { latest } = cancelState;
+    this.#reject(cancelState);
+    if (rejects) this.taskState.errorDelivered();
     return latest;
   }
 
-  /** Notes who awaits what has just been rejected. */
+  /** Records the stack of the code that awaits what was just rejected. */
   addProbe(probe: Probe): void {
-    const cancellation = this.#cancelState;
-    if (cancellation?.state !== REJECTED) return;
-    cancellation.checkpoint = loops.checkpoint(this.loop);
-    cancellation.probes.push(probe);
+    const cancelState = this.#cancelState;
+    if (cancelState?.state !== REJECTED) return;
+    cancelState.checkpoint = loops.checkpoint(this.loop);
+    cancelState.probes.push(probe);
   }
 
-  /** The code of the scope is being given an error. */
-  #reject(cancellation: CancelState): void {
-    this.#setState(cancellation, REJECTED);
-    cancellation.checkpoint = loops.checkpoint(this.loop);
+  /** Code of the scope is about to receive an error. */
+  #reject(cancelState: CancelState): void {
+    this.#setState(cancelState, REJECTED);
+    cancelState.checkpoint = loops.checkpoint(this.loop);
     this.#renewSignal();
   }
 
-  /** Code of the scope shows up: settles whether it was given the error of the last request. */
-  #confirmDelivery(cancellation: CancelState): void {
-    if (cancellation.state === REJECTED) {
-      const { checkpoint, probes } = cancellation;
+  /** Code of the scope runs: finds out whether it received the error of the last request. */
+  #confirmDelivery(cancelState: CancelState): void {
+    if (cancelState.state === REJECTED) {
+      const { checkpoint, probes } = cancelState;
       const isProven = followsPromises
         ? probes.some((probe) => probe.isAwaited)
         : checkpoint === loops.checkpoint(this.loop);
-      cancellation.probes = [];
-      if (!isProven) return this.#setState(cancellation, PENDING);
+      cancelState.probes = [];
+      if (!isProven) return this.#setState(cancelState, PENDING);
     } else if (
-      cancellation.state === PENDING && cancellation.reasonWatch?.wasTaken
+      cancelState.state === PENDING && cancelState.reasonWatch?.wasTaken
     ) {
-      this.root.deliveredBySignal();
+      this.taskState.deliveredBySignal();
       this.#renewSignal();
     } else return;
-    this.#setState(cancellation, NONE);
-    cancellation.delivered = cancellation.outer;
-    cancellation.reasonWatch = null;
+    this.#setState(cancelState, NONE);
+    cancelState.delivered = cancelState.outer;
+    cancelState.reasonWatch = null;
   }
 
-  #setState(cancellation: CancelState, state: number): void {
-    if (cancellation.isOverdue) {
-      cancellation.isOverdue = false;
+  #setState(cancelState: CancelState, state: number): void {
+    if (cancelState.isOverdue) {
+      cancelState.isOverdue = false;
       overdueScopes--;
     }
-    if (cancellation.state === NONE) this.root.pendingScopes++;
-    cancellation.state = state;
-    if (state === NONE) this.root.pendingScopes--;
+    if (cancelState.state === NONE) this.taskState.pendingScopes++;
+    cancelState.state = state;
+    if (state === NONE) this.taskState.pendingScopes--;
   }
 
-  /** Code of the scope comes to its end, or opens another scope. Returns whether a request is still to be delivered. */
+  /** Whether a request is still to be delivered, when code of the scope ends or opens another scope. */
   checkPending(): boolean {
-    const cancellation = this.#cancelState;
-    if (cancellation === null || cancellation.state === NONE) return false;
-    this.#confirmDelivery(cancellation);
-    return cancellation.state !== NONE;
+    const cancelState = this.#cancelState;
+    if (cancelState === null || cancelState.state === NONE) return false;
+    this.#confirmDelivery(cancelState);
+    return cancelState.state !== NONE;
   }
 
   get isOverdue(): boolean {
     return this.checkPending() && this.#cancelState!.isOverdue;
   }
 
-  /** The error of the request that is still to be delivered. */
+  /** The error of the pending request. */
   get pendingError(): CancelledError {
     return this.#cancelState!.latest!.error;
   }
@@ -451,34 +455,34 @@ export abstract class CancelScope extends SlotValue
     return this.#cancelState === null ? null : this.#cancelState.latest;
   }
 
-  /** Drops what is pending in this scope and in those inside of it. */
+  /** Clears pending requests of this scope and of those inside it. */
   clearPending(): void {
     for (const scope of this.#subtree()) {
-      const cancellation = scope.#cancelState;
-      if (cancellation === null || cancellation.state === INTERRUPTED) continue;
-      if (cancellation.state === NONE) continue;
-      for (const reaction of scope.ownAwaits) reaction.cancelRequest = null;
-      scope.#setState(cancellation, NONE);
+      const cancelState = scope.#cancelState;
+      if (cancelState === null || cancelState.state === INTERRUPTED) continue;
+      if (cancelState.state === NONE) continue;
+      for (const wait of scope.ownAwaits) wait.cancelRequest = null;
+      scope.#setState(cancelState, NONE);
       if (scope.#waiting === null) scope.#renewSignal();
     }
   }
 
-  /** Links a scope into the one that it is opened in. */
+  /** Links the scope into its outer scope. */
   protected enter(this: InnerScope, outer: CancelScope): void {
     const next = outer.#inner;
     this.next = next;
     if (next !== null) next.previous = this;
     outer.#inner = this;
     if (!outer.checkPending()) return;
-    const cancellation = this.#cancelState = new CancelState();
-    cancellation.outer = cancellation.latest = outer.#cancelState!.latest;
-    this.#setState(cancellation, PENDING);
+    const cancelState = this.#cancelState = new CancelState();
+    cancelState.outer = cancelState.latest = outer.#cancelState!.latest;
+    this.#setState(cancelState, PENDING);
   }
 
   /**
-   * Takes a scope out: what is still awaited in it goes on in the outer one.
-   * Returns whether the code that awaits the scope has to be found out, as it
-   * learns of a request through the end of the scope alone.
+   * Unlinks the scope. The outer scope takes over what is still awaited in it.
+   * Returns whether a probe is needed, because the code outside learns of a
+   * request only by the end of this scope.
    */
   protected leave(this: InnerScope, outer: CancelScope): boolean {
     if (this.next !== null) this.next.previous = this.previous;
@@ -492,12 +496,12 @@ export abstract class CancelScope extends SlotValue
     if (inner === null) return false;
     if (inner.outer !== null) this.checkPending();
     this.#setState(inner, NONE);
-    const cancellation = outer.#cancelState;
-    if (cancellation === null || cancellation.state === NONE) return false;
-    if (inner.delivered === null || inner.delivered !== cancellation.latest) {
+    const cancelState = outer.#cancelState;
+    if (cancelState === null || cancelState.state === NONE) return false;
+    if (inner.delivered === null || inner.delivered !== cancelState.latest) {
       return false;
     }
-    outer.#reject(cancellation);
+    outer.#reject(cancelState);
     return true;
   }
 
@@ -514,20 +518,20 @@ export abstract class CancelScope extends SlotValue
   }
 
   #adoptAwaits(scope: CancelScope): void {
-    const reactions = scope.ownAwaits;
-    if (reactions.length === 0) return;
-    for (const reaction of reactions) reaction.frame = this;
-    this.#waiting = new Set([...this.ownAwaits, ...reactions]);
+    const awaits = scope.ownAwaits;
+    if (awaits.length === 0) return;
+    for (const wait of awaits) wait.scope = this;
+    this.#waiting = new Set([...this.ownAwaits, ...awaits]);
   }
 
-  /** Whether a request to it or to a scope in it has met no await that it could end. */
+  /** Whether a request to this scope or one inside it found no await to interrupt. */
   get hasUndelivered(): boolean {
-    if (this.root.pendingScopes === 0) return false;
+    if (this.taskState.pendingScopes === 0) return false;
     if (this.#inner === null) return this.mustCancel;
     return this.#subtree().some((scope) => scope.mustCancel);
   }
 
-  /** What the scopes say that are open in this one, the outermost first. */
+  /** What the scopes open in this one say about their waits, outermost first. */
   get explanations(): string[] {
     if (this.#inner === null) return [];
     return this.#subtree().flatMap((scope) =>
@@ -535,7 +539,7 @@ export abstract class CancelScope extends SlotValue
     );
   }
 
-  /** The tasks that the ends of scopes open in this one wait for. */
+  /** The tasks that must finish before the scopes open in this one can end. */
   get children(): AnyFuture[] {
     if (this.#inner === null) return [];
     return this.#subtree().flatMap((scope) =>
@@ -543,7 +547,7 @@ export abstract class CancelScope extends SlotValue
     );
   }
 
-  /** This scope and those inside of it. */
+  /** This scope and those inside it. */
   #subtree(): CancelScope[] {
     const scopes: CancelScope[] = [this];
     for (const scope of scopes) {
@@ -553,14 +557,14 @@ export abstract class CancelScope extends SlotValue
     return scopes;
   }
 
-  /** Returns whether it was there. */
-  #remove(reaction: SuspendedAwait): boolean {
-    if (this.#waiting === reaction) {
+  /** Returns whether it was found. */
+  #remove(wait: SuspendedAwait): boolean {
+    if (this.#waiting === wait) {
       this.#waiting = null;
       return true;
     }
     if (!(this.#waiting instanceof Set)) return false;
-    const removed = this.#waiting.delete(reaction);
+    const removed = this.#waiting.delete(wait);
     if (this.#waiting.size === 0) this.#waiting = null;
     return removed;
   }
@@ -569,19 +573,19 @@ export abstract class CancelScope extends SlotValue
     if (this.#controller?.signal.aborted) this.#controller = null;
   }
 
-  /** Tells whoever holds the signal, and watches who takes its reason: that code learns of the request so. */
-  #abort(controller: AbortController, cancellation: CancelState): void {
-    const isForeign = this.#waiting === null && !this.isRunning;
-    if (isForeign) {
-      const drain = () => loops.checkpoints(this.loop);
+  /** Aborts the signal, and watches whether code of the task reads its reason: then that code knows of the request. */
+  #abort(controller: AbortController, cancelState: CancelState): void {
+    const isExternal = this.#waiting === null && !this.isRunning;
+    if (isExternal) {
+      const checkpoint = () => loops.checkpoints(this.loop);
       const isOwnCode = () => this.isRunning;
-      cancellation.reasonWatch = watchReason(
+      cancelState.reasonWatch = watchReason(
         controller.signal,
-        drain,
+        checkpoint,
         isOwnCode,
       );
     }
-    controller.abort(cancellation.latest!.error);
+    controller.abort(cancelState.latest!.error);
   }
 
   /** The task is done. */
@@ -596,23 +600,23 @@ export abstract class CancelScope extends SlotValue
   }
 }
 
-/** A scope inside of a task: its own signal, and what was awaited in it. */
+/** A scope inside a task, with its own signal and awaits. */
 export class InnerScope extends CancelScope {
   #outer: CancelScope;
-  /** Neighbours among the scopes that are open in the same one. */
+  /** Siblings: scopes open in the same outer scope. */
   #next: InnerScope | null = null;
   #previous: InnerScope | null = null;
-  readonly #root: TaskState;
+  readonly #taskState: TaskState;
   #closed = false;
-  /** What has opened it, if that has something to say. */
+  /** What opened the scope, if it can explain waits. */
   readonly #owner: ScopeOwner | null;
 
-  /** Opens a scope in another one. */
+  /** Opens a scope inside another one. */
   constructor(outer: CancelScope, owner: ScopeOwner | null = null) {
     super();
     this.#owner = owner;
     this.#outer = outer;
-    this.#root = outer.root;
+    this.#taskState = outer.taskState;
     this.enter(outer);
   }
 
@@ -644,16 +648,16 @@ export class InnerScope extends CancelScope {
     this.#previous = scope;
   }
 
-  get root(): TaskState {
-    return this.#root;
+  get taskState(): TaskState {
+    return this.#taskState;
   }
 
   get loop(): BaseEventLoop {
-    return this.#root.loop;
+    return this.#taskState.loop;
   }
 
-  get task(): NamedCancelable | null {
-    return this.#root.task;
+  get task(): NamedTask | null {
+    return this.#taskState.task;
   }
 
   get isOver(): boolean {
@@ -664,10 +668,10 @@ export class InnerScope extends CancelScope {
     return true;
   }
 
-  /** The function that runs the body shows itself. */
+  /** Nothing to do: the function that runs the body is in the stack. */
   protected linkBody(): void {}
 
-  /** Calls `fn(arg)` so that it, and all it goes on to wait for, belongs to the scope. */
+  /** Calls `fn(arg)`; the call, and what it awaits, belongs to the scope. */
   run<A, R>(fn: (arg: A) => R, arg: A): R {
     return runInSlot(this, fn, arg);
   }
@@ -676,13 +680,13 @@ export class InnerScope extends CancelScope {
   close(): boolean {
     if (this.#closed) return false;
     this.#closed = true;
-    const isToBeFoundOut = this.leave(this.#outer);
+    const needsProbe = this.leave(this.#outer);
     if (this.ownRequests > 0) this.withdraw(this.ownRequests);
-    return isToBeFoundOut;
+    return needsProbe;
   }
 }
 
-/** Neighbouring scopes, the oldest first. */
+/** Sibling scopes, oldest first. */
 function inOrder(newest: InnerScope): InnerScope[] {
   const scopes: InnerScope[] = [];
   for (let it: InnerScope | null = newest; it !== null; it = it.next) {

@@ -17,7 +17,7 @@ import {
   isInstance,
 } from "./_validate.ts";
 
-/** Where a child has its input from. `null` is `"inherit"`. */
+/** Where the input of a child comes from. `null` is `"inherit"`. */
 export type StdinSource =
   | typeof PIPE
   | typeof DEVNULL

@@ -63,8 +63,8 @@ export interface OpenConnectionOptions
    */
   tls?: boolean | ClientTlsOptions;
   /**
-   * How long the first address of a host may take before the next one is
-   * tried beside it.
+   * How long the first address of a host may take before the next one is tried
+   * as well.
    *
    * @default 0.25
    */
@@ -92,7 +92,7 @@ export interface OpenUnixConnectionOptions
  * @param port The port.
  * @param options Limit, TLS, and a signal that ends the wait.
  * @returns The reader and the writer of the connection.
- * @throws {Deno.errors.ConnectionRefused} If nobody listens there; other errors of the host likewise, with the address in their message.
+ * @throws {Deno.errors.ConnectionRefused} If nobody listens there; other errors of Deno likewise, with the address in their message.
  * @throws {Deno.errors.InvalidData} If the certificate of the other side is not accepted.
  * @throws {Deno.errors.ConnectionAborted} If the TLS handshake takes too long.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
@@ -107,7 +107,7 @@ export interface OpenUnixConnectionOptions
  *   writer.write("welcome\n");
  *   writer.close();
  * }, "127.0.0.1", 0);
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  *
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * assertEquals(new TextDecoder().decode(await reader.readline()), "welcome\n");
@@ -121,10 +121,27 @@ export function openConnection(
   options?: OpenConnectionOptions,
 ): Promise<Streams>;
 /**
- * Makes streams of a connection that is there already.
+ * Makes streams of a connection that is there already. It never waits.
  *
  * @param options The connection, and the limit.
  * @returns The reader and the writer of the connection.
+ * @throws {TypeError} If `conn` is not a connection, or an option is unknown.
+ *
+ * @example
+ * ```ts
+ * import { openConnection } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+ * const { port } = listener.addr;
+ * const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+ * using peer = await listener.accept();
+ * await peer.write(new TextEncoder().encode("welcome\n"));
+ *
+ * const [reader, writer] = await openConnection({ conn });
+ * assertEquals((await reader.readline()).length, 8);
+ * writer.close();
+ * ```
  */
 export function openConnection(
   options: ConnectionStreamsOptions,
@@ -172,7 +189,7 @@ export function openConnection(
  * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character.
  * @param options Limit, and a signal that ends the wait.
  * @returns The reader and the writer of the connection.
- * @throws {Deno.errors.NotFound} If there is no such file; other errors of the host likewise, with the path in their message.
+ * @throws {Deno.errors.NotFound} If there is no such file; other errors of Deno likewise, with the path in their message.
  * @throws {CancelledError} If the task is cancelled.
  *
  * @example

@@ -1,15 +1,14 @@
 /**
- * Which code belongs to whom: the one place that knows how values follow the
- * code across `await`.
+ * The context slot: a value that follows the running code across `await`.
  *
- * The host keeps one context object for the running code and hands it on to
- * whatever that code waits for; `AsyncLocalStorage` is its public face. That
- * enters a weak map and a dictionary for every `run`, which a program of
- * 100,000 tasks pays for in every garbage collection: half of the cost of a
- * task. So the slot is kept in the context object itself where the host lets
- * us ({@linkcode hostSlot}), and in an `AsyncLocalStorage` where it does
- * not, or where a trial at the start shows that it works differently. Both do
- * the same, and neither disturbs the storages of anybody else.
+ * The runtime keeps one context object for the running code and passes it on to
+ * whatever that code awaits; `AsyncLocalStorage` is its public interface. Every
+ * `run` of that adds an entry to a weak map and a dictionary, which every
+ * garbage collection of a program with 100,000 tasks pays for: half of the cost
+ * of a task. So the slot lives in the context object itself where the runtime
+ * allows it ({@linkcode hostSlot}). Where it does not, or where a trial at
+ * start-up shows that it works differently, the slot is an `AsyncLocalStorage`.
+ * Both behave alike, and neither affects the storages of other code.
  *
  * @module
  */
@@ -26,34 +25,34 @@ import {
 /** Runs a function in a captured context, as `AsyncLocalStorage.snapshot()` returns it. */
 export type Context = <R>(fn: () => R) => R;
 
-/** A value that follows the code. */
+/** A value that follows the running code. */
 export interface Slot {
-  /** The value that the running code was entered with, `undefined` outside. */
+  /** The value of the running code; `undefined` outside. */
   current(): unknown;
-  /** Calls `fn(arg)` so that it, and all it goes on to wait for, finds `value`. */
+  /** Calls `fn(arg)`; the call, and the code after its awaits, sees `value`. */
   run<A, R>(value: unknown, fn: (arg: A) => R, arg: A): R;
-  /** What follows the running code, for {@linkcode Slot.runFrom}. */
+  /** Captures the context of the running code, for {@linkcode Slot.runFrom}. */
   capture(): unknown;
-  /** As `run`, starting from a captured context instead of the present one. */
+  /** As `run`, in a captured context instead of the current one. */
   runFrom<A, R>(from: unknown, value: unknown, fn: (arg: A) => R, arg: A): R;
-  /** Calls `fn(arg)` in a captured context as it is. */
+  /** Calls `fn(arg)` in a captured context, unchanged. */
   runIn<A, R>(from: unknown, fn: (arg: A) => R, arg: A): R;
 }
 
-/** A symbol: two copies of this module in one program must not see each other. */
+/** A symbol, so that two copies of this module in one program do not see each other's values. */
 const KEY: unique symbol = Symbol("asyncio");
 
 /**
- * What is best kept in a slot: it serves as the context object itself where
- * there is nothing else in it, as most often. The host copies what is public
- * of a context object, so everything else of it has to be private.
+ * Base class of values for the slot. Where the context holds nothing else,
+ * which is the usual case, the value itself serves as the context object. The
+ * runtime copies public fields of context objects, so all others are private.
  */
 export class SlotValue {
   /** Itself. */
   readonly [KEY]: unknown = this;
 }
 
-/** A slot of an `AsyncLocalStorage`. */
+/** A slot in an `AsyncLocalStorage`. */
 export function storageSlot(): Slot {
   const { AsyncLocalStorage } = node("async_hooks");
   const storage = new AsyncLocalStorage<unknown>();
@@ -67,7 +66,7 @@ export function storageSlot(): Slot {
   };
 }
 
-/** A slot in the host's context object; `null` if that does not pass its trial. */
+/** A slot in the runtime's context object; `null` if it fails the trial. */
 export function hostSlot(host: Partial<RuntimeCore>): Slot | null {
   if (typeof host.getAsyncContext !== "function") return null;
   if (typeof host.setAsyncContext !== "function") return null;
@@ -100,7 +99,7 @@ export function hostSlot(host: Partial<RuntimeCore>): Slot | null {
   return passesTrial(slot, new AsyncVariable(), setAsyncContext) ? slot : null;
 }
 
-/** Whether a slot and what is under an `AsyncLocalStorage` go through each other unharmed. */
+/** Whether a slot and an `AsyncLocalStorage` work side by side. */
 function passesTrial(
   slot: Slot,
   variable: InstanceType<RuntimeCore["AsyncVariable"]>,
@@ -130,7 +129,7 @@ function passesTrial(
   }
 }
 
-/** A slot that stays empty: a program can load this module where no task can run. */
+/** A slot that stays empty, so that the module loads where no task can run. */
 function emptySlot(): Slot {
   const refuse = () => {
     throw new Error(
@@ -148,27 +147,27 @@ function emptySlot(): Slot {
 
 const slot = hostSlot(runtimeCore) ?? (hasNode ? storageSlot() : emptySlot());
 
-/** What the running code was entered with, `undefined` outside. */
+/** The value of the running code; `undefined` outside. */
 export const currentSlot: Slot["current"] = slot.current;
 
-/** Calls `fn(arg)` so that it, and all it goes on to wait for, finds `value` in its slot. */
+/** Calls `fn(arg)`; the call, and the code after its awaits, sees `value` in its slot. */
 export const runInSlot: Slot["run"] = slot.run;
 
-/** What follows the running code: values of everybody, for {@linkcode runFrom}. */
+/** Captures the whole context of the running code, for {@linkcode runFrom}. */
 export const captureSlot: Slot["capture"] = slot.capture;
 
-/** As {@linkcode runInSlot}, starting from what {@linkcode captureSlot} gave. */
+/** As {@linkcode runInSlot}, in a context from {@linkcode captureSlot}. */
 export const runFrom: Slot["runFrom"] = slot.runFrom;
 
-/** Calls a function in what {@linkcode captureSlot} gave. */
+/** Calls a function in a context from {@linkcode captureSlot}. */
 export const runIn: Slot["runIn"] = slot.runIn;
 
-/** Everything that follows the running code, for a later call. */
+/** The context of the running code, to call functions in later. */
 export function captureContext(): Context {
   return node("async_hooks").AsyncLocalStorage.snapshot();
 }
 
-/** For a context that does not do what a context does. */
+/** The error for a context that does not call the function passed to it. */
 export function notCalled(action: string): TypeError {
   return new TypeError(
     `Cannot ${action}: its context did not call the function that it was given`,

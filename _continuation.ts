@@ -1,5 +1,5 @@
 /**
- * What a future calls when it is done: the handlers of a `then`, most of which
+ * What a future calls when it is done: the handlers of `then()`, most of which
  * are an `await`, and done callbacks.
  *
  * @module
@@ -48,19 +48,19 @@ import {
 import { describe, isClass, isThenable } from "./_validate.ts";
 import type { CancelledError } from "./exceptions.ts";
 
-/** What `then` is given. */
+/** A handler passed to `then()`. */
 // deno-lint-ignore no-explicit-any
 export type Handler = ((outcome: any) => unknown) | null | undefined;
 
 /**
- * One call of `then`, and what it gives: the job that calls the handlers on
- * the loop's turn, and a future that ends as they do and hands a cancellation
- * on.
+ * A call of `then()` and the future that it returns: a job that calls the
+ * handlers on the loop's turn, and a future that ends as they do and passes a
+ * cancellation on to its source.
  *
- * Most are an `await`: the host's own resolving functions, and an answer that
- * nobody looks at. Only an `await` counts as a wait of its task. To tell one
- * from handlers of the user costs more than all the rest, and matters only
- * where a task is cancelled or looked at, so it is found out there.
+ * Most calls are an `await`, which passes native resolving functions and
+ * ignores the result. Only an `await` counts as a wait of its task. Telling the
+ * two apart costs more than the rest of the call, and matters only when a task
+ * is cancelled or inspected, so it is done there.
  */
 export class Continuation<T> extends Future<T>
   implements SuspendedAwait, WaitSource {
@@ -69,7 +69,7 @@ export class Continuation<T> extends Future<T>
   }
 
   source: AnyFuture | null;
-  frame: CancelScope | null;
+  scope: CancelScope | null;
   cancelRequest: CancelRequest | null = null;
   #context = captureSlot();
   #onFulfilled: Handler;
@@ -80,13 +80,13 @@ export class Continuation<T> extends Future<T>
   constructor(
     source: AnyFuture,
     loop: EventLoop,
-    frame: CancelScope | null,
+    scope: CancelScope | null,
     onFulfilled: Handler,
     onRejected: Handler,
   ) {
     super(loop as never);
     this.source = source;
-    this.frame = frame;
+    this.scope = scope;
     this.#onFulfilled = onFulfilled;
     this.#onRejected = onRejected;
     futures.setSource(this, this);
@@ -109,7 +109,7 @@ export class Continuation<T> extends Future<T>
   handOff(): void {}
   remove(): void {}
 
-  /** Cancels what it comes from, as far up the chain as that is not done. */
+  /** Cancels the first future of the chain that is not done. */
   override cancel(message?: string): boolean {
     const chain: AnyFuture[] = [this];
     for (const it of chain) {
@@ -118,7 +118,7 @@ export class Continuation<T> extends Future<T>
       }
     }
     for (const it of chain.reverse()) {
-      if (isBeingCancelled(it)) continue; // it waits for itself
+      if (isBeingCancelled(it)) continue; // it awaits itself
       const isCancelled = it instanceof Continuation
         ? it.#cancelItself(message)
         : cancelNested(it, message);
@@ -136,21 +136,21 @@ export class Continuation<T> extends Future<T>
   }
 
   run(): boolean {
-    const { source, frame, cancelRequest } = this;
+    const { source, scope, cancelRequest } = this;
     if (source === null) return false;
     if (
-      frame === null || !(frame.mustCancel || cancelRequest !== null) ||
+      scope === null || !(scope.mustCancel || cancelRequest !== null) ||
       futures.isCancellation(source) || futures.keepsValue(source) ||
-      !frame.isRealAwait(this)
+      !scope.isRealAwait(this)
     ) return futures.resume(source, this);
-    const request = frame.mustCancel ? frame.pendingRequest! : cancelRequest!;
-    const scope = frame.resume(this, true) === null ? null : frame;
+    const request = scope.mustCancel ? scope.pendingRequest! : cancelRequest!;
+    const prober = scope.resume(this, true) === null ? null : scope;
     const reject = () =>
       this.rejected(
         request.hasError ? request.error : new DeferredError(request.message),
-        scope,
+        prober,
       );
-    const passed = futures.abandon(source);
+    const passed = futures.discardOutcome(source);
     if (passed instanceof Promise) passed.then(reject);
     else reject();
     return true;
@@ -187,7 +187,7 @@ export class Continuation<T> extends Future<T>
     handler!({ then });
   }
 
-  /** The source has a value. `scope` wants to know who awaits it. */
+  /** The source has a value. With `scope`, the scope probes who awaits it. */
   fulfilled(value: unknown, scope: CancelScope | null): void {
     const handler = this.#onFulfilled;
     if (scope !== null && handler !== finishTask) {
@@ -197,7 +197,7 @@ export class Continuation<T> extends Future<T>
     else this.#end(resolve, value);
   }
 
-  /** The source has failed. */
+  /** The source failed or was cancelled. */
   rejected(error: unknown, scope: CancelScope | null = null): void {
     const handler = this.#onRejected;
     if (scope !== null && handler !== failTask) {
@@ -218,7 +218,7 @@ export class Continuation<T> extends Future<T>
     }
   }
 
-  /** Lets go of all that was needed to get here. */
+  /** Ends the future, and drops everything it needed. */
   #end(
     end: (future: AnyFuture, outcome: unknown) => void,
     outcome: unknown,
@@ -239,7 +239,7 @@ function notHandler(handler: unknown, cause: unknown): TypeError {
   );
 }
 
-/** Resolves a promise of the host with an outcome, and finds out who awaits it. */
+/** Settles a native promise with an outcome, and probes who awaits it. */
 class ProbedOutcome {
   readonly #scope: CancelScope;
   readonly #outcome: unknown;
@@ -263,10 +263,14 @@ class ProbedOutcome {
     reject: (error: unknown) => void,
   ): void {
     const outcome = this.#outcome;
-    const above = loops.bottom(this.#scope.loop) ??
+    const above = loops.entryFunction(this.#scope.loop) ??
       ProbedOutcome.prototype.then;
     if (cancelSites.places !== null) {
-      recordCancelSite(cancelSites.places, this.#scope.root.id, new CallSite());
+      recordCancelSite(
+        cancelSites.places,
+        this.#scope.taskState.id,
+        new CallSite(),
+      );
     }
     this.#scope.addProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
@@ -277,7 +281,7 @@ class ProbedOutcome {
   }
 }
 
-/** The first place in code of the user tells of the wait, later ones of what cleans up. */
+/** Records the first call site in user code; later ones belong to the clean-up. */
 function recordCancelSite(
   places: Map<number, CallSite>,
   id: number,
@@ -286,21 +290,21 @@ function recordCancelSite(
   if (!places.has(id) && place.line !== null) places.set(id, place);
 }
 
-/** The error of a cancellation, with the stack of those who await it. */
+/** The error of a cancellation, with the stack of the code that awaits it. */
 function errorAt(
   { message }: DeferredError,
   above: (...args: never[]) => unknown,
 ): CancelledError {
   if (!followsPromises) return cancelledError(message);
   const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 0; // its own stack would show this module
+  Error.stackTraceLimit = 0; // no stack of this module
   const error = cancelledError(message);
   Error.stackTraceLimit = limit;
   captureStack(error, above, limit);
   return error;
 }
 
-/** The outcome of a scope; the scope around it finds out who awaits that. */
+/** The outcome of a scope; the outer scope probes who awaits it. */
 export function probedOutcome(
   scope: CancelScope,
   outcome: unknown,
@@ -311,8 +315,8 @@ export function probedOutcome(
 }
 
 /**
- * Ends a future as a promise does. A promise that comes late is heard and
- * forgotten, so it is never an `unhandledrejection`.
+ * Ends a future as a promise settles. A promise that settles too late is
+ * ignored, and is never an `unhandledrejection`.
  */
 export function adopt<T>(future: Future<T>, promise: PromiseLike<T>): void {
   promise.then(
@@ -335,7 +339,7 @@ function resolve(future: AnyFuture, value: unknown): void {
   }
   try {
     if (isThenable(value)) return adopt(future, value);
-  } catch (error) { // of a getter, or of its `then`
+  } catch (error) { // thrown by a getter, or by `then()`
     return reject(future, error);
   }
   futures.settle(future, value);
@@ -348,13 +352,13 @@ function reject(future: AnyFuture, error: unknown): void {
   else futures.fail(future, error);
 }
 
-/** A function to call once a future is done, in its own context. */
+/** A function to call once a future is done. */
 export class DoneCallback implements Job {
   readonly fn: (future: AnyFuture) => unknown;
   readonly #future: AnyFuture;
-  /** The context that was asked for. */
+  /** The context passed by the user. */
   readonly #context: Context | undefined;
-  /** The context of whoever added the callback. */
+  /** The context of the code that added the callback. */
   readonly #own = captureSlot();
 
   constructor(
@@ -369,19 +373,19 @@ export class DoneCallback implements Job {
 
   run(): boolean {
     if (!futures.claim(this.#future, this)) return false;
-    const frame = loops.execution(this.#future.getLoop());
+    const scope = loops.execution(this.#future.getLoop());
     const call = DoneCallback.#call;
-    if (this.#context) this.#callIn(this.#context, frame);
-    else runFrom(this.#own, frame, call, this);
+    if (this.#context) this.#callIn(this.#context, scope);
+    else runFrom(this.#own, scope, call, this);
     return true;
   }
 
-  #callIn(context: Context, frame: ExecutionContext): void {
+  #callIn(context: Context, scope: ExecutionContext): void {
     let isCalled = false;
     try {
       context(() => {
         isCalled = true;
-        runInSlot(frame, DoneCallback.#call, this);
+        runInSlot(scope, DoneCallback.#call, this);
       });
       if (!isCalled) throw notCalled("call a done callback");
     } catch (exception) {

@@ -18,7 +18,7 @@
 import { currentSlot } from "./_context.ts";
 import {
   CancelScope,
-  type NamedCancelable,
+  type NamedTask,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
 import { Future, futures } from "./_future.ts";
@@ -73,11 +73,11 @@ export class DebugTaskState extends TaskState {
   /** The oldest request that was delivered and neither taken back nor reported. */
   #delivery: Delivery | null = null;
   /** Its task, also when that is done. */
-  readonly #watched: NamedCancelable;
+  readonly #watched: NamedTask;
 
   constructor(
     loop: BaseEventLoop,
-    task: NamedCancelable,
+    task: NamedTask,
     name: string | number,
     body: Coroutine<unknown>,
   ) {
@@ -87,7 +87,7 @@ export class DebugTaskState extends TaskState {
     recordCreation(task);
   }
 
-  get watched(): NamedCancelable {
+  get watched(): NamedTask {
     return this.#watched;
   }
 
@@ -252,7 +252,7 @@ debugHooks.debug = (on) => {
 debugHooks.slow = (loop, job, seconds) => {
   const frame = job instanceof TaskState
     ? job
-    : (job as Partial<SuspendedAwait>).frame?.root;
+    : (job as Partial<SuspendedAwait>).scope?.taskState;
   const task = frame instanceof DebugTaskState ? frame.watched : null;
   const what = frame instanceof TaskState
     ? `A step of task ${frame.name}`
@@ -283,7 +283,7 @@ debugHooks.stackOf = (state) => stackOf(state as TaskState);
 debugHooks.createTaskState = (loop, task, name, body) =>
   new DebugTaskState(
     loop,
-    task as NamedCancelable,
+    task as NamedTask,
     name,
     body as Coroutine<unknown>,
   );
@@ -343,7 +343,7 @@ function intercept<K extends PropertyKey, V>(
 function watchedFrame(): DebugTaskState | null {
   const scope = currentSlot();
   if (!(scope instanceof CancelScope)) return null;
-  return scope.root instanceof DebugTaskState ? scope.root : null;
+  return scope.taskState instanceof DebugTaskState ? scope.taskState : null;
 }
 
 function report(frame: TaskState, context: ExceptionContext): void {

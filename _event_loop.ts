@@ -1,5 +1,5 @@
 /**
- * The event loop, and how it is found.
+ * Event loops, and how the current one is found.
  *
  * @module
  */
@@ -58,7 +58,7 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Makes a pending future of this loop.
+   * Creates a pending future of this loop.
    *
    * @typeParam T The type of its value.
    * @returns The future.
@@ -84,7 +84,7 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Sets what makes the tasks of this loop.
+   * Sets the factory that creates the tasks of this loop.
    *
    * @param factory The factory, or `null` for plain tasks.
    * @throws {TypeError} If it is neither.
@@ -99,25 +99,43 @@ export class EventLoop extends BaseEventLoop {
   /**
    * Runs a function in a thread of this loop, as `toThread` does.
    *
+   * A cancelled call leaves the thread to finish, and its result is dropped.
+   * A call that still waits for a thread is not made at all.
+   *
    * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.run_in_executor}.
    *
    * @typeParam F The function.
    * @param fn The function, or the module it is exported from and its name.
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
+   * @throws {CancelledError} If the task is cancelled.
+   * @throws What the function throws.
+   *
+   * @example
+   * ```ts
+   * import { getRunningLoop, run } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const add = (a: number, b: number) => a + b;
+   * const sum = await run(() => getRunningLoop().runInExecutor(null, add, 1, 2));
+   * assert(sum === 3);
+   * ```
    */
   runInExecutor<F extends ThreadFunction>(
     fn: F | ModuleFunction,
     ...args: Parameters<F>
   ): Promise<Awaited<ReturnType<F>>>;
   /**
-   * The same, with asyncio's place for an executor. There is only the default one.
+   * The same, with asyncio's place for an executor. There is only the default
+   * one. A cancelled call leaves the thread to finish.
    *
    * @typeParam F The function.
    * @param executor `null`, for the default executor.
    * @param fn The function, or the module it is exported from and its name.
    * @param args Its arguments.
    * @returns What it returns; if that is a promise, its value.
+   * @throws {CancelledError} If the task is cancelled.
+   * @throws What the function throws.
    */
   runInExecutor<F extends ThreadFunction>(
     executor: null,
@@ -131,10 +149,24 @@ export class EventLoop extends BaseEventLoop {
 
   /**
    * Waits until the calls in threads of this loop are done and the threads
-   * have ended. More calls are refused from now on. Cancelling the wait
-   * does not change that.
+   * have ended. Further calls are refused from now on.
    *
-   * @param timeout How long at most, 300 seconds by default. Then there is a warning, calls under way fail, and their threads are left to themselves.
+   * Cancelled, it changes nothing: the threads still end after their calls.
+   *
+   * @param timeout How long at most, 300 seconds by default. After that there is a warning, calls in progress fail, and their threads are abandoned.
+   * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { getRunningLoop, run } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await run(async () => {
+   *   const loop = getRunningLoop();
+   *   assert(await loop.runInExecutor(null, () => 42) === 42);
+   *   await loop.shutdownDefaultExecutor(5);
+   * });
+   * ```
    */
   async shutdownDefaultExecutor(timeout: Duration = 300): Promise<void> {
     await threads.shutdown(this, timeout);
@@ -142,19 +174,19 @@ export class EventLoop extends BaseEventLoop {
 
   /**
    * Lets other threads call functions on this loop, by `runCoroutineThreadsafe`
-   * with their names. Each call runs as a task. A name that was used before
-   * stands for the new function.
+   * with their names. Each call runs as a task. A function replaces an earlier
+   * one of the same name.
    *
    * @param functions The functions, by name. They may be `async`.
-   * @throws {TypeError} If one is no function; then none is published.
+   * @throws {TypeError} If one is not a function; then none is exposed.
    */
   expose(functions: Record<string, ThreadFunction>): void {
     threads.expose(this, functions);
   }
 
   /**
-   * What stands for this loop in other threads: an argument for `toThread`,
-   * or something to post to a worker of your own.
+   * A handle to this loop for other threads: pass it to `toThread`, or post it
+   * to a worker of your own.
    *
    * @returns The handle, the same one every time. It can be cloned.
    */
@@ -163,22 +195,22 @@ export class EventLoop extends BaseEventLoop {
   }
 
   /**
-   * Ends the loop: what is ready or timed is dropped, and calls from other
+   * Closes the loop. Ready jobs and timers are dropped, and calls from other
    * threads fail.
    *
    * @throws {RuntimeError} If it is running.
    */
   override close(): void {
     super.close();
-    threads.close?.(this);
+    threads.close(this);
   }
 
-  /** The task factory that was set, `null` for plain tasks. */
+  /** The task factory; `null` for plain tasks. */
   getTaskFactory(): TaskFactory | null {
     return this.#taskFactory;
   }
 
-  /** Has the factory make a task. Options that are not known are for the factory. */
+  /** Creates a task by the factory, which may have options of its own. */
   #make<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
     checkCoroutine(coro, CREATE);
     checkBag(options, TASK_OPTIONS, CREATE);
@@ -201,28 +233,48 @@ export class EventLoop extends BaseEventLoop {
   }
 }
 
-/** What threads do for a loop. */
+/** What `_threads.ts`, which needs loops, does for them. */
 export interface ThreadHooks {
   call(loop: EventLoop, fn: unknown, args: unknown[]): Promise<unknown>;
   expose(loop: EventLoop, functions: Record<string, ThreadFunction>): void;
   handle(loop: EventLoop): LoopHandle;
   shutdown(loop: EventLoop, timeout: Duration): Promise<void>;
-  /** Only there once `_threads.ts` is. */
-  close?(loop: EventLoop): void;
+  close(loop: EventLoop): void;
 }
 
-/** `_threads.ts` fills it in. */
-export const threads = {} as ThreadHooks;
+/** The late-bound object of threads; `_threads.ts` fills it in. */
+export const threads: ThreadHooks = {
+  call: notLoaded,
+  expose: notLoaded,
+  handle: notLoaded,
+  shutdown: notLoaded,
+  close() {}, // without threads there is nothing to close
+};
+
+function notLoaded(): never {
+  throw new RuntimeError(
+    "Threads are not loaded: import the module itself, or its tasks.ts or runner.ts",
+  );
+}
 
 let defaultLoop: EventLoop | undefined;
 
 /**
- * The loop that runs the code that asks.
+ * Returns the loop that runs the calling code.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_running_loop}.
  *
  * @returns The loop.
  * @throws {RuntimeError} Where no runner is running; the implicit loop does not count.
+ *
+ * @example
+ * ```ts
+ * import { getRunningLoop, run } from "@asyncio/asyncio";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * assert(await run(() => getRunningLoop().isRunning()));
+ * assertThrows(getRunningLoop);
+ * ```
  */
 export function getRunningLoop(): EventLoop {
   const loop = currentExecution()?.loop as EventLoop | undefined;
@@ -233,11 +285,21 @@ export function getRunningLoop(): EventLoop {
 }
 
 /**
- * The loop for the code that asks.
+ * Returns the loop of the calling code.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_event_loop}.
  *
  * @returns The running loop, or the implicit one where none is running.
+ *
+ * @example
+ * ```ts
+ * import { getEventLoop, run } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const implicit = getEventLoop();
+ * assert(getEventLoop() === implicit);
+ * assert(await run(() => getEventLoop() !== implicit));
+ * ```
  */
 export function getEventLoop(): EventLoop {
   const loop = currentExecution()?.loop as EventLoop | undefined;

@@ -1,14 +1,14 @@
 /**
- * Futures. The loop and the tasks that they know of are in `_event_loop.ts`
- * and `_task.ts`, one call of `then` is in `_continuation.ts`. What a task is suspended
- * in and how it is cancelled is in `_cancel_scope.ts`, how jobs take turns in
+ * Futures. Tasks are in `_task.ts`, event loops in `_event_loop.ts`, calls of
+ * `then()` in `_continuation.ts`. What a task is suspended in, and how it is
+ * cancelled, is in `_cancel_scope.ts`; how jobs are scheduled, in
  * `_scheduler.ts`.
  *
- * A future is no native promise and makes none, so a failed one that nobody
- * looks at is no `unhandledrejection`; it is reported through the loop instead.
+ * A future is not a native promise and creates none. A failed future that
+ * nobody looks at is therefore no `unhandledrejection`; the loop reports it.
  *
- * A future can belong to a {@linkcode WaitSource}, such as the queue of a lock.
- * It is then *woken* before it has a value, and gets the value when the code
+ * A future can have a {@linkcode WaitSource}, such as the queue of a lock. It
+ * is then *notified* before it has a value, and gets the value when the code
  * that waits resumes; see `_wait_queue.ts`.
  *
  * @module
@@ -59,18 +59,17 @@ import {
   RuntimeError,
 } from "./exceptions.ts";
 
-/** Where a future stands. */
 const PENDING = 0;
-/** Its turn has come, but the code that waits has not taken it yet. */
+/** Its turn has come, but the waiting code has not resumed yet. */
 const NOTIFIED = 1;
-/** Has its value, and gives it on the next turn of the loop only. */
+/** Has its value, but completes on the next turn of the loop only. */
 const YIELDING = 2;
-/** The same, and its turn is on its way already. */
+/** The same, and that turn is scheduled already. */
 const YIELD_QUEUED = 3;
 const RESULT = 4;
 const ERROR = 5;
 const CANCELLED = 6;
-/** Where a future stands, for people. */
+/** Names of the states, for inspection. */
 const STATES = [
   "pending",
   "pending",
@@ -83,10 +82,10 @@ const STATES = [
 
 /** Marks what is an event loop. */
 export const LOOP: unique symbol = Symbol("loop");
-/** Stands for the report of an error that nobody is to hear of. */
+/** In place of the report of an error: it will not be reported. */
 const SILENCED = Symbol("muted");
 
-/** What futures need of the files above, which need futures themselves. */
+/** What futures need of files above this one, which need futures themselves. */
 interface Dependents {
   readonly Continuation: typeof Continuation;
   readonly DoneCallback: typeof DoneCallback;
@@ -95,85 +94,85 @@ interface Dependents {
   isImplicit(loop: EventLoop): boolean;
 }
 
-/** `_event_loop.ts` puts them in. */
+/** Set by `_event_loop.ts`. */
 let dependents: Dependents;
 
-/** Puts in what is made above this file. */
+/** Sets what futures need of files above this one. */
 export function setDependents(all: Dependents): void {
   dependents = all;
 }
 
 export { AGAIN, type WaitSource } from "./_wait_source.ts";
 
-/** A future of whatever type. */
+/** A future of any type. */
 // deno-lint-ignore no-explicit-any
 export type AnyFuture = Future<any>;
 
-/** What the waiting functions accept: a future, a promise or a coroutine function. */
+/** What waiting functions accept: a future, a promise or a coroutine function. */
 export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
 
-/** What the files above may do with a future. */
+/** What other files may do with a future; the static block of {@linkcode Future} implements it. */
 export interface FutureInternals {
   make(loop: EventLoop, source: WaitSource | null): AnyFuture;
-  /** What gives its value on the next turn of the loop, after all that is ready now. */
+  /** A future that completes on the next turn of the loop, after all jobs that are ready now. */
   makeYield(loop: EventLoop, value: unknown): AnyFuture;
-  /** Its turn has come. Returns whether user code was resumed. */
+  /** Completes such a future. Returns whether user code was resumed. */
   endYield(future: AnyFuture): boolean;
-  /** Has the running task end as a future does. */
+  /** Lets the running task end as a future does. */
   follow(future: AnyFuture): void;
-  /** A reaction has its turn. */
-  resume(future: AnyFuture, reaction: Continuation<unknown>): boolean;
-  /** The task that awaited was cancelled when the future was done already. It hears of that once what this returns is done. */
-  abandon(future: AnyFuture): void | Promise<void>;
-  /** Ends a future as its task does: no matter who holds it. */
+  /** Runs a continuation on its turn. Returns whether user code was resumed. */
+  resume(future: AnyFuture, continuation: Continuation<unknown>): boolean;
+  /** The awaiting task was cancelled after the future was done. It is told once the returned promise, if any, has settled. */
+  discardOutcome(future: AnyFuture): void | Promise<void>;
+  /** Ends a future with a value; unlike `setResult()`, also a task. */
   settle(future: AnyFuture, value: unknown): void;
   fail(future: AnyFuture, error: unknown): void;
   cancel(future: AnyFuture, message: unknown): void;
-  /** Its turn has come; resumes who waits, on that loop. `false` if nobody is there. */
+  /** Resumes the waiting code, on a loop. Returns `false` if the future is not pending. */
   notify(future: AnyFuture, loop: EventLoop): boolean;
   subscribe(future: AnyFuture, job: Job): void;
   unsubscribe(future: AnyFuture, job: Job): void;
-  /** Nobody will ask for its error, which therefore is not reported. */
+  /** Its error, if any, will not be reported as never retrieved. */
   silence(future: AnyFuture): void;
-  /** A loop was closed before it came to a job of a woken future: saves the turn. */
+  /** A loop was closed before it ran a job of a notified future: schedules the job elsewhere, or hands off. */
   recover(future: AnyFuture, job: Job): void;
-  /** Takes the turn of a woken future for `job`; `false` if it has to wait again. */
+  /** Completes a notified future for `job`. Returns `false` if the job has to wait again. */
   claim(future: AnyFuture, job: Job): boolean;
   /** Ends a pending future as another one has ended. */
   settleAs(future: AnyFuture, other: AnyFuture): void;
-  /** Nobody will look at the outcome: passes a turn on, silences an error. */
+  /** Nobody needs the outcome: hands off a notification, silences an error. */
   discard(future: AnyFuture): void;
   subscribeSignal(future: AnyFuture, signal: AbortSignal): void;
   setSource(future: AnyFuture, source: WaitSource): void;
   pending(future: AnyFuture): boolean;
-  /** Whether it was notified: its turn is handed off when the code that waits resumes. */
+  /** Whether it was notified, and completes when the waiting code resumes. */
   notified(future: AnyFuture): boolean;
-  /** Whether its outcome is a cancellation, which then stands for that of the task. */
+  /** Whether its outcome is a cancellation. */
   isCancellation(future: AnyFuture): boolean;
-  /** What can be said of it; looking at its error so does not count as retrieving it. */
+  /** Details for reports. Reading the error here does not count as retrieving it. */
   inspect(future: AnyFuture): FutureDetails;
   failed(future: AnyFuture): boolean;
-  /** The error of a failed future; looking so is not looking at it. */
+  /** The error of a failed future. Reading it here does not count as retrieving it. */
   error(future: AnyFuture): unknown;
   source(future: AnyFuture): WaitSource | null;
-  /** Whether it has a value that a cancellation must not lose. */
+  /** Whether it has a value that would be lost with a cancellation. */
   keepsValue(future: AnyFuture): boolean;
 }
 
 export let futures: FutureInternals;
 
-/** Ends the running task with what its body returned, as a handler. */
+/** As a handler: ends the running task with the value of its body. */
 export function finishTask(value: unknown): void {
-  (currentExecution() as CancelScope).root.finish(value);
+  (currentExecution() as CancelScope).taskState.finish(value);
 }
 
-/** Ends the running task with what its body threw, as a handler. */
+/** As a handler: ends the running task with the error of its body. */
 export function failTask(error: unknown): void {
-  (currentExecution() as CancelScope).root.fail(error);
+  (currentExecution() as CancelScope).taskState.fail(error);
 }
 
 /**
- * A value that will be there later.
+ * A value that becomes available later.
  *
  * It can be awaited, by a task that can then be cancelled, and it has
  * asyncio's methods. Its callbacks run on the loop's turn, in the order in
@@ -199,13 +198,13 @@ export function failTask(error: unknown): void {
 export class Future<T> implements Promise<T> {
   readonly #loop: EventLoop;
   #state = PENDING;
-  /** By state: the value, the error, or the message or error of the cancellation. */
+  /** The value, the error, or the message or error of a cancellation, by state. */
   #value: unknown = undefined;
-  /** Who is to be told; several in the order of their coming. */
+  /** Callbacks, in registration order. */
   #callbacks: Callbacks = null;
-  /** What the future waits for, if it is a thing of this module. */
+  /** What the future waits for, if this module knows. */
   #source: WaitSource | null = null;
-  /** The tie to a signal that can end it; or what is held while its error has been seen by nobody. */
+  /** The subscription to a signal that can end it; or, once failed, the error that nobody has retrieved. */
   #subscription: AbortSubscription | UnretrievedError | typeof SILENCED | null =
     null;
 
@@ -228,7 +227,7 @@ export class Future<T> implements Promise<T> {
       makeYield: (loop, value) => {
         const future: AnyFuture = new Future(loop as never);
         future.#value = value;
-        // In the first step of an eager task, others would come before its await.
+        // In the first step of an eager task, other jobs would run before its await.
         future.#state = eagerSteps.count > 0 ? YIELD_QUEUED : YIELDING;
         if (future.#state === YIELD_QUEUED) {
           loops.push(loop, { run: () => futures.endYield(future) });
@@ -250,8 +249,8 @@ export class Future<T> implements Promise<T> {
           future.#runContinuation(future.#continuation(finishTask, failTask));
         } else future.#then(finishTask, failTask);
       },
-      resume: (future, reaction) => future.#resume(reaction),
-      abandon: (future) => future.#abandon(),
+      resume: (future, continuation) => future.#resume(continuation),
+      discardOutcome: (future) => future.#discardOutcome(),
       settle: (future, value) => future.#end(RESULT, value),
       fail: (future, error) => future.#fail(error),
       cancel: (future, message) => future.#end(CANCELLED, message),
@@ -356,7 +355,7 @@ export class Future<T> implements Promise<T> {
   /**
    * Ends the future with an error.
    *
-   * @param error The error. A class of errors is called for an instance.
+   * @param error The error. An error class is instantiated.
    * @throws {InvalidStateError} If it is done already.
    */
   setException(error: unknown): void {
@@ -379,9 +378,9 @@ export class Future<T> implements Promise<T> {
   }
 
   /**
-   * Has a function called once the future is done: on the loop's turn, also
-   * if it is done already, with the future as its argument. An error in it
-   * goes to the exception handler.
+   * Registers a function to call once the future is done. It is called on the
+   * loop's turn, even if the future is done already, with the future as its
+   * argument. An error in it goes to the exception handler.
    *
    * @param fn The function.
    * @param options The context to call it in.
@@ -402,7 +401,7 @@ export class Future<T> implements Promise<T> {
   }
 
   /**
-   * Takes out every registration of a function.
+   * Removes every registration of a function.
    *
    * @param fn The function.
    * @returns How many there were.
@@ -417,8 +416,8 @@ export class Future<T> implements Promise<T> {
   }
 
   /**
-   * What `await` calls. With functions of your own it works as a promise's,
-   * and what it returns can be awaited and cancelled like this future.
+   * What `await` calls. With callbacks it works like that of a promise, and
+   * what it returns can be awaited and cancelled like this future.
    *
    * @typeParam R What the first function returns.
    * @typeParam S What the second function returns.
@@ -487,73 +486,73 @@ export class Future<T> implements Promise<T> {
   }
 
   #then(onFulfilled: Handler, onRejected: Handler): Continuation<unknown> {
-    const reaction = this.#continuation(onFulfilled, onRejected);
-    const { frame } = reaction;
+    const continuation = this.#continuation(onFulfilled, onRejected);
+    const { scope } = continuation;
     if (
-      frame !== null &&
-      (frame.loop !== this.#loop || isTaskOf(frame, this)) &&
-      frame.isRealAwait(reaction)
+      scope !== null &&
+      (scope.loop !== this.#loop || isTaskOf(scope, this)) &&
+      scope.isRealAwait(continuation)
     ) {
       const error = new RuntimeError(
-        isTaskOf(frame, this)
+        isTaskOf(scope, this)
           ? "A task cannot await itself"
           : "Cannot await a future that belongs to another event loop",
       );
-      settled.then(() => reaction.rejected(error));
+      settled.then(() => continuation.rejected(error));
     } else if (this.#state <= YIELD_QUEUED) {
-      if (this.#state === YIELDING) loops.push(this.#loop, reaction);
-      else this.#add(reaction);
-      reaction.frame?.suspend(reaction);
+      if (this.#state === YIELDING) loops.push(this.#loop, continuation);
+      else this.#add(continuation);
+      continuation.scope?.suspend(continuation);
     } else {
-      lateContinuations.push(reaction);
+      lateContinuations.push(continuation);
       settled.then(runLate);
     }
-    return reaction;
+    return continuation;
   }
 
   #continuation(
     onFulfilled: Handler,
     onRejected: Handler,
   ): Continuation<unknown> {
-    let frame = (currentSlot() ?? null) as CancelScope | null;
-    if (frame !== null) {
-      if (!frame.isScope) frame = null;
-      else if (frame.isOver) frame = frame.open;
+    let scope = (currentSlot() ?? null) as CancelScope | null;
+    if (scope !== null) {
+      if (!scope.isScope) scope = null;
+      else if (scope.isOver) scope = scope.open;
     }
     return new dependents.Continuation(
       this,
       this.#loop,
-      frame,
+      scope,
       onFulfilled,
       onRejected,
     );
   }
 
-  /** A reaction has its turn. */
-  #resume(reaction: Continuation<unknown>): boolean {
-    if (this.#state === NOTIFIED) this.#complete(reaction.frame);
+  /** Runs a continuation on its turn. Returns whether user code was resumed. */
+  #resume(continuation: Continuation<unknown>): boolean {
+    if (this.#state === NOTIFIED) this.#complete(continuation.scope);
     if (this.#state <= NOTIFIED) {
-      this.#add(reaction);
-      reaction.frame?.suspend(reaction);
+      this.#add(continuation);
+      continuation.scope?.suspend(continuation);
       return false;
     }
-    this.#runContinuation(reaction);
+    this.#runContinuation(continuation);
     return true;
   }
 
-  /** Gives a reaction the outcome. */
-  #runContinuation(reaction: Continuation<unknown>): void {
-    const { frame } = reaction;
-    const request = frame === null
+  /** Passes the outcome to a continuation. */
+  #runContinuation(continuation: Continuation<unknown>): void {
+    const { scope } = continuation;
+    const request = scope === null
       ? null
-      : frame.resume(reaction, this.#state !== RESULT);
-    const scope = request === null ? null : frame;
+      : scope.resume(continuation, this.#state !== RESULT);
+    const prober = request === null ? null : scope;
     if (this.#state === ERROR) {
       this.#markRetrieved();
-      reaction.rejected(this.#value, scope);
+      continuation.rejected(this.#value, prober);
     } else if (this.#state === CANCELLED) {
-      reaction.rejected(this.#rejection(request), scope);
-    } else reaction.fulfilled(this.#value, scope);
+      continuation.rejected(this.#rejection(request), prober);
+    } else continuation.fulfilled(this.#value, prober);
   }
 
   #subscribe(job: Job): void {
@@ -588,7 +587,7 @@ export class Future<T> implements Promise<T> {
     const jobs = this.#callbacks;
     if (jobs === null) return;
     this.#callbacks = null;
-    if (loop.isClosed()) return; // nobody resumes there any more
+    if (loop.isClosed()) return; // nothing resumes there any more
     if (!Array.isArray(jobs) && !(jobs instanceof Set)) {
       return loops.push(loop, jobs);
     }
@@ -617,13 +616,13 @@ export class Future<T> implements Promise<T> {
     loops.push(loop, { run: () => job.run(), recover });
   }
 
-  /** The loop that was to resume it is closed: its own one does, or the turn goes to the next. */
+  /** The loop that should resume the code is closed: the future's own loop does, or the next waiter is notified. */
   #recover(job: Job): void {
     if (!this.#loop.isClosed()) this.#pushNotified(this.#loop, job);
     else this.#handOff();
   }
 
-  /** It was woken when nobody awaited it: gives the turn to who does now, or takes it. */
+  /** Notified when nothing awaited it: completes for the code that awaits it now, or at once. */
   #runFirst(): boolean {
     const [first, ...rest] = allCallbacks(this.#callbacks);
     this.#callbacks = toCallbacks(rest);
@@ -632,7 +631,7 @@ export class Future<T> implements Promise<T> {
     return false;
   }
 
-  /** Gets what a woken future waited for; it may be pending again afterwards. */
+  /** Completes a notified future; it may be pending again afterwards. */
   #complete(by: ExecutionContext | null = null): void {
     try {
       const value = this.#source!.complete(this, by);
@@ -675,13 +674,13 @@ export class Future<T> implements Promise<T> {
       (this.#state === ERROR && isInstance(this.#value, CancelledError));
   }
 
-  /** The task that awaited it was cancelled in the very moment it was done. */
-  #abandon(): void | Promise<void> {
+  /** The awaiting task was cancelled after the future was done. */
+  #discardOutcome(): void | Promise<void> {
     if (this.#state === ERROR) this.#watch();
     else return this.#handOff();
   }
 
-  /** Its signal aborted: as {@linkcode Future.setException}, also when woken but not resumed. */
+  /** Its signal aborted: fails, even if notified already. */
   #abort(reason: unknown): void {
     if (this.#state !== PENDING) this.#handOff();
     this.#fail(reason);
@@ -693,11 +692,13 @@ export class Future<T> implements Promise<T> {
     if (!(jobs instanceof dependents.Continuation)) this.#watch(jobs !== null);
   }
 
-  /** Has the error reported if nobody ever looks at it. */
+  /** Reports the error if nothing ever retrieves it. */
   #watch(isHeard = false): void {
-    const bond = this.#subscription;
-    if (bond === SILENCED || bond instanceof UnretrievedError) return;
-    if (bond?.explains(this.#value)) return;
+    const subscription = this.#subscription;
+    if (subscription === SILENCED || subscription instanceof UnretrievedError) {
+      return;
+    }
+    if (subscription?.explains(this.#value)) return;
     this.#subscription = new UnretrievedError(
       this,
       this.#loop,
@@ -715,10 +716,10 @@ export class Future<T> implements Promise<T> {
   }
 
   /**
-   * The error of a cancelled future, a fresh one for each that asks: the one
-   * that ended it as a task first, then the one of the request that its
-   * awaiting task was told by signal, then a new one. Where it is given to an
-   * `await` a new one is made as late as that, to show who awaits.
+   * The error of a cancelled future, a fresh one for each caller: first the one
+   * that ended it as a task, then the one of the request that the awaiting task
+   * received by its signal, then a new one. For an `await` a new error is
+   * created only when the await rejects, so that its stack shows who awaits.
    */
   #cancellation(request?: CancelRequest | null): CancelledError {
     const value = this.#value;
@@ -742,25 +743,25 @@ export class Future<T> implements Promise<T> {
 const ADD_CALLBACK = "add a done callback";
 const CALLBACK_OPTIONS = ["context"] as const;
 
-/** Has a kind of future that nobody outside of this module knows be called a future in messages. */
+/** Gives a private subclass the name "Future", for messages. */
 export function looksLikeFuture(kind: object): void {
   Object.defineProperty(kind, "name", { value: "Future" });
 }
 
-function isTaskOf(frame: CancelScope, future: AnyFuture): boolean {
-  return frame.task as object === future;
+function isTaskOf(scope: CancelScope, future: AnyFuture): boolean {
+  return scope.task as object === future;
 }
 
 const settled = Promise.resolve();
-/** Reactions to futures that were done before, each for one microtask. */
+/** Continuations of futures that were already done, one for each microtask. */
 const lateContinuations = new Deque<Continuation<unknown>>();
 
 function runLate(): void {
-  const reaction = lateContinuations.shift() as Continuation<unknown>;
-  futures.resume(reaction.source!, reaction);
+  const continuation = lateContinuations.shift() as Continuation<unknown>;
+  futures.resume(continuation.source!, continuation);
 }
 
-/** As `instanceof`, which every new future would be a third slower with. */
+/** `instanceof` would make creating a future a third slower. */
 function isLoop(value: unknown): value is EventLoop {
   try {
     return (value as { [LOOP]?: true } | undefined)?.[LOOP] === true;
@@ -769,7 +770,7 @@ function isLoop(value: unknown): value is EventLoop {
   }
 }
 
-/** The loop in the options of a future. Subclasses of this module give it as it is. */
+/** The loop in the options of a future. Private subclasses pass the loop itself. */
 function loopOf(options: { loop?: EventLoop } | undefined): EventLoop {
   checkOptions(options, FUTURE_OPTIONS, CREATE_FUTURE);
   return checkedLoop(options?.loop, CREATE_FUTURE);
@@ -788,7 +789,7 @@ export function isImplicit(loop: EventLoop): boolean {
   return dependents.isImplicit(loop);
 }
 
-/** The loop that was given, else the one of the caller. */
+/** A loop passed by the user, or else the caller's. */
 export function checkedLoop(
   loop: EventLoop | undefined,
   action: string,

@@ -6,8 +6,8 @@
 
 /**
  * What `acquire()` gives: releases at the end of a `using` or `await using`
- * block, once. Dropped without that it releases nothing; `release()` does the
- * same by hand.
+ * block, once. A guard outside of such a block releases nothing; call
+ * `release()` then.
  *
  * @example
  * ```ts

@@ -65,7 +65,7 @@ export class Holders implements Iterable<ExecutionContext> {
 
 /** The task of a scope; code outside of tasks is left as it is. */
 function rootOf(by: ExecutionContext): ExecutionContext {
-  return by instanceof CancelScope ? by.root : by;
+  return by instanceof CancelScope ? by.taskState : by;
 }
 
 /** When something was last done to those who wait. */

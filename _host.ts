@@ -73,7 +73,7 @@ export interface RuntimeCore {
 export interface LoopHost {
   /** Seconds on a clock that never goes back. */
   now(): number;
-  /** Calls `turn` on a fresh turn of the host, after its sockets and timers had theirs. */
+  /** Calls `turn` on a new turn of the host, after its sockets and timers have had theirs. */
   soon(turn: () => void): void;
   /** Calls `turn` once `when` has come, instead of what was asked for before. */
   wakeAt(when: number, turn: () => void): void;

@@ -70,8 +70,8 @@ export function waitingTime(frame: TaskState): number | null {
 /** What a task is suspended in; `null` if it is about to go on. */
 export function waitedFor(frame: CancelScope): string | null {
   const isForeign = frame.awaits.length === 0 && !frame.isRunning &&
-    frame.root.phase !== "new";
-  if (isForeign && !frame.root.isOver) return "a foreign promise";
+    frame.taskState.phase !== "new";
+  if (isForeign && !frame.taskState.isOver) return "a foreign promise";
   const pending = awaitedBy(frame).filter(isPending);
   return pending.length === 0 ? null : namesOf(pending);
 }
@@ -176,7 +176,7 @@ function namesOf(futures: readonly AnyFuture[]): string {
 export function taskOfHolder(
   holder: ExecutionContext | null | undefined,
 ): TaskState | null {
-  return holder instanceof CancelScope ? holder.root : null;
+  return holder instanceof CancelScope ? holder.taskState : null;
 }
 
 function holderText(frame: TaskState | null): string {

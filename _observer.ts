@@ -12,7 +12,7 @@ import { DebugTaskState } from "./_debug_mode.ts";
 import { asCancellation, type CancelRequest } from "./_cancel_request.ts";
 import {
   CancelScope,
-  type NamedCancelable,
+  type NamedTask,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
 import type { Coroutine } from "./_options.ts";
@@ -65,7 +65,7 @@ export function observe(loop: BaseEventLoop, observer: Observer): void {
     const State = loop.getDebug() ? Watched : Plain;
     const frame = new State!(
       loop,
-      task as NamedCancelable,
+      task as NamedTask,
       name,
       body as Coroutine<unknown>,
     );
@@ -127,7 +127,7 @@ function watchQueue(
   queue.push = (job) => {
     const waker = frameOf(currentExecution());
     const woken = frameOf(job) ??
-      frameOf((job as Partial<SuspendedAwait>).frame);
+      frameOf((job as Partial<SuspendedAwait>).scope);
     if (waker !== null && woken !== null && waker !== woken) {
       tell((it) => it.wakes(waker, woken));
     }
@@ -141,5 +141,5 @@ function watchQueue(
 
 function frameOf(thing: unknown): TaskState | null {
   if (!(thing instanceof CancelScope)) return null;
-  return thing.root.task === null ? null : thing.root;
+  return thing.taskState.task === null ? null : thing.taskState;
 }

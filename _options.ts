@@ -33,10 +33,10 @@ export interface TlsTimeouts {
   sslShutdownTimeout?: Duration;
 }
 
-/** Options of everything that tasks wait for: locks, queues and their kin. */
+/** Options of everything that tasks wait for: locks, queues and the like. */
 export interface Named {
   /**
-   * The name, for people: consoles and reports show it.
+   * The name, shown in consoles and reports.
    *
    * @default none
    */
@@ -52,7 +52,7 @@ export type Coroutine<T> = (signal: AbortSignal) => T | PromiseLike<T>;
 /** Options of a new task. */
 export interface TaskOptions extends Cancellable {
   /**
-   * The name, for people.
+   * The name, shown in reports.
    *
    * @default "Task-N", with a rising number
    */

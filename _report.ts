@@ -43,7 +43,25 @@ const PREFIXES: { [kind: string]: string } = {
   group: "a TaskGroup of ",
 };
 
-/** Writes a snapshot as text. */
+/**
+ * Writes a snapshot as text: the probable cause first, then the tasks.
+ *
+ * @param snapshot What `snapshot()` gave.
+ * @returns The lines.
+ *
+ * @example
+ * ```ts
+ * import { createTask, Event, formatSnapshot, run, sleep, snapshot } from "@asyncio/asyncio";
+ * import { assertStringIncludes } from "@std/assert";
+ *
+ * await run(async () => {
+ *   const ready = new Event();
+ *   createTask(() => ready.wait(), { name: "waiter" });
+ *   await sleep(0);
+ *   assertStringIncludes(formatSnapshot(snapshot()), '* Task "waiter" waiting');
+ * });
+ * ```
+ */
 export function formatSnapshot(snapshot: Snapshot): string {
   const groups = groupsOf(snapshot.tasks);
   const tail = [

@@ -1,27 +1,26 @@
 /**
- * The event loop: what runs next.
+ * The scheduler of an event loop: what runs next.
  *
- * Work waits in one first-in-first-out ready queue, timers in one heap. The
- * loop takes the queue in batches: what a batch adds waits for the next one,
- * and before every batch the timers that are due move into the queue, all of
- * them, so that no task resumes between two timers of the same instant.
+ * Jobs that are ready wait in one first-in-first-out queue, timers in one heap.
+ * The loop runs the queue in batches. Jobs added during a batch wait for the
+ * next one. Before each batch, all timers that are due move into the queue, so
+ * no task resumes between two timers of the same instant.
  *
- * A job that resumed user code answers `true`; the loop then lets the host's
- * microtasks run dry before it takes the next job. Between two library waits
- * a task is therefore never interleaved with another one, however deep its
- * async functions are nested: the steps of asyncio. Where the host lets us, we
- * run its microtasks ourselves; otherwise each step costs a `process.nextTick`,
- * whose queue runs after the microtasks, at ten times the price. Resuming every
- * job of a batch at once would be cheaper still, and would interleave tasks by
+ * A job that resumed user code returns `true`. The loop then drains the
+ * microtasks before it runs the next job, so between two waits of this module a
+ * task is never interleaved with another, however deep its async functions are
+ * nested. These are the steps of asyncio. Where the runtime allows it, the loop
+ * runs the microtasks itself. Otherwise each step costs a `process.nextTick`,
+ * whose queue runs after the microtasks, at ten times the price. Resuming all
+ * jobs of a batch at once would be cheaper still, but would interleave tasks by
  * the depth of their call stacks.
  *
- * Between batches the loop goes back to the host with `setImmediate`, which
- * polls sockets and timers of the host and is not clamped to milliseconds as
- * `setTimeout` is. Small batches share a host turn, up to
- * {@linkcode TURN_JOBS} jobs: a chain of hand-overs would otherwise cost a
- * round trip through the host each. With nothing ready, one
- * host timer is armed for the first entry of the heap; with no timer either,
- * the loop holds nothing at all.
+ * Between batches the loop yields to the runtime with `setImmediate`, which
+ * polls sockets and timers and is not clamped to milliseconds as `setTimeout`
+ * is. Small batches share one turn, up to {@linkcode TURN_JOBS} jobs, as a
+ * chain of hand-offs would otherwise cost a round trip each. When nothing is
+ * ready, one timer of the runtime is set for the first entry of the heap. With
+ * an empty heap the loop holds nothing at all.
  *
  * @module
  */
@@ -44,23 +43,23 @@ import { RuntimeError } from "./exceptions.ts";
 export type { LoopHost } from "./_host.ts";
 export { debugHooks } from "./_debug_hooks.ts";
 
-/** Something that waits for its turn. */
+/** Something to run on the loop. */
 export interface Job {
-  /** Returns whether user code was resumed, so that microtasks must run dry. */
+  /** Returns whether user code was resumed, so that the microtasks must be drained. */
   run(): boolean;
-  /** What it is, for a report. */
+  /** A description for reports. */
   describe?(): string;
-  /** The loop was closed before its turn. */
+  /** Called if the loop is closed before the job runs. */
   recover?(): void;
 }
 
-/** A job for a moment of the loop's clock. */
+/** A job to run at a time of the loop's clock. */
 export interface TimerEntry extends Job {
-  /** A dead alarm stays in the heap until it is due or the heap is swept. */
+  /** A cancelled timer stays in the heap until it is due or the heap is swept. */
   isCancelled: boolean;
 }
 
-/** What an exception handler is told. */
+/** What an exception handler receives. */
 export interface ExceptionContext {
   /** What went wrong, in a sentence. */
   message: string;
@@ -72,25 +71,25 @@ export interface ExceptionContext {
   future?: object;
   /** The callback it happened in. */
   handle?: Handle;
-  /** Whatever else helps, such as `peername` or `pid`. */
+  /** Further details, such as `peername` or `pid`. */
   [key: string]: unknown;
 }
 
-/** Receives errors that have nobody else to go to: the loop, and what happened. */
+/** Receives errors that nothing else handles: the loop, and what happened. */
 export type ExceptionHandler = {
   // A method: a handler may ask for the class of its own loop.
   call(loop: BaseEventLoop, context: ExceptionContext): unknown;
 }["call"];
 
-/** A callback that waits for its turn. */
+/** A scheduled callback. */
 export interface Handle {
-  /** Takes the callback back; without effect once it was called. */
+  /** Cancels the callback; has no effect once it was called. */
   cancel(): void;
-  /** Whether it was taken back. */
+  /** Whether it was cancelled. */
   cancelled(): boolean;
 }
 
-/** A callback that waits for a time. */
+/** A callback scheduled for a time. */
 export interface TimerHandle extends Handle {
   /** When it is due, in seconds of `loop.time()`. */
   when(): number;
@@ -100,22 +99,22 @@ export interface TimerHandle extends Handle {
 export interface ExecutionContext {
   readonly loop: BaseEventLoop;
   readonly task: object | null;
-  /** Whether it keeps what its code awaits. */
+  /** Whether it is a cancel scope, which tracks what its code awaits. */
   readonly isScope: boolean;
 }
 
-/** How many jobs a host turn may run before a further batch waits for the next one. */
+/** How many jobs may run in a turn before further batches wait for the next turn. */
 const TURN_JOBS = 64;
-/** Fewer dead timers than this are left for the clock to sweep. */
+/** The heap is swept once it holds more cancelled timers than this, and more than others. */
 const SWEEP_ABOVE = 100;
 const HOST_METHODS = ["now", "soon", "wakeAt", "forget"] as const;
-/** What went wrong, where nobody says it. */
+/** The message of a report that has none. */
 const UNKNOWN_ERROR = "Unhandled error in the event loop";
 
 const settled = Promise.resolve();
 const { runMicrotasks } = runtimeCore;
 
-/** What a loop has to do. */
+/** The work of a loop. */
 export interface LoopCounts {
   /** Jobs that are ready to run. */
   ready: number;
@@ -124,45 +123,45 @@ export interface LoopCounts {
   due: number;
 }
 
-/** The inside of a loop, for the other files of this module. */
+/** What other files may do with a loop; the static block of {@linkcode BaseEventLoop} implements it. */
 export interface LoopInternals {
   push(loop: BaseEventLoop, job: Job): void;
   /**
-   * For what the host brings, such as bytes: the loop takes its turn as soon
-   * as the host's microtasks have run dry, and not a round of the host later.
+   * Starts a turn as soon as the microtasks have run, not a round trip later;
+   * for what the runtime delivers, such as bytes.
    */
   scheduleSoon(loop: BaseEventLoop): void;
-  /** Whether a turn is under way or on its way. */
+  /** Whether a turn is running or scheduled. */
   isScheduled(loop: BaseEventLoop): boolean;
-  /** Runs an alarm once the loop's clock has come to a time. */
-  addTimer(loop: BaseEventLoop, due: number, alarm: TimerEntry): void;
-  removeTimer(loop: BaseEventLoop, alarm: TimerEntry): void;
+  /** Runs a timer once the loop's clock has come to a time. */
+  addTimer(loop: BaseEventLoop, due: number, timer: TimerEntry): void;
+  removeTimer(loop: BaseEventLoop, timer: TimerEntry): void;
   setRunning(loop: BaseEventLoop, running: boolean): void;
-  /** For a job of the loop: calls back when the batch that it is in has run. */
+  /** Calls a function once the current batch has run. */
   afterBatch(loop: BaseEventLoop, call: () => void): void;
-  /** The frame of the loop's callbacks. */
+  /** The execution context of the loop's callbacks. */
   execution(loop: BaseEventLoop): ExecutionContext;
-  /** The head of the list of tasks that are not done, which `_task_state.ts` links up. */
+  /** The list of tasks that are not done; `_task_state.ts` links it. */
   tasks(loop: BaseEventLoop): { first: ExecutionContext | null };
-  /** Makes the frames of the loop's tasks, `null` for the usual ones. */
+  /** Creates the states of the loop's tasks; `null` for plain ones. */
   taskStates(loop: BaseEventLoop): TaskStateFactory | null;
-  setTaskStates(loop: BaseEventLoop, frames: TaskStateFactory): void;
-  /** What is ready, the next first. */
+  setTaskStates(loop: BaseEventLoop, factory: TaskStateFactory): void;
+  /** The ready queue. */
   ready(loop: BaseEventLoop): Deque<Job>;
-  /** What higher floors keep for as long as the loop, each under its own key. */
+  /** What other files keep for the lifetime of the loop, each under its own key. */
   storage(loop: BaseEventLoop): Map<unknown, unknown>;
   counts(loop: BaseEventLoop): LoopCounts;
-  /** Another number for each run of the microtasks that the loop lets happen, `NaN` in those of others. */
+  /** The number of the current microtask checkpoint; `NaN` outside of the loop's turns. */
   checkpoint(loop: BaseEventLoop): number;
-  /** How many drains of the microtasks have begun, also outside of the loop's turns, which begin none. */
+  /** The number of the last microtask checkpoint, also outside of the loop's turns. */
   checkpoints(loop: BaseEventLoop): number;
-  /** What is under all calls of the loop that are on the stack; `null` if none are. */
-  bottom(loop: BaseEventLoop): (() => void) | null;
-  /** The time in milliseconds, within a host turn as read first. Whole, as the host boxes others. */
+  /** The outermost function of the loop on the stack; `null` if there is none. */
+  entryFunction(loop: BaseEventLoop): (() => void) | null;
+  /** The time in whole milliseconds, read once per turn. V8 would box fractions. */
   cachedNow(loop: BaseEventLoop): number;
 }
 
-/** Makes the states of a loop's tasks. */
+/** Creates the states of a loop's tasks. */
 export type TaskStateFactory = (
   loop: BaseEventLoop,
   task: object,
@@ -174,7 +173,7 @@ export let internals: LoopInternals;
 
 /**
  * The part of a loop that knows nothing of futures: clock, callbacks, errors.
- * What programs use is an `EventLoop`.
+ * Programs use an `EventLoop`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html}.
  */
@@ -189,39 +188,39 @@ export class BaseEventLoop {
 
   readonly #host: LoopHost;
   readonly #ready = new Deque<Job>();
-  /** Jobs of the current batch that are still to run; `#ready` may hold more. */
+  /** How many jobs of the current batch are left; `#ready` may hold more. */
   #batch = 0;
-  /** Whether a turn is under way or on its way. */
+  /** Whether a turn is running or scheduled. */
   #isScheduled = false;
-  /** Jobs that may still run in this host turn; a batch is never cut. */
+  /** How many more jobs may run in this turn; a batch is never cut. */
   #jobBudget = 0;
   /** Whether this turn runs the microtasks itself. */
   #canRunMicrotasks = false;
-  /** Rises before and after the microtasks of each job. */
+  /** Incremented before and after the microtasks of each job. */
   #checkpoint = 0;
   #inTurn = false;
-  /** Called, in this order, when the current batch has run. */
+  /** Called in order once the current batch has run. */
   #atBatchEnd: (() => void)[] = [];
   readonly #timers = new TimerHeap<TimerEntry>();
-  /** Alarms in the heap that will do nothing. */
+  /** How many timers in the heap are cancelled. */
   #cancelledTimers = 0;
   #running = false;
   #closed = false;
   #debug = false;
-  /** The job that runs with its microtasks, in debug mode, and since when. */
+  /** In debug mode, the job that is running with its microtasks, and since when. */
   #watched: { job: Job; since: number } | null = null;
-  /** The time as read first in this host turn, 0 if not yet or between turns. */
+  /** The time as first read in this turn; 0 if not read yet. */
   #cachedNow = 0;
   #exceptionHandler: ExceptionHandler | null = null;
   readonly #tasks: { first: ExecutionContext | null } = { first: null };
   #taskStates: TaskStateFactory | null = null;
   readonly #storage = new Map<unknown, unknown>();
-  readonly #frame: ExecutionContext = new LoopContext(this);
+  readonly #execution: ExecutionContext = new LoopContext(this);
 
   /**
-   * Makes a loop; nothing runs and nothing is held until there is work.
+   * Creates a loop. It runs and holds nothing until there is work.
    *
-   * @param host The clock and pump to run on, the real one by default.
+   * @param host The clock and scheduler to run on, by default those of the runtime.
    */
   constructor(host: LoopHost = systemHost()) {
     checkMethods(host, HOST_METHODS, "create a loop", "host");
@@ -235,17 +234,17 @@ export class BaseEventLoop {
       push: (loop, job) => loop.#push(job),
       scheduleSoon: (loop) => loop.#scheduleSoon(),
       isScheduled: (loop) => loop.#isScheduled,
-      addTimer: (loop, due, alarm) => loop.#addTimer(due, alarm),
-      removeTimer: (loop, alarm) => loop.#removeTimer(alarm),
+      addTimer: (loop, due, timer) => loop.#addTimer(due, timer),
+      removeTimer: (loop, timer) => loop.#removeTimer(timer),
       setRunning: (loop, running) => loop.#running = running,
       afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
-      execution: (loop) => loop.#frame,
+      execution: (loop) => loop.#execution,
       tasks: (loop) => loop.#tasks,
       taskStates: (loop) => loop.#taskStates,
-      setTaskStates: (loop, frames) => loop.#taskStates = frames,
+      setTaskStates: (loop, factory) => loop.#taskStates = factory,
       ready: (loop) => loop.#ready,
       storage: (loop) => loop.#storage,
-      bottom: (loop) =>
+      entryFunction: (loop) =>
         loop.#inTurn && loop.#canRunMicrotasks ? loop.#turn : null,
       counts: (loop) => ({
         ready: loop.#ready.length,
@@ -281,7 +280,7 @@ export class BaseEventLoop {
   }
 
   /**
-   * Ends the loop: what is ready or timed is dropped.
+   * Closes the loop. Ready jobs and timers are dropped.
    *
    * @throws {RuntimeError} If it is running.
    */
@@ -305,18 +304,18 @@ export class BaseEventLoop {
   }
 
   /**
-   * Switches debug mode, for the tasks that are made from now on.
+   * Switches debug mode for tasks created from now on.
    *
-   * In debug mode tasks remember where they were made and where they wait,
-   * and the exception handler hears of callbacks and steps that take longer
-   * than {@linkcode BaseEventLoop.slowCallbackDuration}, of tasks that were
-   * cancelled and went on, and of tasks that were cancelled and sit in a
-   * promise that nothing can interrupt.
+   * In debug mode tasks remember where they were created and where they wait.
+   * The exception handler is told about callbacks and steps that take longer
+   * than {@linkcode BaseEventLoop.slowCallbackDuration}, about tasks that were
+   * cancelled and went on, and about tasks that were cancelled but await a
+   * promise that cannot be interrupted.
    *
-   * It is on from the start where the environment variable `ASYNCIO_DEBUG` is
-   * set, if reading that is permitted.
+   * It is on from the start if the environment variable `ASYNCIO_DEBUG` is set
+   * and may be read.
    *
-   * @param enabled Whether it is to be on.
+   * @param enabled Whether to switch it on.
    */
   setDebug(enabled: boolean): void {
     const before = this.#debug;
@@ -325,13 +324,13 @@ export class BaseEventLoop {
   }
 
   /**
-   * Calls a function in the next batch of ready callbacks, after all that is
-   * ready already.
+   * Calls a function in the next batch, after all callbacks that are ready
+   * already.
    *
    * @typeParam A The arguments.
    * @param fn What to call, in the context of the caller. An error goes to the exception handler.
    * @param args Its arguments.
-   * @returns A handle that can take the call back.
+   * @returns A handle to cancel the call.
    * @throws {RuntimeError} If the loop is closed.
    */
   callSoon<A extends unknown[]>(
@@ -343,13 +342,13 @@ export class BaseEventLoop {
   }
 
   /**
-   * The same as {@linkcode BaseEventLoop.callSoon}: all code of one thread may
-   * call it. Another thread reaches the loop with `runCoroutineThreadsafe`.
+   * The same as {@linkcode BaseEventLoop.callSoon}, for code of the same thread.
+   * Another thread reaches the loop with `runCoroutineThreadsafe`.
    *
    * @typeParam A The arguments.
    * @param fn What to call.
    * @param args Its arguments.
-   * @returns A handle that can take the call back.
+   * @returns A handle to cancel the call.
    */
   callSoonThreadsafe<A extends unknown[]>(
     fn: (...args: A) => unknown,
@@ -365,7 +364,7 @@ export class BaseEventLoop {
    * @param delay Seconds or a duration; a negative one is due at once.
    * @param fn What to call, in the context of the caller.
    * @param args Its arguments.
-   * @returns A handle that can take the call back.
+   * @returns A handle to cancel the call.
    */
   callLater<A extends unknown[]>(
     delay: Duration,
@@ -382,7 +381,7 @@ export class BaseEventLoop {
    * @param when The time, in seconds as {@linkcode BaseEventLoop.time} counts them.
    * @param fn What to call, in the context of the caller.
    * @param args Its arguments.
-   * @returns A handle that can take the call back.
+   * @returns A handle to cancel the call.
    */
   callAt<A extends unknown[]>(
     when: number,
@@ -396,7 +395,7 @@ export class BaseEventLoop {
   }
 
   /**
-   * Sets who hears of errors that nobody else takes.
+   * Sets the handler of errors that nothing else handles.
    *
    * @param handler The handler, or `null` for the default one.
    * @throws {TypeError} If it is neither.
@@ -408,7 +407,7 @@ export class BaseEventLoop {
     this.#exceptionHandler = handler;
   }
 
-  /** The handler that was set, `null` for the default one. */
+  /** The exception handler; `null` for the default one. */
   getExceptionHandler(): ExceptionHandler | null {
     return this.#exceptionHandler;
   }
@@ -473,7 +472,7 @@ export class BaseEventLoop {
     args: unknown[],
   ): Callback {
     checkCallback(fn, "schedule a callback");
-    return new Callback(this, this.#frame, when, fn, args);
+    return new Callback(this, this.#execution, when, fn, args);
   }
 
   #push(job: Job): void {
@@ -482,21 +481,21 @@ export class BaseEventLoop {
     if (!this.#isScheduled) this.#schedule();
   }
 
-  #addTimer(due: number, alarm: TimerEntry): void {
+  #addTimer(due: number, timer: TimerEntry): void {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
-    this.#timers.push(due, alarm);
-    if (!this.#isScheduled && this.#timers.peek() === alarm) this.#endTurn();
+    this.#timers.push(due, timer);
+    if (!this.#isScheduled && this.#timers.peek() === timer) this.#endTurn();
   }
 
-  #removeTimer(alarm: TimerEntry): void {
-    if (alarm.isCancelled) return;
-    alarm.isCancelled = true;
+  #removeTimer(timer: TimerEntry): void {
+    if (timer.isCancelled) return;
+    timer.isCancelled = true;
     this.#cancelledTimers++;
     if (
       this.#cancelledTimers > SWEEP_ABOVE &&
       this.#cancelledTimers * 2 > this.#timers.length
     ) {
-      this.#timers.filter((alarm) => !alarm.isCancelled);
+      this.#timers.filter((timer) => !timer.isCancelled);
       this.#cancelledTimers = 0;
     }
     if (!this.#isScheduled) this.#endTurn();
@@ -518,8 +517,8 @@ export class BaseEventLoop {
   }
 
   /**
-   * A turn of the host begins. It runs the microtasks itself, so that few calls
-   * of this module stand on the stacks of user code.
+   * Runs a turn. It runs the microtasks itself, so that few calls of this module
+   * are on the stacks of user code.
    */
   readonly #turn = (): void => {
     this.#isScheduled = true;
@@ -537,7 +536,7 @@ export class BaseEventLoop {
     }
   };
 
-  /** Moves due alarms into the queue and marks off a batch. */
+  /** Moves due timers into the queue and starts a batch. */
   #nextBatch(): void {
     if (this.#timers.length > 0) this.#readyTimers(this.#host.now());
     this.#batch = this.#ready.length;
@@ -546,19 +545,19 @@ export class BaseEventLoop {
 
   #readyTimers(now: number): void {
     for (;;) {
-      const alarm = this.#timers.peek();
-      if (alarm === undefined) return;
-      if (!alarm.isCancelled && this.#timers.due > now) return;
+      const timer = this.#timers.peek();
+      if (timer === undefined) return;
+      if (!timer.isCancelled && this.#timers.due > now) return;
       this.#timers.pop();
-      if (alarm.isCancelled) this.#cancelledTimers--;
+      if (timer.isCancelled) this.#cancelledTimers--;
       else {
-        alarm.isCancelled = true;
-        this.#ready.push(alarm);
+        timer.isCancelled = true;
+        this.#ready.push(timer);
       }
     }
   }
 
-  /** Goes on behind the microtasks, where only the host can run them. */
+  /** Continues after the microtasks, where only the runtime can run them. */
   readonly #runBatches = (): void => {
     this.#checkpoint++;
     if (this.#watched !== null) this.#endWatch();
@@ -567,7 +566,7 @@ export class BaseEventLoop {
 
   readonly #afterMicrotasks = (): void => afterMicrotasks(this.#runBatches);
 
-  /** Runs jobs until one has resumed user code, so that the microtasks must run; `false` at the end of the turn. */
+  /** Runs jobs until one resumes user code, so that the microtasks must run. Returns `false` at the end of the turn. */
   #runJobs(): boolean {
     for (;;) {
       while (this.#batch > 0) {
@@ -587,7 +586,7 @@ export class BaseEventLoop {
     return false;
   }
 
-  /** Runs a job. Nothing that a user has passed in may keep the others from their turn. */
+  /** Runs a job. Nothing that a user passed in may stop the other jobs. */
   #runNext(): boolean {
     const job = this.#ready.shift() as Job;
     try {
@@ -601,7 +600,7 @@ export class BaseEventLoop {
     }
   }
 
-  /** Runs a job and measures it, up to the end of its microtasks. */
+  /** Runs a job and measures it until its microtasks have run. */
   #watch(job: Job): boolean {
     this.#watched = { job, since: performance.now() };
     const resumed = job.run();
@@ -631,21 +630,21 @@ export class BaseEventLoop {
     }
   }
 
-  /** Nothing is ready: waits for the first alarm, or for nothing. */
+  /** Nothing is ready: sets a timer of the runtime for the first timer, if any. */
   #endTurn(): void {
     this.#isScheduled = false;
-    let alarm = this.#timers.peek();
-    while (alarm?.isCancelled) {
+    let timer = this.#timers.peek();
+    while (timer?.isCancelled) {
       this.#timers.pop();
       this.#cancelledTimers--;
-      alarm = this.#timers.peek();
+      timer = this.#timers.peek();
     }
-    if (alarm === undefined) this.#host.forget();
+    if (timer === undefined) this.#host.forget();
     else this.#host.wakeAt(this.#timers.due, this.#turn);
   }
 }
 
-/** The frame of what belongs to no task. */
+/** The execution context of code that belongs to no task. */
 class LoopContext extends SlotValue implements ExecutionContext {
   readonly #loop: BaseEventLoop;
 
@@ -667,20 +666,20 @@ class LoopContext extends SlotValue implements ExecutionContext {
   }
 }
 
-/** A function that the loop is to call, in the context of whoever asked for it. */
+/** A function to call on the loop, in the context of the code that scheduled it. */
 class Callback implements TimerEntry, TimerHandle {
   readonly #loop: BaseEventLoop;
   readonly #when: number;
   readonly #fn: (...args: unknown[]) => unknown;
-  /** `null` once taken back. */
+  /** `null` once cancelled. */
   #args: unknown[] | null;
-  readonly #frame: ExecutionContext;
+  readonly #execution: ExecutionContext;
   readonly #context = captureSlot();
   isCancelled = false;
 
   constructor(
     loop: BaseEventLoop,
-    frame: ExecutionContext,
+    execution: ExecutionContext,
     when: number,
     fn: (...args: unknown[]) => unknown,
     args: unknown[],
@@ -689,7 +688,7 @@ class Callback implements TimerEntry, TimerHandle {
     this.#when = when;
     this.#fn = fn;
     this.#args = args;
-    this.#frame = frame;
+    this.#execution = execution;
   }
 
   when(): number {
@@ -726,7 +725,7 @@ class Callback implements TimerEntry, TimerHandle {
 
   run(): boolean {
     if (this.#args === null) return false;
-    runFrom(this.#context, this.#frame, Callback.#call, this);
+    runFrom(this.#context, this.#execution, Callback.#call, this);
     return true;
   }
 
@@ -743,12 +742,12 @@ class Callback implements TimerEntry, TimerHandle {
   }
 }
 
-/** What the running code belongs to, `undefined` outside of every loop. */
+/** The execution context of the running code; `undefined` outside of every loop. */
 export function currentExecution(): ExecutionContext | undefined {
   return currentSlot() as ExecutionContext | undefined;
 }
 
-/** Loops that were made, and may be closed or garbage by now. */
+/** All loops created; some may be closed or garbage by now. */
 const living = new Set<WeakRef<BaseEventLoop>>();
 
 /** The loops that are not closed. */
@@ -762,11 +761,11 @@ export function livingLoops(): BaseEventLoop[] {
   return loops;
 }
 
-/** What a runner calls and awaits before it closes the loop, once its tasks have ended. */
+/** What a runner calls and awaits after the tasks have ended, before it closes the loop. */
 export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
-  const extras = internals.storage(loop);
-  let closers = extras.get(closersOf) as Set<() => unknown> | undefined;
-  if (closers === undefined) extras.set(closersOf, closers = new Set());
+  const storage = internals.storage(loop);
+  let closers = storage.get(closersOf) as Set<() => unknown> | undefined;
+  if (closers === undefined) storage.set(closersOf, closers = new Set());
   return closers;
 }
 
@@ -780,7 +779,7 @@ function checkReport(context: unknown): void {
 
 let debugWanted: boolean | undefined;
 
-/** Whether the environment asks for debug mode, as far as it may be read without a prompt. */
+/** Whether the environment asks for debug mode, if it may be read without a prompt. */
 function debugByDefault(): boolean {
   if (debugWanted !== undefined) return debugWanted;
   const value = environment("ASYNCIO_DEBUG");

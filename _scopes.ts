@@ -104,6 +104,18 @@ export function timeoutIn(seconds: number | null): Timeout {
  * A deadline over a piece of code; `timeout` makes and enters one.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Timeout}.
+ *
+ * @example
+ * ```ts
+ * import { getEventLoop, sleep, timeout } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * await timeout(null, async (limit) => {
+ *   limit.reschedule(getEventLoop().time() + 5);
+ *   await sleep(0.001);
+ *   assert(limit.when() !== null && !limit.expired());
+ * });
+ * ```
  */
 export class Timeout {
   #when: number | null;
@@ -159,7 +171,7 @@ export class Timeout {
   /**
    * Moves the deadline.
    *
-   * @param when The new one, on the loop's clock; one in the past strikes at once, `null` takes it away.
+   * @param when The new one, on the loop's clock; one in the past expires at once, `null` removes it.
    * @throws {RuntimeError} If the scope is not active: not entered, expired or left.
    */
   reschedule(when: number | null): void {
@@ -233,7 +245,7 @@ export class Timeout {
     this.#state = struck ? "expired" : "finished";
     if (failure !== null) scope.abortSignal(failure.error);
     if (!struck && this.#aborted === null) return failure;
-    if (failure === null) reportSwallowed(scope.root, this.#requests);
+    if (failure === null) reportSwallowed(scope.taskState, this.#requests);
     scope.withdrawOwn();
     const own = scope.outer.pathRequests <= this.#requests;
     const cancellation = failure && asCancellation(failure.error);
@@ -260,7 +272,7 @@ export class Timeout {
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout}.
  *
  * @typeParam T What the body returns.
- * @param delay Seconds or a duration from now, `null` for no limit; zero or less strikes at the first wait.
+ * @param delay Seconds or a duration from now, `null` for no limit; zero or less expires at the first wait.
  * @param body The code, called with the deadline.
  * @returns What the body returns.
  * @throws {TimeoutError} If the time is up.
@@ -294,7 +306,10 @@ export function timeout<T>(
 }
 
 /**
- * As {@linkcode timeout}, with a moment instead of a length of time.
+ * Like {@linkcode timeout}, but with a point in time instead of a length of
+ * time.
+ *
+ * Cancelled, it cancels what the body awaits, and ends once the body has.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.timeout_at}.
  *
@@ -310,7 +325,7 @@ export function timeout<T>(
  * import { getEventLoop, sleep, timeoutAt, TimeoutError } from "@asyncio/asyncio";
  * import { assert } from "@std/assert";
  *
- * const when = callersLoop().time() + 0.001;
+ * const when = getEventLoop().time() + 0.001;
  * const error = await timeoutAt(when, () => sleep(3600)).catch((error) => error);
  * assert(error instanceof TimeoutError);
  * ```
@@ -497,7 +512,7 @@ export class TaskGroup implements AsyncDisposable {
    *
    * @typeParam T What the coroutine returns.
    * @param coro The coroutine function.
-   * @param options As of `createTask`.
+   * @param options As for `createTask`.
    * @returns The task.
    * @throws {RuntimeError} If the group is finished or shutting down; the function is then never called.
    */
@@ -546,6 +561,8 @@ export class TaskGroup implements AsyncDisposable {
    * Waits for all children, as leaving Python's block does. New ones may be
    * added until the last is done.
    *
+   * Cancelled, it cancels the children, and ends once they have.
+   *
    * @param options A signal that ends the wait alone: the group stays open.
    * @throws {ExceptionGroup} Of the errors of the children, if any failed.
    * @throws {CancelledError} If the calling task is cancelled, and the children with it.
@@ -587,7 +604,7 @@ export class TaskGroup implements AsyncDisposable {
     if (this.#state === "left") return failure;
     this.#state = "leaving";
     if (failure === null && this.#requested) {
-      reportSwallowed(this.#scope!.root, this.#requests);
+      reportSwallowed(this.#scope!.taskState, this.#requests);
     }
     if (failure !== null && !this.#aborting) this.#abort(undefined, failure);
     if (this.#children.size === 0) return this.#left(failure, null, null);
@@ -647,7 +664,7 @@ export class TaskGroup implements AsyncDisposable {
     if (this.#errors.length === 0) return null;
     const outer = ownGroups.has(this) ? scope!.outer : scope;
     // A request from outside stays, and is delivered at the next wait.
-    if (outer !== null && outer.pathRequests > 0) outer.redeliver();
+    if (outer !== null && outer.pathRequests > 0) outer.deliverAgain();
     return {
       error: new ExceptionGroup(
         "unhandled errors in a TaskGroup",
@@ -663,7 +680,7 @@ export class TaskGroup implements AsyncDisposable {
     if (task.cancelled()) return;
     const exception = task.exception();
     if (!futures.failed(task)) return;
-    if (this.#scope !== null && this.#scope.root.isOver) {
+    if (this.#scope !== null && this.#scope.taskState.isOver) {
       this.#loop.callExceptionHandler({
         message: "A task of a TaskGroup failed after its parent had ended",
         exception,

@@ -225,9 +225,21 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Begins to accept connections, if it was not begun yet.
+   * Begins to accept connections, if it does not yet. It never waits.
    *
    * @throws {RuntimeError} If the server is closed.
+   *
+   * @example
+   * ```ts
+   * import { startServer } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await using server = await startServer((_reader, writer) => {
+   *   writer.close();
+   * }, "127.0.0.1", 0, { startServing: false });
+   * await server.startServing();
+   * assert(server.isServing());
+   * ```
    */
   startServing(): Promise<void> {
     try {
@@ -244,7 +256,18 @@ export class Server implements AsyncDisposable {
    *
    * @param options A signal that ends it as a cancellation does.
    * @throws {CancelledError} When the task is cancelled or the server closed.
-   * @throws {RuntimeError} If the server is closed, or `serveForever` was called before and goes on.
+   * @throws {RuntimeError} If the server is closed, or `serveForever` is already running.
+   *
+   * @example
+   * ```ts
+   * import { startServer, timeout } from "@asyncio/asyncio";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const server = await startServer((_reader, writer) => {
+   *   writer.close();
+   * }, "127.0.0.1", 0);
+   * await assertRejects(() => timeout(0.01, () => server.serveForever()));
+   * ```
    */
   serveForever(options?: Cancellable): Promise<never> {
     return operation(async () => {
@@ -278,8 +301,8 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Stops listening. Connections that are open stay so. `serveForever` ends
-   * with a `CancelledError`.
+   * Stops listening. Open connections stay open. `serveForever` ends with a
+   * `CancelledError`.
    */
   close(): void {
     if (this.#closed) return;
@@ -310,6 +333,15 @@ export class Server implements AsyncDisposable {
    *
    * @param options A signal that ends the wait.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { startServer } from "@asyncio/asyncio";
+   *
+   * const server = await startServer(() => {}, "127.0.0.1", 0);
+   * server.close();
+   * await server.waitClosed();
+   * ```
    */
   waitClosed(options?: Cancellable): Promise<void> {
     try {
@@ -517,16 +549,19 @@ class Acceptor {
 /**
  * Listens on a port and calls a function for each connection.
  *
+ * Cancelled, it leaves no socket behind.
+ *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_server}.
  *
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
  * @param host A name, an address, or several; `null` for every address of this machine.
- * @param port The port; 0 for one that is free, another one for each host.
+ * @param port The port; 0 for any free one, a different one for each host.
  * @param options Limit, TLS, how to listen, and a signal that ends the wait.
  * @returns The server. Its callbacks run in the context of this call.
- * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of the host likewise, with the address in their message.
+ * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of Deno likewise, with the address in their message.
  * @throws {Deno.errors.InvalidData} If the certificate or its key is not valid.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
+ * @throws {CancelledError} If the task is cancelled.
  *
  * @example
  * ```ts
@@ -580,19 +615,20 @@ export function startServer(
 
 /**
  * Listens on a Unix socket and calls a function for each connection. A socket
- * that a dead program left at the path is replaced.
+ * file that a dead program left behind is replaced.
  *
  * Cancelled, it leaves no socket behind.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_unix_server}.
  *
  * @param callback Called with the reader and the writer of each connection, as a task of its own.
- * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character and has no file. Both need permission for the net, a path also to read and write it.
+ * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character and has no file. Both need network permission; a path also needs permission to read and write it.
  * @param options Limit, what becomes of the file, and a signal that ends the wait.
  * @returns The server. Its callbacks run in the context of this call.
- * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of the host likewise, with the path in their message.
+ * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of Deno likewise, with the path in their message.
  * @throws {TypeError} If the path is too long.
  * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
+ * @throws {CancelledError} If the task is cancelled.
  *
  * @example
  * ```ts

@@ -165,7 +165,7 @@ export interface FailureSnapshot {
   seconds: number;
 }
 
-/** A promise that nobody waits for any more. */
+/** A promise that nothing waits for any more. */
 export interface AbandonedSnapshot {
   /** How long ago it was abandoned, in seconds. */
   seconds: number;
@@ -372,7 +372,7 @@ class TaskReader {
 
   #cancelOf(frame: TaskState): CancelSnapshot {
     return {
-      seconds: this.#secondsSince(frame.cancelledAt ?? this.#now),
+      seconds: this.#secondsSince(frame.cancelRequestedAt ?? this.#now),
       by: frame.cancelledBy || null,
       from: frame.cancelledFrom,
       delivered: !frame.hasUndelivered,

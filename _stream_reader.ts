@@ -109,15 +109,15 @@ export let readers: ReaderInternals;
  * Reads bytes as they come: some, all, an exact number, or up to a separator.
  *
  * One read can wait at a time. A read that is cancelled, timed out or aborted
- * has taken nothing: what had come stays for the next one. A read that lost a
- * `Promise.race()` still waits, and takes what comes; to give up on a read,
+ * has taken nothing: what had arrived stays for the next one. A read that lost
+ * a `Promise.race()` still waits, and takes what arrives; to give up on a read,
  * use `timeout()`, `waitFor()` or a signal.
  *
  * What is read is a view of memory that other reads may share. To transfer it
  * to another thread, or to keep a few bytes of many, copy it with `slice()`;
  * chunks of 4 KiB and more may be transferred as they are.
  *
- * `openConnection` and servers make readers; one made by hand is fed by hand.
+ * Connections have readers; one that you make yourself is fed by `feedData()`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.StreamReader}.
  *
@@ -129,10 +129,10 @@ export let readers: ReaderInternals;
  * const reader = new StreamReader();
  * reader.feedData(new TextEncoder().encode("first\nsecond\nrest"));
  * reader.feedEof();
- *
  * const text = new TextDecoder();
  * assertEquals(text.decode(await reader.readline()), "first\n");
- * assertEquals(text.decode(await reader.readuntil("nd")), "second");
+ * assertEquals(text.decode(await reader.readexactly(3)), "sec");
+ * assertEquals(text.decode(await reader.readuntil("nd")), "ond");
  * assertEquals(text.decode(await reader.read()), "\nrest");
  * ```
  */
@@ -146,7 +146,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
 
   /**
-   * Makes a reader that is fed by hand.
+   * Makes a reader to feed with `feedData()`.
    *
    * @param options The limit.
    * @throws {RangeError} If the limit is not a whole number above 0.
@@ -205,7 +205,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    *
    * Cancelled while it waits, it has read nothing.
    *
-   * @param n The largest number of bytes; negative for all up to the end, whatever the limit.
+   * @param n The largest number of bytes; negative, as by default, for all up to the end, whatever the limit.
    * @param options A signal that ends the wait.
    * @returns At least one byte, or none at the end.
    * @throws {RangeError} If `n` is not a whole number.
@@ -231,7 +231,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    *
    * @param options A signal that ends the wait.
    * @returns The line, empty at the end.
-   * @throws {RangeError} If the line is longer than the limit. It is dropped up to its newline, also what has not come yet.
+   * @throws {RangeError} If the line is longer than the limit. It is dropped up to its newline, including what has not arrived yet.
    * @throws The error that ended the stream.
    * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
@@ -275,10 +275,10 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   /**
    * Reads up to a separator and the separator with it.
    *
-   * Of several separators the one that ends first counts, of those that end
-   * together the shortest. Cancelled while it waits, it has read nothing.
+   * Of several separators, the one that ends first counts; of those that end at
+   * the same byte, the shortest. Cancelled while it waits, it has read nothing.
    *
-   * @param separator Bytes or text, or several of these.
+   * @param separator Bytes or text, or several of these; a newline by default.
    * @param options A signal that ends the wait.
    * @returns The bytes, the separator at their end.
    * @throws {IncompleteReadError} If the end comes first; its `partial` has what was left.
@@ -302,7 +302,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   /**
-   * Adds bytes at the end of what is there.
+   * Appends bytes to what is there.
    *
    * @param data The bytes; they are copied.
    * @throws {RuntimeError} If the end was signalled.
@@ -319,14 +319,14 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     this.#answer();
   }
 
-  /** Signals that nothing more will come. */
+  /** Signals the end: nothing more will come. */
   feedEof(): void {
     this.#stock.eof = true;
     this.#answer();
   }
 
   /**
-   * Ends the stream with an error: every read from now on throws it, also if
+   * Ends the stream with an error: every read from now on throws it, even if
    * bytes are left.
    *
    * @param error The error.
@@ -354,10 +354,10 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   /**
-   * The same bytes as a stream of the Web. It takes them as they are asked
-   * for; cancelling it ends its wait, and leaves the rest and the connection
-   * as they are. It belongs to no task: what ends the task that pipes it
-   * leaves the pipe alone. `pipeTo()` takes a signal.
+   * The same bytes as a web stream. It reads them as they are asked for;
+   * cancelling it ends its wait, and leaves the rest and the connection as they
+   * are. It belongs to no task: what ends the task that pipes it leaves the
+   * pipe alone. `pipeTo()` takes a signal.
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#readable ??= this.#toWeb();

@@ -24,9 +24,25 @@ export {
 } from "./_write_pump.ts";
 
 /**
- * What a writer writes through: its buffer, its marks, and the hard way out.
+ * What a writer writes through: its buffer, its marks, and the way to close at
+ * once.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-protocol.html#asyncio.WriteTransport}.
+ *
+ * @example
+ * ```ts
+ * import { openConnection, startServer } from "@asyncio/asyncio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = await startServer((_reader, writer) => {
+ *   writer.close();
+ * }, "127.0.0.1", 0);
+ * const [, { transport }] = await openConnection("127.0.0.1", server.port!);
+ * transport.setWriteBufferLimits({ high: 1024 });
+ * assertEquals(transport.getWriteBufferLimits(), [256, 1024]);
+ * assertEquals(transport.getWriteBufferSize(), 0);
+ * transport.abort();
+ * ```
  */
 export class WriteTransport {
   readonly #outlet: WritePump;
@@ -62,7 +78,7 @@ export class WriteTransport {
   /**
    * Sets the marks at which `drain()` waits and goes on.
    *
-   * @param limits The marks. With `high` 0, `drain()` waits until all is sent.
+   * @param limits The marks, by default 64 KiB and a quarter of that. With `high` 0, `drain()` waits until all is sent.
    * @throws {RangeError} If `low` is above `high` or below 0.
    * @throws {TypeError} If one is no number, or there is no such option.
    */
@@ -149,7 +165,7 @@ export class WriteTransport {
  *   writer.write(await reader.readline());
  *   writer.close();
  * }, "127.0.0.1", 0);
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  *
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * writer.write("hello\n");
@@ -179,9 +195,9 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Writes bytes, without waiting: they are copied and sent as soon as the
-   * step of the running code is over. Once the other side is gone they are
-   * dropped, and {@linkcode StreamWriter.drain} says so.
+   * Writes bytes, without waiting: they are copied, and sent as soon as the
+   * running step is over. Once the other side is gone they are dropped, and
+   * {@linkcode StreamWriter.drain} says so.
    *
    * @param data The bytes, or text to be sent as UTF-8.
    * @throws {RuntimeError} After `close()` or `writeEof()`.
@@ -204,8 +220,8 @@ export class StreamWriter implements AsyncDisposable {
   }
 
   /**
-   * Waits while more is unsent than the high-water mark, until it is down to
-   * the low one. Several may wait at once.
+   * If more is unsent than the high-water mark, waits until it is down to the
+   * low-water mark. Several may wait at once.
    *
    * Cancelled, it changes nothing: what was written is sent all the same.
    *
@@ -213,6 +229,23 @@ export class StreamWriter implements AsyncDisposable {
    * @throws {Deno.errors.ConnectionReset} If the connection is gone; likewise `BrokenPipe`, or whatever ended it.
    * @throws {RuntimeError} If it has to wait, and the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { openConnection, startServer } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = await startServer(async (_reader, writer) => {
+   *   for (let n = 0; n < 3; n++) {
+   *     writer.write(`line ${n}\n`);
+   *     await writer.drain();
+   *   }
+   *   writer.close();
+   * }, "127.0.0.1", 0);
+   * const [reader, writer] = await openConnection("127.0.0.1", server.port!);
+   * assertEquals((await reader.read()).length, 21);
+   * writer.close();
+   * ```
    */
   drain(options?: Cancellable): Promise<void> {
     return this.#outlet.drain(options);
@@ -255,6 +288,21 @@ export class StreamWriter implements AsyncDisposable {
    * @param options A signal that ends the wait.
    * @throws The error that ended the connection, the first time.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { openConnection, startServer } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await using server = await startServer((_reader, writer) => {
+   *   writer.close();
+   * }, "127.0.0.1", 0);
+   * const [, writer] = await openConnection("127.0.0.1", server.port!);
+   * writer.write("the last words");
+   * writer.close();
+   * await writer.waitClosed();
+   * assert(writer.isClosing());
+   * ```
    */
   waitClosed(options?: Cancellable): Promise<void> {
     return this.#outlet.waitClosed(options);
@@ -264,7 +312,7 @@ export class StreamWriter implements AsyncDisposable {
    * The address of the other side, or of this one.
    *
    * @param name Which address.
-   * @returns The address; its `transport` tells of what kind it is.
+   * @returns The address; its `transport` tells its kind.
    */
   getExtraInfo(name: "peername" | "sockname"): Deno.NetAddr | Deno.UnixAddr;
   /**
@@ -280,7 +328,7 @@ export class StreamWriter implements AsyncDisposable {
    * await using server = await startServer(async (_reader, writer) => {
    *   await using _closing = writer;
    * }, "127.0.0.1", 0);
-   * const { port } = server.sockets[0].addr as Deno.NetAddr;
+   * const port = server.port!;
    *
    * const [, writer] = await openConnection("127.0.0.1", port);
    * const socket = writer.getExtraInfo("socket");
@@ -300,7 +348,7 @@ export class StreamWriter implements AsyncDisposable {
   /**
    * What is known of the connection.
    *
-   * Beside the names above, the `stdin` of a process knows its `"subprocess"`.
+   * Besides the names above, the `stdin` of a process knows its `"subprocess"`.
    * What Python can tell and Deno cannot is refused: `"peercert"`, `"cipher"`
    * and `"sslcontext"` of a TLS connection, the `"pipe"` of a process.
    *
@@ -327,13 +375,29 @@ export class StreamWriter implements AsyncDisposable {
    * @throws {Deno.errors.InvalidData} If the other side's certificate is not accepted, or it has sent more in the clear than was read. The connection is closed then.
    * @throws {RuntimeError} If a read is under way, TLS was started already, or the connection belongs to another loop.
    * @throws {TypeError} If an option is of the wrong type, or there is no such option.
+   * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { openConnection } from "@asyncio/asyncio";
+   *
+   * // Asks a mail server to speak TLS.
+   * async function secure(hostname: string): Promise<void> {
+   *   const [reader, writer] = await openConnection(hostname, 25);
+   *   await reader.readline(); // its greeting
+   *   writer.write("STARTTLS\r\n");
+   *   await reader.readline(); // its consent
+   *   await writer.startTls({ hostname });
+   *   writer.close();
+   * }
+   * ```
    */
   startTls(options: StartTlsOptions = {}): Promise<void> {
     return this.#outlet.startTls(options);
   }
 
   /**
-   * The writer as a stream of the Web. Closing it ends the writing, and
+   * The writer as a web stream. Closing it ends the writing, and
    * closes the connection if the reader is at its end too; aborting it aborts
    * the connection. It belongs to no task: what ends the task that pipes to it
    * leaves the pipe alone.
@@ -342,7 +406,11 @@ export class StreamWriter implements AsyncDisposable {
     return this.#writable ??= this.#toWeb();
   }
 
-  /** Closes the connection and waits for it. */
+  /**
+   * Closes the connection and waits for it.
+   *
+   * Cancelled, it closes the connection at once; what is unsent is dropped.
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#outlet.dispose();
   }

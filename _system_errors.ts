@@ -13,7 +13,7 @@
  * Test for it with `instanceof` or a filter; it is never constructed. Deno
  * throws such errors as `Deno.errors.NotFound` and the like, and those without
  * a class of their own as a plain `Error`. A failed `fetch` is one if its cause
- * is. What Deno itself refuses, for want of a permission, is none.
+ * is. What Deno itself refuses for lack of a permission is not one.
  *
  * Stands for {@link https://docs.python.org/3/library/exceptions.html#OSError}.
  *

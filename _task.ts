@@ -1,8 +1,6 @@
 /**
- * Tasks, and how their bodies are started.
- *
- * A task keeps the context of whoever made it until its first step, on the
- * loop's turn. A task that is cancelled before that never calls its body.
+ * Tasks. What follows the code of a task across its awaits is its state, in
+ * `_task_state.ts`.
  *
  * @module
  */
@@ -41,10 +39,10 @@ import { RuntimeError } from "./exceptions.ts";
 
 let tasksMade = 0;
 
-/** The inside of a task, for the other files of this module. */
+/** The state of a task. */
 export let stateOf: (task: Task<unknown>) => TaskState;
 
-/** The state of a future that is a task. */
+/** The state of a future if it is a task, else `null`. */
 export function taskStateOf(future: unknown): TaskState | null {
   return future instanceof Task ? stateOf(future) : null;
 }
@@ -76,7 +74,7 @@ export class Task<T> extends Future<T> {
   readonly #taskState: TaskState;
 
   /**
-   * Makes a task and has it started. `createTask` is the usual way.
+   * Creates a task and schedules it. `createTask` is the usual way.
    *
    * @param coro The coroutine function.
    * @param options Name, context, eager start and signal.
@@ -98,16 +96,16 @@ export class Task<T> extends Future<T> {
     const raw = name === undefined ? ++tasksMade : toName(name, CREATE);
     const create = loops.taskStates(loop) ??
       (loop.getDebug() ? debugHooks.createTaskState : null);
-    const frame = this.#taskState = create === null
+    const state = this.#taskState = create === null
       ? new TaskState(loop, this, raw, coro)
       : create(loop, this, raw, coro) as TaskState;
-    frame.register();
+    state.register();
     if (signal) this.#follow(signal);
     if (context !== null) contexts.set(this, context);
     const from = context ?? captureSlot();
-    if (!eagerStart) frame.startSoon(from, context !== null);
-    else if (frame.mustCancel) frame.finish(undefined);
-    else startEager(() => frame.start(from, context !== null));
+    if (!eagerStart) state.startSoon(from, context !== null);
+    else if (state.mustCancel) state.finish(undefined);
+    else startEager(() => state.start(from, context !== null));
     if (eagerStart && this.done()) doneEagerly.add(this);
   }
 
@@ -116,8 +114,8 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * Aborts when a cancellation is requested, with the `CancelledError` as its
-   * reason. Once that was delivered the task has a fresh signal.
+   * Aborts when the task is cancelled, with the `CancelledError` as its reason.
+   * Once the cancellation was delivered, the task has a new signal.
    */
   get signal(): AbortSignal {
     return this.#taskState.signal;
@@ -131,7 +129,7 @@ export class Task<T> extends Future<T> {
   /**
    * Renames the task.
    *
-   * @param name The name, made a string if it is none.
+   * @param name The name, converted to a string if it is not one.
    */
   setName(name: string): void {
     this.#taskState.ownName = toName(name, "name a task");
@@ -152,15 +150,15 @@ export class Task<T> extends Future<T> {
   getContext(): Context {
     let context = contexts.get(this);
     if (context === undefined) {
-      const frame = this.#taskState;
-      const from = frame.isOver ? finalContexts.get(this) : frame.from;
-      context = runFrom(from, frame, captureContext, null);
+      const state = this.#taskState;
+      const from = state.isOver ? finalContexts.get(this) : state.from;
+      context = runFrom(from, state, captureContext, null);
       contexts.set(this, context);
     }
     return context;
   }
 
-  /** How many requests to cancel the task are standing. */
+  /** The number of cancel requests that were not withdrawn. */
   cancelling(): number {
     return this.#taskState.totalRequests;
   }
@@ -180,8 +178,8 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * Takes one request back. With the last one, a cancellation that was not
-   * delivered yet is dropped.
+   * Withdraws one cancel request. With the last one, a cancellation that was
+   * not delivered yet is dropped.
    *
    * @returns How many requests are left.
    */
@@ -190,8 +188,8 @@ export class Task<T> extends Future<T> {
   }
 
   /**
-   * Where the task is suspended or, if it has failed, where its error came
-   * from. A suspended task knows that in debug mode only.
+   * Where the task is suspended or, if it failed, where its error came from.
+   * Where a task is suspended is known in debug mode only.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.get_stack}.
    *
@@ -290,8 +288,8 @@ function stackLimit(options: StackOptions, action: string): number {
 
 const STACK_OPTIONS = ["limit"] as const;
 
-/** Eager tasks that were done when they had been made. */
+/** Eager tasks that were done after their first step. */
 const doneEagerly = new WeakSet<object>();
 
-/** The contexts of tasks that were given one, or asked for theirs. */
+/** The contexts of tasks that were passed one or whose context was read. */
 const contexts = new WeakMap<object, Context>();

@@ -1,6 +1,6 @@
 /**
- * The frame of a task: the outermost of its scopes, its place in the list of
- * its loop, and its first and last step.
+ * The state of a task: its outermost cancel scope, its place in its loop's list
+ * of tasks, and its first and last step.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
 } from "./_cancel_request.ts";
 import {
   CancelScope,
-  type NamedCancelable,
+  type NamedTask,
   type SuspendedAwait,
 } from "./_cancel_scope.ts";
 import {
@@ -45,7 +45,7 @@ import { BODY, CallSite } from "./_call_site.ts";
 let statesCreated = 0;
 let cancelOrigin: string | null = null;
 
-/** Calls a function whose requests to cancel come from something that has a name: a signal of the system. */
+/** Calls a function whose cancel requests are attributed to something with a name, such as SIGINT. */
 export function cancelFrom(name: string, fn: () => void): void {
   const before = cancelOrigin;
   cancelOrigin = name;
@@ -58,34 +58,34 @@ export function cancelFrom(name: string, fn: () => void): void {
 
 /** The id of the running task, 0 outside of tasks. */
 function currentId(): number {
-  const frame = currentExecution();
-  return frame instanceof CancelScope ? frame.root.id : 0;
+  const state = currentExecution();
+  return state instanceof CancelScope ? state.taskState.id : 0;
 }
 
-/** The body is to be called in the context of whoever made the task. */
+/** The body will be called in the context of the code that created the task. */
 const NEW = 0;
-/** It is to be called in a context that was given. */
+/** It will be called in a context passed by the user. */
 const NEW_IN_GIVEN = 1;
 const STARTED = 2;
 const OVER = 3;
 
 /**
- * What follows the code of one task across its awaits: who it is, what it is
- * suspended in, and the requests to cancel it.
+ * The execution context of a task: what follows its code across awaits, what
+ * it is suspended in, and the requests to cancel it.
  *
- * There is one for each task, so it is kept small: what has to do with a
- * cancellation is made when there is one. Callbacks and timers that the task
- * has left behind hold it, so it lets go of the task once that is done.
+ * Every task has one, so it is small: what cancellation needs is created with
+ * the first request. Callbacks and timers that the task leaves behind keep its
+ * state alive, so the state drops the task once that is done.
  */
 export class TaskState extends CancelScope implements Job {
   readonly #loop: BaseEventLoop;
   /** `null` once the task is done. */
-  #task: NamedCancelable | null;
-  /** Where the task is in its life; one that is not scheduled begins at once. */
+  #task: NamedTask | null;
+  /** The stage of the task's life; a task that is not scheduled starts at once. */
   #stage = STARTED;
-  /** The context to call the body in, then the one that it was called in. */
+  /** The context to call the body in; once started, the context it was called in. */
   #context: unknown = undefined;
-  /** Neighbours in the list of the loop's tasks that are not done. */
+  /** Links of the loop's list of tasks that are not done. */
   #next: TaskState | null = null;
   #previous: TaskState | null = null;
   #suspendedAt: number | null = null;
@@ -98,13 +98,13 @@ export class TaskState extends CancelScope implements Job {
   #totalRequests = 0;
   #pendingScopes = 0;
   readonly #id = ++statesCreated;
-  /** The id of the task that made this one, 0 if none did. */
+  /** The id of the task that created this one, 0 if none did. */
   readonly #parent: number;
   #lastRequest: CancelRequest | null = null;
 
   constructor(
     loop: BaseEventLoop,
-    task: NamedCancelable | null,
+    task: NamedTask | null,
     name: string | number = "",
     body: Coroutine<unknown> | null = null,
   ) {
@@ -116,27 +116,27 @@ export class TaskState extends CancelScope implements Job {
     this.#parent = currentId();
   }
 
-  /** A number of its own in this program. */
+  /** A number unique in this program. */
   get id(): number {
     return this.#id;
   }
 
-  /** The id of the task that made this one, 0 if none did. */
+  /** The id of the task that created this one, 0 if none did. */
   get parent(): number {
     return this.#parent;
   }
 
-  /** When the last request to cancel came, in milliseconds of the loop's clock. */
-  get cancelledAt(): number | null {
+  /** When the last cancel request was made, in milliseconds of the loop's clock. */
+  get cancelRequestedAt(): number | null {
     return this.#lastRequest?.at ?? null;
   }
 
-  /** What it came from, if that has a name. */
+  /** What made that request, if it has a name. */
   get cancelledFrom(): string | null {
     return this.#lastRequest?.context ?? null;
   }
 
-  /** The id of the task that it came from, 0 for code outside of tasks. */
+  /** The id of the task that made that request, 0 for code outside of tasks. */
   get cancelledBy(): number {
     return this.#lastRequest?.by ?? 0;
   }
@@ -145,11 +145,11 @@ export class TaskState extends CancelScope implements Job {
     return this.#loop;
   }
 
-  get task(): NamedCancelable | null {
+  get task(): NamedTask | null {
     return this.#task;
   }
 
-  get root(): TaskState {
+  get taskState(): TaskState {
     return this;
   }
 
@@ -157,7 +157,7 @@ export class TaskState extends CancelScope implements Job {
     return null;
   }
 
-  /** Requests to the task and to its scopes that nobody took back. */
+  /** Requests to the task and to its scopes that were not withdrawn. */
   get totalRequests(): number {
     return this.#totalRequests;
   }
@@ -166,7 +166,7 @@ export class TaskState extends CancelScope implements Job {
     this.#totalRequests = total;
   }
 
-  /** How many of its scopes have a request that may have to be delivered. */
+  /** How many of its scopes have a request that is not known to be delivered. */
   get pendingScopes(): number {
     return this.#pendingScopes;
   }
@@ -175,17 +175,17 @@ export class TaskState extends CancelScope implements Job {
     this.#pendingScopes = busy;
   }
 
-  /** The task of the loop that was made before this one and is not done. */
+  /** The next older task of the loop that is not done. */
   get next(): TaskState | null {
     return this.#next;
   }
 
-  /** The task is done; code that still runs belongs to nobody. */
+  /** Whether the task is done; code that still runs then belongs to no task. */
   get isOver(): boolean {
     return this.#stage === OVER;
   }
 
-  /** When a wait for something of this module last began or ended, in milliseconds of the loop's clock. */
+  /** When the task last began or ended a wait of this module, in milliseconds of the loop's clock. */
   get suspendedAt(): number | null {
     return this.#suspendedAt;
   }
@@ -204,17 +204,17 @@ export class TaskState extends CancelScope implements Job {
     this.#name = name;
   }
 
-  /** The context that the body was or will be called in. */
+  /** The context of the body. */
   get from(): unknown {
     return this.#context;
   }
 
-  /** Where the code of the task is. `foreign`: in a promise from outside of this module. */
+  /** What the task is doing. `foreign`: awaiting a promise from outside this module. */
   get phase(): "new" | "running" | "waiting" | "foreign" | "over" {
     return this.phaseIn(this.awaits);
   }
 
-  /** The same for whoever has looked at the awaits already, which takes time. */
+  /** As {@linkcode TaskState.phase}, for callers that have the awaits already. */
   phaseIn(
     awaits: readonly SuspendedAwait[],
   ): "new" | "running" | "waiting" | "foreign" | "over" {
@@ -224,16 +224,16 @@ export class TaskState extends CancelScope implements Job {
     return this.isRunning ? "running" : "foreign";
   }
 
-  /** The signal as an argument for the body, which most bodies do not take. */
-  get argument(): AbortSignal {
+  /** The signal that the body is called with. */
+  get signalArgument(): AbortSignal {
     return this.controller.signal;
   }
 
-  /** The signal of whatever the task is in now. */
+  /** The signal of the innermost scope that the task is in. */
   override get signal(): AbortSignal {
-    const frame = currentExecution();
-    const isOwn = frame instanceof CancelScope && frame.root === this;
-    const scope = isOwn ? frame.open ?? this : this.innermost;
+    const state = currentExecution();
+    const isOwn = state instanceof CancelScope && state.taskState === this;
+    const scope = isOwn ? state.open ?? this : this.innermost;
     if (scope !== this) return scope.signal;
     this.#isSignalRead = true;
     return super.signal;
@@ -244,10 +244,10 @@ export class TaskState extends CancelScope implements Job {
       (this.#body !== null && takesSignal(this.#body));
   }
 
-  /** What follows the end of the body, if that is a promise. */
+  /** The promise for the end of the body, if the body returned a promise. */
   set bodyEnd(end: Promise<void>) {
     this.#bodyEnd = end;
-    if (this.#pendingScopes > 0) this.linkBody(); // it was cancelled in its first step
+    if (this.#pendingScopes > 0) this.linkBody(); // cancelled in its first step
   }
 
   /** Has stacks that lead out of the body end with a frame that names the task. */
@@ -256,7 +256,7 @@ export class TaskState extends CancelScope implements Job {
     this.#bodyEnd = null;
   }
 
-  /** The task belongs to its loop from now on. */
+  /** Adds the task to the list of its loop. */
   register(): void {
     const list = tasksOf(this.#loop);
     this.#next = list.first;
@@ -264,14 +264,14 @@ export class TaskState extends CancelScope implements Job {
     list.first = this;
   }
 
-  /** Has the body called on the loop's turn, in a captured context or in one that was given. */
+  /** Schedules the first step, in a captured context or in one passed by the user. */
   startSoon(from: unknown, isGiven: boolean): void {
     this.#stage = isGiven ? NEW_IN_GIVEN : NEW;
     this.#context = from;
     loops.push(this.#loop, this);
   }
 
-  /** Calls the body, in a captured context or in one that was given. */
+  /** Calls the body, in a captured context or in one passed by the user. */
   start(from: unknown, isGiven: boolean): void {
     if (!isGiven) return runFrom(from, this, callBody, this);
     let isCalled = false;
@@ -287,23 +287,23 @@ export class TaskState extends CancelScope implements Job {
     if (!isCalled && !this.isOver) this.fail(notCalled("run a task"));
   }
 
-  /** The first step; a body that returns no promise is done at once. */
+  /** Calls the body. If it returns no promise, the task is done at once. */
   callBody(): void {
     this.#suspendedAt = loops.cachedNow(this.#loop);
     this.#context = captureSlot();
-    const body = this.#body!; // called as a function: it has no `this`
+    const body = this.#body!; // a call as a function, without `this`
     try {
-      const value = body(this.argument);
+      const value = body(this.signalArgument);
       if (!isThenable(value)) this.finish(value);
       else if (value instanceof Future) futures.follow(value);
-      // A thenable is given native functions, as by `await`: it may hand them to a future.
+      // As with `await`, a thenable gets native functions, which it may pass to a future.
       else this.bodyEnd = Promise.resolve(value).then(finishTask, failTask);
     } catch (error) {
       this.fail(error);
     }
   }
 
-  /** The first step. A task that was cancelled before it never runs its body. */
+  /** The first step. If the task was cancelled before it, the body never runs. */
   run(): boolean {
     const stage = this.#stage;
     const from = this.#context;
@@ -315,13 +315,13 @@ export class TaskState extends CancelScope implements Job {
     return true;
   }
 
-  /** Ends the task as its body ended. */
+  /** Ends the task with the value of its body. */
   finish(value: unknown): void {
     if (this.checkPending()) this.#end(futures.cancel, this.pendingError);
     else this.#end(futures.settle, value);
   }
 
-  /** Ends the task as its body failed. */
+  /** Ends the task with the error of its body. */
   fail(error: unknown): void {
     const cancellation = asCancellation(error);
     if (cancellation !== null) this.#end(futures.cancel, cancellation);
@@ -356,7 +356,7 @@ export class TaskState extends CancelScope implements Job {
     if (!cancelTask(this.#task!, request)) this.countRequest();
   }
 
-  /** Takes one request back: one to the task, else the innermost of one to its scopes. */
+  /** Withdraws one request: one to the task, else one to its innermost scope that has any. */
   uncancel(): number {
     if (this.ownRequests > 0) this.withdraw(1);
     else {
@@ -368,16 +368,16 @@ export class TaskState extends CancelScope implements Job {
   }
 
   /** An await begins somewhere in the task. */
-  awaitStarted(_reaction: SuspendedAwait): void {
+  awaitStarted(_wait: SuspendedAwait): void {
     this.#suspendedAt = loops.cachedNow(this.#loop);
   }
 
   /** An await ends. */
-  awaitEnded(_reaction: SuspendedAwait): void {
+  awaitEnded(_wait: SuspendedAwait): void {
     this.#suspendedAt = loops.cachedNow(this.#loop);
   }
 
-  /** A request to cancel has come, to the task or a scope in it. */
+  /** A request was made, to the task or a scope in it. */
   cancelRequested(request: CancelRequest): void {
     const isNoted = this.#lastRequest?.isWatched ?? false;
     this.#lastRequest = request;
@@ -391,13 +391,13 @@ export class TaskState extends CancelScope implements Job {
     watchUndelivered(this);
   }
 
-  /** A request was taken back. */
+  /** A request was withdrawn. */
   requestWithdrawn(): void {}
 
-  /** The code of the task is given the error of a request. */
+  /** Code of the task receives the error of a request. */
   errorDelivered(): void {}
 
-  /** Says once that a request cannot be delivered, unless it was by now. */
+  /** Reports once that a request cannot be delivered, unless it was by now. */
   reportUndelivered(from: CallSite): void {
     if (this.#lastRequest !== null) this.#lastRequest.isWatched = false;
     const isStuck = !this.isOver && this.#lastRequest?.isReported === false &&
@@ -423,31 +423,31 @@ export class TaskState extends CancelScope implements Job {
     return `was cancelled${by} ${REPORT_AFTER} s ago`;
   }
 
-  /** Where it waits for a promise from outside, as far as that is known. */
+  /** Where the task awaits an external promise, if known. */
   protected get externalLine(): string | null {
     return null;
   }
 
-  /** The code of the task was given the error of a request by a promise that holds a signal. */
+  /** Code of the task learned of a request from its signal. */
   deliveredBySignal(): void {}
 }
 
-/** How long a request may meet no await that it could end, in seconds. */
+/** A request is reported if it is not delivered within this time, in seconds. */
 const REPORT_AFTER = 1;
 
-/** Tasks with a request that was not delivered at once: where it came from, and when. */
+/** Tasks with a request that was not delivered at once: where and when it was made. */
 const undelivered = new Map<TaskState, { place: CallSite; since: number }>();
 let stopTimer: (() => void) | null = null;
 
-/** The code sits in a promise from outside: that is reported if it has not ended a second later. */
-function watchUndelivered(frame: TaskState): void {
+/** The code awaits an external promise: reported if that lasts for another second. */
+function watchUndelivered(state: TaskState): void {
   stopTimer ??= systemTimer(REPORT_AFTER, reportUndelivered);
-  undelivered.set(frame, { place: new CallSite(), since: performance.now() });
+  undelivered.set(state, { place: new CallSite(), since: performance.now() });
 }
 
-/** A task with such a request has ended. */
-function forgetUndelivered(frame: TaskState): void {
-  undelivered.delete(frame);
+/** Forgets a task with such a request, as it has ended. */
+function forgetUndelivered(state: TaskState): void {
+  undelivered.delete(state);
   if (undelivered.size > 0) return;
   stopTimer?.();
   stopTimer = null;
@@ -456,14 +456,14 @@ function forgetUndelivered(frame: TaskState): void {
 function reportUndelivered(): void {
   const limit = performance.now() - 900 * REPORT_AFTER;
   const due = [...undelivered].filter(([, { since }]) => since < limit);
-  for (const [frame] of due) undelivered.delete(frame);
+  for (const [state] of due) undelivered.delete(state);
   stopTimer = undelivered.size > 0
     ? systemTimer(REPORT_AFTER, reportUndelivered)
     : null;
-  for (const [frame, { place }] of due) frame.reportUndelivered(place);
+  for (const [state, { place }] of due) state.reportUndelivered(place);
 }
 
-/** Awaits the end of a body, so that stacks lead to it. Only tasks that are cancelled or looked at need that. */
+/** Awaits the end of a body, so that stacks lead to it. Only cancelled tasks and reports need that. */
 function awaitBody(end: Promise<void>, id: number): void {
   const link = async () => {
     await end;
@@ -472,10 +472,10 @@ function awaitBody(end: Promise<void>, id: number): void {
   void link();
 }
 
-/** What tasks that are done have run in, where that was more than the task itself. */
+/** The contexts of tasks that are done, where they held more than the task. */
 export const finalContexts: WeakMap<object, unknown> = new WeakMap();
 
-/** The coroutine functions of the user behind those that this module has put around them. */
+/** The user's coroutine functions behind the wrappers that this module makes. */
 export const original: WeakMap<Coroutine<unknown>, Coroutine<unknown>> =
   new WeakMap();
 
@@ -483,14 +483,14 @@ function callBody(state: TaskState): void {
   state.callBody();
 }
 
-/** An arrow function without parameters cannot see what it is called with. */
+/** Whether a body can see its argument; an arrow function without parameters cannot. */
 function takesSignal(body: Coroutine<unknown>): boolean {
   return body.length > 0 || !NO_PARAMETERS.test(sourceOf.call(body));
 }
 
 const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;
 
-/** The head of the list of a loop's tasks. */
+/** The list of a loop's tasks that are not done, newest first. */
 export function tasksOf(loop: BaseEventLoop): { first: TaskState | null } {
   return loops.tasks(loop) as { first: TaskState | null };
 }

@@ -100,6 +100,7 @@ export {
  * @throws {DOMException} If an argument or the result cannot be cloned, named `"DataCloneError"` and with the path to it.
  * @throws {ReferenceError} If the function uses a name that it does not bring along.
  * @throws {RuntimeError} If the thread ends before the call is done, out of memory or by `Deno.exit()`.
+ * @throws {CancelledError} If the task is cancelled.
  * @throws What the function throws.
  *
  * @example
@@ -153,8 +154,8 @@ export function toThread<F extends ThreadFunction>(
  * Functions that {@linkcode toThread} sends as source find it among their
  * globals. Modules, also those of your own workers, import it.
  *
- * On the loop's own thread it takes any coroutine function and its
- * `EventLoop`; the future can then be awaited, but not waited for.
+ * On the loop's own thread it takes any coroutine function and its `EventLoop`;
+ * the future can then be awaited, but cannot block.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.run_coroutine_threadsafe}.
  *

@@ -1,7 +1,7 @@
 /**
- * Errors that nobody has looked at, and their report: when the future that
- * holds one is garbage, a second after it has failed, when a runner closes its
- * loop, or, on the implicit loop, when the program ends.
+ * Errors that were never retrieved, and their reports: when the failed future
+ * is garbage, a second after it failed, when a runner closes its loop, or, on
+ * the implicit loop, when the program ends.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { BaseEventLoop, ExecutionContext } from "./_scheduler.ts";
 import { creationSite } from "./_call_site.ts";
 import { isInstance } from "./_validate.ts";
 
-/** An error that nobody has looked at. */
+/** An error that was not retrieved yet. */
 export class UnretrievedError {
   readonly #loop: BaseEventLoop;
   readonly #message: string;
@@ -20,10 +20,10 @@ export class UnretrievedError {
   readonly #owner: WeakRef<object>;
   readonly #since: number;
   readonly #context: Context;
-  /** Where the owner was made, in debug mode; as text, which does not hold the owner. */
+  /** Where the owner was created, in debug mode; as text, which does not keep the owner alive. */
   readonly #madeAt: string | undefined;
 
-  /** When it failed, by the clock of the host; `null` where somebody has a callback on it. */
+  /** When the future failed, by `performance.now()`; `null` if it had callbacks. */
   readonly failedAt: number | null;
 
   constructor(
@@ -43,10 +43,10 @@ export class UnretrievedError {
     this.#loop = loop;
     this.#since = since;
     this.#exception = exception;
-    // Reading the stack has the host format it and let go of the frames, which hold the owner.
+    // Reading the stack formats it and drops the frames, which keep the owner alive.
     if (isInstance(exception, Error)) readStack(exception);
     this.#owner = new WeakRef(owner);
-    // Not as it is: the context of a task leads to the task, which is to be garbage.
+    // Not the context itself: that of a task leads to the task, which must be collectable.
     this.#context = runInSlot(execution, captureContext, undefined);
     this.#madeAt = creationSite(owner)?.frames.join("\n");
     unretrievedOf(loop).add(this);
@@ -63,22 +63,22 @@ export class UnretrievedError {
     return this.#exception;
   }
 
-  /** When it failed, in milliseconds of the loop's clock. */
+  /** When the future failed, in milliseconds of the loop's clock. */
   get since(): number {
     return this.#since;
   }
 
-  /** What failed, if it is not garbage yet. */
+  /** The failed future, if it is not garbage yet. */
   get owner(): object | null {
     return this.#owner.deref() ?? null;
   }
 
-  /** Returns whether it was there to be forgotten. */
+  /** Returns whether it was known. */
   forget(): boolean {
-    const unseen = unretrievedOf(this.#loop);
-    const known = unseen.delete(this);
+    const unretrieved = unretrievedOf(this.#loop);
+    const known = unretrieved.delete(this);
     if (known) collected.unregister(this);
-    if (unseen.size === 0) holding.delete(this.#loop);
+    if (unretrieved.size === 0) holding.delete(this.#loop);
     if (holding.size === 0) stopReporting();
     return known;
   }
@@ -107,17 +107,17 @@ function readStack(error: Error): void {
   }
 }
 
-/** Reports the errors of a loop's futures that nobody has looked at. */
+/** Reports the unretrieved errors of a loop. */
 export function reportUnretrieved(loop: BaseEventLoop): void {
   for (const error of [...unretrievedOf(loop)]) error.report();
 }
 
-/** The errors that nobody has looked at, after the last of those that were reported. */
+/** The last errors that were reported, then those not retrieved yet. */
 export function failuresOf(loop: BaseEventLoop): UnretrievedError[] {
   return [...reportedOf(loop), ...unretrievedOf(loop)];
 }
 
-/** So many errors are kept that were reported. */
+/** How many reported errors are kept. */
 const KEPT = 20;
 const reported = new WeakMap<BaseEventLoop, UnretrievedError[]>();
 
@@ -129,24 +129,24 @@ function remember(loop: BaseEventLoop, error: UnretrievedError): void {
   reported.set(loop, [...reportedOf(loop), error].slice(-KEPT));
 }
 
-/** After how many seconds an error is reported that nobody has asked for. */
-const PATIENCE = 1;
+/** An error is reported if it is not retrieved within this time, in seconds. */
+const REPORT_AFTER = 1;
 let stopTimer: (() => void) | null = null;
 
 function reportSoon(): void {
-  stopTimer ??= systemTimer(PATIENCE, reportDue);
+  stopTimer ??= systemTimer(REPORT_AFTER, reportDue);
 }
 
-/** Nothing is left to report. */
+/** Stops the timer, as nothing is left to report. */
 function stopReporting(): void {
   stopTimer?.();
   stopTimer = null;
 }
 
-/** Reports what has been unseen for long enough, and comes back for the rest. */
+/** Reports the errors that are due, and sets the timer for the rest. */
 function reportDue(): void {
   stopTimer = null;
-  const limit = performance.now() - PATIENCE * 900;
+  const limit = performance.now() - REPORT_AFTER * 900;
   for (const loop of [...holding]) {
     for (const error of [...unretrievedOf(loop)]) {
       if (error.failedAt === null) continue;
@@ -160,7 +160,7 @@ function reportDue(): void {
 }
 
 const unretrieved = new WeakMap<BaseEventLoop, Set<UnretrievedError>>();
-/** Loops with errors that nobody has looked at. */
+/** Loops with unretrieved errors; kept alive until those are reported. */
 const holding = new Set<BaseEventLoop>();
 let listening = false;
 const collected = new FinalizationRegistry<UnretrievedError>((error) =>
@@ -175,7 +175,7 @@ function unretrievedOf(loop: BaseEventLoop): Set<UnretrievedError> {
   return errors;
 }
 
-/** Has the errors of a loop reported at the end of the program; one listener serves all loops. */
+/** Reports the errors of a loop at the end of the program; one listener serves all loops. */
 function hold(loop: BaseEventLoop): void {
   holding.add(loop);
   if (listening) return;

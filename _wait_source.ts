@@ -7,45 +7,45 @@
 import type { AnyFuture } from "./_future.ts";
 import type { ExecutionContext } from "./_scheduler.ts";
 
-/** Answer of {@linkcode Turn.take}: there is nothing to take after all, wait again. */
+/** Returned by {@linkcode WaitSource.complete}: there is nothing to take after all, so wait again. */
 export const AGAIN: unique symbol = Symbol("again");
 
-/** What is known of a thing that is waited for. */
+/** What reports say about a wait. */
 export interface WaitDetails {
-  /** What is waited for, in a few words. */
+  /** A short description of what is waited for. */
   describe?(): string;
-  /** What kind of wait it is: "lock", "gather". */
+  /** The kind of the wait: "lock", "gather". */
   readonly kind?: string | undefined;
-  /** The thing that is waited for. */
+  /** The object that is waited for. */
   readonly object?: object;
-  /** More that may explain the wait: "never notified since 3.0 s". */
+  /** Further details that may explain the wait: "never notified since 3.0 s". */
   notes?(): string[];
-  /** All code that has a part of what is waited for. */
+  /** All code that holds a part of it, such as a permit of a semaphore. */
   holders?(): Iterable<ExecutionContext>;
   /** The futures that are waited for. */
   readonly awaits?: readonly AnyFuture[] | undefined;
-  /** The code that has what is waited for. */
+  /** The code that holds it, such as the owner of a lock. */
   readonly holder?: ExecutionContext | null;
 }
 
-/** What stands behind a future that waits for something of this module. */
+/** What a future waits for: the queue of a lock, a timer, other futures. */
 export interface WaitSource extends WaitDetails {
-  /** The future was woken and its code resumes: gives what it waited for, or {@linkcode AGAIN}. */
+  /** The future was notified and its code resumes: returns the value, or {@linkcode AGAIN}. */
   complete(future: AnyFuture, by: ExecutionContext | null): unknown;
-  /** The future was woken, but its code is cancelled: passes the turn on. The code hears of that once a promise returned here is done. */
+  /** The future was notified, but its code is cancelled: hands off to the next waiter. The code is told once a promise returned here has settled. */
   handOff(future: AnyFuture): void | Promise<void>;
-  /** The future ended before it was woken. */
+  /** The future ended before it was notified. */
   remove(future: AnyFuture): void;
-  /** Nobody else has the value: who awaits it gets it, also if it is cancelled at that moment. */
+  /** Whether the value would be lost otherwise: code that awaits it gets it even if it is cancelled at that moment. */
   readonly keepsValue?: boolean;
   readonly awaits?: readonly AnyFuture[] | undefined;
 }
 
-/** What can be said of a future. */
+/** What reports say about a future. */
 export interface FutureDetails {
   readonly kind: string;
   readonly state: string;
-  /** Whether what it stands for has not come. */
+  /** Whether it has no outcome and was not notified. */
   readonly isPending: boolean;
   readonly value: unknown;
   readonly source: WaitSource | null;

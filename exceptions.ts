@@ -58,7 +58,7 @@ export class CancelledError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -94,7 +94,7 @@ export class TimeoutError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -127,7 +127,7 @@ export class InvalidStateError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -159,7 +159,7 @@ export class RuntimeError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -198,7 +198,7 @@ export class KeyboardInterrupt extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options, and the signal.
    * @throws {TypeError} If the message or the signal is not a string, or the options are invalid.
    */
@@ -236,7 +236,7 @@ export class QueueEmpty extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -269,7 +269,7 @@ export class QueueFull extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -302,7 +302,7 @@ export class QueueShutDown extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -394,13 +394,13 @@ export class IncompleteReadError extends Error {
  * ```
  */
 export class LimitOverrunError extends Error {
-  /** How many bytes of the buffer hold no separator and may be read away. */
+  /** How many bytes of the buffer hold no separator and can be read. */
   readonly consumed: number;
 
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param consumed Bytes known to hold no separator.
    * @param options The usual error options.
    * @throws {TypeError} If an argument is of another kind.
@@ -436,7 +436,7 @@ export class BrokenBarrierError extends RuntimeError {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -467,7 +467,7 @@ export class SendfileNotAvailableError extends RuntimeError {
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */
@@ -494,13 +494,13 @@ export class SendfileNotAvailableError extends RuntimeError {
  * ```
  */
 export class DeadlockError extends RuntimeError {
-  /** What every task waited for, as `snapshot()` tells it; `null` where nobody took one. */
+  /** What every task waited for, as `snapshot()` describes it; `null` if none was taken. */
   readonly snapshot: unknown;
 
   /**
    * Creates the error.
    *
-   * @param message What happened.
+   * @param message What happened; empty by default.
    * @param options The usual error options, and the snapshot.
    * @throws {TypeError} If the message is not a string, or the options are invalid.
    */

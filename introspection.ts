@@ -153,7 +153,7 @@ export interface CallGraph {
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-graph.html#asyncio.capture_call_graph}.
  *
- * @param future The task or future, by default the task that asks.
+ * @param future The task or future, by default the calling task.
  * @param options How much of the call stacks.
  * @returns The graph; `null` if no task is given and none is running.
  * @throws {TypeError} If it is not a future, or an option is unknown or of another kind.
@@ -209,7 +209,7 @@ export function captureCallGraph(
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-graph.html#asyncio.format_call_graph}.
  *
- * @param future The task or future, by default the task that asks; or a graph that was captured before.
+ * @param future The task or future, by default the calling task; or a graph that was captured before.
  * @param options How much of the call stacks, and in which form.
  * @returns Some lines, `""` if no task is given and none is running.
  * @throws {TypeError} If it is neither.
@@ -257,7 +257,7 @@ export function formatCallGraph(
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-graph.html#asyncio.print_call_graph}.
  *
- * @param future The task or future, by default the task that asks; or a graph that was captured before.
+ * @param future The task or future, by default the calling task; or a graph that was captured before.
  * @param options How much of the call stacks, in which form, and where to write.
  * @throws {TypeError} If it is neither.
  *

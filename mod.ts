@@ -3,6 +3,12 @@
  * and threads, with structured concurrency and cancellation that loses
  * nothing.
  *
+ * A program starts with {@linkcode run}. {@linkcode createTask} and
+ * {@linkcode TaskGroup} run functions at the same time, {@linkcode timeout}
+ * limits them, {@linkcode gather} collects their results, {@linkcode Queue}
+ * and {@linkcode Lock} connect and separate them. Names and behaviour are those
+ * of Python's asyncio; durations are in seconds.
+ *
  * ```ts
  * import { Queue, run, sleep, TaskGroup } from "@asyncio/asyncio";
  *
@@ -19,6 +25,10 @@
  *   });
  * });
  * ```
+ *
+ * Each topic is an entry point of its own as well: `@asyncio/asyncio/queues`
+ * and the like. The plugin for `deno lint` is `@asyncio/asyncio/lint`, and
+ * `@asyncio/asyncio/ps` shows what a running program is doing.
  *
  * @module
  */

@@ -149,8 +149,8 @@ export class Queue<T> implements AsyncIterable<T> {
   /**
    * Makes an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options A name for people.
+   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
+   * @param options A name, shown in reports.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {
@@ -253,9 +253,10 @@ export class Queue<T> implements AsyncIterable<T> {
   /**
    * Takes an item out, and waits for one first if need be.
    *
-   * Cancelled while it waits, it has taken nothing, also if an item was on
-   * its way: that goes to the next. One that merely loses a `Promise.race`
-   * goes on waiting and takes an item; end it with a signal, or use `waitFor`.
+   * Cancelled while it waits, it has taken nothing, even if an item was on its
+   * way to it: the next in line gets that item. One that merely loses a
+   * `Promise.race` goes on waiting and takes an item; end it with a signal, or
+   * use `waitFor`.
    *
    * @param options A signal that ends the wait.
    * @returns The item.
@@ -374,7 +375,7 @@ export class Queue<T> implements AsyncIterable<T> {
    * Shuts the queue down: `put` is refused from now on, and `get` once the
    * queue is empty. Calls that wait in either throw.
    *
-   * @param immediate Whether to drop the items that are still in it. They count as dealt with.
+   * @param immediate Whether to drop the items that are still in it, which count as dealt with then; by default they stay.
    * @throws {TypeError} If it is neither `true` nor `false`.
    */
   shutdown(immediate = false): void {
@@ -480,8 +481,8 @@ export class PriorityQueue<T> extends Queue<T> {
   /**
    * Makes an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options How to compare items, and a name for people.
+   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
+   * @param options How to compare items, and a name, shown in reports.
    * @throws {TypeError} If `maxsize` is not a number, `compare` not a function, or an option is unknown.
    */
   constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
@@ -516,8 +517,8 @@ export class LifoQueue<T> extends Queue<T> {
   /**
    * Makes an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less for no limit.
-   * @param options A name for people.
+   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
+   * @param options A name, shown in reports.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {

@@ -105,7 +105,7 @@ export interface RunnerOptions {
   dumpSignal?: Deno.Signal | null;
   /**
    * How long the tasks that are left may take to end, once they are cancelled.
-   * Then they are given up. `null` for as long as it takes.
+   * After that they are abandoned. `null` for as long as it takes.
    *
    * @default null
    */
@@ -113,18 +113,18 @@ export interface RunnerOptions {
   /**
    * Has a block of the event loop that lasts longer than this reported on the
    * standard error stream while it lasts, with the stack of the code that
-   * blocks. A thread watches for it, to which the debugger of the runtime
-   * tells the stack. So that is open on a port of this machine meanwhile, and
-   * needs `--allow-sys --allow-net=127.0.0.1`; without these only the task is
-   * named.
+   * blocks. A thread watches for it and asks the debugger of the runtime for
+   * the stack. The debugger is open on a port of this machine meanwhile, which
+   * needs `--allow-sys --allow-net=127.0.0.1`; without these permissions only
+   * the task is named.
    *
    * @default none
    */
   watchdog?: Duration;
   /**
-   * A file to write a trace to that Perfetto and `chrome://tracing` show:
-   * tasks as rows, with their steps and waits, and arrows from who wakes to
-   * who is woken. Needs `--allow-write` for the file.
+   * A file to write a trace to that Perfetto and `chrome://tracing` show: tasks
+   * as rows, with their steps and waits, and arrows from the task that wakes to
+   * the one that is woken. Needs `--allow-write` for the file.
    *
    * @default none
    */
@@ -174,10 +174,11 @@ const RUNNER_RUN_OPTIONS = ["context", "signal"] as const;
  *
  * Ctrl-C cancels the main task; if that ends it, `run` rejects with
  * `KeyboardInterrupt`. A second Ctrl-C ends it at once. When the main task is
- * done, tasks that are left are cancelled and awaited; their errors and those
- * that nobody looked at go to the exception handler; worker threads are
- * joined. What keeps the program from ending a second after Ctrl-C, or after
- * main is done, is reported on the standard error stream, once each.
+ * done, tasks that are left are cancelled and awaited; their errors, and those
+ * that nobody has looked at, go to the exception handler; worker threads are
+ * joined. If something still keeps the program from ending a second after
+ * Ctrl-C, or after main is done, that is reported on the standard error stream,
+ * once each.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-runner.html#asyncio.run}.
  *
@@ -190,6 +191,7 @@ const RUNNER_RUN_OPTIONS = ["context", "signal"] as const;
  * @throws {DeadlockError} If all tasks wait and nothing is left that could wake one; a report says why.
  * @throws {TimeoutError} If tasks that are left have not ended within `shutdownTimeout`.
  * @throws {KeyboardInterrupt} If the program was interrupted.
+ * @throws {CancelledError} If the main task was cancelled otherwise.
  * @throws The reason of `options.signal`, if that ended it.
  *
  * @example
@@ -262,7 +264,7 @@ export class Runner implements AsyncDisposable {
   /**
    * The loop.
    *
-   * @returns The loop, made now if need be.
+   * @returns The loop, made now if necessary.
    * @throws {RuntimeError} If the runner is closed.
    */
   getLoop(): EventLoop {
@@ -278,7 +280,11 @@ export class Runner implements AsyncDisposable {
   }
 
   /**
-   * Runs a coroutine function as the main task.
+   * Runs a coroutine function as the main task. Tasks that it leaves behind go
+   * on in the next run.
+   *
+   * An interrupt or `options.signal` cancels the main task, and the call ends
+   * once it has; the runner can run another one.
    *
    * @typeParam T What the coroutine returns.
    * @param coro The coroutine function; or a future or task of this loop.
@@ -288,6 +294,20 @@ export class Runner implements AsyncDisposable {
    * @throws {RuntimeError} If the runner is closed, or inside a running loop.
    * @throws {DeadlockError} If all tasks wait and nothing is left that could wake one; a report says why.
    * @throws {KeyboardInterrupt} If the program was interrupted.
+   * @throws {CancelledError} If the main task was cancelled otherwise.
+   *
+   * @example
+   * ```ts
+   * import { createTask, Runner, sleep } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await using runner = new Runner();
+   * const task = await runner.run(() => {
+   *   const task = createTask(() => sleep(0.001, { result: 42 }));
+   *   return { task };
+   * });
+   * assert(await runner.run(() => task.task) === 42);
+   * ```
    */
   async run<T>(
     coro: Coroutine<T> | Future<T>,

@@ -10,7 +10,7 @@
  *   await writer.drain();
  *   writer.close();
  * }, "127.0.0.1", 0);
- * const { port } = server.sockets[0].addr as Deno.NetAddr;
+ * const port = server.port!;
  *
  * const [reader, writer] = await openConnection("127.0.0.1", port);
  * writer.write("hello\n");

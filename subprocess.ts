@@ -88,10 +88,10 @@ const owners = new WeakMap<object, Process>();
  * A child process.
  *
  * `createSubprocessExec` and `createSubprocessShell` make one. With
- * `await using` it is ended when its block is left; otherwise it runs as long
- * as it likes. If it still runs when its runner closes, it is killed if
- * nobody has its `Process` any more. Otherwise it is reported to the loop's
- * exception handler, and killed once nobody has its `Process`, at the latest
+ * `await using` it is killed when its block is left; otherwise it runs as long
+ * as it likes. If it still runs when its runner closes, it is killed if its `Process`
+ * is no longer referenced. Otherwise it is reported to the loop's exception
+ * handler, and killed once its `Process` is no longer referenced, at the latest
  * when the program ends.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.subprocess.Process}.
@@ -194,6 +194,15 @@ export class Process implements AsyncDisposable {
    * @param options A signal that ends the wait.
    * @returns The {@linkcode Process.returncode}.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { createSubprocessShell } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await using shell = await createSubprocessShell("exit 3");
+   * assert(await shell.wait() === 3);
+   * ```
    */
   wait(options?: Cancellable): Promise<number> {
     try {
@@ -214,10 +223,9 @@ export class Process implements AsyncDisposable {
    * end, and waits until it has ended. A process that stops reading early is
    * no error: input is dropped once it reads no more.
    *
-   * Cancelled, it leaves the process running and what was read in place: the
-   * next call returns all output. Input that was given is on its way and is
-   * not sent twice: the same input again goes on with it, other input follows
-   * it.
+   * Cancelled, it leaves the process running and keeps what was read: the next
+   * call returns all output. Input is not sent twice: a call with the same
+   * input continues it, other input is sent after it.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.subprocess.Process.communicate}.
    *
@@ -545,15 +553,15 @@ export function createSubprocessExec(
 
 /**
  * Runs a command line in the shell of the platform: `/bin/sh`, on Windows
- * `cmd`. Whatever comes from elsewhere and is put into the line must be
- * quoted for that shell.
+ * `cmd`. Quote text from elsewhere for that shell before you put it into the
+ * line.
  *
  * Cancelled while it starts, it leaves no process behind.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.create_subprocess_shell}.
  *
  * @param cmd The command line.
- * @param options As of {@linkcode createSubprocessExec}.
+ * @param options As for {@linkcode createSubprocessExec}.
  * @returns The process of the shell.
  * @throws {Deno.errors.NotFound} If there is no such directory.
  * @throws {Deno.errors.NotCapable} If this program may not run the shell.

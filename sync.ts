@@ -1,9 +1,9 @@
 /**
- * Locks and their kin, for tasks of one event loop: `Lock`, `Event`,
+ * Locks and the like, for tasks of one event loop: `Lock`, `Event`,
  * `Condition`, `Semaphore`, `BoundedSemaphore`, `Barrier`.
  *
  * All are first come, first served: nobody overtakes a waiter, and a waiter
- * that is cancelled in the moment it is woken passes its turn on.
+ * that is cancelled at the moment it is woken passes its turn on.
  *
  * ```ts
  * import { Lock } from "@asyncio/asyncio/sync";
@@ -100,7 +100,7 @@ export class Lock {
   /**
    * Makes a free lock.
    *
-   * @param options A name for people.
+   * @param options A name, shown in reports.
    * @throws {TypeError} If an option is unknown.
    */
   constructor(options?: Named) {
@@ -123,8 +123,8 @@ export class Lock {
   /**
    * Waits until the lock is free, and takes it.
    *
-   * Cancelled while it waits, it does not hold the lock, also if that had
-   * just been released to it: the next in line gets it.
+   * Cancelled while it waits, it does not hold the lock, even if the lock had
+   * just been handed to it: the next in line gets it.
    *
    * @param options A signal that ends the wait.
    * @returns A guard for `using`.
@@ -233,7 +233,7 @@ export class Event {
   /**
    * Makes an event that is not set.
    *
-   * @param options A name for people.
+   * @param options A name, shown in reports.
    * @throws {TypeError} If an option is unknown.
    */
   constructor(options?: Named) {
@@ -245,7 +245,7 @@ export class Event {
     return this.#set;
   }
 
-  /** Sets it, and wakes all who wait. */
+  /** Sets it, and wakes all waiters. */
   set(): void {
     if (this.#set) return;
     this.#set = true;
@@ -346,7 +346,7 @@ export class Condition {
    * Makes a condition.
    *
    * @param lock The lock to use, a new one by default.
-   * @param options A name for people.
+   * @param options A name, shown in reports.
    * @throws {TypeError} If it is not a `Lock`, or an option is unknown.
    */
   constructor(lock: Lock = new Lock(), options?: Named) {
@@ -461,9 +461,9 @@ export class Condition {
   /**
    * Waits until a predicate is true, asking after each notification.
    *
-   * However it ends, also by an error of the predicate, the lock is held
-   * afterwards. A notification that a cancelled waiter had already got goes
-   * to the next one.
+   * However it ends, even by an error of the predicate, the lock is held
+   * afterwards. A notification that a cancelled waiter had already got goes to
+   * the next one.
    *
    * @typeParam T What the predicate returns.
    * @param predicate The predicate, called with the lock held.
@@ -513,7 +513,7 @@ export class Condition {
   /**
    * Wakes waiters; each goes on once it has the lock.
    *
-   * @param n The number of waiters to wake, in the order they came.
+   * @param n The number of waiters to wake, in the order they came; 1 by default.
    * @throws {RuntimeError} If the lock is not held.
    * @throws {TypeError} If `n` is not a number.
    */
@@ -611,8 +611,8 @@ export class Semaphore {
   /**
    * Makes a semaphore.
    *
-   * @param value How many permits there are.
-   * @param options A name for people.
+   * @param value How many permits there are; 1 by default.
+   * @param options A name, shown in reports.
    * @throws {RangeError} If it is negative or no whole number.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */
@@ -634,8 +634,8 @@ export class Semaphore {
   /**
    * Waits until a permit is free, and takes it.
    *
-   * Cancelled while it waits, it has no permit, also if one had just been
-   * given to it: the next in line gets that.
+   * Cancelled while it waits, it has no permit, even if one had just been given
+   * to it: the next in line gets that one.
    *
    * @param options A signal that ends the wait.
    * @returns A guard for `using`.
@@ -730,8 +730,8 @@ export class BoundedSemaphore extends Semaphore {
   /**
    * Makes a semaphore.
    *
-   * @param value How many permits there are.
-   * @param options A name for people.
+   * @param value How many permits there are; 1 by default.
+   * @param options A name, shown in reports.
    * @throws {RangeError} If it is negative or no whole number.
    * @throws {TypeError} If it is not a number, or an option is unknown.
    */

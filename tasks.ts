@@ -1,6 +1,6 @@
 /**
  * Tasks, and everything that waits for them: `createTask`, `TaskGroup`,
- * `timeout`, `gather`, `waitFor` and their kin.
+ * `timeout`, `gather`, `waitFor` and more.
  *
  * ```ts
  * import { sleep, TaskGroup, timeout } from "@asyncio/asyncio/tasks";
@@ -125,7 +125,7 @@ export interface SleepOptions<T> extends Cancellable {
 export interface GatherOptions extends Cancellable, LimitOptions {
   /**
    * Whether errors take their places among the results instead of ending the
-   * whole.
+   * gather.
    *
    * @default false
    */
@@ -250,10 +250,10 @@ class Sleep<T> extends Future<T> implements TimerEntry, WaitSource {
 }
 
 /**
- * Sleeps, while everything else runs on.
+ * Sleeps while other tasks run.
  *
- * A delay of zero or less lets everything run once that is ready now. A
- * cancelled sleep leaves no timer behind.
+ * A delay of zero or less lets everything that is ready run once. A cancelled
+ * sleep leaves no timer behind.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.sleep}.
  *
@@ -296,7 +296,7 @@ export function sleep<T = void>(
 }
 
 /**
- * Waits for all of several things at once.
+ * Waits for several things at once.
  *
  * Coroutine functions become tasks. If one fails, the gather fails at once
  * with its error and the others run on; their later results and errors are
@@ -328,7 +328,7 @@ export function gather<const A extends readonly Awaitable<unknown>[]>(
   options: GatherOptions & { returnExceptions: true },
 ): Future<GatheredOrErrors<A>>;
 /**
- * Waits for all of several things at once.
+ * Waits for several things at once.
  *
  * @typeParam A The types of the awaitables.
  * @param aws Futures, promises and coroutine functions.
@@ -372,11 +372,11 @@ function futuresFor<T>(
 
 /**
  * Lets a task be cancelled while it awaits a promise from outside of this
- * module: the wait ends at once. What the promise stands for runs on; its
- * result is dropped, and its error is no unhandled rejection.
+ * module: the wait ends at once. The work behind the promise runs on; its
+ * result is dropped, and its error is not an unhandled rejection.
  *
- * Handing the task's signal to the call is better where that is possible, as
- * it ends the work too.
+ * Where possible, hand the task's signal to the call instead: that ends the
+ * work too.
  *
  * @typeParam T The type of the value.
  * @param promise The promise.
@@ -555,6 +555,7 @@ async function waitNoTime<T>(
  * @returns Those that are done, and those that are not.
  * @throws {TypeError} If one of them is not a future.
  * @throws {RangeError} If there is none, or `returnWhen` is unknown.
+ * @throws {CancelledError} If the task is cancelled.
  *
  * @example
  * ```ts
@@ -693,13 +694,13 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
 }
 
 /**
- * Gives several things in the order in which they are done.
+ * Yields several things in the order in which they finish.
  *
  * `for await` yields the futures themselves: those that were given, and the
  * tasks made of coroutine functions. A plain `for` yields *turns*: whichever
  * turn is awaited first gets the value of the next that is done. Either loop
- * can be left and taken up again. Nothing is cancelled by leaving, nor by the
- * deadline.
+ * can be left and taken up again. Neither leaving it nor the deadline cancels
+ * anything.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.as_completed}.
  *

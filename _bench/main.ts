@@ -5,7 +5,7 @@
  * deno task bench                  # everything
  * deno task bench queue            # workloads with "queue" in their name
  * deno task bench --quick          # a tenth of the work, to see that it runs
- * deno task bench --write          # writes RESULTS.md and chart.svg; of a clean work tree only
+ * deno task bench --write          # keeps the results; of a clean work tree only
  * deno task bench --python=PATH    # another Python than the one on PATH
  * deno task bench --rounds=9       # more rounds than 5
  * deno task bench --only           # ours, bare and Python, nothing from npm
@@ -31,7 +31,7 @@ import {
   type Workload,
 } from "./harness.ts";
 import { describeMachine, describeVersions, findPython } from "./machine.ts";
-import { details, type Report, report } from "./report.ts";
+import { details, frontPage, type Report, report } from "./report.ts";
 
 /** In the order of the table; those that are not there are left out. */
 const FILES = [
@@ -51,6 +51,7 @@ const OTHERS_WORK = ["subprocess.ts", "threads.ts"];
 const ROOT = new URL("../", import.meta.url);
 const RESULTS = new URL("RESULTS.md", import.meta.url);
 const CHART = new URL("chart.svg", import.meta.url);
+const README = new URL("README.md", ROOT);
 
 if (import.meta.main) await main();
 
@@ -114,6 +115,8 @@ function write(run: Report): void {
   Deno.writeTextFileSync(RESULTS, report(run));
   const lines = [run.machine, `${run.versions}; ${run.date}`];
   Deno.writeTextFileSync(CHART, drawChart(chartGroups(run.results), lines));
+  const readme = Deno.readTextFileSync(README);
+  Deno.writeTextFileSync(README, frontPage(readme, run));
 }
 
 /** The commit of the module; `null` without git. */
@@ -128,7 +131,7 @@ function headCommit(): string | null {
 
 /** The files that differ from the commit, those aside that the benchmark writes. */
 function changes(): string {
-  const written = [RESULTS, CHART].map((it) =>
+  const written = [RESULTS, CHART, README].map((it) =>
     `:(exclude)${it.href.slice(ROOT.href.length)}`
   );
   return git(ROOT, "status", "--porcelain", "--", ...written);

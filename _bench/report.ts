@@ -38,6 +38,19 @@ const COLUMNS = new Map([
   ["uvloop", "uvloop"],
   [BEFORE, "before"],
 ]);
+/** The lines of the front page, by their labels in the chart. */
+const FRONT_LABELS = [
+  "Task",
+  "Queue",
+  "Lock",
+  "timeout()",
+  "Task.cancel()",
+  "Line echoed, TCP",
+];
+const CHART_IN_WORDS =
+  "Time per item of this module, CPython, uvloop and bare Deno, as bars";
+/** Where the figures of the front page begin and end. */
+const MARK = "<!-- written by deno task bench -->";
 const TIME_UNITS = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [
   1e-9,
   "ns",
@@ -70,6 +83,39 @@ export function report(run: Report): string {
     ),
   ];
   return sections.filter((it) => it !== null).join("\n\n") + "\n";
+}
+
+/**
+ * The front page with the chart and a few figures of a run between its marks;
+ * the lines are those of the workloads of these labels in the chart.
+ */
+export function frontPage(
+  readme: string,
+  run: Report,
+  labels: readonly string[] = FRONT_LABELS,
+): string {
+  const [before, , after, ...rest] = readme.split(MARK);
+  if (after === undefined || rest.length > 0) {
+    throw new Error(`Cannot write the front page: expected ${MARK} twice`);
+  }
+  const results = labels.flatMap((label) =>
+    run.results.filter(({ workload }) => workload.chart === label)
+  );
+  const sides = [["ours", "this module"], ...COLUMNS]
+    .filter(([side]) => side !== BEFORE);
+  const table = markdown(
+    ["per item", ...sides.map(([, name]) => name)],
+    results.map((result) => [
+      result.workload.chart!,
+      ...sides.map(([side]) => costOf(result, side)),
+    ]),
+  );
+  const block = [
+    `![${CHART_IN_WORDS}](_bench/chart.svg)`,
+    table,
+    wrapped(`${run.versions}, on ${run.machine}; ${run.date}.`),
+  ].join("\n\n");
+  return `${before}${MARK}\n\n${block}\n\n${MARK}${after}`;
 }
 
 /** Every measure of a result, for the console while it runs. */

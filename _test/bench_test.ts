@@ -17,7 +17,7 @@ import {
   TENFOLD,
   type Workload,
 } from "../_bench/harness.ts";
-import { duration, type Report, report } from "../_bench/report.ts";
+import { duration, frontPage, type Report, report } from "../_bench/report.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const AUTHOR = ["-c", "user.name=Test", "-c", "user.email=test@example.com"];
@@ -59,7 +59,11 @@ function result(
 }
 
 function reportOf(results: Result[], rest: Partial<Report> = {}): string {
-  return report({
+  return report(runOf(results, rest));
+}
+
+function runOf(results: Result[], rest: Partial<Report> = {}): Report {
+  return {
     results,
     options: OPTIONS,
     machine: "Some processor, 2 cores",
@@ -68,7 +72,7 @@ function reportOf(results: Result[], rest: Partial<Report> = {}): string {
     before: null,
     date: "2026-11-27",
     ...rest,
-  });
+  };
 }
 
 /** The cells of the row of a table that begins with a name. */
@@ -153,14 +157,41 @@ Deno.test("report() shows the ratio to the side before with its quartiles", () =
 });
 
 Deno.test("report() is laid out as deno fmt does", async () => {
-  const text = reportOf([
+  await assertFormatted(reportOf([
     result({ name: "lock, 100 tasks × 1,000 | µ", bareIs: "`a` loop" }, {
       ours: [1, 2],
       bare: [1, 2],
       p: [1, 2],
     }, { effect: "Error: of\ntwo lines" }),
     result({ name: "x" }, { ours: [1, 2] }),
-  ]);
+  ]));
+});
+
+Deno.test("frontPage() puts the chart and six lines into the README, and again", async () => {
+  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const samples = { ours: [0.004], python: [0.008], bare: [0.001] };
+  const charts = await chartLabels();
+  const run = runOf(charts.map((chart) => result({ chart }, samples)));
+  const text = frontPage(readme, run);
+  assertStringIncludes(text, "](_bench/chart.svg)");
+  assertStringIncludes(text, "Some processor, 2 cores; 2026-11-27.");
+  for (
+    const label of ["Task", "Queue", "Lock", "timeout()", "Task.cancel()"]
+  ) {
+    assertEquals(rowOf(text, label), [label, "4.00 µs", "1.00 µs", "8.00 µs"]);
+  }
+  assertEquals(text.match(/4\.00 µs/g)!.length, 6);
+  assert(text.split("\n").length <= 200);
+  await assertFormatted(text);
+  assertEquals(frontPage(text, run), text);
+});
+
+Deno.test("frontPage() refuses a text without its marks", () => {
+  assertThrows(() => frontPage("# Title", runOf([])), Error, "twice");
+});
+
+/** Asserts that `deno fmt` would leave a page as it is. */
+async function assertFormatted(text: string): Promise<void> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--check", "--ext=md", "-"],
     stdin: "piped",
@@ -172,7 +203,7 @@ Deno.test("report() is laid out as deno fmt does", async () => {
   await writer.close();
   const { success } = await child.output();
   assert(success, text);
-});
+}
 
 Deno.test("drawChart() is well formed and has a bar and a figure for each side", () => {
   const svg = drawChart(GROUPS, ["A machine", "Some <versions>"]);
@@ -273,6 +304,12 @@ Deno.test("chartGroups() takes the workloads that have a name in the chart", () 
 });
 
 Deno.test("every chart label of the benchmark is that of one workload, and there are eight", async () => {
+  const labels = await chartLabels();
+  assertEquals(labels.length, 8);
+  assertEquals(new Set(labels).size, 8);
+});
+
+async function chartLabels(): Promise<string[]> {
   const labels: string[] = [];
   const files = ["tasks", "queues", "sync", "timers", "cancel"]
     .map((name) => `workloads/${name}.ts`);
@@ -282,9 +319,8 @@ Deno.test("every chart label of the benchmark is that of one workload, and there
       if (chart !== undefined) labels.push(chart);
     }
   }
-  assertEquals(labels.length, 8);
-  assertEquals(new Set(labels).size, 8);
-});
+  return labels;
+}
 
 Deno.test("checkOut() puts the benchmark of today beside the module of then", () => {
   using repository = makeRepository({ "mod.ts": "1", "_bench/old.ts": "old" });

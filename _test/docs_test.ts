@@ -112,6 +112,30 @@ const NAMES = {
   ],
 };
 
+/** The keyword arguments of those functions and classes in CPython 3.15. */
+const KEYWORDS = [
+  ...["debug", "loop_factory", "context", "name", "eager_start", "loop"],
+  ...["result", "return_exceptions", "timeout", "return_when", "msg", "limit"],
+  ...["file", "maxsize", "immediate", "value", "lock", "n", "separator"],
+  ...["default", "ssl", "server_hostname", "sock", "family", "proto", "flags"],
+  ...["local_addr", "interleave", "all_errors", "happy_eyeballs_delay"],
+  ...["ssl_handshake_timeout", "ssl_shutdown_timeout", "backlog", "reuse_port"],
+  ...["reuse_address", "keep_alive", "start_serving", "cleanup_socket"],
+  ...["stdin", "stdout", "stderr", "cwd", "env", "user", "group", "umask"],
+  ...["start_new_session", "preexec_fn", "pass_fds", "close_fds", "executable"],
+  ...["extra_groups", "process_group", "restore_signals", "pipesize", "text"],
+  ...["startupinfo", "creationflags", "encoding", "errors", "bufsize", "shell"],
+  ...["universal_newlines"],
+];
+
+Deno.test("The page on porting has every keyword argument of the high-level API", async () => {
+  const text = await Deno.readTextFile(new URL("porting.md", DOCS));
+  assertEquals(
+    KEYWORDS.filter((name) => !new RegExp(`\\b${name}=`).test(text)),
+    [],
+  );
+});
+
 Deno.test("The page on porting has every name of the high-level API and every method", async () => {
   const text = await Deno.readTextFile(new URL("porting.md", DOCS));
   const module = asyncio as unknown as Record<string, { prototype: object }>;
@@ -130,12 +154,32 @@ Deno.test("The page on porting has every name of the high-level API and every me
   );
 });
 
-Deno.test("The links between the pages lead somewhere", async () => {
-  for (const page of PAGES) {
+/** Pages without programs, which have links all the same. */
+const OTHER_PAGES = [
+  ...["CHANGELOG.md", "SECURITY.md", "examples/README.md"],
+  ...["_bench/README.md", "_test/README.md"],
+].map((path) => new URL(path, ROOT));
+
+Deno.test("The links between the pages lead to files and headings that are there", async () => {
+  for (const page of [...PAGES, ...OTHER_PAGES]) {
     const text = await Deno.readTextFile(page);
-    for (const [, path] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
-      const { isFile, isDirectory } = await Deno.stat(new URL(path, page));
-      assert(isFile || isDirectory, `${page.href}: ${path}`);
+    for (const [, link] of text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+      const target = new URL(link, page);
+      const heading = target.hash.slice(1);
+      target.hash = "";
+      const { isFile, isDirectory } = await Deno.stat(target);
+      assert(isFile || isDirectory, `${page.href}: ${link}`);
+      if (heading === "") continue;
+      const anchors = anchorsOf(await Deno.readTextFile(target));
+      assert(anchors.includes(heading), `${page.href}: ${link}`);
     }
   }
 });
+
+/** The anchors that GitHub and JSR give to the headings of a page. */
+function anchorsOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading.toLowerCase().replaceAll(/[^\p{L}\d\- _]/gu, "")
+      .replaceAll(" ", "-")
+  );
+}

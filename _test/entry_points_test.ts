@@ -3,11 +3,17 @@
 import { assertEquals } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
 
-/** What an entry point is used for, if it does more than to be there: the value of an expression over its names. */
+/** One use of each entry point: an expression over its names, and its value. */
 const USES: Record<string, [use: string, value: unknown]> = {
   ".": ["it.run(() => it.toThread((n) => n + 1, 1))", 2],
   "./exceptions": [`new it.QueueEmpty("x") instanceof Error`, true],
   "./introspection": ["inThread(new it.EventLoop())", ["a function", 3]],
+  "./lint": ["[it.default.name, typeof it.createPlugin({}).rules]", [
+    "asyncio",
+    "object",
+  ]],
+  // A program, which does nothing as long as it is only imported.
+  "./ps": ["Object.keys(it)", []],
   "./queues": [
     "(async (q) => (await q.put(1), q.getNowait()))(new it.Queue())",
     1,
@@ -43,7 +49,7 @@ async function inThread(loop) {
 
 for (const [name, file] of Object.entries(config.exports)) {
   Deno.test(`${name} works as the only entry point`, async () => {
-    const [use, value] = USES[name] ?? ["typeof it", "object"];
+    const [use, value] = USES[name];
     const program = `
       import * as it from ${JSON.stringify(import.meta.resolve(`../${file}`))};
       ${IN_THREAD}

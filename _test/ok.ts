@@ -81,7 +81,10 @@ async function testsPass(): Promise<boolean> {
     .map((name) => `_test/${name}`);
   const system = all.filter((file) => SYSTEM.test(file));
   const core = all.filter((file) => !SYSTEM.test(file));
-  const documents = ["README.md", "docs", "examples", "_test/std", ...OWN];
+  const documents = [
+    ...["README.md", "CONTRIBUTING.md", "docs", "examples", "_test/std"],
+    ...OWN,
+  ];
   const results = await Promise.all([
     passes("tests of the core and the documentation", [
       ...testOf("core"),
