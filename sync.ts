@@ -227,7 +227,7 @@ export class Event {
     handOff: () => {},
     kind: "event",
     describe: () => this.#describe(),
-    notes: () => [this.#lastSet?.toString() ?? "never set"],
+    notes: () => this.#lastSet === null ? [] : [String(this.#lastSet)],
   }, new LoopBinding());
 
   /**
