@@ -14,8 +14,10 @@ import {
   cancelNested,
 } from "./_cancel_request.ts";
 import {
+  addGuest,
   type CancelScope,
   InnerScope,
+  removeGuest,
   type ScopeOwner,
 } from "./_cancel_scope.ts";
 import type { EventLoop } from "./_event_loop.ts";
@@ -416,6 +418,8 @@ export class TaskGroup implements AsyncDisposable {
   #aborting = false;
   /** The group has cancelled its scope and owes it that request. */
   #requested = false;
+  /** Tells of the group where it was opened, unless a scope of its own does. */
+  readonly #guest = new GroupOwner();
   /** Awaited at the end while there are children. */
   #empty: Future<void> | null = null;
   /** Whose signal a group without a scope of its own has. */
@@ -432,6 +436,7 @@ export class TaskGroup implements AsyncDisposable {
    */
   constructor() {
     const scope = nextScope ?? scopeHere();
+    if (nextScope === null && scope !== null) this.#guest.group = this;
     nextScope = null;
     this.#scope = scope;
     this.#loop = (scope?.loop ?? callersLoop()) as EventLoop;
@@ -539,6 +544,7 @@ export class TaskGroup implements AsyncDisposable {
     }
     // An eager child may be done, have failed or have cancelled the group by now.
     this.#children.add(task as Task<unknown>);
+    if (this.#guest.group !== null) addGuest(this.#scope!, this.#guest);
     if (this.#aborting) task.cancel();
     return task;
   }
@@ -674,6 +680,9 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   #childDone(task: Task<unknown>): void {
+    if (this.#children.size === 0 && this.#guest.group !== null) {
+      removeGuest(this.#scope!, this.#guest);
+    }
     if (this.#children.size === 0 && this.#empty?.done() === false) {
       this.#empty.setResult();
     }
