@@ -17,7 +17,8 @@ import {
   isClass,
   isThenable,
 } from "./_validate.ts";
-import { Task, TASK_OPTIONS } from "./_task.ts";
+import { TASK_OPTIONS } from "./_options.ts";
+import { Task } from "./_task.ts";
 import { futureOfOwn } from "./_waiting_call.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
 import { currentExecution } from "./_scheduler.ts";

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { classes } from "./_core_classes.ts";
 import {
   asCancellation,
   cancelledError,
@@ -409,3 +410,6 @@ export class DoneCallback implements Job {
     }
   }
 }
+
+classes.Continuation = Continuation;
+classes.DoneCallback = DoneCallback;

@@ -33,7 +33,8 @@ import {
 } from "./_callbacks.ts";
 import { Deque } from "./_collections.ts";
 import { currentSlot } from "./_context.ts";
-import type { EventLoop, getEventLoop } from "./_event_loop.ts";
+import { classes } from "./_core_classes.ts";
+import { EventLoop, getEventLoop, isLoop } from "./_scheduler.ts";
 import {
   currentExecution,
   debugHooks,
@@ -42,7 +43,7 @@ import {
   type Job,
 } from "./_scheduler.ts";
 import type { CallbackOptions, Coroutine } from "./_options.ts";
-import type { Continuation, DoneCallback, Handler } from "./_continuation.ts";
+import type { Continuation, Handler } from "./_continuation.ts";
 import { UnretrievedError } from "./_unhandled.ts";
 import {
   checkCallback,
@@ -80,28 +81,10 @@ const STATES = [
   "cancelled",
 ];
 
-/** Marks what is an event loop. */
-export const LOOP: unique symbol = Symbol("loop");
 /** In place of the report of an error: it will not be reported. */
 const SILENCED = Symbol("muted");
 
-/** What futures need of files above this one, which need futures themselves. */
-interface Dependents {
-  readonly Continuation: typeof Continuation;
-  readonly DoneCallback: typeof DoneCallback;
-  readonly EventLoop: typeof EventLoop;
-  readonly getEventLoop: typeof getEventLoop;
-  isImplicit(loop: EventLoop): boolean;
-}
-
-/** Set by `_event_loop.ts`. */
-let dependents: Dependents;
-
-/** Sets what futures need of files above this one. */
-export function setDependents(all: Dependents): void {
-  dependents = all;
-}
-
+export { getEventLoop as callersLoop, isImplicit } from "./_scheduler.ts";
 export { AGAIN, type WaitSource } from "./_wait_source.ts";
 
 /** A future of any type. */
@@ -237,7 +220,7 @@ export class Future<T> implements Promise<T> {
       endYield: (future) => {
         const jobs = future.#callbacks;
         future.#state = RESULT;
-        if (!(jobs instanceof dependents.Continuation)) {
+        if (!(jobs instanceof classes.Continuation)) {
           future.#runCallbacks();
           return false;
         }
@@ -392,7 +375,7 @@ export class Future<T> implements Promise<T> {
     checkCallback(fn, ADD_CALLBACK);
     checkOptions(options, CALLBACK_OPTIONS, ADD_CALLBACK);
     checkContext(options.context, ADD_CALLBACK);
-    const job = new dependents.DoneCallback(
+    const job = new classes.DoneCallback(
       this,
       fn as (future: AnyFuture) => unknown,
       options.context ?? undefined,
@@ -409,7 +392,7 @@ export class Future<T> implements Promise<T> {
   removeDoneCallback(fn: (future: this) => unknown): number {
     const jobs = allCallbacks(this.#callbacks);
     const kept = jobs.filter((job) =>
-      !(job instanceof dependents.DoneCallback && job.fn === fn)
+      !(job instanceof classes.DoneCallback && job.fn === fn)
     );
     this.#callbacks = toCallbacks(kept);
     return jobs.length - kept.length;
@@ -519,7 +502,7 @@ export class Future<T> implements Promise<T> {
       if (!scope.isScope) scope = null;
       else if (scope.isOver) scope = scope.open;
     }
-    return new dependents.Continuation(
+    return new classes.Continuation(
       this,
       this.#loop,
       scope,
@@ -603,7 +586,7 @@ export class Future<T> implements Promise<T> {
     this.#state = NOTIFIED;
     const jobs = this.#callbacks;
     this.#callbacks = null;
-    if (jobs instanceof dependents.Continuation) loops.push(loop, jobs);
+    if (jobs instanceof classes.Continuation) loops.push(loop, jobs);
     else if (jobs === null) {
       this.#pushNotified(loop, { run: () => this.#runFirst() });
     } else for (const job of allCallbacks(jobs)) this.#pushNotified(loop, job);
@@ -611,7 +594,7 @@ export class Future<T> implements Promise<T> {
   }
 
   #pushNotified(loop: EventLoop, job: Job): void {
-    if (job instanceof dependents.Continuation) return loops.push(loop, job);
+    if (job instanceof classes.Continuation) return loops.push(loop, job);
     const recover = () => this.#recover(job);
     loops.push(loop, { run: () => job.run(), recover });
   }
@@ -689,7 +672,7 @@ export class Future<T> implements Promise<T> {
   #fail(error: unknown): void {
     const jobs = this.#callbacks;
     this.#end(ERROR, error);
-    if (!(jobs instanceof dependents.Continuation)) this.#watch(jobs !== null);
+    if (!(jobs instanceof classes.Continuation)) this.#watch(jobs !== null);
   }
 
   /** Reports the error if nothing ever retrieves it. */
@@ -761,15 +744,6 @@ function runLate(): void {
   futures.resume(continuation.source!, continuation);
 }
 
-/** `instanceof` would make creating a future a third slower. */
-function isLoop(value: unknown): value is EventLoop {
-  try {
-    return (value as { [LOOP]?: true } | undefined)?.[LOOP] === true;
-  } catch {
-    return false; // null, or a proxy that throws
-  }
-}
-
 /** The loop in the options of a future. Private subclasses pass the loop itself. */
 function loopOf(options: { loop?: EventLoop } | undefined): EventLoop {
   checkOptions(options, FUTURE_OPTIONS, CREATE_FUTURE);
@@ -779,22 +753,14 @@ function loopOf(options: { loop?: EventLoop } | undefined): EventLoop {
 const CREATE_FUTURE = "create a future";
 const FUTURE_OPTIONS = ["loop"] as const;
 
-/** The loop of the caller, as `getEventLoop()` returns it. */
-export function callersLoop(): EventLoop {
-  return dependents.getEventLoop();
-}
-
-/** Whether a loop is the implicit one, which code outside of every runner shares. */
-export function isImplicit(loop: EventLoop): boolean {
-  return dependents.isImplicit(loop);
-}
-
 /** A loop passed by the user, or else the caller's. */
 export function checkedLoop(
   loop: EventLoop | undefined,
   action: string,
 ): EventLoop {
-  if (loop === undefined) return callersLoop();
-  if (!isLoop(loop)) checkInstance(loop, dependents.EventLoop, action, "loop");
+  if (loop === undefined) return getEventLoop();
+  if (!isLoop(loop)) checkInstance(loop, EventLoop, action, "loop");
   return loop;
 }
+
+classes.Future = Future;

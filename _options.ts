@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { EventLoop } from "./_scheduler.ts";
 import type { Context } from "./_context.ts";
 import type { Duration } from "./_duration.ts";
 
@@ -105,4 +106,48 @@ export interface CallbackOptions {
    * @default the context of the caller
    */
   context?: Context | null | undefined;
+}
+
+/** The names of the options of a task. */
+export const TASK_OPTIONS: readonly [
+  "name",
+  "context",
+  "eagerStart",
+  "signal",
+] = ["name", "context", "eagerStart", "signal"];
+
+/** What an exception handler receives. */
+export interface ExceptionContext {
+  /** What went wrong, in a sentence. */
+  message: string;
+  /** The error, if there is one. */
+  exception?: unknown;
+  /** The task it happened in. */
+  task?: object;
+  /** The future it happened in. */
+  future?: object;
+  /** The callback it happened in. */
+  handle?: Handle;
+  /** Further details, such as `peername` or `pid`. */
+  [key: string]: unknown;
+}
+
+/** Receives errors that nothing else handles: the loop, and what happened. */
+export type ExceptionHandler = {
+  // A method: a handler may ask for the class of its own loop.
+  call(loop: EventLoop, context: ExceptionContext): unknown;
+}["call"];
+
+/** A scheduled callback. */
+export interface Handle {
+  /** Cancels the callback; has no effect once it was called. */
+  cancel(): void;
+  /** Whether it was cancelled. */
+  cancelled(): boolean;
+}
+
+/** A callback scheduled for a time. */
+export interface TimerHandle extends Handle {
+  /** When it is due, in seconds of `loop.time()`. */
+  when(): number;
 }

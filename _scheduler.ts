@@ -1,169 +1,128 @@
 /**
- * The scheduler of an event loop: what runs next.
- *
- * Jobs that are ready wait in one first-in-first-out queue, timers in one heap.
- * The loop runs the queue in batches. Jobs added during a batch wait for the
- * next one. Before each batch, all timers that are due move into the queue, so
- * no task resumes between two timers of the same instant.
- *
- * A job that resumed user code returns `true`. The loop then drains the
- * microtasks before it runs the next job, so between two waits of this module a
- * task is never interleaved with another, however deep its async functions are
- * nested. These are the steps of asyncio. Where the runtime allows it, the loop
- * runs the microtasks itself. Otherwise each step costs a `process.nextTick`,
- * whose queue runs after the microtasks, at ten times the price. Resuming all
- * jobs of a batch at once would be cheaper still, but would interleave tasks by
- * the depth of their call stacks.
- *
- * Between batches the loop yields to the runtime with `setImmediate`, which
- * polls sockets and timers and is not clamped to milliseconds as `setTimeout`
- * is. Small batches share one turn, up to {@linkcode TURN_JOBS} jobs, as a
- * chain of hand-offs would otherwise cost a round trip each. When nothing is
- * ready, one timer of the runtime is set for the first entry of the heap. With
- * an empty heap the loop holds nothing at all.
+ * The event loop, and how the current one is found. What runs next is decided
+ * in `_turns.ts`.
  *
  * @module
  */
 
-import { debugHooks } from "./_debug_hooks.ts";
-import { Deque, TimerHeap } from "./_collections.ts";
+import { recordCreation } from "./_call_site.ts";
+import type { Deque } from "./_collections.ts";
 import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
+import { classes } from "./_core_classes.ts";
+import { debugHooks } from "./_debug_hooks.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
+import type { Future } from "./_future.ts";
+import { environment, type LoopHost, systemHost } from "./_host.ts";
 import {
-  afterMicrotasks,
-  canRunMicrotasks,
-  environment,
-  type LoopHost,
-  runtimeCore,
-  systemHost,
-} from "./_host.ts";
-import { checkBag, checkCallback, checkMethods } from "./_validate.ts";
+  type Coroutine,
+  type ExceptionContext,
+  type ExceptionHandler,
+  type Handle,
+  TASK_OPTIONS,
+  type TaskOptions,
+  type TimerHandle,
+} from "./_options.ts";
+import type { Task } from "./_task.ts";
+import type { LoopHandle } from "./_thread_channel.ts";
+import { threads } from "./_thread_hooks.ts";
+import type { ModuleFunction, ThreadFunction } from "./_thread_serialize.ts";
+import {
+  type Job,
+  type LoopCounts,
+  Scheduler,
+  type TimerEntry,
+} from "./_turns.ts";
+import {
+  checkBag,
+  checkCallback,
+  checkCoroutine,
+  checkInstance,
+  checkMethods,
+} from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
+export type {
+  ExceptionContext,
+  ExceptionHandler,
+  Handle,
+  TimerHandle,
+} from "./_options.ts";
 export type { LoopHost } from "./_host.ts";
 export { debugHooks } from "./_debug_hooks.ts";
-
-/** Something to run on the loop. */
-export interface Job {
-  /** Returns whether user code was resumed, so that the microtasks must be drained. */
-  run(): boolean;
-  /** A description for reports. */
-  describe?(): string;
-  /** Called if the loop is closed before the job runs. */
-  recover?(): void;
-}
-
-/** A job to run at a time of the loop's clock. */
-export interface TimerEntry extends Job {
-  /** A cancelled timer stays in the heap until it is due or the heap is swept. */
-  isCancelled: boolean;
-}
-
-/** What an exception handler receives. */
-export interface ExceptionContext {
-  /** What went wrong, in a sentence. */
-  message: string;
-  /** The error, if there is one. */
-  exception?: unknown;
-  /** The task it happened in. */
-  task?: object;
-  /** The future it happened in. */
-  future?: object;
-  /** The callback it happened in. */
-  handle?: Handle;
-  /** Further details, such as `peername` or `pid`. */
-  [key: string]: unknown;
-}
-
-/** Receives errors that nothing else handles: the loop, and what happened. */
-export type ExceptionHandler = {
-  // A method: a handler may ask for the class of its own loop.
-  call(loop: BaseEventLoop, context: ExceptionContext): unknown;
-}["call"];
-
-/** A scheduled callback. */
-export interface Handle {
-  /** Cancels the callback; has no effect once it was called. */
-  cancel(): void;
-  /** Whether it was cancelled. */
-  cancelled(): boolean;
-}
-
-/** A callback scheduled for a time. */
-export interface TimerHandle extends Handle {
-  /** When it is due, in seconds of `loop.time()`. */
-  when(): number;
-}
+export type { Job, LoopCounts, TimerEntry } from "./_turns.ts";
+export type { EventLoop as BaseEventLoop };
 
 /** What user code runs in: a loop, and the task if it belongs to one. */
 export interface ExecutionContext {
-  readonly loop: BaseEventLoop;
+  readonly loop: EventLoop;
   readonly task: object | null;
   /** Whether it is a cancel scope, which tracks what its code awaits. */
   readonly isScope: boolean;
 }
 
-/** How many jobs may run in a turn before further batches wait for the next turn. */
-const TURN_JOBS = 64;
-/** The heap is swept once it holds more cancelled timers than this, and more than others. */
-const SWEEP_ABOVE = 100;
+const CREATE = "create a task";
 const HOST_METHODS = ["now", "soon", "wakeAt", "forget"] as const;
 /** The message of a report that has none. */
 const UNKNOWN_ERROR = "Unhandled error in the event loop";
 
-const settled = Promise.resolve();
-const { runMicrotasks } = runtimeCore;
-
-/** The work of a loop. */
-export interface LoopCounts {
-  /** Jobs that are ready to run. */
-  ready: number;
-  timers: number;
-  /** When the first timer is due. */
-  due: number;
+/** The tasks of a loop that are not done, newest first. */
+export interface TaskList {
+  first: TaskEntry | null;
 }
 
-/** What other files may do with a loop; the static block of {@linkcode BaseEventLoop} implements it. */
+/** A task in the list of its loop. */
+export interface TaskEntry {
+  readonly next: TaskEntry | null;
+}
+
+/** What other files may do with a loop; the static block of {@linkcode EventLoop} implements it. */
 export interface LoopInternals {
-  push(loop: BaseEventLoop, job: Job): void;
+  push(loop: EventLoop, job: Job): void;
   /**
    * Starts a turn as soon as the microtasks have run, not a round trip later;
    * for what the runtime delivers, such as bytes.
    */
-  scheduleSoon(loop: BaseEventLoop): void;
+  scheduleSoon(loop: EventLoop): void;
   /** Whether a turn is running or scheduled. */
-  isScheduled(loop: BaseEventLoop): boolean;
+  isScheduled(loop: EventLoop): boolean;
   /** Runs a timer once the loop's clock has come to a time. */
-  addTimer(loop: BaseEventLoop, due: number, timer: TimerEntry): void;
-  removeTimer(loop: BaseEventLoop, timer: TimerEntry): void;
-  setRunning(loop: BaseEventLoop, running: boolean): void;
+  addTimer(loop: EventLoop, due: number, timer: TimerEntry): void;
+  removeTimer(loop: EventLoop, timer: TimerEntry): void;
+  setRunning(loop: EventLoop, running: boolean): void;
   /** Calls a function once the current batch has run. */
-  afterBatch(loop: BaseEventLoop, call: () => void): void;
+  afterBatch(loop: EventLoop, call: () => void): void;
   /** The execution context of the loop's callbacks. */
-  execution(loop: BaseEventLoop): ExecutionContext;
+  execution(loop: EventLoop): ExecutionContext;
   /** The list of tasks that are not done; `_task_state.ts` links it. */
-  tasks(loop: BaseEventLoop): { first: ExecutionContext | null };
+  tasks(loop: EventLoop): TaskList;
   /** Creates the states of the loop's tasks; `null` for plain ones. */
-  taskStates(loop: BaseEventLoop): TaskStateFactory | null;
-  setTaskStates(loop: BaseEventLoop, factory: TaskStateFactory): void;
+  taskStates(loop: EventLoop): TaskStateFactory | null;
+  setTaskStates(loop: EventLoop, factory: TaskStateFactory): void;
   /** The ready queue. */
-  ready(loop: BaseEventLoop): Deque<Job>;
+  ready(loop: EventLoop): Deque<Job>;
   /** What other files keep for the lifetime of the loop, each under its own key. */
-  storage(loop: BaseEventLoop): Map<unknown, unknown>;
-  counts(loop: BaseEventLoop): LoopCounts;
+  storage(loop: EventLoop): Map<unknown, unknown>;
+  counts(loop: EventLoop): LoopCounts;
   /** The number of the current microtask checkpoint; `NaN` outside of the loop's turns. */
-  checkpoint(loop: BaseEventLoop): number;
+  checkpoint(loop: EventLoop): number;
   /** The number of the last microtask checkpoint, also outside of the loop's turns. */
-  checkpoints(loop: BaseEventLoop): number;
+  checkpoints(loop: EventLoop): number;
   /** The outermost function of the loop on the stack; `null` if there is none. */
-  entryFunction(loop: BaseEventLoop): (() => void) | null;
+  entryFunction(loop: EventLoop): (() => void) | null;
   /** The time in whole milliseconds, read once per turn. V8 would box fractions. */
-  cachedNow(loop: BaseEventLoop): number;
+  cachedNow(loop: EventLoop): number;
 }
+
+/** Makes the tasks of a loop; see `eagerTaskFactory`. */
+export type TaskFactory = <T>(
+  loop: EventLoop,
+  coro: Coroutine<T>,
+  options?: TaskOptions,
+) => Task<T>;
 
 /** Creates the states of a loop's tasks. */
 export type TaskStateFactory = (
-  loop: BaseEventLoop,
+  loop: EventLoop,
   task: object,
   name: string | number,
   body: unknown,
@@ -171,13 +130,30 @@ export type TaskStateFactory = (
 
 export let internals: LoopInternals;
 
+/** Whether a value is an event loop; unlike `instanceof`, fast and safe with proxies. */
+export let isLoop: (value: unknown) => value is EventLoop;
+
 /**
- * The part of a loop that knows nothing of futures: clock, callbacks, errors.
- * Programs use an `EventLoop`.
+ * The loop that runs tasks and callbacks.
+ *
+ * `run()` makes one and ends it; where there is none, an implicit one serves
+ * top-level code, request handlers and test bodies.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html}.
+ *
+ * @example
+ * ```ts
+ * import { getRunningLoop, run, sleep } from "@asyncio/asyncio";
+ *
+ * await run(async () => {
+ *   const loop = getRunningLoop();
+ *   loop.callLater(0.01, console.log, "called");
+ *   await sleep({ milliseconds: 20 });
+ * });
+ * ```
  */
-export class BaseEventLoop {
+export class EventLoop {
+  #taskFactory: TaskFactory | null = null;
   /**
    * How long one callback or step may take in debug mode before it is
    * reported, in seconds.
@@ -186,33 +162,12 @@ export class BaseEventLoop {
    */
   slowCallbackDuration = 0.1;
 
-  readonly #host: LoopHost;
-  readonly #ready = new Deque<Job>();
-  /** How many jobs of the current batch are left; `#ready` may hold more. */
-  #batch = 0;
-  /** Whether a turn is running or scheduled. */
-  #isScheduled = false;
-  /** How many more jobs may run in this turn; a batch is never cut. */
-  #jobBudget = 0;
-  /** Whether this turn runs the microtasks itself. */
-  #canRunMicrotasks = false;
-  /** Incremented before and after the microtasks of each job. */
-  #checkpoint = 0;
-  #inTurn = false;
-  /** Called in order once the current batch has run. */
-  #atBatchEnd: (() => void)[] = [];
-  readonly #timers = new TimerHeap<TimerEntry>();
-  /** How many timers in the heap are cancelled. */
-  #cancelledTimers = 0;
+  readonly #scheduler: Scheduler;
   #running = false;
   #closed = false;
   #debug = false;
-  /** In debug mode, the job that is running with its microtasks, and since when. */
-  #watched: { job: Job; since: number } | null = null;
-  /** The time as first read in this turn; 0 if not read yet. */
-  #cachedNow = 0;
   #exceptionHandler: ExceptionHandler | null = null;
-  readonly #tasks: { first: ExecutionContext | null } = { first: null };
+  readonly #tasks: TaskList = { first: null };
   #taskStates: TaskStateFactory | null = null;
   readonly #storage = new Map<unknown, unknown>();
   readonly #execution: ExecutionContext = new LoopContext(this);
@@ -224,39 +179,35 @@ export class BaseEventLoop {
    */
   constructor(host: LoopHost = systemHost()) {
     checkMethods(host, HOST_METHODS, "create a loop", "host");
-    this.#host = host;
-    living.add(new WeakRef<BaseEventLoop>(this));
+    this.#scheduler = new Scheduler(this, host);
+    living.add(new WeakRef<EventLoop>(this));
     if (debugByDefault()) this.setDebug(true);
   }
 
   static {
+    isLoop = (value): value is EventLoop =>
+      typeof value === "object" && value !== null && #scheduler in value;
     internals = {
       push: (loop, job) => loop.#push(job),
-      scheduleSoon: (loop) => loop.#scheduleSoon(),
-      isScheduled: (loop) => loop.#isScheduled,
+      scheduleSoon: (loop) => {
+        if (!loop.#closed) loop.#scheduler.scheduleSoon();
+      },
+      isScheduled: (loop) => loop.#scheduler.isScheduled,
       addTimer: (loop, due, timer) => loop.#addTimer(due, timer),
-      removeTimer: (loop, timer) => loop.#removeTimer(timer),
+      removeTimer: (loop, timer) => loop.#scheduler.removeTimer(timer),
       setRunning: (loop, running) => loop.#running = running,
-      afterBatch: (loop, call) => void loop.#atBatchEnd.push(call),
+      afterBatch: (loop, call) => loop.#scheduler.afterBatch(call),
       execution: (loop) => loop.#execution,
       tasks: (loop) => loop.#tasks,
       taskStates: (loop) => loop.#taskStates,
       setTaskStates: (loop, factory) => loop.#taskStates = factory,
-      ready: (loop) => loop.#ready,
+      ready: (loop) => loop.#scheduler.ready,
       storage: (loop) => loop.#storage,
-      entryFunction: (loop) =>
-        loop.#inTurn && loop.#canRunMicrotasks ? loop.#turn : null,
-      counts: (loop) => ({
-        ready: loop.#ready.length,
-        timers: loop.#timers.length - loop.#cancelledTimers,
-        due: loop.#timers.length > 0 ? loop.#timers.due : Infinity,
-      }),
-      checkpoint: (loop) => loop.#inTurn ? loop.#checkpoint : NaN,
-      checkpoints: (loop) => loop.#checkpoint,
-      cachedNow: (loop) =>
-        loop.#isScheduled
-          ? loop.#cachedNow ||= loop.#milliseconds()
-          : loop.#milliseconds(),
+      entryFunction: (loop) => loop.#scheduler.entryFunction,
+      counts: (loop) => loop.#scheduler.counts,
+      checkpoint: (loop) => loop.#scheduler.checkpoint,
+      checkpoints: (loop) => loop.#scheduler.lastCheckpoint,
+      cachedNow: (loop) => loop.#scheduler.cachedNow,
     };
   }
 
@@ -266,7 +217,7 @@ export class BaseEventLoop {
    * @returns Seconds since an arbitrary moment; it never goes back.
    */
   time(): number {
-    return this.#host.now();
+    return this.#scheduler.now();
   }
 
   /** Whether a runner is running the loop. */
@@ -274,13 +225,14 @@ export class BaseEventLoop {
     return this.#running;
   }
 
-  /** Whether {@linkcode BaseEventLoop.close} was called. */
+  /** Whether {@linkcode EventLoop.close} was called. */
   isClosed(): boolean {
     return this.#closed;
   }
 
   /**
-   * Closes the loop. Ready jobs and timers are dropped.
+   * Closes the loop. Ready jobs and timers are dropped, and calls from other
+   * threads fail.
    *
    * @throws {RuntimeError} If it is running.
    */
@@ -290,12 +242,8 @@ export class BaseEventLoop {
     }
     if (this.#debug && !this.#closed) debugHooks.debug(false);
     this.#closed = true;
-    const dropped = [...this.#ready];
-    this.#ready.clear();
-    this.#timers.clear();
-    this.#batch = 0;
-    this.#host.forget();
-    for (const job of dropped) job.recover?.();
+    this.#scheduler.clear();
+    threads.close(this);
   }
 
   /** Whether debug mode is on. */
@@ -308,7 +256,7 @@ export class BaseEventLoop {
    *
    * In debug mode tasks remember where they were created and where they wait.
    * The exception handler is told about callbacks and steps that take longer
-   * than {@linkcode BaseEventLoop.slowCallbackDuration}, about tasks that were
+   * than {@linkcode EventLoop.slowCallbackDuration}, about tasks that were
    * cancelled and went on, and about tasks that were cancelled but await a
    * promise that cannot be interrupted.
    *
@@ -320,6 +268,7 @@ export class BaseEventLoop {
   setDebug(enabled: boolean): void {
     const before = this.#debug;
     this.#debug = Boolean(enabled);
+    this.#scheduler.isMeasuring = this.#debug;
     if (before !== this.#debug && !this.#closed) debugHooks.debug(this.#debug);
   }
 
@@ -342,7 +291,7 @@ export class BaseEventLoop {
   }
 
   /**
-   * The same as {@linkcode BaseEventLoop.callSoon}, for code of the same thread.
+   * The same as {@linkcode EventLoop.callSoon}, for code of the same thread.
    * Another thread reaches the loop with `runCoroutineThreadsafe`.
    *
    * @typeParam A The arguments.
@@ -378,7 +327,7 @@ export class BaseEventLoop {
    * Calls a function at a time of the loop's clock.
    *
    * @typeParam A The arguments.
-   * @param when The time, in seconds as {@linkcode BaseEventLoop.time} counts them.
+   * @param when The time, in seconds as {@linkcode EventLoop.time} counts them.
    * @param fn What to call, in the context of the caller.
    * @param args Its arguments.
    * @returns A handle to cancel the call.
@@ -455,12 +404,172 @@ export class BaseEventLoop {
     }
   }
 
-  #milliseconds(): number {
-    return Math.round(this.#host.now() * 1000);
+  /**
+   * Creates a pending future of this loop.
+   *
+   * @typeParam T The type of its value.
+   * @returns The future.
+   */
+  createFuture<T = unknown>(): Future<T> {
+    const future = new classes.Future<T>(this as never);
+    if (this.#debug) recordCreation(future);
+    return future;
+  }
+
+  /**
+   * Runs a coroutine function as a task of this loop.
+   *
+   * @typeParam T What the coroutine returns.
+   * @param coro The coroutine function.
+   * @param options Name, context, eager start and signal.
+   * @returns The task.
+   * @throws {TypeError} If `coro` is not a function.
+   */
+  createTask<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
+    if (this.#taskFactory !== null) return this.#make(coro, options);
+    return new classes.Task(coro, options, this);
+  }
+
+  /**
+   * Sets the factory that creates the tasks of this loop.
+   *
+   * @param factory The factory, or `null` for plain tasks.
+   * @throws {TypeError} If it is neither.
+   */
+  setTaskFactory(factory: TaskFactory | null): void {
+    if (factory !== null) {
+      checkCallback(factory, "set the task factory", "the factory");
+    }
+    this.#taskFactory = factory;
+  }
+
+  /**
+   * Runs a function in a thread of this loop, as `toThread` does.
+   *
+   * A cancelled call leaves the thread to finish, and its result is dropped.
+   * A call that still waits for a thread is not made at all.
+   *
+   * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.run_in_executor}.
+   *
+   * @typeParam F The function.
+   * @param fn The function, or the module it is exported from and its name.
+   * @param args Its arguments.
+   * @returns What it returns; if that is a promise, its value.
+   * @throws {CancelledError} If the task is cancelled.
+   * @throws What the function throws.
+   *
+   * @example
+   * ```ts
+   * import { getRunningLoop, run } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * const add = (a: number, b: number) => a + b;
+   * const sum = await run(() => getRunningLoop().runInExecutor(null, add, 1, 2));
+   * assert(sum === 3);
+   * ```
+   */
+  runInExecutor<F extends ThreadFunction>(
+    fn: F | ModuleFunction,
+    ...args: Parameters<F>
+  ): Promise<Awaited<ReturnType<F>>>;
+  /**
+   * The same, with asyncio's place for an executor. There is only the default
+   * one. A cancelled call leaves the thread to finish.
+   *
+   * @typeParam F The function.
+   * @param executor `null`, for the default executor.
+   * @param fn The function, or the module it is exported from and its name.
+   * @param args Its arguments.
+   * @returns What it returns; if that is a promise, its value.
+   * @throws {CancelledError} If the task is cancelled.
+   * @throws What the function throws.
+   */
+  runInExecutor<F extends ThreadFunction>(
+    executor: null,
+    fn: F | ModuleFunction,
+    ...args: Parameters<F>
+  ): Promise<Awaited<ReturnType<F>>>;
+  runInExecutor(...call: unknown[]): Promise<unknown> {
+    const [fn, ...args] = call[0] === null ? call.slice(1) : call;
+    return threads.call(this, fn, args);
+  }
+
+  /**
+   * Waits until the calls in threads of this loop are done and the threads
+   * have ended. Further calls are refused from now on.
+   *
+   * Cancelled, it changes nothing: the threads still end after their calls.
+   *
+   * @param timeout How long at most, 300 seconds by default. After that there is a warning, calls in progress fail, and their threads are abandoned.
+   * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { getRunningLoop, run } from "@asyncio/asyncio";
+   * import { assert } from "@std/assert";
+   *
+   * await run(async () => {
+   *   const loop = getRunningLoop();
+   *   assert(await loop.runInExecutor(null, () => 42) === 42);
+   *   await loop.shutdownDefaultExecutor(5);
+   * });
+   * ```
+   */
+  async shutdownDefaultExecutor(timeout: Duration = 300): Promise<void> {
+    await threads.shutdown(this, timeout);
+  }
+
+  /**
+   * Lets other threads call functions on this loop, by `runCoroutineThreadsafe`
+   * with their names. Each call runs as a task. A function replaces an earlier
+   * one of the same name.
+   *
+   * @param functions The functions, by name. They may be `async`.
+   * @throws {TypeError} If one is not a function; then none is exposed.
+   */
+  expose(functions: Record<string, ThreadFunction>): void {
+    threads.expose(this, functions);
+  }
+
+  /**
+   * A handle to this loop for other threads: pass it to `toThread`, or post it
+   * to a worker of your own.
+   *
+   * @returns The handle, the same one every time. It can be cloned.
+   */
+  handle(): LoopHandle {
+    return threads.handle(this);
+  }
+
+  /** The task factory; `null` for plain tasks. */
+  getTaskFactory(): TaskFactory | null {
+    return this.#taskFactory;
+  }
+
+  /** @ignore */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    let tasks = 0;
+    for (let it = this.#tasks.first; it !== null; it = it.next) tasks++;
+    const state = this.isClosed()
+      ? "closed"
+      : this.isRunning()
+      ? "running"
+      : "idle";
+    const debug = this.getDebug() ? ", debug mode" : "";
+    return `<${this.constructor.name} ${state}, ${tasks} tasks${debug}>`;
+  }
+
+  /** Creates a task by the factory, which may have options of its own. */
+  #make<T>(coro: Coroutine<T>, options?: TaskOptions): Task<T> {
+    checkCoroutine(coro, CREATE);
+    checkBag(options, TASK_OPTIONS, CREATE);
+    const task = this.#taskFactory!(this, coro, options);
+    checkInstance(task, classes.Future, CREATE, "what the task factory makes");
+    return task;
   }
 
   #soon<A extends unknown[]>(fn: (...args: A) => unknown, args: A): Handle {
-    const job = this.#callback(this.#host.now(), fn, args);
+    const job = this.#callback(this.#scheduler.now(), fn, args);
     this.#push(job);
     return job;
   }
@@ -477,183 +586,25 @@ export class BaseEventLoop {
 
   #push(job: Job): void {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
-    this.#ready.push(job);
-    if (!this.#isScheduled) this.#schedule();
+    this.#scheduler.push(job);
   }
 
   #addTimer(due: number, timer: TimerEntry): void {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
-    this.#timers.push(due, timer);
-    if (!this.#isScheduled && this.#timers.peek() === timer) this.#endTurn();
-  }
-
-  #removeTimer(timer: TimerEntry): void {
-    if (timer.isCancelled) return;
-    timer.isCancelled = true;
-    this.#cancelledTimers++;
-    if (
-      this.#cancelledTimers > SWEEP_ABOVE &&
-      this.#cancelledTimers * 2 > this.#timers.length
-    ) {
-      this.#timers.filter((timer) => !timer.isCancelled);
-      this.#cancelledTimers = 0;
-    }
-    if (!this.#isScheduled) this.#endTurn();
-  }
-
-  #schedule(): void {
-    this.#isScheduled = true;
-    this.#cachedNow = 0;
-    this.#host.forget();
-    this.#host.soon(this.#turn);
-  }
-
-  #scheduleSoon(): void {
-    if (this.#isScheduled || this.#closed) return;
-    this.#isScheduled = true;
-    this.#cachedNow = 0;
-    this.#host.forget();
-    afterMicrotasks(this.#turn);
-  }
-
-  /**
-   * Runs a turn. It runs the microtasks itself, so that few calls of this module
-   * are on the stacks of user code.
-   */
-  readonly #turn = (): void => {
-    this.#isScheduled = true;
-    this.#inTurn = true;
-    this.#cachedNow = 0;
-    this.#jobBudget = TURN_JOBS;
-    this.#canRunMicrotasks = canRunMicrotasks();
-    this.#nextBatch();
-    if (!this.#canRunMicrotasks) return this.#runBatches();
-    this.#checkpoint++;
-    while (this.#runJobs()) {
-      runMicrotasks!();
-      this.#checkpoint++;
-      if (this.#watched !== null) this.#endWatch();
-    }
-  };
-
-  /** Moves due timers into the queue and starts a batch. */
-  #nextBatch(): void {
-    if (this.#timers.length > 0) this.#readyTimers(this.#host.now());
-    this.#batch = this.#ready.length;
-    this.#jobBudget -= this.#batch;
-  }
-
-  #readyTimers(now: number): void {
-    for (;;) {
-      const timer = this.#timers.peek();
-      if (timer === undefined) return;
-      if (!timer.isCancelled && this.#timers.due > now) return;
-      this.#timers.pop();
-      if (timer.isCancelled) this.#cancelledTimers--;
-      else {
-        timer.isCancelled = true;
-        this.#ready.push(timer);
-      }
-    }
-  }
-
-  /** Continues after the microtasks, where only the runtime can run them. */
-  readonly #runBatches = (): void => {
-    this.#checkpoint++;
-    if (this.#watched !== null) this.#endWatch();
-    if (this.#runJobs()) settled.then(this.#afterMicrotasks);
-  };
-
-  readonly #afterMicrotasks = (): void => afterMicrotasks(this.#runBatches);
-
-  /** Runs jobs until one resumes user code, so that the microtasks must run. Returns `false` at the end of the turn. */
-  #runJobs(): boolean {
-    for (;;) {
-      while (this.#batch > 0) {
-        this.#batch--;
-        if (this.#runNext()) return true;
-      }
-      if (this.#atBatchEnd.length > 0) {
-        this.#endBatch();
-        return true;
-      }
-      if (this.#ready.length === 0 || this.#jobBudget <= 0) break;
-      this.#nextBatch();
-    }
-    this.#inTurn = false;
-    if (this.#ready.length === 0) this.#endTurn();
-    else this.#host.soon(this.#turn);
-    return false;
-  }
-
-  /** Runs a job. Nothing that a user passed in may stop the other jobs. */
-  #runNext(): boolean {
-    const job = this.#ready.shift() as Job;
-    try {
-      return this.#debug ? this.#watch(job) : job.run();
-    } catch (exception) {
-      this.callExceptionHandler({
-        message: "Error in a job of the event loop",
-        exception,
-      });
-      return true;
-    }
-  }
-
-  /** Runs a job and measures it until its microtasks have run. */
-  #watch(job: Job): boolean {
-    this.#watched = { job, since: performance.now() };
-    const resumed = job.run();
-    if (!resumed) this.#endWatch();
-    return resumed;
-  }
-
-  #endWatch(): void {
-    const { job, since } = this.#watched!;
-    this.#watched = null;
-    const seconds = (performance.now() - since) / 1000;
-    if (seconds >= this.slowCallbackDuration) {
-      debugHooks.slow(this, job, seconds);
-    }
-  }
-
-  #endBatch(): void {
-    const calls = this.#atBatchEnd;
-    this.#atBatchEnd = [];
-    for (const call of calls) {
-      try {
-        call();
-      } catch (exception) {
-        const message = "Error at the end of a batch of the event loop";
-        this.callExceptionHandler({ message, exception });
-      }
-    }
-  }
-
-  /** Nothing is ready: sets a timer of the runtime for the first timer, if any. */
-  #endTurn(): void {
-    this.#isScheduled = false;
-    let timer = this.#timers.peek();
-    while (timer?.isCancelled) {
-      this.#timers.pop();
-      this.#cancelledTimers--;
-      timer = this.#timers.peek();
-    }
-    if (timer === undefined) this.#host.forget();
-    else this.#host.wakeAt(this.#timers.due, this.#turn);
+    this.#scheduler.addTimer(due, timer);
   }
 }
 
 /** The execution context of code that belongs to no task. */
 class LoopContext extends SlotValue implements ExecutionContext {
-  readonly #loop: BaseEventLoop;
+  readonly #loop: EventLoop;
 
-  constructor(loop: BaseEventLoop) {
+  constructor(loop: EventLoop) {
     super();
     this.#loop = loop;
   }
 
-  get loop(): BaseEventLoop {
+  get loop(): EventLoop {
     return this.#loop;
   }
 
@@ -668,7 +619,7 @@ class LoopContext extends SlotValue implements ExecutionContext {
 
 /** A function to call on the loop, in the context of the code that scheduled it. */
 class Callback implements TimerEntry, TimerHandle {
-  readonly #loop: BaseEventLoop;
+  readonly #loop: EventLoop;
   readonly #when: number;
   readonly #fn: (...args: unknown[]) => unknown;
   /** `null` once cancelled. */
@@ -678,7 +629,7 @@ class Callback implements TimerEntry, TimerHandle {
   isCancelled = false;
 
   constructor(
-    loop: BaseEventLoop,
+    loop: EventLoop,
     execution: ExecutionContext,
     when: number,
     fn: (...args: unknown[]) => unknown,
@@ -748,11 +699,11 @@ export function currentExecution(): ExecutionContext | undefined {
 }
 
 /** All loops created; some may be closed or garbage by now. */
-const living = new Set<WeakRef<BaseEventLoop>>();
+const living = new Set<WeakRef<EventLoop>>();
 
 /** The loops that are not closed. */
-export function livingLoops(): BaseEventLoop[] {
-  const loops: BaseEventLoop[] = [];
+export function livingLoops(): EventLoop[] {
+  const loops: EventLoop[] = [];
   for (const ref of living) {
     const loop = ref.deref();
     if (loop === undefined || loop.isClosed()) living.delete(ref);
@@ -762,7 +713,7 @@ export function livingLoops(): BaseEventLoop[] {
 }
 
 /** What a runner calls and awaits after the tasks have ended, before it closes the loop. */
-export function closersOf(loop: BaseEventLoop): Set<() => unknown> {
+export function closersOf(loop: EventLoop): Set<() => unknown> {
   const storage = internals.storage(loop);
   let closers = storage.get(closersOf) as Set<() => unknown> | undefined;
   if (closers === undefined) storage.set(closersOf, closers = new Set());
@@ -784,4 +735,58 @@ function debugByDefault(): boolean {
   if (debugWanted !== undefined) return debugWanted;
   const value = environment("ASYNCIO_DEBUG");
   return debugWanted = value !== undefined && value !== "" && value !== "0";
+}
+
+let defaultLoop: EventLoop | undefined;
+
+/**
+ * Returns the loop that runs the calling code.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_running_loop}.
+ *
+ * @returns The loop.
+ * @throws {RuntimeError} Where no runner is running; the implicit loop does not count.
+ *
+ * @example
+ * ```ts
+ * import { getRunningLoop, run } from "@asyncio/asyncio";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * assert(await run(() => getRunningLoop().isRunning()));
+ * assertThrows(getRunningLoop);
+ * ```
+ */
+export function getRunningLoop(): EventLoop {
+  const loop = currentExecution()?.loop;
+  if (loop === undefined || !loop.isRunning()) {
+    throw new RuntimeError("There is no running event loop here");
+  }
+  return loop;
+}
+
+/**
+ * Returns the loop of the calling code.
+ *
+ * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_event_loop}.
+ *
+ * @returns The running loop, or the implicit one where none is running.
+ *
+ * @example
+ * ```ts
+ * import { getEventLoop, run } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
+ *
+ * const implicit = getEventLoop();
+ * assert(getEventLoop() === implicit);
+ * assert(await run(() => getEventLoop() !== implicit));
+ * ```
+ */
+export function getEventLoop(): EventLoop {
+  const loop = currentExecution()?.loop;
+  return loop ?? (defaultLoop ??= new EventLoop());
+}
+
+/** Whether a loop is the implicit one, which code outside of every runner shares. */
+export function isImplicit(loop: EventLoop): boolean {
+  return loop === defaultLoop;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { classes } from "./_core_classes.ts";
 import { AbortSubscription } from "./_abort_signal.ts";
 import { startEager } from "./_cancel_scope.ts";
 import {
@@ -17,11 +18,12 @@ import type { EventLoop } from "./_event_loop.ts";
 import { finalContexts, original, TaskState } from "./_task_state.ts";
 import { checkedLoop, Future, futures } from "./_future.ts";
 import { debugHooks, internals as loops } from "./_scheduler.ts";
-import type {
-  Coroutine,
-  PrintStackOptions,
-  StackOptions,
-  TaskOptions,
+import {
+  type Coroutine,
+  type PrintStackOptions,
+  type StackOptions,
+  TASK_OPTIONS,
+  type TaskOptions,
 } from "./_options.ts";
 import { framesOf } from "./_call_site.ts";
 import { print } from "./_text.ts";
@@ -260,12 +262,6 @@ export class Task<T> extends Future<T> {
 }
 
 const CREATE = "create a task";
-export const TASK_OPTIONS = [
-  "name",
-  "context",
-  "eagerStart",
-  "signal",
-] as const;
 
 function checkedOptions(options: TaskOptions | undefined): TaskOptions {
   if (options === undefined) return NO_OPTIONS;
@@ -293,3 +289,5 @@ const doneEagerly = new WeakSet<object>();
 
 /** The contexts of tasks that were passed one or whose context was read. */
 const contexts = new WeakMap<object, Context>();
+
+classes.Task = Task;

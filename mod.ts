@@ -5,9 +5,9 @@
  *
  * A program starts with {@linkcode run}. {@linkcode createTask} and
  * {@linkcode TaskGroup} run functions at the same time, {@linkcode timeout}
- * limits them, {@linkcode gather} collects their results, {@linkcode Queue}
- * and {@linkcode Lock} connect and separate them. Names and behaviour are those
- * of Python's asyncio; durations are in seconds.
+ * limits them, {@linkcode gather} collects their results, a {@linkcode Queue}
+ * passes items between them, and a {@linkcode Lock} keeps them apart. Names and
+ * behaviour are those of Python's asyncio; durations are in seconds.
  *
  * ```ts
  * import { Queue, run, sleep, TaskGroup } from "@asyncio/asyncio";

@@ -67,7 +67,6 @@ export type { Duration, DurationLike } from "./_duration.ts";
 export { EventLoop, getEventLoop, getRunningLoop } from "./_event_loop.ts";
 export type { Cancellable, Coroutine } from "./_options.ts";
 export {
-  BaseEventLoop,
   type ExceptionContext,
   type ExceptionHandler,
   type Handle,
@@ -79,7 +78,7 @@ export type { LoopHandle, ModuleFunction, ThreadFunction } from "./_threads.ts";
 /** Options of a {@linkcode Runner}. */
 export interface RunnerOptions {
   /**
-   * Whether debug mode is on; see {@linkcode BaseEventLoop.setDebug}.
+   * Whether debug mode is on; see {@linkcode EventLoop.setDebug}.
    *
    * @default whether `ASYNCIO_DEBUG` is set, if it may be read without a prompt
    */

@@ -22,11 +22,15 @@ const MOST_FLOORS = 14;
 /** Files that may name each other in types: a future has a loop, which makes futures. */
 const CORE = new Set([
   "_callbacks.ts",
+  "_core_classes.ts",
+  "_thread_hooks.ts",
+  "_turns.ts",
   "_cancel_scope.ts",
   "_continuation.ts",
   "_debug_hooks.ts",
   "_event_loop.ts",
   "_future.ts",
+  "_options.ts",
   "_scheduler.ts",
   "_task.ts",
   "_task_state.ts",
