@@ -66,7 +66,7 @@ export interface LoopSnapshot {
   name: string;
   /** Whether a runner is running it. */
   state: "running" | "idle" | "closed";
-  /** Whether debug mode is on. Places are known only there, and in a `DeadlockError`. */
+  /** Whether debug mode is on. Elsewhere places are known only in a `DeadlockError`, and in reports of `run()` and `ps`. */
   debug: boolean;
   /** The time on its clock, in seconds. */
   time: number;
@@ -98,7 +98,10 @@ export interface TaskSnapshot {
   scopes: string[];
   /** What it is suspended in: nothing, one thing, or several under a `Promise.all`. */
   waits: WaitSnapshot[];
-  /** How long it has been suspended, in seconds; `null` where that is not known. */
+  /**
+   * How long it has been suspended, in seconds; `null` where that is not known.
+   * In a foreign promise without debug mode: how long at most.
+   */
   seconds: number | null;
   /** Where it is suspended, the innermost call first; in debug mode, in a report of `run()` or `ps`, and of some 200 tasks. */
   stack: string[];
@@ -135,7 +138,7 @@ export interface WaitSnapshot {
   tasks: number[];
   /** The tasks that hold what is waited for. */
   holders: HolderSnapshot[];
-  /** Where it is awaited, in debug mode or a `DeadlockError`. */
+  /** Where it is awaited, known as `stack` is. */
   place: string | null;
   /** More that may explain it: `"never notified since 3.0 s"`. */
   notes: string[];
