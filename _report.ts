@@ -465,6 +465,7 @@ function placedTextOf(wait: WaitSnapshot): string {
   return `${textOf(wait)}${wait.place === null ? "" : ` at ${wait.place}`}`;
 }
 
+/** Many tasks in one place, and more by the second. */
 function pileVerdict(groups: readonly Group[]): string | null {
   const largest = groups.reduce<Group | null>(
     (most, group) =>
@@ -474,9 +475,19 @@ function pileVerdict(groups: readonly Group[]): string | null {
   if (largest === null || largest.tasks.length < PILE) return null;
   const [task] = largest.tasks;
   if (task!.waits[0]?.kind === "timer") return null;
+  const growth =
+    largest.tasks.filter(({ seconds }) => seconds !== null && seconds <= 1)
+      .length;
+  if (growth === 0) return null;
+  const [at = null] = [task!.madeAt, task!.stack[0]].filter(isKnown);
+  const made = task!.madeAt === null ? "at" : "made at";
   return `${largest.tasks.length} tasks are in one place, ${doing(largest)}${
-    task!.madeAt === null ? "" : `, made at ${task!.madeAt}`
-  }: they are made faster than they end`;
+    at === null ? "" : `, ${made} ${at}`
+  }, ${growth} more in the last second: they are made faster than they end`;
+}
+
+function isKnown(place: string | null | undefined): place is string {
+  return typeof place === "string";
 }
 
 /** What has to happen for each kind of wait. */

@@ -318,3 +318,21 @@ Deno.test("A report lists the calls in threads with the places that made them", 
     assertEquals(snapshot().threads, []);
   });
 });
+
+Deno.test("A report tells of tasks that pile up as long as they become more", async () => {
+  await plain(async () => {
+    const ready = new Event();
+    const tasks: Task<unknown>[] = [];
+    for (let n = 0; n < 300; n++) {
+      tasks.push(createTask(() => ready.wait()));
+      await sleep(0.01);
+    }
+    assertStringIncludes(
+      await verdict(),
+      "300 tasks are in one place, waiting for <Event unset, 300 waiting> since 0.0 s to 3.0 s, 100 more in the last second: they are made faster than they end",
+    );
+    await sleep(2);
+    assert((await verdict()).endsWith(": nobody sets it"));
+    await end(...tasks);
+  });
+});
