@@ -13,21 +13,25 @@ import { BODY, CallSite, callsOf, captureStack } from "./_call_site.ts";
 import { deno } from "./_deno.ts";
 import { node, runtimeCore, systemTimer } from "./_host.ts";
 
-/** So many pending promises are looked at, spread over all of them. */
+/** How many pending promises are inspected, evenly spread over all of them. */
 const MOST_PROMISES = 1000;
-/** So many are looked at before the time is, and so long that may take in all, in milliseconds. */
+/** How many are inspected between two looks at the clock, and the time limit, in milliseconds. */
 const SLICE = 50;
 const BUDGET = 50;
-/** So many places are told. */
+/** How many places are reported. */
 const MOST_PLACES = 100;
 /** How long the debugger may take, in seconds. */
-const PATIENCE = 1;
+const DEBUGGER_TIMEOUT = 1;
 
 /** All promises of this thread; `null` where the debugger must not or cannot tell. */
 export async function allPromises(): Promise<readonly object[] | null> {
   if (!isPermitted()) return null;
   const late = Promise.withResolvers<null>();
-  const stopTimer = systemTimer(PATIENCE, () => late.resolve(null), true);
+  const stopTimer = systemTimer(
+    DEBUGGER_TIMEOUT,
+    () => late.resolve(null),
+    true,
+  );
   try {
     return await Promise.race([askDebugger(), late.promise]);
   } catch {
@@ -45,7 +49,7 @@ function isPermitted(): boolean {
 }
 
 /** Where the debugger puts the promises for this side. */
-const COURIER = Symbol.for("@asyncio/asyncio promises");
+const PROMISES_KEY = Symbol.for("@asyncio/asyncio promises");
 
 async function askDebugger(): Promise<readonly object[]> {
   const { Session } = node("inspector");
@@ -70,15 +74,17 @@ async function askDebugger(): Promise<readonly object[]> {
     await call("Runtime.callFunctionOn", {
       objectId: objects!.objectId,
       functionDeclaration: `function () {
-        globalThis[Symbol.for(${JSON.stringify(COURIER.description)})] = this;
+        globalThis[Symbol.for(${
+        JSON.stringify(PROMISES_KEY.description)
+      })] = this;
       }`,
     });
   } finally {
     session.disconnect();
   }
   const courier = globalThis as unknown as Record<symbol, object[]>;
-  const promises = courier[COURIER]!;
-  delete courier[COURIER];
+  const promises = courier[PROMISES_KEY]!;
+  delete courier[PROMISES_KEY];
   return promises;
 }
 

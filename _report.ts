@@ -15,17 +15,17 @@ import type {
 } from "./_snapshot.ts";
 import { firstOf, span } from "./_text.ts";
 
-/** The largest number of lines of a report. */
+/** Maximum number of lines in a report. */
 const MOST_LINES = 200;
-/** How many names, failures, threads and children are listed before the rest is counted. */
-const NAMES = 4;
-const ITEMS = 10;
-/** How much of a stack is shown. */
-const FRAMES = 8;
-/** From so many tasks in one place on they pile up. */
-const PILE = 100;
-/** A cancelled task may take so long to end before it is worth a word, in seconds. */
-const GRACE = 0.5;
+/** How many names, and how many failures, threads or children, are listed before the rest is only counted. */
+const LISTED_NAMES = 4;
+const LISTED_ITEMS = 10;
+/** How many frames of a stack are shown. */
+const STACK_DEPTH = 8;
+/** This many tasks in one place count as a pile-up. */
+const PILE_SIZE = 100;
+/** How long a cancelled task may take to end before it is reported, in seconds. */
+const CANCEL_GRACE = 0.5;
 
 /** Tasks in the same place. */
 interface Group {
@@ -170,7 +170,7 @@ function groupLines(group: Group): string[] {
   return [
     `* ${subject(group)} ${doing(group)}`,
     ...first!.scopes.map((scope) => `    in ${scope}`),
-    ...first!.stack.slice(0, FRAMES).map((frame) => `    at ${frame}`),
+    ...first!.stack.slice(0, STACK_DEPTH).map((frame) => `    at ${frame}`),
     ...(first!.madeAt === null ? [] : [`    made at ${first!.madeAt}`]),
     ...first!.waits.flatMap(notesOn).map((note) => `    ${note}`),
   ];
@@ -181,7 +181,7 @@ function notesOn({ kind, notes, holders, what }: WaitSnapshot): string[] {
   if (holders.length === 0 || what.includes(" held by ")) return notes;
   const who = firstOf(
     holders,
-    NAMES,
+    LISTED_NAMES,
     ({ name, ended }) => `${name}${ended ? ", which has ended" : ""}`,
     "; ",
   );
@@ -208,7 +208,7 @@ function requestText({ from, seconds }: CancelSnapshot): string {
 }
 
 function namesOf(tasks: readonly { name: string }[]): string {
-  return firstOf(tasks, NAMES, ({ name }) => name);
+  return firstOf(tasks, LISTED_NAMES, ({ name }) => name);
 }
 
 function doing({ tasks: [task], shortest, longest }: Group): string {
@@ -268,9 +268,9 @@ function isSuspended(state: TaskSnapshot["state"]): boolean {
 
 function section(title: string, items: readonly string[]): string[] {
   if (items.length === 0) return [];
-  const lines = items.slice(0, ITEMS)
+  const lines = items.slice(0, LISTED_ITEMS)
     .flatMap((item) => `  ${item}`.split("\n"));
-  const more = items.length - ITEMS;
+  const more = items.length - LISTED_ITEMS;
   return [title, ...lines, ...(more > 0 ? [`  and ${more} more`] : [])];
 }
 
@@ -296,7 +296,7 @@ function circleVerdict(tasks: readonly TaskSnapshot[]): string | null {
   if (circle === null) return null;
   const steps = firstOf(
     circle,
-    NAMES,
+    LISTED_NAMES,
     ({ task, wait }) => `${task.name} waits for ${textOf(wait)}`,
     "; ",
   );
@@ -393,7 +393,7 @@ function whyEnding({ scopes, cancelled }: TaskSnapshot): string {
 }
 
 function isLate(cancelled: TaskSnapshot["cancelled"]): boolean {
-  return cancelled !== null && cancelled.seconds >= GRACE;
+  return cancelled !== null && cancelled.seconds >= CANCEL_GRACE;
 }
 
 /** Something that a task had when it ended. */
@@ -472,7 +472,7 @@ function pileVerdict(groups: readonly Group[]): string | null {
       most === null || group.tasks.length > most.tasks.length ? group : most,
     null,
   );
-  if (largest === null || largest.tasks.length < PILE) return null;
+  if (largest === null || largest.tasks.length < PILE_SIZE) return null;
   const [task] = largest.tasks;
   if (task!.waits[0]?.kind === "timer") return null;
   const growth =

@@ -177,10 +177,10 @@ export interface AbandonedSnapshot {
 }
 
 /** How many tasks of a gather or group, and how many holders, are listed. */
-const LISTED = 1000;
+const MOST_LISTED = 1000;
 
 /** The stacks of so many tasks are read at once: to format one takes the runtime up to a millisecond. */
-const STACKS = 200;
+const MOST_STACKS = 200;
 
 /** What a loop is doing. */
 export function snapshotOf(loop: BaseEventLoop): Snapshot {
@@ -208,7 +208,7 @@ export function snapshotOf(loop: BaseEventLoop): Snapshot {
   return snapshot;
 }
 
-/** So many tasks that wait for the same thing, and so many in all, are looked for. */
+/** How many tasks that wait for the same thing are located, and how many in all. */
 const LOCATED_ALIKE = 20;
 const LOCATED = 200;
 
@@ -286,7 +286,7 @@ class TaskReader {
   readonly #now: number;
   readonly #shared = new Map<object, WaitSnapshot>();
   /** How many stacks may still be read. */
-  #stacks = STACKS;
+  #stacks = MOST_STACKS;
 
   constructor(loop: BaseEventLoop) {
     this.#loop = loop;
@@ -366,7 +366,7 @@ class TaskReader {
         : numberOf(behind.object ?? behind),
       tasks: isPlain
         ? []
-        : tasksBehind(source).slice(0, LISTED).map(({ id }) => id),
+        : tasksBehind(source).slice(0, MOST_LISTED).map(({ id }) => id),
       holders: behind === null ? [] : holdersOf(behind),
       place: null,
       notes: behind?.notes?.() ?? [],
@@ -414,7 +414,7 @@ function holdersOf(behind: WaitDetails): HolderSnapshot[] {
     if (frame === null) continue;
     const { id, name, isOver } = frame;
     found.set(id, { id, name, ended: isOver });
-    if (found.size >= LISTED) break;
+    if (found.size >= MOST_LISTED) break;
   }
   return [...found.values()];
 }
