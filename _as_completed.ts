@@ -10,6 +10,7 @@
 
 import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { Deque } from "./_collections.ts";
+import { rejection } from "./_error_stack.ts";
 import { Future, futures } from "./_future.ts";
 import type { Job, TimerHandle } from "./_scheduler.ts";
 import { onceDone } from "./_done_callbacks.ts";
@@ -127,7 +128,7 @@ export class CompletionQueue<T>
         ? this.#later(next)
         : Promise.resolve(this.#inTime(next));
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 

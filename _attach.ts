@@ -13,6 +13,7 @@
 
 import { InspectorSession } from "./_inspector.ts";
 import { linesOf } from "./_call_site.ts";
+import { deno, needDeno } from "./_deno.ts";
 import { EXIT, type ProcessTable, PsError } from "./_process.ts";
 import type { Snapshot } from "./_snapshot.ts";
 
@@ -288,6 +289,7 @@ export async function attach(
   pid: number,
   options: AttachOptions,
 ): Promise<Target> {
+  needDeno("look at a process");
   await checkProgram(pid, options);
   let found = await findOpen(pid, options.table);
   const wasOpen = found !== null;
@@ -307,7 +309,7 @@ async function checkProgram(
   pid: number,
   { table, force }: AttachOptions,
 ): Promise<void> {
-  if (pid === Deno.pid) {
+  if (pid === deno.pid) {
     throw new PsError(EXIT.usage, `Process ${pid} is this one`);
   }
   const program = await table.program(pid).catch(describeRefusal(pid));
@@ -364,7 +366,7 @@ async function openDebugger(
   pid: number,
   options: AttachOptions,
 ): Promise<Found> {
-  if (Deno.build.os === "windows") {
+  if (deno.build.os === "windows") {
     throw new PsError(
       EXIT.noDebugger,
       `The debugger of process ${pid} is closed, and on Windows nothing can open it from outside: start the program with --inspect`,
@@ -378,7 +380,7 @@ async function openDebugger(
 /** Makes the runtime open its debugger, unless it is open. */
 function signal(pid: number): void {
   try {
-    Deno.kill(pid, "SIGUSR1");
+    deno.kill(pid, "SIGUSR1");
   } catch (error) {
     describeRefusal(pid)(error);
   }
@@ -410,10 +412,10 @@ async function untilFree(
 
 function isFree(): boolean {
   try {
-    Deno.listen({ hostname: "127.0.0.1", port: DEFAULT_PORT }).close();
+    deno.listen({ hostname: "127.0.0.1", port: DEFAULT_PORT }).close();
     return true;
   } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse) return false;
+    if (error instanceof deno.errors.AddrInUse) return false;
     throw error;
   }
 }
@@ -476,15 +478,15 @@ function blockedText(pid: number): string {
 function describeRefusal(pid: number): (error: unknown) => never {
   return (error) => {
     if (
-      error instanceof Deno.errors.PermissionDenied ||
-      error instanceof Deno.errors.NotCapable
+      error instanceof deno.errors.PermissionDenied ||
+      error instanceof deno.errors.NotCapable
     ) {
       throw new PsError(
         EXIT.notPermitted,
         `Not permitted to look at process ${pid}: ${error.message}`,
       );
     }
-    if (error instanceof Deno.errors.NotFound) {
+    if (error instanceof deno.errors.NotFound) {
       throw new PsError(EXIT.lost, `Process ${pid} has ended`);
     }
     throw error;

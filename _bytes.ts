@@ -1,5 +1,5 @@
 /**
- * Bytes that wait to be read or written.
+ * Buffers of bytes to be read or written.
  *
  * @module
  */
@@ -7,108 +7,108 @@
 import { Deque } from "./_collections.ts";
 import { describe, isInstance } from "./_validate.ts";
 
-/** Where bytes go in, text is taken too and encoded as UTF-8. */
+/** Bytes, or text that is encoded as UTF-8. */
 export type Bytes = Uint8Array | string;
 
-/** Bytes in a buffer of their own. */
+/** Bytes in an `ArrayBuffer`, as opposed to shared memory. */
 export type OwnBytes = Uint8Array<ArrayBuffer>;
 
-/** The least memory that a buffer takes. */
-const SMALLEST = 128;
-/** Bytes taken together from here on share no memory with later ones. */
-const LARGE = 4_096;
-/** Writes share memory of these sizes, which is used again. */
-const PAGE = 4_096;
-const BLOCK = 65_536;
-/** How much memory of each of these sizes is kept for that. */
-const SPARE_BYTES = 1_048_576;
-/** A search below this many bytes is faster by hand than by a call into the host. */
-const SHORT_SEARCH = 24;
+/** The smallest allocation of a {@linkcode ByteBuffer}. */
+const MIN_SIZE = 128;
+/** Reads of at least this size do not share memory with later ones. */
+const UNSHARED_SIZE = 4_096;
+/** Sizes of the blocks that writes are copied into; blocks are reused. */
+const SMALL_BLOCK = 4_096;
+const LARGE_BLOCK = 65_536;
+/** How much memory to keep for reuse, per block size. */
+const POOL_BYTES = 1_048_576;
+/** A search over fewer bytes is faster in a loop than with `indexOf`. */
+const SCAN_BYTES = 24;
 
 export const NO_BYTES: OwnBytes = new Uint8Array(0);
 
 const encoder = new TextEncoder();
 
 /**
- * Bytes in the order of their coming, in one piece of memory.
+ * A FIFO buffer of bytes in one contiguous array.
  *
- * One piece, because a separator may lie across any border of chunks. A read
- * of the host fills the memory behind the bytes, and what is taken out is a
- * view of the memory before them: a new array costs ten times as much as a
- * view, and copying costs more still. Memory that was given away is never
- * written again. When the piece is used up, what is left moves to a new one
- * of at least twice its size, so every byte costs constant time.
+ * The array is contiguous because a separator may span chunks. Deno reads into
+ * the memory behind the bytes, and `take()` returns a view of the memory that
+ * it consumes: a view costs a tenth of a new array, and nothing is copied.
+ * Memory that was handed out is never written again. When the array is full,
+ * the remaining bytes move to a new one of at least twice their size, so the
+ * cost per byte is constant.
  *
- * A view can be transferred to another thread, and takes its memory with it.
- * Large ones, where that is worth the while, therefore share no memory with
- * bytes that are still to come; for the others it is an error.
+ * A view can be transferred to another thread, which detaches its whole array.
+ * Large views therefore do not share memory with bytes that are still to come;
+ * after a transfer of a small one the buffer throws.
  */
 export class ByteBuffer {
   #data: OwnBytes = NO_BYTES;
-  /** The bytes are `#data` from `#start` to `#end`; what lies before was given away. */
+  /** The bytes are `#data[#start..#end]`; the memory before was handed out. */
   #start = 0;
   #end = 0;
-  #taken = 0;
-  /** The memory that a read under way fills. */
-  #lent: OwnBytes | null = null;
+  #consumed = 0;
+  /** The memory that a pending read writes to. */
+  #reserved: OwnBytes | null = null;
 
   get size(): number {
     return this.#end - this.#start;
   }
 
-  /** How many bytes were ever taken: tells whether positions found before still hold. */
-  get taken(): number {
-    return this.#taken;
+  /** The number of bytes taken so far. A position is valid until it changes. */
+  get consumed(): number {
+    return this.#consumed;
   }
 
-  /** Adds a copy of a chunk. */
+  /** Appends a copy of a chunk. */
   append(chunk: Uint8Array): void {
-    this.#checkMemory();
+    this.#checkNotTransferred();
     const { length } = chunk;
-    if (this.#lent !== null || this.#end + length > this.#data.length) {
-      this.#move(length);
+    if (this.#reserved !== null || this.#end + length > this.#data.length) {
+      this.#grow(length);
     }
     if (length === 1) this.#data[this.#end] = chunk[0]!;
     else this.#data.set(chunk, this.#end);
     this.#end += length;
   }
 
-  /** Adds a chunk that nobody else has: by itself it needs no copy. */
+  /** Appends a chunk that nobody else refers to, without a copy if the buffer is empty. */
   adopt(chunk: OwnBytes): void {
-    if (this.size > 0 || this.#lent !== null) return this.append(chunk);
+    if (this.size > 0 || this.#reserved !== null) return this.append(chunk);
     this.#data = chunk;
     this.#start = 0;
     this.#end = chunk.length;
   }
 
-  /** Lends memory for the next bytes: about `size`, but no more than `most`. */
-  lend(size: number, most: number): OwnBytes {
-    this.#checkMemory();
-    if (this.#data.length - this.#end < size / 2) this.#move(size);
-    const end = Math.min(this.#end + most, this.#data.length);
-    return this.#lent = this.#data.subarray(this.#end, end);
+  /** Reserves memory for a read of about `size` bytes, and at most `max`. */
+  reserve(size: number, max: number): OwnBytes {
+    this.#checkNotTransferred();
+    if (this.#data.length - this.#end < size / 2) this.#grow(size);
+    const end = Math.min(this.#end + max, this.#data.length);
+    return this.#reserved = this.#data.subarray(this.#end, end);
   }
 
-  /** So many bytes are in the memory that was lent. */
-  filled(count: number): void {
-    const lent = this.#lent as OwnBytes;
-    this.#lent = null;
-    if (lent.length < count) throw transferred();
-    const inPlace = lent.buffer === this.#data.buffer &&
-      lent.byteOffset === this.#end;
-    if (inPlace) this.#end += count;
-    else this.append(lent.subarray(0, count));
+  /** Appends the first `count` bytes of the reserved memory. */
+  commit(count: number): void {
+    const reserved = this.#reserved as OwnBytes;
+    this.#reserved = null;
+    if (reserved.length < count) throw transferredError();
+    const isInPlace = reserved.buffer === this.#data.buffer &&
+      reserved.byteOffset === this.#end;
+    if (isInPlace) this.#end += count;
+    else this.append(reserved.subarray(0, count));
   }
 
-  /** Takes the first bytes out. There must be as many. */
+  /** Takes out the first `count` bytes, which must be there. */
   take(count: number): OwnBytes {
     if (count === 0) return new Uint8Array(0);
-    this.#checkMemory();
+    this.#checkNotTransferred();
     const start = this.#start;
     this.#start += count;
-    this.#taken += count;
+    this.#consumed += count;
     const bytes = this.#data.subarray(start, start + count);
-    if (this.#start === this.#end) this.#leave(count >= LARGE);
+    if (this.#start === this.#end) this.#releaseMemory(count >= UNSHARED_SIZE);
     return bytes;
   }
 
@@ -116,8 +116,8 @@ export class ByteBuffer {
     return this.take(this.size);
   }
 
-  /** Whether the bytes at a position are those of `pattern`. */
-  has(pattern: Uint8Array, at: number): boolean {
+  /** Whether `pattern` is at a position. */
+  startsWith(pattern: Uint8Array, at: number): boolean {
     if (at + pattern.length > this.size) return false;
     const data = this.#data;
     const base = this.#start + at;
@@ -127,26 +127,26 @@ export class ByteBuffer {
     return true;
   }
 
-  /** Where `pattern` first begins in the bytes from `from` to `to`, -1 if nowhere. */
+  /** The position of the first `pattern` that lies between `from` and `to`, or -1. */
   find(pattern: Uint8Array, from = 0, to: number = this.size): number {
     const first = pattern[0]!;
     if (pattern.length === 1) return this.findByte(first, from, to);
     const stop = to - pattern.length + 1;
     for (;;) {
       const at = this.findByte(first, from, stop);
-      if (at < 0 || this.has(pattern, at)) return at;
+      if (at < 0 || this.startsWith(pattern, at)) return at;
       from = at + 1;
     }
   }
 
-  /** Where a byte first is among those from `from` to `to`, -1 if nowhere. */
+  /** The first position of a byte between `from` and `to`, or -1. */
   findByte(byte: number, from: number, to: number): number {
-    this.#checkMemory();
+    this.#checkNotTransferred();
     const data = this.#data;
     const start = this.#start;
     const stop = start + to;
     let i = start + from;
-    const near = Math.min(stop, i + SHORT_SEARCH);
+    const near = Math.min(stop, i + SCAN_BYTES);
     for (; i < near; i++) {
       if (data[i] === byte) return i - start;
     }
@@ -155,21 +155,21 @@ export class ByteBuffer {
     return at < 0 ? -1 : at + i - start;
   }
 
-  /** Nothing is left: leaves memory that is used up, or that is not to be shared. */
-  #leave(unshared: boolean): void {
-    if (!unshared && this.#end < this.#data.length) return;
+  /** The buffer is empty: drops its memory if that is full, or must not be shared. */
+  #releaseMemory(isUnshared: boolean): void {
+    if (!isUnshared && this.#end < this.#data.length) return;
     this.#data = NO_BYTES;
     this.#start = this.#end = 0;
   }
 
-  #checkMemory(): void {
-    if (this.#data.length < this.#end) throw transferred();
+  #checkNotTransferred(): void {
+    if (this.#data.length < this.#end) throw transferredError();
   }
 
-  /** Goes on in new memory, with room for `more` bytes behind those that are left. */
-  #move(more: number): void {
+  /** Moves the bytes to new memory with room for `more`. */
+  #grow(more: number): void {
     const size = this.size;
-    const memory = new Uint8Array(size + Math.max(size, more, SMALLEST));
+    const memory = new Uint8Array(size + Math.max(size, more, MIN_SIZE));
     if (size > 0) memory.set(this.#data.subarray(this.#start, this.#end));
     this.#data = memory;
     this.#start = 0;
@@ -177,28 +177,27 @@ export class ByteBuffer {
   }
 }
 
-function transferred(): TypeError {
+function transferredError(): TypeError {
   return new TypeError(
-    "Cannot read on: bytes that were read before were transferred away, with the memory that they shared with later ones; transfer a copy",
+    "Cannot read: the result of an earlier read was transferred, together with the memory of later bytes; transfer a copy instead",
   );
 }
 
-/** Memory, and how much of it is used. */
-export interface Piece {
+/** A block of memory, and how much of it is used. */
+export interface Block {
   readonly memory: OwnBytes;
   readonly size: number;
 }
 
 /**
- * Bytes on their way out, copied into memory that is used again.
+ * A FIFO buffer of bytes to write, copied into blocks that are reused.
  *
- * What is little stays together in one piece of memory; what is a lot comes in
- * several.
+ * Small amounts share one block; large ones are split over several.
  */
-export class Outgoing {
-  /** Pieces of {@linkcode BLOCK} bytes that are full. */
+export class WriteBuffer {
+  /** Full blocks of {@linkcode LARGE_BLOCK} bytes. */
   readonly #full = new Deque<OwnBytes>();
-  /** The last piece, and how much of it is used. */
+  /** The last block, and how much of it is used. */
   #last: OwnBytes | null = null;
   #used = 0;
   #size = 0;
@@ -207,67 +206,69 @@ export class Outgoing {
     return this.#size;
   }
 
-  add(data: Bytes): void {
+  append(data: Bytes): void {
     let bytes = toBytes(data);
     this.#size += bytes.length;
     while (bytes.length > 0) {
-      const memory = this.#memory(this.#used + bytes.length);
+      const memory = this.#blockFor(this.#used + bytes.length);
       const room = memory.length - this.#used;
       const rest = bytes.length > room ? bytes.subarray(room) : NO_BYTES;
       if (rest.length > 0) bytes = bytes.subarray(0, room);
       memory.set(bytes, this.#used);
       this.#used += bytes.length;
-      if (this.#used === BLOCK) this.#full.push(this.#release());
+      if (this.#used === LARGE_BLOCK) this.#full.push(this.#detachLast());
       bytes = rest;
     }
   }
 
-  /** Takes the first piece out. Its memory is to be given to {@linkcode reuse}, or left to the collector. */
-  takeNext(): Piece {
+  /** Takes out the first block. Pass its memory to {@linkcode recycle} after use. */
+  shift(): Block {
     const full = this.#full.shift();
-    const size = full === undefined ? this.#used : BLOCK;
+    const size = full === undefined ? this.#used : LARGE_BLOCK;
     this.#size -= size;
-    return { memory: full ?? this.#release(), size };
+    return { memory: full ?? this.#detachLast(), size };
   }
 
-  #release(): OwnBytes {
+  #detachLast(): OwnBytes {
     const memory = this.#last ?? NO_BYTES;
     this.#last = null;
     this.#used = 0;
     return memory;
   }
 
-  /** Memory for so many bytes in all, or for as many as a piece may have. */
-  #memory(size: number): OwnBytes {
+  /** The last block, with room for `size` bytes or as large as a block can be. */
+  #blockFor(size: number): OwnBytes {
     const present = this.#last;
     if (present !== null && size <= present.length) return present;
-    if (present !== null && present.length === BLOCK) return present;
-    const memory = memoryFor(present === null ? size : 2 * size);
+    if (present !== null && present.length === LARGE_BLOCK) return present;
+    const memory = allocate(present === null ? size : 2 * size);
     if (present !== null) {
       memory.set(present.subarray(0, this.#used));
-      reuse(present);
+      recycle(present);
     }
     return this.#last = memory;
   }
 }
 
-/** Nobody holds memory of {@linkcode Outgoing} any more. */
-export function reuse(memory: OwnBytes): void {
+/** Returns a block of a {@linkcode WriteBuffer} to its pool. Nobody may refer to it. */
+export function recycle(memory: OwnBytes): void {
   const pool = pools.get(memory.length);
-  if (pool !== undefined && pool.spares.length < pool.most) {
-    pool.spares.push(memory);
+  if (pool !== undefined && pool.blocks.length < pool.max) {
+    pool.blocks.push(memory);
   }
 }
 
-function memoryFor(size: number): OwnBytes {
-  const length = size <= PAGE ? PAGE : Math.min(size, BLOCK);
-  return pools.get(length)?.spares.pop() ?? new Uint8Array(length);
+function allocate(size: number): OwnBytes {
+  const length = size <= SMALL_BLOCK
+    ? SMALL_BLOCK
+    : Math.min(size, LARGE_BLOCK);
+  return pools.get(length)?.blocks.pop() ?? new Uint8Array(length);
 }
 
-/** Memory to be used again, by its length. */
-const pools = new Map([PAGE, BLOCK].map((length) => {
-  const spares: OwnBytes[] = [];
-  return [length, { spares, most: SPARE_BYTES / length }];
+/** Blocks to reuse, by their length. */
+const pools = new Map([SMALL_BLOCK, LARGE_BLOCK].map((length) => {
+  const blocks: OwnBytes[] = [];
+  return [length, { blocks, max: POOL_BYTES / length }];
 }));
 
 /**
@@ -289,7 +290,7 @@ export function isBytes(value: unknown): value is Bytes {
   return typeof value === "string" || isInstance(value, Uint8Array);
 }
 
-/** Text as UTF-8, bytes as they are. */
+/** Encodes text as UTF-8; returns bytes as they are. */
 export function toBytes(data: Bytes): Uint8Array {
   return typeof data === "string" ? encoder.encode(data) : data;
 }

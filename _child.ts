@@ -1,101 +1,102 @@
 /**
- * A child process as the runtime runs it, and what becomes of it when its
- * runner closes.
+ * A child process behind its `Process`, and what happens to it when its runner
+ * closes.
  *
- * A {@linkcode Child} holds its pipes and follows the process to its end, but
- * does not hold the `Process` that the program has: once a runner has closed,
- * a child is killed when nobody has its `Process` any more. Whoever waits for
- * a child, or has one of its streams, has its `Process` too.
+ * A {@linkcode Child} holds the pipes and waits for the process to exit. It
+ * holds the `Process` object weakly: once the runner has closed, a child is
+ * killed when its `Process` is garbage-collected. Code that waits for a child
+ * or uses one of its streams keeps its `Process` alive.
  *
- * Nothing in here knows of tasks. It is to be started in no task's context,
- * as the child outlives the task.
+ * This file knows nothing of tasks and must run in the context of the loop,
+ * because a child outlives the task that started it.
  *
  * @module
  */
 
-import {
-  type Command,
-  type Launch,
-  signalFailure,
-  type SubprocessOptions,
-} from "./_command.ts";
+import type { Command, SpawnedChild } from "./_spawn.ts";
+import type { SubprocessOptions } from "./_subprocess_options.ts";
+import { describe } from "./_validate.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
 import { onExit } from "./_host.ts";
 import { type ChildSnapshot, inventoryOf } from "./_inventory.ts";
-import { closersOf, internals as loops } from "./_scheduler.ts";
+import { LoopLocal } from "./_loop_local.ts";
+import { closersOf } from "./_scheduler.ts";
 import {
-  Gate,
   InputPipe,
   InputPump,
+  OneShotEvent,
   type Output,
   OutputPipe,
   OutputPump,
-  within,
+  waitAtMost,
 } from "./_child_pipes.ts";
-import { WritePump } from "./_stream_writer.ts";
+import { WritePump } from "./_write_pump.ts";
 
-/** The return code of a process that the runtime has lost, as Python has it. */
-const UNKNOWN = 255;
-/** How long a closing runner waits for children that end by themselves, in milliseconds. */
-const LAST_MOMENT = 50;
-/** The same for those that were told to, with `SIGTERM` for instance. */
-const LAST_MOMENT_IF_SIGNALLED = 500;
+/** The return code if Deno does not know how the process ended, as in Python. */
+const UNKNOWN_RETURNCODE = 255;
+/** How long a closing runner waits for a child to exit, in milliseconds. */
+const CLOSE_GRACE = 50;
+/** The same if the child was sent a signal, such as `SIGTERM`. */
+const SIGNALLED_CLOSE_GRACE = 500;
 
-/** What a child is made of. */
-export interface ChildParts {
+/** Signals that Deno can send on Windows. */
+const WINDOWS_SIGNALS: readonly unknown[] = ["SIGTERM", "SIGKILL", 15, 9];
+
+/** What a child is created from. */
+export interface ChildSetup {
   readonly loop: EventLoop;
   readonly command: Command;
   readonly options: SubprocessOptions;
-  readonly launch: Launch;
+  readonly spawned: SpawnedChild;
 }
 
 export class Child {
   readonly #loop: EventLoop;
   readonly #handle: Deno.ChildProcess;
   readonly #name: string;
-  readonly #grouped: boolean;
-  /** The `Process`, as long as somebody has it. */
+  readonly #leadsGroup: boolean;
+  /** The `Process` object, while it is alive. */
   #owner: WeakRef<object> | null = null;
   readonly input: InputPipe | null = null;
-  /** What the program writes through, `null` unless it has the pipe. */
-  readonly outlet: WritePump | null = null;
-  readonly #pump: InputPump | null = null;
-  /** The pipes that the program reads from. */
+  /** Writes to `stdin`; `null` unless the program has that pipe. */
+  readonly stdinPump: WritePump | null = null;
+  readonly #inputPump: InputPump | null = null;
+  /** `stdout` and `stderr`; `null` unless the program has the pipe. */
   readonly outputs: [OutputPipe | null, OutputPipe | null] = [null, null];
-  /** Everything that comes out of the child, pumped or not. */
-  readonly #flows: Output[] = [];
-  /** The process has ended; its output may still be on its way. */
-  #gone = false;
-  /** Whether it was sent `SIGKILL`, or another signal that may end it. */
-  #killed = false;
-  #signalled = false;
-  /** Its runner has closed: the child keeps the program alive only while somebody waits. */
-  #abandoned = false;
+  /** Both kinds of output: pipes that the program has, and pumps. */
+  readonly #openOutputs: Output[] = [];
+  /** The process has exited; its output may still be in the pipes. */
+  #hasExited = false;
+  /** Whether it was sent `SIGKILL`, or any other signal. */
+  #wasKilled = false;
+  #wasSignalled = false;
+  /** Its runner has closed: it keeps the program alive only while somebody waits for it. */
+  #isDetached = false;
   #returncode: number | null = null;
-  /** Opens when the return code is there. */
-  readonly exited: Gate = new Gate();
+  /** Set together with the return code. */
+  readonly exited: OneShotEvent = new OneShotEvent();
 
-  constructor(parts: ChildParts) {
-    const { command, launch, loop, options } = parts;
+  constructor(setup: ChildSetup) {
+    const { command, spawned, loop, options } = setup;
     this.#loop = loop;
-    this.#handle = launch.child;
+    this.#handle = spawned.child;
     this.#name = command.name;
-    this.#grouped = Boolean(options.startNewSession);
-    if (launch.stdin.host === "piped") {
+    this.#leadsGroup = Boolean(options.startNewSession);
+    if (spawned.stdin.mode === "piped") {
       const name = `stdin of ${this.describe()}`;
       const pipe = this.input = new InputPipe(this.#handle.stdin, name);
-      const { pumped } = launch.stdin;
-      if (pumped === null) this.outlet = this.#makeOutlet(pipe);
+      const { pumped } = spawned.stdin;
+      if (pumped === null) this.stdinPump = this.#makeStdinPump(pipe);
       else {
         const onError = this.#reporter("read the input of");
-        this.#pump = new InputPump(pumped, pipe, onError);
+        this.#inputPump = new InputPump(pumped, pipe, onError);
       }
     }
-    this.#open(0, launch);
-    this.#open(1, launch);
-    childrenOf(loop).add(this);
-    void this.#watch();
+    this.#openOutput(0, spawned);
+    this.#openOutput(1, spawned);
+    children.get(loop).add(this);
+    void this.#waitForExit();
   }
 
   get loop(): EventLoop {
@@ -118,16 +119,16 @@ export class Child {
   toJSON(): ChildSnapshot {
     const notes = ["stdout", "stderr"].flatMap((name, index) => {
       const pipe = this.outputs[index]!;
-      if (!pipe?.neglected) return [];
-      return `${name}: ${pipe.unread} bytes were read ahead, the rest is in the pipe; nobody reads it`;
+      if (!pipe?.isUnread) return [];
+      return `${name}: ${pipe.bytesAhead} bytes were read ahead, the rest is in the pipe; nobody reads it`;
     });
     return { pid: this.pid, name: this.#name, notes };
   }
 
-  /** What somebody waits for who waits for the end. */
+  /** Describes a wait for the exit, for reports. */
   describeEnd(): string {
     const names = ["stdout", "stderr"]
-      .filter((_, index) => this.outputs[index]?.neglected)
+      .filter((_, index) => this.outputs[index]?.isUnread)
       .join(" and ");
     const hint = names === ""
       ? ""
@@ -135,33 +136,33 @@ export class Child {
     return `the end of ${this.describe()}${hint}`;
   }
 
-  /** Remembers the `Process`, and does not hold it. */
-  ownedBy(process: object): void {
+  /** Sets the `Process` object, which is held weakly. */
+  setOwner(process: object): void {
     this.#owner = new WeakRef(process);
   }
 
-  /** Kills the process, waits until it has ended, and closes its pipes. */
-  async end(): Promise<void> {
-    this.hold();
+  /** Kills the process, waits for it to exit, and closes its pipes. */
+  async dispose(): Promise<void> {
+    this.ref();
     try {
       this.kill();
       await this.exited.wait();
     } finally {
-      this.closePipes(); // also of one that may not be killed
+      this.closePipes(); // even if killing it was not permitted
     }
-    // The others of its group may have it for another moment.
-    if (!this.#grouped || this.input === null) return;
-    await within(this.input.released, LAST_MOMENT_IF_SIGNALLED);
+    // Other processes of its group may hold the pipe a little longer.
+    if (!this.#leadsGroup || this.input === null) return;
+    await waitAtMost(this.input.released, SIGNALLED_CLOSE_GRACE);
   }
 
   /**
-   * Sends a signal; nothing happens if the process has ended.
+   * Sends a signal. Does nothing if the process has exited.
    *
-   * @throws {TypeError} If the runtime does not know the signal.
+   * @throws {TypeError} If Deno does not know the signal.
    * @throws {Deno.errors.NotSupported} If the system does not have it.
    */
   signal(signal: Deno.Signal | number): void {
-    if (this.#gone) return;
+    if (this.#hasExited) return;
     try {
       this.#handle.kill(signal as Deno.Signal);
     } catch (error) {
@@ -169,67 +170,67 @@ export class Child {
       if (failure !== null) throw failure;
       return;
     }
-    if (signal === "SIGKILL" || signal === 9) this.#killed = true;
-    if (signal !== 0) this.#signalled = true;
+    if (signal === "SIGKILL" || signal === 9) this.#wasKilled = true;
+    if (signal !== 0) this.#wasSignalled = true;
   }
 
   /** Kills the process, and its group if it leads one. */
   kill(): void {
     this.signal("SIGKILL");
-    if (this.#grouped) this.#killGroup();
+    if (this.#leadsGroup) this.#killGroup();
   }
 
   closePipes(): void {
-    this.outlet?.abort(false);
+    this.stdinPump?.abort(false);
     this.input?.abort();
-    this.#pump?.stop();
-    for (const flow of this.#flows) flow.close();
+    this.#inputPump?.stop();
+    for (const output of this.#openOutputs) output.close();
   }
 
-  /** Somebody waits for the end of the child. */
-  hold(): void {
-    if (this.#abandoned) this.#handle.ref();
+  /** Called when a wait for the child begins: it then keeps the program alive. */
+  ref(): void {
+    if (this.#isDetached) this.#handle.ref();
   }
 
-  /** Somebody waits no more. */
-  letGo(): void {
-    if (this.#abandoned && !this.exited.awaited) this.#handle.unref();
+  /** Called when a wait for the child is over. */
+  unref(): void {
+    if (this.#isDetached && !this.exited.hasWaiters) this.#handle.unref();
   }
 
-  /** The runner closes: a child that nobody has is killed, another one reported. */
-  async abandon(): Promise<void> {
+  /** Called when the runner closes: kills a child without a `Process`, reports one that has it. */
+  async closeWithLoop(): Promise<void> {
     const process = this.#owner?.deref();
-    if (this.#returncode === null) await this.#lastMoment();
-    if (this.#returncode === null && !this.#gone) {
-      if (process === undefined) await this.#killForgotten();
-      else this.#leave(process);
+    if (this.#returncode === null) await this.#waitBriefly();
+    if (this.#returncode === null && !this.#hasExited) {
+      if (process === undefined) await this.#killUnowned();
+      else this.#detach(process);
     }
     this.closePipes();
   }
 
-  /** Waits for an end that is about to come. */
-  async #lastMoment(): Promise<void> {
-    if (this.#killed || this.#gone) return await this.exited.wait();
-    await within(
+  /** Gives the process a moment to exit by itself. */
+  async #waitBriefly(): Promise<void> {
+    if (this.#wasKilled || this.#hasExited) return await this.exited.wait();
+    await waitAtMost(
       this.exited,
-      this.#signalled ? LAST_MOMENT_IF_SIGNALLED : LAST_MOMENT,
+      this.#wasSignalled ? SIGNALLED_CLOSE_GRACE : CLOSE_GRACE,
     );
   }
 
-  async #killForgotten(): Promise<void> {
+  async #killUnowned(): Promise<void> {
     if (this.#loop.getDebug()) {
-      this.#report("was killed: it was running and nobody had its Process");
+      this.#report("was killed: it was running and its Process was dropped");
     }
     this.kill();
     await this.exited.wait();
   }
 
-  /** Lets go of a running child; it is killed when nobody has its `Process`. */
-  #leave(process: object): void {
-    this.#abandoned = true;
+  /** Leaves the child running; it is killed when its `Process` is garbage-collected. */
+  #detach(process: object): void {
+    this.#isDetached = true;
     this.#handle.unref();
-    leftRunning.add(this);
-    forgotten.register(process, this, this);
+    detached.add(this);
+    unowned.register(process, this, this);
     this.#report("was left running", { process });
   }
 
@@ -241,26 +242,26 @@ export class Child {
     });
   }
 
-  #makeOutlet(pipe: InputPipe): WritePump {
-    const extra = (name: string) =>
+  #makeStdinPump(pipe: InputPipe): WritePump {
+    const extraInfo = (name: string) =>
       name === "subprocess" ? this.#owner?.deref() : undefined;
-    return new WritePump(this.#loop, pipe, { reader: null, extra });
+    return new WritePump(this.#loop, pipe, { reader: null, extraInfo });
   }
 
-  #open(index: 0 | 1, launch: Launch): void {
+  #openOutput(index: 0 | 1, spawned: SpawnedChild): void {
     const name = index === 0 ? "stdout" : "stderr";
-    const { host, pumped } = launch[name];
-    if (host !== "piped") return;
+    const { mode, pumped } = spawned[name];
+    if (mode !== "piped") return;
     const pipe = new OutputPipe(
       this.#handle[name],
       `${name} of ${this.describe()}`,
     );
     if (pumped === null) {
       this.outputs[index] = pipe;
-      this.#flows.push(pipe);
+      this.#openOutputs.push(pipe);
     } else {
       const onError = this.#reporter("write the output of");
-      this.#flows.push(new OutputPump(pipe, pumped, onError));
+      this.#openOutputs.push(new OutputPump(pipe, pumped, onError));
     }
   }
 
@@ -275,26 +276,26 @@ export class Child {
     };
   }
 
-  /** Follows the process to its end. */
-  async #watch(): Promise<void> {
+  /** Waits for the process to exit, and then for its output. */
+  async #waitForExit(): Promise<void> {
     const code = await exitCode(this.#handle);
-    this.#gone = true;
-    leftRunning.delete(this);
-    forgotten.unregister(this);
-    this.#pump?.stop();
+    this.#hasExited = true;
+    detached.delete(this);
+    unowned.unregister(this);
+    this.#inputPump?.stop();
     await Promise.all([
-      this.input?.settle(),
-      ...this.#flows.map((flow) => flow.settle()),
+      this.input?.closeAfterExit(),
+      ...this.#openOutputs.map((output) => output.drainAfterExit()),
     ]);
-    // Bytes that are still on their way find out for themselves.
-    if (this.outlet?.size === 0) this.outlet.lose(null);
+    // A write in progress finds out by itself.
+    if (this.stdinPump?.size === 0) this.stdinPump.terminate(null);
     this.#returncode = code;
-    this.exited.open();
-    await Promise.all(this.#flows.map((flow) => flow.closed));
-    childrenOf(this.#loop).delete(this);
+    this.exited.set();
+    await Promise.all(this.#openOutputs.map((output) => output.closed));
+    children.get(this.#loop).delete(this);
   }
 
-  /** Whether the process could take a signal. */
+  /** Whether the process can receive a signal. */
   #isAlive(): boolean {
     try {
       this.#handle.kill(0 as unknown as Deno.Signal);
@@ -310,59 +311,89 @@ export class Child {
     try {
       deno.kill(-this.pid, "SIGKILL");
     } catch (error) {
-      // Some systems refuse a signal to a group that has zombies only.
+      // Some systems refuse a signal to a group of zombies.
       if (error instanceof deno.errors.NotFound) return;
       if (!(error instanceof deno.errors.PermissionDenied)) throw error;
     }
   }
 }
 
-/** Children that run on though their runners have closed. */
-const leftRunning = new Set<Child>();
-const forgotten = new FinalizationRegistry<Child>(tryToKill);
-let listening = false;
+/** Children that are still running although their runners have closed. */
+const detached = new Set<Child>();
+const unowned = new FinalizationRegistry<Child>(tryToKill);
+let killsOnExit = false;
 
 /** The children of a loop that are running or have open pipes. */
-function childrenOf(loop: EventLoop): Set<Child> {
-  const extras = loops.storage(loop);
-  let children = extras.get(Child) as Set<Child> | undefined;
-  if (children === undefined) {
-    const born = children = new Set<Child>();
-    extras.set(Child, born);
-    inventoryOf(loop).add((lists) =>
-      lists.children = Array.from(born, (child) => child.toJSON())
-    );
-    closersOf(loop).add(() =>
-      Promise.all(Array.from(born, (child) => child.abandon()))
-    );
-    killLeftAtEnd();
-  }
-  return children;
-}
+const children = new LoopLocal((loop) => {
+  const running = new Set<Child>();
+  inventoryOf(loop).add((lists) =>
+    lists.children = Array.from(running, (child) => child.toJSON())
+  );
+  closersOf(loop).add(() =>
+    Promise.all(Array.from(running, (child) => child.closeWithLoop()))
+  );
+  killDetachedOnExit();
+  return running;
+});
 
-/** At the end of the program nobody has anything any more. */
-function killLeftAtEnd(): void {
-  if (listening) return;
-  listening = true;
-  onExit(() => leftRunning.forEach(tryToKill));
+function killDetachedOnExit(): void {
+  if (killsOnExit) return;
+  killsOnExit = true;
+  onExit(() => detached.forEach(tryToKill));
 }
 
 function tryToKill(child: Child): void {
   try {
     child.kill();
   } catch {
-    // It was reported when its runner closed.
+    // The child was reported when its runner closed.
   }
 }
 
-/** How a child ended, as Python counts it. */
+/** The return code of a child, as in Python: `-N` if signal N ended it. */
 async function exitCode(child: Deno.ChildProcess): Promise<number> {
   try {
     const { code, signal } = await child.status;
     return signal === null ? code : 128 - code;
   } catch (error) {
-    // The runtime does not know the real-time signals by name.
+    // Deno has no names for real-time signals.
     const number = /^Invalid signal: (\d+)$/.exec((error as Error).message);
-    return number === null ? UNKNOWN : -Number(number[1]);
+    return number === null ? UNKNOWN_RETURNCODE : -Number(number[1]);
   }
+}
+
+/** Checks the type of a signal; Deno checks whether it exists. */
+export function checkSignalNumber(
+  signal: unknown,
+): asserts signal is Deno.Signal | number {
+  if (typeof signal === "string" || Number.isInteger(signal)) return;
+  throw new TypeError(
+    `Cannot send a signal: expected its name or number, got ${
+      describe(signal)
+    }`,
+  );
+}
+
+/** The error for a signal that was not sent; `null` if the process had exited. */
+export function signalFailure(
+  signal: Deno.Signal | number,
+  cause: unknown,
+  isAlive: () => boolean,
+  os: string = deno.build.os,
+): unknown {
+  if (os === "windows") {
+    if (WINDOWS_SIGNALS.includes(signal)) return null;
+    return new deno.errors.NotSupported(
+      `Cannot send ${
+        describe(signal)
+      }: on Windows, Deno can send SIGTERM and SIGKILL only`,
+      { cause },
+    );
+  }
+  if (!isAlive()) return null;
+  if (!(cause instanceof TypeError)) return cause;
+  return new TypeError(
+    `Cannot send a signal: Deno does not know ${describe(signal)}`,
+    { cause },
+  );
 }

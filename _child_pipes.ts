@@ -1,14 +1,14 @@
 /**
  * The pipes between this process and a child, and the pumps between a pipe
- * and a file or a stream of the Web.
+ * and a file or web stream.
  *
- * The output of a child is read on demand, so a child that floods a pipe
- * which nobody reads is held back by the kernel. Once the child has ended, what
- * is left is read ahead: that is no more than the kernel holds, and the
- * descriptor is free though the bytes may never be asked for.
+ * The output of a child is read on demand, so the kernel slows down a child
+ * that writes to a pipe which nobody reads. Once the child has exited, the rest
+ * is read ahead: that is no more than the kernel buffers, and it frees the
+ * descriptor even if the program never reads the bytes.
  *
- * Nothing in here knows of tasks. It is to be started in no task's context,
- * and waits for promises of the host only.
+ * This file knows nothing of tasks. It must run in the context of the loop, and
+ * awaits only promises of Deno's.
  *
  * @module
  */
@@ -16,95 +16,96 @@
 import { type Bytes, NO_BYTES, type OwnBytes, toBytes } from "./_bytes.ts";
 import { Deque } from "./_collections.ts";
 import { deno } from "./_deno.ts";
-import type { ByteSource } from "./_stream_reader.ts";
-import type { ByteSink } from "./_stream_writer.ts";
+import type { ByteSource } from "./_read_pump.ts";
+import type { Failure } from "./_waiting_call.ts";
+import type { ByteSink } from "./_write_pump.ts";
 
-/** How much one read takes at most: what a pipe holds by default. */
+/** The largest read: the default capacity of a pipe. */
 const READ_SIZE = 65_536;
-/** How much one write gives at most: the host copies a write as a whole. */
+/** The largest write: Deno copies the bytes of each write. */
 const WRITE_SIZE = 262_144;
-/** The end of an output is looked for within so many bytes after the child has ended. */
-const REST_SIZE = 1_048_576;
-/** A pipe in which nothing has moved for so many ticks of the host is held by somebody else. */
+/** The number of bytes after which reading stops that began when the child exited. */
+const MAX_REMAINDER = 1_048_576;
+/** If no bytes move for this many timer ticks, another process holds the pipe. */
 const IDLE_TICKS = 2;
 
-/** Something through which bytes move. */
+/** The progress of a pipe or pump. */
 interface Progress {
-  /** How many have. */
+  /** The number of bytes moved so far. */
   readonly moved: number;
-  /** Whether some are on their way, and sure to arrive. */
+  /** Whether a write is in progress that is sure to finish. */
   readonly busy: boolean;
 }
 
-const passed = Promise.resolve();
+const resolved = Promise.resolve();
 
-/** Something that happens once. A wait for it that is given up leaves nothing behind. */
-export class Gate {
-  #waiting: Set<() => void> | null = new Set();
+/** An event that happens once. A cancelled wait leaves nothing behind. */
+export class OneShotEvent {
+  #callbacks: Set<() => void> | null = new Set();
 
-  /** Whether anybody waits. */
-  get awaited(): boolean {
-    return this.#waiting !== null && this.#waiting.size > 0;
+  /** Whether anything waits for the event. */
+  get hasWaiters(): boolean {
+    return this.#callbacks !== null && this.#callbacks.size > 0;
   }
 
-  /** It has happened. */
-  open(): void {
-    const waiting = this.#waiting;
-    this.#waiting = null;
+  /** Sets the event and calls everything that waits for it. */
+  set(): void {
+    const waiting = this.#callbacks;
+    this.#callbacks = null;
     waiting?.forEach((call) => call());
   }
 
-  /** Has a function called when it happens, once however often it is added. */
+  /** Adds a callback. One that is added twice is called once. */
   add(call: () => void): void {
-    this.#waiting?.add(call);
+    this.#callbacks?.add(call);
   }
 
   delete(call: () => void): void {
-    this.#waiting?.delete(call);
+    this.#callbacks?.delete(call);
   }
 
-  /** Resolves when it has happened, or `signal` has aborted. */
+  /** Resolves when the event is set or `signal` has aborted. */
   wait(signal?: AbortSignal): Promise<void> {
-    if (this.#waiting === null || signal?.aborted) return passed;
+    if (this.#callbacks === null || signal?.aborted) return resolved;
     return new Promise((resolve) => {
-      const leave = () => {
-        this.delete(leave);
-        signal?.removeEventListener("abort", leave);
+      const finish = () => {
+        this.delete(finish);
+        signal?.removeEventListener("abort", finish);
         resolve();
       };
-      this.add(leave);
-      signal?.addEventListener("abort", leave);
+      this.add(finish);
+      signal?.addEventListener("abort", finish);
     });
   }
 }
 
-/** Bytes that come out of a child. */
+/** The reading end of a child's `stdout` or `stderr`. */
 export class OutputPipe implements ByteSource, Output, Progress {
   readonly #reader: ReadableStreamBYOBReader;
-  /** What was read ahead, behind `#head`. */
+  /** Chunks that were read ahead, after `#head`. */
   readonly #chunks = new Deque<OwnBytes>();
-  /** The chunk that is being given away, never empty. */
+  /** The chunk that was read in part; never empty. */
   #head: OwnBytes | null = null;
-  /** The memory for the next read; it belongs to the host while one is under way. */
-  #spare: ArrayBuffer | null = null;
-  #fetching: Promise<void> | null = null;
-  /** Whether everything is read ahead, and whether code is at it. */
-  #ahead = false;
-  #hurrying = false;
+  /** The memory for the next read; Deno owns it during a read. */
+  #memory: ArrayBuffer | null = null;
+  #reading: Promise<void> | null = null;
+  /** Whether to read everything ahead, and whether that is running. */
+  #readsAhead = false;
+  #isReadingAhead = false;
   #moved = 0;
-  /** Nothing more will be read. */
-  #ended = false;
-  /** Opens with that. */
-  readonly end: Gate = new Gate();
-  #failure: { error: unknown } | null = null;
-  /** Settles when the descriptor is free. */
+  /** The end was reached, or the pipe was closed. */
+  #isEnded = false;
+  /** Set together with `#isEnded`. */
+  readonly end: OneShotEvent = new OneShotEvent();
+  #failure: Failure | null = null;
+  /** Resolves when the descriptor is closed. */
   readonly closed: Promise<void>;
   readonly #name: string;
 
   constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, name: string) {
     this.#name = name;
     this.#reader = stream.getReader({ mode: "byob" });
-    this.closed = this.#reader.closed.then(nothing, nothing);
+    this.closed = this.#reader.closed.then(ignore, ignore);
   }
 
   describe(): string {
@@ -119,13 +120,13 @@ export class OutputPipe implements ByteSource, Output, Progress {
     return false;
   }
 
-  /** Whether bytes may come that nobody takes. */
-  get neglected(): boolean {
-    return !this.#ended && this.#fetching === null;
+  /** Whether the pipe is open and nobody reads from it. */
+  get isUnread(): boolean {
+    return !this.#isEnded && this.#reading === null;
   }
 
   /** How many bytes were read ahead, and not taken. */
-  get unread(): number {
+  get bytesAhead(): number {
     const chunks = [...this.#chunks, this.#head ?? NO_BYTES];
     return chunks.reduce((sum, { length }) => sum + length, 0);
   }
@@ -137,116 +138,116 @@ export class OutputPipe implements ByteSource, Output, Progress {
     return chunk.length;
   }
 
-  async readChunk(most: number): Promise<OwnBytes | null> {
-    while (this.#empty) {
+  async readChunk(max: number): Promise<OwnBytes | null> {
+    while (this.#isEmpty) {
       if (this.#failure !== null) throw this.#failure.error;
-      if (this.#ended) return null;
-      await this.#fetch();
+      if (this.#isEnded) return null;
+      await this.#readNext();
     }
     const head = this.#head ?? this.#chunks.shift()!;
-    this.#head = head.length > most ? head.subarray(most) : null;
-    // Who gets a part must not share memory with what is left.
-    return this.#head === null ? head : head.slice(0, most);
+    this.#head = head.length > max ? head.subarray(max) : null;
+    // The reader must not share memory with the rest.
+    return this.#head === null ? head : head.slice(0, max);
   }
 
-  /** Reads everything ahead from here on, up to the end. */
+  /** Reads everything ahead from now on. */
   readAhead(): void {
-    this.#ahead = true;
-    if (!this.#hurrying) void this.#hurry();
+    this.#readsAhead = true;
+    if (!this.#isReadingAhead) void this.#runReadAhead();
   }
 
-  /** Reads no more than is asked for from here on, but for a read that is under way. */
+  /** Reads on demand from now on. A pending read goes on. */
   readOnDemand(): void {
-    this.#ahead = false;
+    this.#readsAhead = false;
   }
 
-  /** The child has ended: reads ahead what it has left. */
-  async settle(): Promise<void> {
-    const most = this.#moved + REST_SIZE;
+  /** The child has exited: reads ahead what it has written. */
+  async drainAfterExit(): Promise<void> {
+    const max = this.#moved + MAX_REMAINDER;
     const rest = async () => {
-      while (!this.#ended && this.#moved < most) await this.#fetch();
+      while (!this.#isEnded && this.#moved < max) await this.#readNext();
     };
     await whileMoving(rest(), this);
   }
 
-  /** Takes what was read ahead, and puts it behind what was taken before. */
+  /** Takes everything that was read ahead, and appends it to `before`. */
   takeAll(before: OwnBytes): OwnBytes {
     const chunks = before.length > 0 ? [before] : [];
     if (this.#head !== null) chunks.push(this.#head);
     this.#head = null;
     for (;;) {
       const chunk = this.#chunks.shift();
-      if (chunk === undefined) return joined(chunks);
+      if (chunk === undefined) return concat(chunks);
       chunks.push(chunk);
     }
   }
 
   close(): void {
-    if (this.#ended) return;
-    this.#finish();
-    this.#reader.cancel().catch(nothing);
+    if (this.#isEnded) return;
+    this.#end();
+    this.#reader.cancel().catch(ignore);
   }
 
-  #finish(): void {
-    this.#ended = true;
-    this.end.open();
+  #end(): void {
+    this.#isEnded = true;
+    this.end.set();
   }
 
-  async #hurry(): Promise<void> {
-    this.#hurrying = true;
-    while (this.#ahead && !this.#ended) await this.#fetch();
-    this.#hurrying = false;
+  async #runReadAhead(): Promise<void> {
+    this.#isReadingAhead = true;
+    while (this.#readsAhead && !this.#isEnded) await this.#readNext();
+    this.#isReadingAhead = false;
   }
 
-  get #empty(): boolean {
+  get #isEmpty(): boolean {
     return this.#head === null && this.#chunks.length === 0;
   }
 
-  #fetch(): Promise<void> {
-    return this.#fetching ??= this.#fetchNow();
+  #readNext(): Promise<void> {
+    return this.#reading ??= this.#readFromPipe();
   }
 
-  async #fetchNow(): Promise<void> {
-    const memory = this.#spare ?? new ArrayBuffer(READ_SIZE);
-    this.#spare = null;
+  async #readFromPipe(): Promise<void> {
+    const memory = this.#memory ?? new ArrayBuffer(READ_SIZE);
+    this.#memory = null;
     try {
       const { value, done } = await this.#reader.read(new Uint8Array(memory));
-      if (done) this.#finish();
+      if (done) this.#end();
       else this.#keep(value);
     } catch (error) {
-      if (!this.#ended) this.#failure = { error };
-      this.#finish();
+      if (!this.#isEnded) this.#failure = { error };
+      this.#end();
     } finally {
-      this.#fetching = null;
+      this.#reading = null;
     }
   }
 
-  /** Keeps what was read; a little is copied, so that it does not hold the memory for a lot. */
+  /** Stores a chunk. A small one is copied, so that it does not keep a large buffer alive. */
   #keep(chunk: OwnBytes): void {
     this.#moved += chunk.length;
     if (2 * chunk.length > READ_SIZE) return this.#chunks.push(chunk);
     this.#chunks.push(chunk.slice());
-    this.#spare = chunk.buffer;
+    this.#memory = chunk.buffer;
   }
 }
 
-/** Bytes that go into a child. */
+/** The writing end of a child's `stdin`. */
 export class InputPipe implements ByteSink {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   #writing = false;
   #closed = false;
-  /** The child has ended. */
-  #orphaned = false;
-  /** What goes before anything that is written from now on. */
-  #parcel: PendingInput | null = null;
-  /** Opens when the descriptor is free. */
-  readonly released: Gate = new Gate();
+  /** The child has exited. */
+  #hasExited = false;
+  /** The input that has to be written before anything else. */
+  #pendingInput: PendingInput | null = null;
+  /** Set when the descriptor is closed. */
+  readonly released: OneShotEvent = new OneShotEvent();
   readonly #name: string;
 
   constructor(stream: WritableStream<Uint8Array>, name: string) {
     this.#name = name;
     this.#writer = stream.getWriter();
-    this.#writer.closed.catch(nothing);
+    this.#writer.closed.catch(ignore);
   }
 
   describe(): string {
@@ -254,48 +255,51 @@ export class InputPipe implements ByteSink {
   }
 
   async write(data: Uint8Array): Promise<number> {
-    if (this.#parcel !== null) await this.#parcel.done;
-    return await this.#put(data);
+    if (this.#pendingInput !== null) await this.#pendingInput.done;
+    return await this.#writePart(data);
   }
 
-  /** Writes the whole of an input, before anything else that is written later. */
+  /** Writes an input as a whole, before later writes. */
   send(input: Bytes): PendingInput {
-    return this.#parcel = new PendingInput(input, (data) => this.#put(data));
+    return this.#pendingInput = new PendingInput(
+      input,
+      (data) => this.#writePart(data),
+    );
   }
 
   async closeWrite(): Promise<void> {
-    await this.#parcel?.done;
+    await this.#pendingInput?.done;
     if (this.#closed) return;
     this.#closed = true;
-    await this.#writer.close().catch(nothing);
-    this.released.open();
+    await this.#writer.close().catch(ignore);
+    this.released.set();
   }
 
   close(): void {
     void this.closeWrite();
   }
 
-  /** A write that the pipe has no room for cannot be ended; the descriptor is free once it ends. */
+  /** Closes the pipe without writing the rest. A write that waits for room cannot be cancelled, and keeps the descriptor open until it ends. */
   abort(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // An error of the runtime's own would hold what is on the stack.
-    const aborted = this.#writer.abort("closed").catch(nothing);
-    aborted.then(() => this.released.open());
+    // An Error that Deno creates would keep alive what is on the stack.
+    const aborted = this.#writer.abort("closed").catch(ignore);
+    aborted.then(() => this.released.set());
   }
 
-  /** The child has ended: whatever it has left unread, nobody will read. */
-  async settle(): Promise<void> {
-    this.#orphaned = true;
+  /** The child has exited: what it has not read is lost. */
+  async closeAfterExit(): Promise<void> {
+    this.#hasExited = true;
     if (!this.#writing) this.abort();
-    // One who has the other end may let the write under way wait for ever.
+    // If another process holds the other end, the write may wait for ever.
     await whileMoving(this.released.wait(), { moved: 0, busy: false });
   }
 
-  async #put(data: Uint8Array): Promise<number> {
+  async #writePart(data: Uint8Array): Promise<number> {
     if (this.#closed) {
       throw new deno.errors.BrokenPipe(
-        "Cannot write to a child process: it has ended or its stdin is closed",
+        "Cannot write to a child process: it has exited, or its stdin is closed",
       );
     }
     const part = data.length > WRITE_SIZE ? data.subarray(0, WRITE_SIZE) : data;
@@ -305,35 +309,35 @@ export class InputPipe implements ByteSink {
       return part.length;
     } finally {
       this.#writing = false;
-      if (this.#orphaned) this.abort();
+      if (this.#hasExited) this.abort();
     }
   }
 }
 
-/** The whole input of a child, on its way there whether or not somebody waits for it. */
+/** The input of a `communicate()` call. It is written whether or not the call is cancelled. */
 export class PendingInput {
   #bytes: Uint8Array;
-  #owned: boolean;
-  /** Resolves when all was written, or the child has stopped reading. */
+  #isCopied: boolean;
+  /** Resolves when everything is written or the child has stopped reading. */
   readonly done: Promise<void>;
-  /** Opens with that. */
-  readonly sent: Gate = new Gate();
+  /** Set together with `done`. */
+  readonly sent: OneShotEvent = new OneShotEvent();
 
   constructor(input: Bytes, put: (data: Uint8Array) => Promise<number>) {
     this.#bytes = toBytes(input);
-    this.#owned = typeof input === "string";
-    this.done = this.#send(put).catch(nothing);
-    this.done.then(() => this.sent.open());
+    this.#isCopied = typeof input === "string";
+    this.done = this.#send(put).catch(ignore);
+    this.done.then(() => this.sent.set());
   }
 
-  /** The caller is free to change its bytes from here on. */
-  own(): void {
-    if (!this.#owned) this.#bytes = this.#bytes.slice();
-    this.#owned = true;
+  /** Copies the bytes, because the caller may change them from now on. */
+  copy(): void {
+    if (!this.#isCopied) this.#bytes = this.#bytes.slice();
+    this.#isCopied = true;
   }
 
-  /** Whether it is the same input. */
-  holds(input: Bytes): boolean {
+  /** Whether the input has the same bytes. */
+  equals(input: Bytes): boolean {
     const other = toBytes(input);
     const bytes = this.#bytes;
     return bytes === other ||
@@ -348,22 +352,22 @@ export class PendingInput {
   }
 }
 
-/** What is done with the output of a child. */
+/** A pipe that the program reads, or a pump that copies it. */
 export interface Output {
-  /** Settles when the descriptor is free. */
+  /** Resolves when the descriptor is closed. */
   readonly closed: Promise<void>;
-  /** The child has ended: moves what it has left, as far as that can be. */
-  settle(): Promise<void>;
+  /** The child has exited: moves what it has written, as far as possible. */
+  drainAfterExit(): Promise<void>;
   close(): void;
 }
 
-/** Told of an error of the file or stream. */
+/** Called with an error of the file or stream. */
 type OnError = (error: unknown) => void;
 
-/** Moves what a child writes to a file, which stays open, or to a stream, which is closed at the end. */
+/** Copies the output of a child to a file, which stays open, or a stream, which is closed at the end. */
 export class OutputPump implements Output, Progress {
   readonly #pipe: OutputPipe;
-  readonly #drain: OutputSink;
+  readonly #sink: OutputSink;
   #moved = 0;
   readonly closed: Promise<void>;
 
@@ -373,7 +377,7 @@ export class OutputPump implements Output, Progress {
     onError: OnError,
   ) {
     this.#pipe = pipe;
-    this.#drain = target instanceof WritableStream
+    this.#sink = target instanceof WritableStream
       ? new StreamSink(target)
       : new FileSink(target);
     this.closed = this.#run().catch(onError);
@@ -384,10 +388,10 @@ export class OutputPump implements Output, Progress {
   }
 
   get busy(): boolean {
-    return this.#drain.busy;
+    return this.#sink.busy;
   }
 
-  settle(): Promise<void> {
+  drainAfterExit(): Promise<void> {
     return whileMoving(this.closed, this);
   }
 
@@ -401,20 +405,20 @@ export class OutputPump implements Output, Progress {
       for (;;) {
         const count = await this.#pipe.read(buffer);
         if (count === null) break;
-        await this.#drain.write(buffer.subarray(0, count));
+        await this.#sink.write(buffer.subarray(0, count));
         this.#moved += count;
       }
-      await this.#drain.end();
+      await this.#sink.end();
     } finally {
       this.#pipe.close();
-      this.#drain.leave();
+      this.#sink.release();
     }
   }
 }
 
-/** Moves a file or stream into a child, and closes its stdin at the end. */
+/** Copies a file or stream to the `stdin` of a child, and closes that at the end. */
 export class InputPump {
-  readonly #spring: InputSource;
+  readonly #source: InputSource;
   readonly #pipe: InputPipe;
 
   constructor(
@@ -422,7 +426,7 @@ export class InputPump {
     pipe: InputPipe,
     onError: OnError,
   ) {
-    this.#spring = source instanceof ReadableStream
+    this.#source = source instanceof ReadableStream
       ? new StreamSource(source)
       : new FileSource(source);
     this.#pipe = pipe;
@@ -430,19 +434,19 @@ export class InputPump {
   }
 
   stop(): void {
-    this.#spring.stop();
+    this.#source.stop();
   }
 
   async #run(): Promise<void> {
     try {
       for (;;) {
-        const chunk = await this.#spring.next();
+        const chunk = await this.#source.read();
         if (chunk === null || !await this.#write(chunk)) break;
       }
       await this.#pipe.closeWrite();
     } finally {
       this.#pipe.close();
-      this.#spring.stop();
+      this.#source.stop();
     }
   }
 
@@ -459,15 +463,15 @@ export class InputPump {
   }
 }
 
-/** Where an {@linkcode OutputPump} puts its bytes. */
+/** The target of an {@linkcode OutputPump}. */
 interface OutputSink {
-  /** Whether it is at work and sure to come to an end. */
+  /** Whether a write is in progress that is sure to finish. */
   readonly busy: boolean;
   write(data: OwnBytes): Promise<void>;
-  /** Nothing more will come. */
+  /** Signals the end. */
   end(): Promise<void>;
-  /** Lets go of the target. */
-  leave(): void;
+  /** Releases the target. */
+  release(): void;
 }
 
 class FileSink implements OutputSink {
@@ -490,37 +494,37 @@ class FileSink implements OutputSink {
   }
 
   async end(): Promise<void> {}
-  leave(): void {}
+  release(): void {}
 }
 
 class StreamSink implements OutputSink {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  /** Never: a stream may wait for a reader that comes later. */
+  /** Always `false`: a write to a stream may wait for a reader that comes later. */
   readonly busy = false;
 
   constructor(stream: WritableStream<Uint8Array>) {
     this.#writer = stream.getWriter();
-    this.#writer.closed.catch(nothing);
+    this.#writer.closed.catch(ignore);
   }
 
   async write(data: OwnBytes): Promise<void> {
     await this.#writer.ready;
-    this.#writer.write(data.slice()).catch(nothing);
+    this.#writer.write(data.slice()).catch(ignore);
   }
 
   end(): Promise<void> {
     return this.#writer.close();
   }
 
-  leave(): void {
+  release(): void {
     this.#writer.releaseLock();
   }
 }
 
-/** Where an {@linkcode InputPump} has its bytes from. */
+/** The source of an {@linkcode InputPump}. */
 interface InputSource {
   /** The next bytes, `null` at the end. */
-  next(): Promise<Uint8Array | null>;
+  read(): Promise<Uint8Array | null>;
   stop(): void;
 }
 
@@ -532,7 +536,7 @@ class FileSource implements InputSource {
     this.#file = file;
   }
 
-  async next(): Promise<Uint8Array | null> {
+  async read(): Promise<Uint8Array | null> {
     const count = await this.#file.read(this.#buffer);
     return count === null ? null : this.#buffer.subarray(0, count);
   }
@@ -547,39 +551,42 @@ class StreamSource implements InputSource {
     this.#reader = stream.getReader();
   }
 
-  async next(): Promise<Uint8Array | null> {
+  async read(): Promise<Uint8Array | null> {
     const { value, done } = await this.#reader.read();
     return done ? null : toBytes(value);
   }
 
   stop(): void {
-    this.#reader.cancel().catch(nothing);
+    this.#reader.cancel().catch(ignore);
     this.#reader.releaseLock();
   }
 }
 
-/** Waits for something, but not longer than so many milliseconds. */
-export function within(gate: Gate, milliseconds: number): Promise<void> {
+/** Waits for an event, for a limited number of milliseconds. */
+export function waitAtMost(
+  gate: OneShotEvent,
+  milliseconds: number,
+): Promise<void> {
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), milliseconds);
   return gate.wait(controller.signal).finally(() => clearTimeout(timer));
 }
 
-/** Waits for the end of a flow, but no longer than something moves that was there already. */
-function whileMoving(end: Promise<void>, flow: Progress): Promise<void> {
+/** Waits for a pipe to end, as long as bytes move that were in it already. */
+function whileMoving(end: Promise<void>, progress: Progress): Promise<void> {
   return new Promise((resolve) => {
-    const most = flow.moved + REST_SIZE;
-    let seen = flow.moved;
+    const max = progress.moved + MAX_REMAINDER;
+    let seen = progress.moved;
     let idle = 0;
-    const look = () => {
-      const { moved, busy } = flow;
+    const check = () => {
+      const { moved, busy } = progress;
       idle = moved === seen && !busy ? idle + 1 : 0;
       seen = moved;
-      if (idle === IDLE_TICKS || moved >= most) resolve();
-      else timer = setTimeout(look, 1);
+      if (idle === IDLE_TICKS || moved >= max) resolve();
+      else timer = setTimeout(check, 1);
     };
-    // A timer of the host comes only after a look at its pipes.
-    let timer = setTimeout(look, 1);
+    // Deno polls its pipes before it runs a timer.
+    let timer = setTimeout(check, 1);
     end.then(() => {
       clearTimeout(timer);
       resolve();
@@ -587,7 +594,7 @@ function whileMoving(end: Promise<void>, flow: Progress): Promise<void> {
   });
 }
 
-function joined(chunks: readonly OwnBytes[]): OwnBytes {
+function concat(chunks: readonly OwnBytes[]): OwnBytes {
   if (chunks.length === 0) return NO_BYTES;
   if (chunks.length === 1) return chunks[0]!;
   const whole = new Uint8Array(chunks.reduce((sum, it) => sum + it.length, 0));
@@ -599,4 +606,4 @@ function joined(chunks: readonly OwnBytes[]): OwnBytes {
   return whole;
 }
 
-function nothing(): void {}
+function ignore(): void {}

@@ -17,7 +17,7 @@ import {
   type ContextObject,
   hasNode,
   node,
-  runtime,
+  notHere,
   type RuntimeCore,
   runtimeCore,
 } from "./_host.ts";
@@ -132,9 +132,7 @@ function passesTrial(
 /** A slot that stays empty, so that the module loads where no task can run. */
 function emptySlot(): Slot {
   const refuse = () => {
-    throw new Error(
-      `Cannot run a task: asyncio needs the AsyncLocalStorage of Deno, Node.js or Bun, and this is ${runtime}`,
-    );
+    throw notHere("run a task");
   };
   return {
     current: () => undefined,

@@ -1,14 +1,15 @@
 /**
  * Whether anything is left that could wake a loop.
  *
- * The runtime knows, as it ends a program then, but does not tell before. Two
- * ways lead to its knowledge. Code that runs by `setImmediate`, when nothing
- * else is under way, can ask it: exact, but while a module is being evaluated,
- * as under `await run(main)`, the answer is that there is more to do. There
- * the operations are counted instead: they have numbers, each can be asked
- * for, and those that wait for signals of the system, which keep no program
- * alive, are as many as there are such resources. That count does not see a
- * module that is being loaded, so it has to stay the same for a while.
+ * Node tells before it ends a program, and stays for what begins then. Deno
+ * knows too, but does not tell. Two ways lead to its knowledge. Code that runs
+ * by `setImmediate`, when nothing else is under way, can ask it: exact, but
+ * while a module is being evaluated, as under `await run(main)`, the answer is
+ * that there is more to do. There the operations are counted instead: they have
+ * numbers, each can be asked for, and those that wait for signals of the
+ * system, which keep no program alive, are as many as there are such resources.
+ * That count does not see a module that is being loaded, so it has to stay the
+ * same for a while.
  *
  * @module
  */
@@ -17,6 +18,7 @@ import { awaitsTimer } from "./_abort_signal.ts";
 import {
   activeResources,
   nextTurn,
+  onIdle,
   ownOperations,
   runtimeCore,
   systemTimer,
@@ -54,6 +56,8 @@ class DeadlockWatch {
   readonly #onDeadlock: () => void;
   #delay = FIRST_CHECK;
   #cancel: (() => void) | null = null;
+  /** Ends what tells that nothing is left; `null` where the runtime does not. */
+  readonly #stop: (() => void) | null;
   #ended = false;
   /** What was seen when nothing seemed to be under way, and since when. */
   #seen = "";
@@ -67,12 +71,25 @@ class DeadlockWatch {
     this.#loop = loop;
     this.#waitsOutside = waitsOutside;
     this.#onDeadlock = onDeadlock;
-    this.#schedule();
+    this.#stop = onIdle(() => this.#idle());
+    if (this.#stop === null) this.#schedule();
   }
 
   end(): void {
     this.#ended = true;
     this.#cancel?.();
+    this.#stop?.();
+  }
+
+  /** Nothing keeps the process, but a signal that aborts by a timer would not either. */
+  #idle(): void {
+    this.#cancel?.();
+    if (awaitsTimer()) {
+      this.#cancel = systemTimer(LONGEST_INTERVAL, () => {}, true);
+      return;
+    }
+    this.end();
+    this.#onDeadlock();
   }
 
   /** The timer keeps the process: what is stuck would otherwise end before it can tell. */
@@ -122,7 +139,7 @@ let looks = 0;
 let isLost = false;
 
 /** The same text as long as no operation is under way, or has been in between; otherwise "busy". */
-function operationMark(): string {
+export function operationMark(): string {
   const resourcesInUse = activeResources().length; // the look loads the operations too
   const { hasPromise, getActiveImmediateCount, resources, ops } = runtimeCore;
   const isKnown = typeof hasPromise === "function" &&

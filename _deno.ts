@@ -1,5 +1,5 @@
 /**
- * Deno's namespace for what only Deno has: sockets, processes and files.
+ * Deno's namespace, for what only Deno has: sockets, processes and files.
  *
  * @module
  */
@@ -7,14 +7,14 @@
 import { runtime } from "./_host.ts";
 
 /**
- * The namespace of Deno. On another runtime it stands in: its errors are plain
- * ones with the same names, and whatever else is taken from it throws.
+ * The namespace of Deno. On other runtimes it is a stand-in with error classes
+ * of the same names; accessing anything else of it throws.
  */
 export const deno: typeof Deno = (globalThis as { Deno?: typeof Deno }).Deno ??
-  standIn();
+  makeStandIn();
 
 /**
- * Checks that a call runs on Deno.
+ * Checks that the program runs on Deno.
  *
  * @throws {Deno.errors.NotSupported} If it does not.
  */
@@ -22,7 +22,16 @@ export function needDeno(action: string): void {
   if (runtime !== "Deno") throw notSupported(action);
 }
 
-function standIn(): typeof Deno {
+/** Closes a resource that may be closed already. */
+export function closeQuietly(it: { close(): void }): void {
+  try {
+    it.close();
+  } catch (error) {
+    if (!(error instanceof deno.errors.BadResource)) throw error;
+  }
+}
+
+function makeStandIn(): typeof Deno {
   const errors = new Proxy({}, { get: (_, name) => errorClass(String(name)) });
   return new Proxy({ errors } as typeof Deno, {
     get(target, name) {
@@ -44,9 +53,9 @@ const errorClasses = new Map<string, typeof Error>();
 function errorClass(name: string): typeof Error {
   const known = errorClasses.get(name);
   if (known !== undefined) return known;
-  const made = class extends Error {} as typeof Error;
-  Object.defineProperty(made, "name", { value: name });
-  made.prototype.name = name;
-  errorClasses.set(name, made);
-  return made;
+  const errorType = class extends Error {} as typeof Error;
+  Object.defineProperty(errorType, "name", { value: name });
+  errorType.prototype.name = name;
+  errorClasses.set(name, errorType);
+  return errorType;
 }

@@ -140,16 +140,22 @@ export const ownOperations = { count: 0 };
 /** Loads a module of Node. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
   if (!hasNode) {
-    throw new Error(
-      `Cannot load node:${name}: asyncio runs on Deno, Node.js 22 or newer, and Bun, and this is ${runtime}`,
-    );
+    throw notHere(`load node:${name}`);
   }
   return globals.process.getBuiltinModule(`node:${name}`) as NodeModules[K];
 }
 
 /** Calls a function on a fresh turn of the host, after its sockets and timers had theirs. */
 export function nextTurn(fn: () => void): void {
+  if (!hasNode) throw notHere("run a task");
   globals.setImmediate(fn);
+}
+
+/** An error for what needs a module or a global of Node. */
+export function notHere(action: string): Error {
+  return new Error(
+    `Cannot ${action}: asyncio runs on Deno, Node.js 22 or newer, and Bun, and this is ${runtime}`,
+  );
 }
 
 /** The clock and the pump of the host. */
@@ -194,7 +200,8 @@ export function systemTimer(
 
 /** What keeps the process beside operations: timers, sockets of Node. */
 export function activeResources(): string[] {
-  return globals.process.getActiveResourcesInfo();
+  // Deno 2.7 does not tell.
+  return globals.process.getActiveResourcesInfo?.() ?? ["unknown"];
 }
 
 /** Whether a signal will abort by a timer, which does not keep the process. */
@@ -247,8 +254,14 @@ export function cpuUsage(since?: NodeJS.CpuUsage): NodeJS.CpuUsage {
 /** A variable of the environment, as far as it may be read without a prompt. */
 export function environment(variable: string): string | undefined {
   if (deno === undefined) return globals.process?.env[variable];
+  return isReadable(variable) ? deno.env.get(variable) : undefined;
+}
+
+/** Whether a variable of the environment may be read without a prompt. */
+export function isReadable(variable: string): boolean {
+  if (deno === undefined) return true;
   const { state } = deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" ? deno.env.get(variable) : undefined;
+  return state === "granted";
 }
 
 /** How {@linkcode inspect} shows a value. */
@@ -274,13 +287,14 @@ export function onSignal(name: string, fn: () => void): () => void {
     deno.addSignalListener(name, fn);
     return () => deno.removeSignalListener(name, fn);
   }
-  const { signals } = node("os").constants;
-  if (!Object.hasOwn(signals, name)) {
-    throw new TypeError(
-      `Cannot listen to a signal: this system has no ${name}`,
-    );
+  const signals = hasNode ? node("os").constants.signals : {};
+  const refused = `Cannot listen to a signal: this system has no ${name}`;
+  if (!Object.hasOwn(signals, name)) throw new TypeError(refused);
+  try {
+    globals.process.on(name, fn);
+  } catch (cause) {
+    throw new TypeError(`${refused} that a program can hear`, { cause });
   }
-  globals.process.on(name, fn);
   return () => globals.process.off(name, fn);
 }
 
@@ -292,6 +306,17 @@ export function onExit(fn: () => void): () => void {
   }
   globalThis.addEventListener("unload", fn);
   return () => globalThis.removeEventListener("unload", fn);
+}
+
+/**
+ * Calls a function whenever nothing is left that keeps the process, which
+ * stays for what that begins. Returns what ends it, `null` where the runtime
+ * does not tell.
+ */
+export function onIdle(fn: () => void): (() => void) | null {
+  if (deno !== undefined || !hasNode) return null;
+  globals.process.on("beforeExit", fn);
+  return () => globals.process.off("beforeExit", fn);
 }
 
 /** The number of the process. */
@@ -426,7 +451,8 @@ const WORKER_START = `(process, url, program) => {
     post: postMessage,
     close: () => Deno ? scope.close() : process.exit(),
     enter: (call, fn, ...args) => calls.run(call, () => fn(...args)),
-    heapLimit: () => module("v8").getHeapStatistics().heap_size_limit,
+    // The engine of Bun has none, and what it tells grows with the heap.
+    heapLimit: () => scope.Bun ? 0 : module("v8").getHeapStatistics().heap_size_limit,
   });
   // A function's own names are not to be mistaken for these.
   for (const name of ["name", "postMessage", "onmessage", "nodeBootstrap", "require"]) {
@@ -457,9 +483,17 @@ export function startWorker(program: string): workerThreads.Worker {
   });
 }
 
+/** What Node calls the fields of a signal that Deno names otherwise. */
+const NODE_FIELDS: Record<string, string> = {
+  timerId: "kTimeout",
+  sourceSignals: "kSourceSignals",
+  dependentSignals: "kDependantSignals",
+};
+
 function internalOf(signal: AbortSignal, name: string): unknown {
-  const key = Object.getOwnPropertySymbols(signal)
-    .find((key) => key.description === `[[${name}]]`);
+  const key = Object.getOwnPropertySymbols(signal).find(({ description }) =>
+    description === `[[${name}]]` || description === NODE_FIELDS[name]
+  );
   return key && (signal as unknown as Record<symbol, unknown>)[key];
 }
 

@@ -1,14 +1,14 @@
 /**
- * When a loop turns to the host: at the end of a batch of its jobs.
+ * Batches the I/O calls of a loop: they run when a batch of its jobs ends.
  *
- * What a task writes in one step then leaves in one system call, however many
- * awaits that needed no waiting lie between. Answers to many connections leave
- * close together, which wakes the other sides once and not once each; and
- * they leave before anything new is asked for.
+ * Everything that a task writes before it next waits for something leaves in
+ * one system call. Responses to several connections leave together, which
+ * wakes the other processes once instead of once per response, and writes
+ * leave before new reads start.
  *
- * The runtime calls back in the context of whichever task set the call off. A
- * wait in there would end with that task, so all that is called here, and by
- * {@linkcode outsideTasks}, runs in the context of the loop.
+ * Deno calls back in the async context of the task that made a call. A wait in
+ * such a callback would end with that task, so the calls made here, and those
+ * in {@linkcode outsideTasks}, run in the context of the loop.
  *
  * @module
  */
@@ -16,71 +16,76 @@
 import { runInSlot } from "./_context.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { afterMicrotasks } from "./_host.ts";
+import { LoopLocal } from "./_loop_local.ts";
 import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** Calls of the host that a loop is about to make. */
-export class HostCalls {
+/** Number of pending writes at which a batch is sent early, so that a long batch does not delay the first responses. */
+const MAX_BATCHED_WRITES = 16;
+
+/** The I/O calls that a loop is about to make. */
+export class IoBatch {
+  static readonly #batches = new LoopLocal(
+    (loop: EventLoop) => new IoBatch(loop),
+  );
+
   readonly #loop: EventLoop;
   #writes: { flush(): void }[] = [];
   #reads: { start(): void }[] = [];
-  #scheduled = false;
+  #isScheduled = false;
 
-  constructor(loop: EventLoop) {
+  private constructor(loop: EventLoop) {
     this.#loop = loop;
   }
 
-  /** The calls of a loop. */
-  static of(loop: EventLoop): HostCalls {
-    const extras = loops.storage(loop);
-    let calls = extras.get(HostCalls) as HostCalls | undefined;
-    if (calls === undefined) extras.set(HostCalls, calls = new HostCalls(loop));
-    return calls;
+  /** The batch of a loop. */
+  static of(loop: EventLoop): IoBatch {
+    return IoBatch.#batches.get(loop);
   }
 
   addWrite(write: { flush(): void }): void {
     this.#writes.push(write);
-    if (this.#writes.length >= MOST_DELAYED) this.#run();
-    else if (!this.#scheduled) this.#schedule();
+    if (this.#writes.length >= MAX_BATCHED_WRITES) this.#run();
+    else if (!this.#isScheduled) this.#schedule();
   }
 
-  /** Makes a write at once. */
+  /** Flushes at once instead of at the end of the batch. */
   writeNow(write: { flush(): void }): void {
     runInSlot(loops.execution(this.#loop), flush, write);
   }
 
   addRead(read: { start(): void }): void {
     this.#reads.push(read);
-    if (!this.#scheduled) this.#schedule();
+    if (!this.#isScheduled) this.#schedule();
   }
 
   #schedule(): void {
-    this.#scheduled = true;
+    this.#isScheduled = true;
     if (loops.isScheduled(this.#loop)) {
-      loops.afterBatch(this.#loop, this.#onEnd);
-    } else afterMicrotasks(this.#onEnd);
+      loops.afterBatch(this.#loop, this.#onBatchEnd);
+    } else afterMicrotasks(this.#onBatchEnd);
   }
 
-  readonly #onEnd = (): void => {
-    this.#scheduled = false;
+  readonly #onBatchEnd = (): void => {
+    this.#isScheduled = false;
     this.#run();
   };
 
   #run(): void {
-    runInSlot(loops.execution(this.#loop), HostCalls.#makeCalls, this);
+    runInSlot(loops.execution(this.#loop), IoBatch.#runCalls, this);
   }
 
-  static #makeCalls(this: void, calls: HostCalls): void {
-    const writes = calls.#writes;
-    const reads = calls.#reads;
-    calls.#writes = [];
-    calls.#reads = [];
+  static #runCalls(this: void, batch: IoBatch): void {
+    const writes = batch.#writes;
+    const reads = batch.#reads;
+    batch.#writes = [];
+    batch.#reads = [];
     for (const write of writes) write.flush();
     for (const read of reads) read.start();
   }
 }
 
-/** Calls a function of a stream of the Web, with all it goes on to wait for, in no task's context. */
+/** Calls a callback of a web stream outside of all tasks, so that no task's cancellation ends its waits. */
 export function outsideTasks<T>(
   loop: EventLoop,
   fn: () => T | PromiseLike<T>,
@@ -89,14 +94,14 @@ export function outsideTasks<T>(
 }
 
 /**
- * Refuses a wait of code that belongs to another loop, before anything of it
- * begins: its await would be refused, and the wait left behind.
+ * Checks that the running code belongs to a loop, before a wait begins: the
+ * `await` would be refused, and the wait left behind.
  *
- * @throws {RuntimeError} If it does.
+ * @throws {RuntimeError} If it belongs to another loop.
  */
 export function checkCaller(loop: EventLoop, action: string): void {
-  const frame = currentExecution();
-  if (frame === undefined || frame.loop === loop) return;
+  const execution = currentExecution();
+  if (execution === undefined || execution.loop === loop) return;
   throw new RuntimeError(
     `Cannot ${action}: the stream belongs to another event loop`,
   );
@@ -109,6 +114,3 @@ function flush(write: { flush(): void }): void {
 async function awaitCall(fn: () => unknown): Promise<unknown> {
   return await fn();
 }
-
-/** So many writes wait for the end of a batch at most, lest a long one hold up the first answers. */
-const MOST_DELAYED = 16;

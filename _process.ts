@@ -5,6 +5,8 @@
  * @module
  */
 
+import { deno } from "./_deno.ts";
+
 /** Why a process cannot be looked at, and with which status to exit. */
 export class PsError extends Error {
   /** The exit status. */
@@ -43,8 +45,8 @@ export interface ProcessTable {
 
 /** The table of this system. */
 export function processTable(): ProcessTable {
-  if (Deno.build.os === "linux") return linux;
-  return Deno.build.os === "windows" ? windows : unix;
+  if (deno.build.os === "linux") return linux;
+  return deno.build.os === "windows" ? windows : unix;
 }
 
 /** The bit of `SIGUSR1` among the signals that a process handles. */
@@ -55,28 +57,28 @@ const LISTENING = "0A";
 
 const linux: ProcessTable = {
   async program(pid) {
-    const link = await orNull(() => Deno.readLink(`/proc/${pid}/exe`));
+    const link = await orNull(() => deno.readLink(`/proc/${pid}/exe`));
     return link?.replace(/ \(deleted\)$/, "") ?? null;
   },
   async command(pid) {
-    const text = await Deno.readTextFile(`/proc/${pid}/cmdline`);
+    const text = await deno.readTextFile(`/proc/${pid}/cmdline`);
     return text.split("\0").join(" ").trim();
   },
   async isPrepared(pid) {
-    const status = await Deno.readTextFile(`/proc/${pid}/status`);
+    const status = await deno.readTextFile(`/proc/${pid}/status`);
     const [, caught] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status) ?? [];
     return (BigInt(`0x${caught ?? 0}`) & SIGUSR1) !== 0n;
   },
   async ports(pid) {
     const inodes = new Set<string>();
-    for await (const { name } of Deno.readDir(`/proc/${pid}/fd`)) {
+    for await (const { name } of deno.readDir(`/proc/${pid}/fd`)) {
       const target = await orNull(() =>
-        Deno.readLink(`/proc/${pid}/fd/${name}`)
+        deno.readLink(`/proc/${pid}/fd/${name}`)
       );
       const [, inode] = /^socket:\[(\d+)\]$/.exec(target ?? "") ?? [];
       if (inode !== undefined) inodes.add(inode);
     }
-    const table = await Deno.readTextFile(`/proc/${pid}/net/tcp`);
+    const table = await deno.readTextFile(`/proc/${pid}/net/tcp`);
     return listeningIn(table, inodes);
   },
 };
@@ -132,13 +134,13 @@ export function secondsOf(age: string): number {
 /** What a program of the system writes; `""` if it fails. */
 async function output(program: string, ...args: string[]): Promise<string> {
   try {
-    const { stdout } = await new Deno.Command(program, {
+    const { stdout } = await new deno.Command(program, {
       args,
       stderr: "null",
     }).output();
     return new TextDecoder().decode(stdout).trim();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
+    if (error instanceof deno.errors.NotFound) return "";
     throw error;
   }
 }
@@ -148,7 +150,7 @@ async function orNull<T>(read: () => Promise<T>): Promise<T | null> {
   try {
     return await read();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
+    if (error instanceof deno.errors.NotFound) return null;
     throw error;
   }
 }

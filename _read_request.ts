@@ -1,6 +1,6 @@
 /**
- * What a reader has, and the ways to read from it: some bytes, all, an exact
- * number, up to a separator, a line.
+ * The state of a reader, and the kinds of reads: some bytes, all of them, an
+ * exact number, up to a separator, a line.
  *
  * @module
  */
@@ -8,87 +8,88 @@
 import { ByteBuffer, NO_BYTES, type OwnBytes } from "./_bytes.ts";
 import type { AnyFuture, WaitSource } from "./_future.ts";
 import { inspect } from "./_host.ts";
+import type { Failure } from "./_waiting_call.ts";
 import { IncompleteReadError, LimitOverrunError } from "./exceptions.ts";
 
-/** An error, and whether some code has been told of it. */
-export interface Failure {
-  readonly error: unknown;
-  told: boolean;
+/** The error that ended a stream. */
+export interface StreamFailure extends Failure {
+  /** Whether it was thrown to the program. */
+  isObserved: boolean;
 }
 
 /** What a reader does for its reads. */
-export interface ReadOwners {
-  /** The read that was woken resumes. */
-  take(reader: object, read: Read): unknown;
-  /** The read ended before it was woken. */
-  drop(reader: object, read: Read): void;
+export interface ReadPolicy {
+  /** A notified read resumes. */
+  complete(reader: object, read: ReadRequest): unknown;
+  /** A read was cancelled before it was notified. */
+  remove(reader: object, read: ReadRequest): void;
 }
 
-/** `_stream_reader.ts` fills it in. */
-export const owners = {} as ReadOwners;
+/** Set by `_stream_reader.ts`. */
+export const readPolicy = {} as ReadPolicy;
 
 export const NEWLINE = 10;
-const newline = [new Uint8Array([NEWLINE])];
+const NEWLINE_SEPARATOR = [new Uint8Array([NEWLINE])];
 
-/** What a reader has, and how it stands. */
+/** The buffer of a reader and how the stream ended, if it did. */
 export class ReaderState {
   readonly buffer: ByteBuffer = new ByteBuffer();
   readonly limit: number;
-  /** Nothing more will come. */
+  /** The source has ended; the buffer may still have bytes. */
   eof = false;
-  failure: Failure | null = null;
-  /** What comes up to the next newline belongs to a line that was dropped. */
-  skipping = false;
+  failure: StreamFailure | null = null;
+  /** The bytes up to the next newline belong to a line over the limit, and are dropped. */
+  isSkippingLine = false;
 
   constructor(limit: number) {
     this.limit = limit;
   }
 
-  /** Drops the rest of a line that was dropped, as far as it has come. */
-  skip(): void {
+  /** Drops the rest of a line over the limit, as far as it has arrived. */
+  skipLine(): void {
     const { buffer } = this;
     const end = buffer.findByte(NEWLINE, 0, buffer.size);
     buffer.take(end < 0 ? buffer.size : end + 1);
-    this.skipping = end < 0;
+    this.isSkippingLine = end < 0;
   }
 
   throwFailure(): void {
     if (this.failure === null) return;
-    this.failure.told = true;
+    this.failure.isObserved = true;
     throw this.failure.error;
   }
 }
 
-/** One read: what it is after, and its place in the reader while it waits. */
-export abstract class Read implements WaitSource {
+/** One read: what it asks for, and its future while it waits. */
+export abstract class ReadRequest implements WaitSource {
   readonly kind = "read";
   readonly #reader: object;
-  protected readonly stock: ReaderState;
+  protected readonly state: ReaderState;
   future: AnyFuture | null = null;
 
-  constructor(reader: object, stock: ReaderState) {
+  constructor(reader: object, state: ReaderState) {
     this.#reader = reader;
-    this.stock = stock;
+    this.state = state;
   }
 
-  /** Whether it need not wait: for bytes, or for an error. */
-  abstract answered(): boolean;
+  /** Whether there is a result or an error. */
+  abstract isReady(): boolean;
 
-  /** Takes the answer out of the buffer, or throws. */
-  abstract answer(): OwnBytes;
+  /** Takes the result out of the buffer, or throws the error. */
+  abstract result(): OwnBytes;
 
-  /** Up to how many bytes in the buffer it can do with. */
-  abstract goal(): number;
+  /** The largest number of buffered bytes that it can use. */
+  abstract maxBytes(): number;
 
   complete(): unknown {
-    return owners.take(this.#reader, this);
+    return readPolicy.complete(this.#reader, this);
   }
 
-  /** Nothing was taken, and a read that comes now looks for itself. */
+  /** Nothing was taken out of the buffer, so there is nothing to hand off. */
   handOff(): void {}
 
   remove(): void {
-    owners.drop(this.#reader, this);
+    readPolicy.remove(this.#reader, this);
   }
 
   describe(): string {
@@ -101,47 +102,47 @@ export abstract class Read implements WaitSource {
   }
 }
 
-/** As many bytes as there are, but no fewer than `least` before the end, and no more than `most`. */
-export class ReadSome extends Read {
-  protected readonly most: number;
-  readonly #least: number;
+/** Reads up to `max` bytes, and at least `min` unless the stream ends. */
+export class ReadSome extends ReadRequest {
+  protected readonly max: number;
+  readonly #min: number;
 
   constructor(
     reader: object,
-    stock: ReaderState,
-    most: number,
-    least: number = Math.min(most, 1),
+    state: ReaderState,
+    max: number,
+    min: number = Math.min(max, 1),
   ) {
-    super(reader, stock);
-    this.most = most;
-    this.#least = least;
+    super(reader, state);
+    this.max = max;
+    this.#min = min;
   }
 
-  answered(): boolean {
-    return this.stock.buffer.size >= this.#least || this.stock.eof;
+  isReady(): boolean {
+    return this.state.buffer.size >= this.#min || this.state.eof;
   }
 
-  answer(): OwnBytes {
-    const { buffer } = this.stock;
-    return buffer.take(Math.min(this.most, buffer.size));
+  result(): OwnBytes {
+    const { buffer } = this.state;
+    return buffer.take(Math.min(this.max, buffer.size));
   }
 
-  goal(): number {
-    return this.most;
+  maxBytes(): number {
+    return this.max;
   }
 }
 
-/** Waits until a read of some bytes need not wait, and takes none. */
+/** Waits until there are bytes to read, and takes none. */
 export class ReadReady extends ReadSome {
-  override answer(): OwnBytes {
+  override result(): OwnBytes {
     return NO_BYTES;
   }
 }
 
-/** All up to the end. */
+/** Reads everything up to the end. */
 export class ReadAll extends ReadSome {
-  constructor(reader: object, stock: ReaderState) {
-    super(reader, stock, Infinity, Infinity);
+  constructor(reader: object, state: ReaderState) {
+    super(reader, state, Infinity, Infinity);
   }
 
   protected override get wanted(): string {
@@ -150,127 +151,130 @@ export class ReadAll extends ReadSome {
 }
 
 export class ReadExactly extends ReadSome {
-  constructor(reader: object, stock: ReaderState, count: number) {
-    super(reader, stock, count, count);
+  constructor(reader: object, state: ReaderState, count: number) {
+    super(reader, state, count, count);
   }
 
   protected override get wanted(): string {
-    return `${this.most} bytes`;
+    return `${this.max} bytes`;
   }
 
-  override answer(): OwnBytes {
-    const { buffer } = this.stock;
-    if (buffer.size >= this.most) return super.answer();
-    throw new IncompleteReadError(buffer.takeAll(), this.most);
+  override result(): OwnBytes {
+    const { buffer } = this.state;
+    if (buffer.size >= this.max) return super.result();
+    throw new IncompleteReadError(buffer.takeAll(), this.max);
   }
 }
 
-/** Up to the first of some separators. */
-export class ReadUntil extends Read {
-  /** The shortest first, none empty. */
+/** Reads up to the first of several separators. */
+export class ReadUntil extends ReadRequest {
+  /** Sorted by length; none is empty. */
   readonly #separators: readonly Uint8Array[];
   readonly #longest: number;
-  /** No separator begins before here. */
-  #offset = 0;
-  /** The separator that was found, from where to where; -1 if none was. */
+  /** No separator begins before this position. */
+  #searchFrom = 0;
+  /** Where the separator that was found begins and ends; -1 if none was. */
   #start = -1;
   #end = -1;
-  /** The positions hold as long as nobody takes bytes out. */
-  #taken: number;
+  /** The positions are valid while `buffer.consumed` has this value. */
+  #consumed: number;
 
   constructor(
     reader: object,
-    stock: ReaderState,
+    state: ReaderState,
     separators: readonly Uint8Array[],
   ) {
-    super(reader, stock);
+    super(reader, state);
     this.#separators = separators;
     this.#longest = separators[separators.length - 1]!.length;
-    this.#taken = stock.buffer.taken;
+    this.#consumed = state.buffer.consumed;
   }
 
-  answered(): boolean {
-    const { buffer, eof, limit } = this.stock;
-    if (this.#taken !== buffer.taken) this.#forget(buffer.taken);
+  isReady(): boolean {
+    const { buffer, eof, limit } = this.state;
+    if (this.#consumed !== buffer.consumed) this.#restart(buffer.consumed);
     if (this.#end < 0) this.#search(buffer);
-    return this.#end >= 0 || this.#offset > limit || eof;
+    return this.#end >= 0 || this.#searchFrom > limit || eof;
   }
 
-  answer(): OwnBytes {
-    const { buffer, limit } = this.stock;
+  result(): OwnBytes {
+    const { buffer, limit } = this.state;
     if (this.#end >= 0) {
-      if (this.#start > limit) return this.overrun(this.#start, this.#end);
+      if (this.#start > limit) return this.onOverrun(this.#start, this.#end);
       return buffer.take(this.#end);
     }
-    if (this.#offset > limit) return this.overrun(this.#offset, -1);
-    return this.incomplete();
+    if (this.#searchFrom > limit) return this.onOverrun(this.#searchFrom, -1);
+    return this.onIncomplete();
   }
 
-  goal(): number {
-    return this.stock.limit + this.#longest + 1;
+  maxBytes(): number {
+    return this.state.limit + this.#longest + 1;
   }
 
   protected override get wanted(): string {
     return "a separator";
   }
 
-  /** More than the limit before the separator, or before its end has come. */
-  protected overrun(consumed: number, end: number): OwnBytes {
-    throw new LimitOverrunError(overrunText(this.stock.limit, end), consumed);
+  /** There are more bytes than the limit before the separator. */
+  protected onOverrun(consumed: number, end: number): OwnBytes {
+    throw new LimitOverrunError(
+      overrunMessage(this.state.limit, end),
+      consumed,
+    );
   }
 
-  /** The end came before a separator. */
-  protected incomplete(): OwnBytes {
-    throw new IncompleteReadError(this.stock.buffer.takeAll(), null);
+  /** The stream ended before a separator. */
+  protected onIncomplete(): OwnBytes {
+    throw new IncompleteReadError(this.state.buffer.takeAll(), null);
   }
 
   #search(buffer: ByteBuffer): void {
     let to = buffer.size;
     for (const separator of this.#separators) {
-      const at = buffer.find(separator, this.#offset, to);
+      const at = buffer.find(separator, this.#searchFrom, to);
       if (at < 0) continue;
       this.#start = at;
       this.#end = at + separator.length;
       to = this.#end - 1;
     }
     if (this.#end < 0) {
-      this.#offset = Math.max(
-        this.#offset,
+      this.#searchFrom = Math.max(
+        this.#searchFrom,
         buffer.size + 1 - this.#longest,
       );
     }
   }
 
-  #forget(taken: number): void {
-    this.#taken = taken;
-    this.#offset = 0;
+  #restart(taken: number): void {
+    this.#consumed = taken;
+    this.#searchFrom = 0;
     this.#start = this.#end = -1;
   }
 }
 
-/** Up to the end of a line, which may also be the end of all. */
+/** Reads a line; the last one may lack its newline. */
 export class ReadLine extends ReadUntil {
-  constructor(reader: object, stock: ReaderState) {
-    super(reader, stock, newline);
+  constructor(reader: object, state: ReaderState) {
+    super(reader, state, NEWLINE_SEPARATOR);
   }
 
   protected override get wanted(): string {
     return "the end of a line";
   }
 
-  protected override overrun(_consumed: number, end: number): OwnBytes {
-    const { buffer, eof, limit } = this.stock;
+  protected override onOverrun(_consumed: number, end: number): OwnBytes {
+    const { buffer, eof, limit } = this.state;
     buffer.take(end < 0 ? buffer.size : end);
-    this.stock.skipping = end < 0 && !eof;
-    throw new RangeError(overrunText(limit, end));
+    this.state.isSkippingLine = end < 0 && !eof;
+    throw new RangeError(overrunMessage(limit, end));
   }
 
-  protected override incomplete(): OwnBytes {
-    return this.stock.buffer.takeAll();
+  protected override onIncomplete(): OwnBytes {
+    return this.state.buffer.takeAll();
   }
 }
 
-function overrunText(limit: number, end: number): string {
+function overrunMessage(limit: number, end: number): string {
   return end < 0
     ? `Separator is not found, and the chunk exceeds the limit of ${limit} bytes`
     : `Separator is found, but the chunk is longer than the limit of ${limit} bytes`;

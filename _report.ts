@@ -259,7 +259,13 @@ function hints({ loop }: Snapshot, groups: readonly Group[]): string[] {
   const isBare = ({ tasks: [task] }: Group) =>
     isSuspended(task!.state) && task!.stack.length === 0;
   if (loop.debug || !groups.some(isBare)) return [];
-  return ["Debug mode would show the lines where they wait"];
+  const hints = ["Debug mode would show the lines where they wait"];
+  if (loop.debugUnreadable) {
+    hints.push(
+      "ASYNCIO_DEBUG cannot be read without --allow-env=ASYNCIO_DEBUG",
+    );
+  }
+  return hints;
 }
 
 function isSuspended(state: TaskSnapshot["state"]): boolean {

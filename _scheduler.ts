@@ -11,6 +11,7 @@ import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { classes } from "./_core_classes.ts";
 import { debugHooks } from "./_debug_hooks.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
+import { tidyStack } from "./_error_stack.ts";
 import type { Future } from "./_future.ts";
 import { environment, type LoopHost, systemHost } from "./_host.ts";
 import {
@@ -33,6 +34,7 @@ import {
   type TimerEntry,
 } from "./_turns.ts";
 import {
+  briefly,
   checkBag,
   checkCallback,
   checkCoroutine,
@@ -369,6 +371,7 @@ export class EventLoop {
    */
   callExceptionHandler(context: ExceptionContext): void {
     checkReport(context);
+    tidyStack(context.exception);
     if (this.#exceptionHandler === null) {
       this.defaultExceptionHandler(context);
       return;
@@ -394,7 +397,7 @@ export class EventLoop {
     const { message = UNKNOWN_ERROR, exception, ...rest } = context;
     const lines: unknown[] = [message];
     for (const [key, value] of Object.entries(rest)) {
-      lines.push(`\n${key}:`, value);
+      lines.push(`\n${key}:`, exception ? briefly(value) : value);
     }
     if (exception !== undefined) lines.push("\n", exception);
     try {

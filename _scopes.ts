@@ -20,6 +20,7 @@ import {
   removeGuest,
   type ScopeOwner,
 } from "./_cancel_scope.ts";
+import { addNote, addOrigin, rejection } from "./_error_stack.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { callersLoop, type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
@@ -29,7 +30,7 @@ import type { Job } from "./_scheduler.ts";
 import { type Failure, runIn, scopeHere } from "./_waiting_call.ts";
 import { createTask } from "./_awaitable.ts";
 import { Deadline, Several } from "./_done_callbacks.ts";
-import { chainOf } from "./_inspect.ts";
+import { chainOf, originOf } from "./_inspect.ts";
 import { span, titleOf } from "./_text.ts";
 import {
   checkCallback,
@@ -256,11 +257,11 @@ export class Timeout {
     const what = this.#waitedFor === null
       ? ""
       : ` while waiting for ${this.#waitedFor}`;
-    return {
-      error: new TimeoutError(`The time was up${what}`, {
-        cause: cancellation,
-      }),
-    };
+    const error = new TimeoutError(`The time was up${what}`, {
+      cause: cancellation,
+    });
+    addOrigin(error, cancellation);
+    return { error };
   }
 }
 
@@ -303,7 +304,7 @@ export function timeout<T>(
     checkBody(body, "set a timeout");
     return runScope(timeoutIn(seconds), body);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -340,7 +341,7 @@ export function timeoutAt<T>(
     checkBody(body, "set a timeout");
     return runScope(new Timeout(when), body);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -508,7 +509,7 @@ export class TaskGroup implements AsyncDisposable {
       const leave = (failure: Failure | null) => group.#leave(failure);
       return runIn(scope, () => body(group), leave);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -680,11 +681,9 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   #childDone(task: Task<unknown>): void {
-    if (this.#children.size === 0 && this.#guest.group !== null) {
-      removeGuest(this.#scope!, this.#guest);
-    }
-    if (this.#children.size === 0 && this.#empty?.done() === false) {
-      this.#empty.setResult();
+    if (this.#children.size === 0) {
+      if (this.#scope !== null) removeGuest(this.#scope, this.#guest);
+      if (this.#empty?.done() === false) this.#empty.setResult();
     }
     if (task.cancelled()) return;
     const exception = task.exception();
@@ -698,6 +697,7 @@ export class TaskGroup implements AsyncDisposable {
       return;
     }
     if (isInstance(exception, KeyboardInterrupt)) this.#interrupt ??= exception;
+    addNote(exception, `in ${originOf(task)}`);
     this.#errors.push(exception);
     if (this.#aborting) return;
     this.#abort(undefined, { error: exception });

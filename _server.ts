@@ -4,54 +4,49 @@
  * @module
  */
 
+import { Acceptor, type AcceptorSetup } from "./_acceptor.ts";
 import {
-  addressed,
-  addressText,
   checkPort,
-  checkText,
-  closeQuietly,
-  type Connection,
+  checkString,
+  formatAddress,
   isAbstract,
-  isTcp,
-  openOn,
-  openStreams,
-  Socket,
+  rethrowWithAddress,
   toPath,
-} from "./_connection.ts";
+} from "./_address.ts";
+import { type Connection, openStreams } from "./_connection.ts";
+import { openResources, type Socket } from "./_socket.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
-import { deno, needDeno } from "./_deno.ts";
+import { closeQuietly, deno, needDeno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
+import { rejection } from "./_error_stack.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
 import { operation } from "./_waiting_call.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
-import { internals as loops, type TimerHandle } from "./_scheduler.ts";
+import { internals as loops } from "./_scheduler.ts";
 import {
+  checkLimit,
   checkServerTls,
   checkStreamOptions,
   SERVE,
   SERVE_UNIX,
-  type TlsLimits,
   tlsTimeouts,
 } from "./_stream_options.ts";
 import { checkCallback, describe, signalOf } from "./_validate.ts";
-import {
-  checkLimit,
-  type StreamReader,
-  type StreamReaderOptions,
-} from "./_stream_reader.ts";
+import type { StreamReader, StreamReaderOptions } from "./_stream_reader.ts";
 import { onceDone } from "./_done_callbacks.ts";
-import { type ServerTls, serverTls } from "./_tls.ts";
+import { serverTls } from "./_tls.ts";
 import { listenUnix, SocketFile } from "./_unix_socket.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
-import type { StreamWriter, WritePump } from "./_stream_writer.ts";
+import type { StreamWriter } from "./_stream_writer.ts";
+import type { WritePump } from "./_write_pump.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /**
- * What a server calls for each of its connections, as a task of its own. An
- * error that it throws is reported to the exception handler of the loop and
- * closes this one connection.
+ * A server calls this for each connection, in a task of its own. An error that
+ * it throws is reported to the exception handler of the loop and closes that
+ * connection.
  */
 export type ClientConnected = (
   reader: StreamReader,
@@ -62,22 +57,22 @@ export type ClientConnected = (
 export interface StartServerOptions
   extends StreamReaderOptions, TlsTimeouts, Cancellable {
   /**
-   * How many connections may wait to be accepted.
+   * The number of connections that may wait to be accepted, 100 by default.
    *
    * @default 100
    */
   backlog?: number;
   /**
-   * Whether other sockets may be bound to the same port. Deno takes it with
-   * `--unstable-net` only.
+   * Whether other sockets may be bound to the same port. Deno needs
+   * `--unstable-net` for it. By default they may not.
    *
    * @default false
    */
   reusePort?: boolean;
-  /** The certificate and its key in PEM, and the protocols to choose from. */
+  /** The certificate and its key in PEM, and the ALPN protocols to offer. Without it the server does not use TLS. */
   tls?: { cert: string; key: string; alpnProtocols?: string[] };
   /**
-   * Whether to accept connections at once.
+   * Whether to accept connections at once, as it does by default.
    *
    * @default true
    */
@@ -88,70 +83,44 @@ export interface StartServerOptions
 export interface StartUnixServerOptions
   extends StreamReaderOptions, Cancellable {
   /**
-   * Refused: Deno has no such option for Unix sockets.
+   * Refused, because Deno has no such option for Unix sockets.
    *
-   * @default the one of the host
+   * @default the one of Deno
    */
   backlog?: number;
   /**
-   * Whether to accept connections at once.
+   * Whether to accept connections at once, as it does by default.
    *
    * @default true
    */
   startServing?: boolean;
   /**
-   * Whether closing the server removes the file of its socket. A file that
-   * somebody else put in its place stays in any case. To let a file stay, the
-   * server moves it aside for a moment, which takes permission to write in
-   * its directory.
+   * Whether closing the server removes its socket file, as it does by default.
+   * A file that another program has put in its place is always kept. To keep a
+   * file, the server renames it for a moment, which needs write permission for
+   * the directory.
    *
    * @default true
    */
   cleanupSocket?: boolean;
 }
 
-/** Seconds that accepting pauses after an error of the listener, at first and at most. */
-const SHORTEST_PAUSE = 0.05;
-const LONGEST_PAUSE = 1;
-
-/**
- * Errors of `accept` that concern the one connection that was to be accepted:
- * accept(2) says to try again, and the last five come from asking a connection
- * that is gone for its addresses and options.
- */
-const CONNECTION_ERRORS: ReadonlySet<unknown> = new Set([
-  "ECONNABORTED",
-  "EPERM",
-  "EPROTO",
-  "ENOPROTOOPT",
-  "EOPNOTSUPP",
-  "ENETDOWN",
-  "ENETUNREACH",
-  "ENONET",
-  "EHOSTDOWN",
-  "EHOSTUNREACH",
-  "EAGAIN",
-  "EINTR",
-  "ETIMEDOUT",
-  "ECONNRESET",
-  "ENOTCONN",
-  "EINVAL",
-  "EPIPE",
-]);
-
-interface ServerParts {
-  loop: EventLoop;
+interface ServerSetup extends AcceptorSetup {
   listeners: Deno.Listener[];
   callback: ClientConnected;
   limit: number | undefined;
-  /** Settings of TLS, and how long it may take. */
-  tls: { settings: ServerTls; limits: TlsLimits } | null;
-  /** Of a Unix socket: closes the listener as its file demands. */
-  file: SocketFile | null;
 }
 
+/** The arguments of {@linkcode makeServer}, to refuse other callers of the constructor. */
+const knownSetups = new WeakSet<object>();
+
+let makeServer: (setup: ServerSetup) => Server;
+
 /**
- * A server: its listening sockets and its connections.
+ * A server, with its listening sockets and its connections.
+ *
+ * `startServer` and `startUnixServer` create servers. Leaving an `await using`
+ * block closes the server and its connections.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.Server}.
  *
@@ -172,46 +141,49 @@ interface ServerParts {
  * ```
  */
 export class Server implements AsyncDisposable {
-  readonly #parts: ServerParts;
+  readonly #setup: ServerSetup;
   readonly #acceptors: readonly Acceptor[];
-  readonly #clients = new Set<Connection>();
-  /** What the callbacks run in: the context that the server was made in. */
+  readonly #connections = new Set<Connection>();
+  /** The context of the callbacks: the one that the server was created in. */
   readonly #context: Context;
-  #serving = false;
-  #closed = false;
-  /** What `serveForever` waits in. */
-  #forever: Future<never> | null = null;
-  readonly #home = new LoopBinding();
-  readonly #leavers = new WaitQueue<void>({
+  #isServing = false;
+  #isClosed = false;
+  /** The future that `serveForever()` waits for. */
+  #serveForever: Future<never> | null = null;
+  readonly #binding = new LoopBinding();
+  readonly #closeWaiters = new WaitQueue<void>({
     complete: () => {},
     handOff: () => {},
     describe: () => `the end of <${this.#describe()}>`,
-  }, this.#home);
-  readonly #entry = { abandon: () => this.#abandon() };
+  }, this.#binding);
+  readonly #resource = { closeWithLoop: () => this.#closeWithLoop() };
 
-  /**
-   * Not for programs: `startServer` makes servers.
-   *
-   * @param parts What it is made of.
-   */
-  constructor(parts: never) {
-    this.#parts = checkParts(parts);
-    this.#context = contextOf(this.#parts.loop);
-    this.#acceptors = this.#parts.listeners.map((listener) =>
-      new Acceptor(this.#parts, listener, {
+  private constructor(setup: ServerSetup) {
+    checkSetup(setup);
+    this.#setup = setup;
+    this.#context = loopContext(this.#setup.loop);
+    this.#acceptors = this.#setup.listeners.map((listener) =>
+      new Acceptor(this.#setup, listener, {
         connected: (socket) => this.#connected(socket),
-        ended: () => this.#wakeLeavers(),
+        ended: () => this.#notifyIfFinished(),
       })
     );
-    openOn(this.#parts.loop).add(this.#entry);
+    openResources.get(this.#setup.loop).add(this.#resource);
   }
 
-  /** The listening sockets; none once the server is closed. */
+  static {
+    makeServer = (setup) => {
+      knownSetups.add(setup);
+      return new Server(setup);
+    };
+  }
+
+  /** The listening sockets; empty once the server is closed. */
   get sockets(): readonly Deno.Listener[] {
-    return this.#closed ? [] : [...this.#parts.listeners];
+    return this.#isClosed ? [] : [...this.#setup.listeners];
   }
 
-  /** The port of the first TCP socket; `null` for Unix sockets and once the server is closed. */
+  /** The port of the first TCP socket; `null` for a Unix socket or a closed server. */
   get port(): number | null {
     for (const { addr } of this.sockets) {
       if (addr.transport === "tcp") return addr.port;
@@ -219,13 +191,16 @@ export class Server implements AsyncDisposable {
     return null;
   }
 
-  /** Whether connections are accepted. */
+  /** Whether the server accepts connections. */
   isServing(): boolean {
-    return this.#serving && !this.#closed;
+    return this.#isServing && !this.#isClosed;
   }
 
   /**
-   * Begins to accept connections, if it does not yet. It never waits.
+   * Starts to accept connections, unless the server does so already.
+   *
+   * It waits for nothing, so there is nothing that a cancellation could leave
+   * behind.
    *
    * @throws {RuntimeError} If the server is closed.
    *
@@ -234,9 +209,13 @@ export class Server implements AsyncDisposable {
    * import { startServer } from "@asyncio/asyncio";
    * import { assert } from "@std/assert";
    *
-   * await using server = await startServer((_reader, writer) => {
-   *   writer.close();
-   * }, "127.0.0.1", 0, { startServing: false });
+   * await using server = await startServer(
+   *   (_reader, writer) => writer.close(),
+   *   "127.0.0.1",
+   *   0,
+   *   { startServing: false },
+   * );
+   * assert(!server.isServing());
    * await server.startServing();
    * assert(server.isServing());
    * ```
@@ -246,52 +225,57 @@ export class Server implements AsyncDisposable {
       this.#serve();
       return Promise.resolve();
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
   /**
-   * Serves until it is cancelled, which closes the server and its
-   * connections.
+   * Serves until it is cancelled.
    *
-   * @param options A signal that ends it as a cancellation does.
-   * @throws {CancelledError} When the task is cancelled or the server closed.
-   * @throws {RuntimeError} If the server is closed, or `serveForever` is already running.
+   * If it is cancelled, it closes the server and its connections, and waits
+   * until they are closed.
+   *
+   * @param options A signal that cancels the call.
+   * @throws {CancelledError} When the task is cancelled or the server is closed.
+   * @throws {RuntimeError} If the server is closed, or another `serveForever()` call is waiting.
    *
    * @example
    * ```ts
-   * import { startServer, timeout } from "@asyncio/asyncio";
-   * import { assertRejects } from "@std/assert";
+   * import { startServer, TimeoutError, waitFor } from "@asyncio/asyncio";
+   * import { assert, assertRejects } from "@std/assert";
    *
-   * const server = await startServer((_reader, writer) => {
-   *   writer.close();
-   * }, "127.0.0.1", 0);
-   * await assertRejects(() => timeout(0.01, () => server.serveForever()));
+   * const server = await startServer(
+   *   (_reader, writer) => writer.close(),
+   *   "127.0.0.1",
+   *   0,
+   * );
+   * await assertRejects(() => waitFor(server.serveForever(), 0.01), TimeoutError);
+   * assert(!server.isServing());
    * ```
    */
   serveForever(options?: Cancellable): Promise<never> {
     return operation(async () => {
       const signal = signalOf(options, "serve");
-      if (this.#forever !== null) {
+      if (this.#serveForever !== null) {
         throw new RuntimeError(
           "Cannot serve: serveForever() was called already",
         );
       }
       signal?.throwIfAborted();
       this.#serve();
-      const forever = futures.make(this.#parts.loop, {
+      const forever = futures.make(this.#setup.loop, {
         complete: () => {},
         handOff: () => {},
         remove: () => {},
         describe: () => `connections of <${this.#describe()}>`,
       }) as Future<never>;
       if (signal) futures.subscribeSignal(forever, signal);
-      this.#forever = forever;
+      this.#serveForever = forever;
       try {
         return await forever;
       } finally {
-        this.#forever = null;
-        if (!this.#closed) {
+        this.#serveForever = null;
+        if (!this.#isClosed) {
           this.close();
           this.closeClients();
         }
@@ -301,67 +285,76 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Stops listening. Open connections stay open. `serveForever` ends with a
-   * `CancelledError`.
+   * Stops listening. Open connections stay open, and `serveForever()` rejects
+   * with a `CancelledError`.
    */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     try {
       for (const acceptor of this.#acceptors) acceptor.stop();
     } finally {
-      this.#forever?.cancel();
-      this.#wakeLeavers();
+      this.#serveForever?.cancel();
+      this.#notifyIfFinished();
     }
   }
 
-  /** Closes every connection, once what was written to it is sent. */
+  /** Closes every connection once everything written to it is sent. */
   closeClients(): void {
-    for (const client of [...this.#clients]) client.close();
+    for (const client of [...this.#connections]) client.close();
   }
 
-  /** Closes every connection at once; what is unsent is dropped. */
+  /** Closes every connection at once and drops what is unsent. */
   abortClients(): void {
-    for (const client of [...this.#clients]) client.abort();
+    for (const client of [...this.#connections]) client.abort();
   }
 
   /**
-   * Waits until the server is closed and its last connection has ended. Its
-   * ports can be bound again then.
+   * Waits until the server and all its connections are closed. Its ports can
+   * then be bound again.
    *
-   * Cancelled, it changes nothing.
+   * If it is cancelled, the server and its connections stay as they are.
    *
-   * @param options A signal that ends the wait.
+   * @param options A signal that cancels the wait.
    * @throws {CancelledError} If the task is cancelled.
    *
    * @example
    * ```ts
    * import { startServer } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
    *
-   * const server = await startServer(() => {}, "127.0.0.1", 0);
+   * const server = await startServer(
+   *   (_reader, writer) => writer.close(),
+   *   "127.0.0.1",
+   *   0,
+   * );
    * server.close();
    * await server.waitClosed();
+   * assertEquals(server.sockets, []);
    * ```
    */
   waitClosed(options?: Cancellable): Promise<void> {
     try {
       signalOf(options, "wait for the end of a server")?.throwIfAborted();
-      return this.#isOver() ? Promise.resolve() : this.#leavers.wait(options);
+      return this.#isFinished()
+        ? Promise.resolve()
+        : this.#closeWaiters.wait(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
   /**
-   * Closes the server and its connections, and waits for them.
+   * Closes the server and its connections, and waits until they are closed.
    *
-   * Cancelled, it drops what the connections have not sent yet.
+   * If the task is cancelled, it drops what the connections have not sent and
+   * does not throw; the next wait of the task throws the `CancelledError`.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     this.closeClients();
     await waitInDisposer(
-      this.#parts.loop,
+      this.#setup.loop,
       () => this.waitClosed(),
       () => this.abortClients(),
     );
@@ -373,194 +366,89 @@ export class Server implements AsyncDisposable {
   }
 
   #serve(): void {
-    if (this.#closed) {
+    if (this.#isClosed) {
       throw new RuntimeError("Cannot serve: the server is closed");
     }
-    if (this.#serving) return;
-    this.#serving = true;
+    if (this.#isServing) return;
+    this.#isServing = true;
     for (const acceptor of this.#acceptors) acceptor.start();
   }
 
   #connected(socket: Socket): void {
-    if (this.#closed) return socket.close();
-    const { loop, limit, callback } = this.#parts;
-    const { streams, outlet, connection } = openStreams(socket, {
+    if (this.#isClosed) return socket.close();
+    const { loop, limit, callback } = this.#setup;
+    const { streams, pump, connection } = openStreams(socket, {
       limit,
-      onLost: this.#onLost,
+      onClosed: this.#onClosed,
     });
-    this.#clients.add(connection);
+    this.#connections.add(connection);
     const task = this.#context(() =>
       loop.createTask(() => callback(...streams))
     );
-    onceDone(task, () => this.#handled(task, outlet));
+    onceDone(task, () => this.#onCallbackDone(task, pump));
   }
 
-  readonly #onLost = (connection: Connection): void => {
-    this.#clients.delete(connection);
-    this.#wakeLeavers();
+  readonly #onClosed = (connection: Connection): void => {
+    this.#connections.delete(connection);
+    this.#notifyIfFinished();
   };
 
-  #handled(task: Task<unknown>, outlet: WritePump): void {
-    if (task.cancelled()) return outlet.close(false);
+  #onCallbackDone(task: Task<unknown>, pump: WritePump): void {
+    if (task.cancelled()) return pump.close(false);
     const exception = task.exception();
     if (!futures.failed(task)) return;
-    this.#parts.loop.callExceptionHandler({
+    this.#setup.loop.callExceptionHandler({
       message: "Unhandled error in the callback of a connection",
       exception,
-      peername: outlet.parts.extra("peername"),
+      peername: pump.options.extraInfo("peername"),
       task,
     });
-    outlet.close(false);
+    pump.close(false);
   }
 
-  #isOver(): boolean {
-    return this.#closed && this.#clients.size === 0 &&
-      this.#acceptors.every((acceptor) => acceptor.over);
+  #isFinished(): boolean {
+    return this.#isClosed && this.#connections.size === 0 &&
+      this.#acceptors.every((acceptor) => acceptor.isFinished);
   }
 
-  #wakeLeavers(): void {
-    if (!this.#isOver()) return;
-    openOn(this.#parts.loop).delete(this.#entry);
-    this.#leavers.notifyAll();
+  #notifyIfFinished(): void {
+    if (!this.#isFinished()) return;
+    openResources.get(this.#setup.loop).delete(this.#resource);
+    this.#closeWaiters.notifyAll();
   }
 
-  /** The loop is about to be closed. */
-  async #abandon(): Promise<void> {
+  /** Called before the loop is closed. */
+  async #closeWithLoop(): Promise<void> {
     this.close();
     this.abortClients();
     await this.waitClosed();
   }
 
   #describe(): string {
-    const state = this.#closed
+    const state = this.#isClosed
       ? "closed"
-      : this.#serving
+      : this.#isServing
       ? "serving"
       : "not serving";
-    return `Server ${state}, ${this.#clients.size} connections`;
-  }
-}
-
-/** Accepts the connections of one listening socket. */
-class Acceptor {
-  readonly #parts: ServerParts;
-  readonly #listener: Deno.Listener;
-  readonly #calls: { connected: (socket: Socket) => void; ended: () => void };
-  /** An `accept` is under way; only its end frees the port. */
-  #accepting = false;
-  #stopped = false;
-  /** Connections in the middle of their handshake. */
-  readonly #shaking = new Set<Socket>();
-  #pause = SHORTEST_PAUSE;
-  #timer: TimerHandle | null = null;
-
-  constructor(
-    parts: ServerParts,
-    listener: Deno.Listener,
-    calls: { connected: (socket: Socket) => void; ended: () => void },
-  ) {
-    this.#parts = parts;
-    this.#listener = listener;
-    this.#calls = calls;
-  }
-
-  /** Whether the socket is closed and nothing is under way any more. */
-  get over(): boolean {
-    return this.#stopped && !this.#accepting && this.#shaking.size === 0;
-  }
-
-  start(): void {
-    this.#timer = null;
-    this.#accepting = true;
-    this.#listener.accept().then(this.#onConn, this.#onError);
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#timer?.cancel();
-    for (const socket of this.#shaking) socket.close();
-    if (this.#parts.file) this.#parts.file.close(this.#listener);
-    else closeQuietly(this.#listener);
-    if (!this.#accepting) this.#parts.file?.closed();
-  }
-
-  readonly #onConn = (conn: Deno.Conn): void => {
-    this.#pause = SHORTEST_PAUSE;
-    if (sendsAtOnce(conn)) this.#take(new Socket(this.#parts.loop, conn));
-    if (this.#stopped) this.#end();
-    else this.start();
-  };
-
-  readonly #onError = (error: unknown): void => {
-    if (this.#stopped || isGone(error)) return this.#end();
-    if (concernsConnection(error)) return this.start();
-    this.#accepting = false;
-    const { loop } = this.#parts;
-    loop.callExceptionHandler({
-      message:
-        `Accepting a connection failed; trying again in ${this.#pause} s`,
-      exception: error,
-      socket: this.#listener,
-    });
-    this.#timer = loop.callLater(this.#pause, () => this.start());
-    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
-  };
-
-  #end(): void {
-    this.#accepting = false;
-    try {
-      this.#parts.file?.closed();
-    } catch (exception) {
-      const message = "Putting back the file of another Unix socket failed";
-      this.#parts.loop.callExceptionHandler({ message, exception });
-    }
-    this.#calls.ended();
-  }
-
-  #take(socket: Socket): void {
-    if (this.#parts.tls) this.#shakeHands(socket, this.#parts.tls);
-    else this.#calls.connected(socket);
-  }
-
-  /** A client that fails in its handshake is none; it is reported in debug mode only. */
-  async #shakeHands(
-    socket: Socket,
-    { settings, limits }: NonNullable<ServerParts["tls"]>,
-  ): Promise<void> {
-    const { loop } = this.#parts;
-    this.#shaking.add(socket);
-    try {
-      await socket.serveTls(settings, limits);
-    } catch (exception) {
-      if (loop.getDebug()) {
-        const message = "The TLS handshake of a connection failed";
-        const peername = socket.extra("peername");
-        loop.callExceptionHandler({ message, exception, peername });
-      }
-      this.#shaking.delete(socket);
-      return this.#calls.ended();
-    }
-    this.#shaking.delete(socket);
-    this.#calls.connected(socket);
-    this.#calls.ended();
+    return `Server ${state}, ${this.#connections.size} connections`;
   }
 }
 
 /**
- * Listens on a port and calls a function for each connection.
+ * Starts a TCP server, which calls a function for each connection.
  *
- * Cancelled, it leaves no socket behind.
+ * It waits for nothing, so a cancellation never leaves a server behind.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_server}.
  *
- * @param callback Called with the reader and the writer of each connection, as a task of its own.
- * @param host A name, an address, or several; `null` for every address of this machine.
- * @param port The port; 0 for any free one, a different one for each host.
- * @param options Limit, TLS, how to listen, and a signal that ends the wait.
+ * @param callback Called with the reader and the writer of each connection, in a task of its own.
+ * @param host A host name or address, or an array of them; `null` for all addresses of this machine.
+ * @param port The port; 0 for a free one, which differs for each host.
+ * @param options The limit of the readers, TLS, how to listen, and a signal.
  * @returns The server. Its callbacks run in the context of this call.
- * @throws {Deno.errors.AddrInUse} If the port is taken; other errors of Deno likewise, with the address in their message.
- * @throws {Deno.errors.InvalidData} If the certificate or its key is not valid.
- * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
+ * @throws {Deno.errors.AddrInUse} If the port is in use. This and other errors of Deno have the address in their message.
+ * @throws {Deno.errors.InvalidData} If the certificate or its key is invalid.
+ * @throws {Deno.errors.NotSupported} For an option of Python's that Deno does not have.
  * @throws {CancelledError} If the task is cancelled.
  *
  * @example
@@ -592,11 +480,11 @@ export function startServer(
 ): Promise<Server> {
   return operation(async () => {
     checkCallback(callback, SERVE.action);
-    const hosts = toHosts(host);
+    const hosts = readHosts(host);
     checkPort(port);
     checkStreamOptions(options, SERVE);
     checkLimit(options.limit);
-    const tls = tlsOf(options);
+    const tls = readTls(options);
     options.signal?.throwIfAborted();
     needDeno("start a server");
     const loop = getEventLoop();
@@ -609,25 +497,28 @@ export function startServer(
       listeners.forEach(closeQuietly);
       throw error;
     }
-    return await begin({ loop, listeners, callback, tls, file: null }, options);
+    return await createServer(
+      { loop, listeners, callback, tls, file: null },
+      options,
+    );
   });
 }
 
 /**
- * Listens on a Unix socket and calls a function for each connection. A socket
- * file that a dead program left behind is replaced.
+ * Starts a server on a Unix socket, which calls a function for each connection.
+ * A socket file that nobody listens on any more is replaced.
  *
- * Cancelled, it leaves no socket behind.
+ * If it is cancelled, it leaves no socket behind.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.start_unix_server}.
  *
- * @param callback Called with the reader and the writer of each connection, as a task of its own.
- * @param path The path of the socket, or its name in the abstract namespace of Linux, which begins with a NUL character and has no file. Both need network permission; a path also needs permission to read and write it.
- * @param options Limit, what becomes of the file, and a signal that ends the wait.
+ * @param callback Called with the reader and the writer of each connection, in a task of its own.
+ * @param path The path of the socket. A name in the abstract namespace of Linux begins with a NUL character and has no file. Both need network permission, a path also permission to read and write it.
+ * @param options The limit of the readers, what happens to the socket file, and a signal that cancels the call.
  * @returns The server. Its callbacks run in the context of this call.
- * @throws {Deno.errors.AddrInUse} If there is something at the path; other errors of Deno likewise, with the path in their message.
+ * @throws {Deno.errors.AddrInUse} If something else is at the path. This and other errors of Deno have the path in their message.
  * @throws {TypeError} If the path is too long.
- * @throws {Deno.errors.NotSupported} If an option is given that Deno does not have.
+ * @throws {Deno.errors.NotSupported} For an option of Python's that Deno does not have.
  * @throws {CancelledError} If the task is cancelled.
  *
  * @example
@@ -660,7 +551,7 @@ export function startUnixServer(
       const file = isAbstract(at)
         ? null
         : new SocketFile(at, options.cleanupSocket ?? true);
-      return await begin(
+      return await createServer(
         { loop, listeners: [listener], callback, tls: null, file },
         options,
       );
@@ -671,15 +562,13 @@ export function startUnixServer(
   });
 }
 
-/** Makes a server, with nothing to wait for: a cancellation finds either none or one that its caller has. */
-function begin(
-  parts: Omit<ServerParts, "limit">,
+/** Creates a server without waiting, so that a cancellation cannot lose it. */
+function createServer(
+  setup: Omit<ServerSetup, "limit">,
   options: StartUnixServerOptions,
 ): Server | Promise<Server> {
   const { limit, startServing = true } = options;
-  const all = { ...parts, limit };
-  made.add(all);
-  const server = new Server(all as never);
+  const server = makeServer({ ...setup, limit });
   return startServing ? server.startServing().then(() => server) : server;
 }
 
@@ -690,7 +579,7 @@ function listen(
 ): Deno.Listener {
   if (hostname === null) return listenEverywhere(port, options);
   const { backlog = 100, reusePort } = options;
-  // The host would end the program.
+  // Deno would exit.
   if (reusePort && !Reflect.has(deno, "listenDatagram")) {
     throw new deno.errors.NotSupported(
       "Cannot share a port: Deno needs the flag --unstable-net for it",
@@ -700,19 +589,21 @@ function listen(
   try {
     return deno.listen(all as Deno.TcpListenOptions);
   } catch (error) {
-    return addressed("listen on", addressText({ hostname, port }))(error);
+    return rethrowWithAddress("listen on", formatAddress({ hostname, port }))(
+      error,
+    );
   }
 }
 
-function tlsOf(options: StartServerOptions): ServerParts["tls"] {
+function readTls(options: StartServerOptions): ServerSetup["tls"] {
   const { tls } = options;
   checkServerTls(tls);
-  const limits = tlsTimeouts(options, tls !== undefined);
+  const timeouts = tlsTimeouts(options, tls !== undefined);
   if (tls === undefined) return null;
-  return { settings: serverTls(tls), limits };
+  return { config: serverTls(tls), timeouts };
 }
 
-/** A socket of IPv6 serves IPv4 too; without it there is IPv4. */
+/** Listens on all addresses: an IPv6 socket serves IPv4 too, but IPv6 may be disabled. */
 function listenEverywhere(
   port: number,
   options: StartServerOptions,
@@ -725,17 +616,19 @@ function listenEverywhere(
   }
 }
 
-function toHosts(
+function readHosts(
   host: string | readonly string[] | null,
 ): readonly (string | null)[] {
   if (host === null || host === "") return [null];
   const hosts = typeof host === "string" ? [host] : host;
   if (!isList(hosts) || hosts.length === 0) {
     throw new TypeError(
-      `Invalid host: expected a string, several or null, got ${describe(host)}`,
+      `Invalid host: expected a string, an array of strings or null, got ${
+        describe(host)
+      }`,
     );
   }
-  for (const it of hosts) checkText(it, "host");
+  for (const it of hosts) checkString(it, "host");
   return [...new Set(hosts)];
 }
 
@@ -747,39 +640,14 @@ function isList(value: unknown): value is readonly unknown[] {
   }
 }
 
-/** What servers are made of. */
-const made = new WeakSet<object>();
-
-function checkParts(parts: unknown): ServerParts {
-  if (made.has(parts as object)) return parts as ServerParts;
+function checkSetup(setup: object): void {
+  if (knownSetups.has(setup)) return;
   throw new TypeError(
-    "Cannot create a server: startServer() and startUnixServer() make them",
+    "Cannot create a server: use startServer() or startUnixServer()",
   );
 }
 
-/** What the callbacks of a server see, and not the task that it was made in, which they would hold. */
-function contextOf(loop: EventLoop): Context {
+/** The current context without its task, which the callbacks must not keep alive. */
+function loopContext(loop: EventLoop): Context {
   return runInSlot(loops.execution(loop), captureContext, undefined);
-}
-
-/** Has small writes sent at once. Returns false, with the connection closed, if it is gone already. */
-function sendsAtOnce(conn: Deno.Conn): boolean {
-  try {
-    if (isTcp(conn)) conn.setNoDelay(true);
-    return true;
-  } catch {
-    closeQuietly(conn);
-    return false;
-  }
-}
-
-/** Whether an error of `accept` says nothing about the next connection. */
-function concernsConnection(error: unknown): boolean {
-  return CONNECTION_ERRORS.has((error as { code?: unknown } | null)?.code);
-}
-
-/** Whether an error of `accept` says that somebody closed the listener. */
-function isGone(error: unknown): boolean {
-  return error instanceof deno.errors.BadResource ||
-    error instanceof deno.errors.Interrupted && !concernsConnection(error);
 }

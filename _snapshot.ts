@@ -20,7 +20,7 @@ import { type AnyFuture, futures } from "./_future.ts";
 import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
 import { allPromises, findForeignWaits } from "./_foreign_places.ts";
-import { processId } from "./_host.ts";
+import { isReadable, processId } from "./_host.ts";
 import {
   type BaseEventLoop,
   type ExecutionContext,
@@ -68,6 +68,8 @@ export interface LoopSnapshot {
   state: "running" | "idle" | "closed";
   /** Whether debug mode is on. Elsewhere places are known only in a `DeadlockError`, and in reports of `run()` and `ps`. */
   debug: boolean;
+  /** Whether the environment may ask for debug mode in vain, as `ASYNCIO_DEBUG` may not be read. */
+  debugUnreadable?: true;
   /** The time on its clock, in seconds. */
   time: number;
   /** How late the first timer is that is due and has not run, in seconds. */
@@ -193,6 +195,7 @@ export function snapshotOf(loop: BaseEventLoop): Snapshot {
       name: loop.constructor.name,
       state: loop.isClosed() ? "closed" : loop.isRunning() ? "running" : "idle",
       debug: loop.getDebug(),
+      ...(isReadable("ASYNCIO_DEBUG") ? {} : { debugUnreadable: true }),
       time,
       lag: Math.max(0, time - due),
       ready,

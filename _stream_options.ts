@@ -1,6 +1,5 @@
 /**
- * Checks of what connections and servers are given. They run before anything
- * is opened.
+ * Checks the options of connections and servers, before anything is opened.
  *
  * @module
  */
@@ -19,46 +18,46 @@ import {
   describe,
 } from "./_validate.ts";
 
-/** What a kind of connection or server is given. */
-export interface Settings {
-  /** What the errors say was not done. */
+/** The options of a kind of connection or server. */
+export interface OptionRules {
+  /** The action that error messages name. */
   readonly action: string;
   readonly known: readonly string[];
-  /** Options of Python's that Deno has no means for here. */
-  readonly impossible: readonly string[];
+  /** Options of Python's that Deno does not support here. */
+  readonly unsupported: readonly string[];
 }
 
 const TLS_TIMEOUTS = ["sslHandshakeTimeout", "sslShutdownTimeout"];
-/** What Python takes for sockets of whatever kind. */
-const NOT_OF_SOCKETS = ["sock", "family", "proto", "flags", "keepAlive"];
+/** Python's options for all kinds of sockets. */
+const SOCKET_OPTIONS = ["sock", "family", "proto", "flags", "keepAlive"];
 
-export const CONNECT: Settings = {
+export const CONNECT: OptionRules = {
   action: "connect",
   known: ["limit", "tls", "happyEyeballsDelay", "signal", ...TLS_TIMEOUTS],
-  impossible: [...NOT_OF_SOCKETS, "interleave", "localAddr"],
+  unsupported: [...SOCKET_OPTIONS, "interleave", "localAddr"],
 };
-export const WRAP: Settings = {
-  action: "make streams",
+export const WRAP: OptionRules = {
+  action: "create streams",
   known: ["conn", "limit"],
-  impossible: [],
+  unsupported: [],
 };
-export const CONNECT_UNIX: Settings = {
+export const CONNECT_UNIX: OptionRules = {
   action: "connect",
   known: ["limit", "signal"],
-  impossible: ["sock", "ssl", "tls", ...TLS_TIMEOUTS],
+  unsupported: ["sock", "ssl", "tls", ...TLS_TIMEOUTS],
 };
-export const SERVE: Settings = {
+export const SERVE: OptionRules = {
   action: "start a server",
   known: [
     ...["limit", "backlog", "reusePort", "tls", "startServing", "signal"],
     ...TLS_TIMEOUTS,
   ],
-  impossible: [...NOT_OF_SOCKETS, "reuseAddress"],
+  unsupported: [...SOCKET_OPTIONS, "reuseAddress"],
 };
-export const SERVE_UNIX: Settings = {
+export const SERVE_UNIX: OptionRules = {
   action: "start a server",
   known: ["limit", "startServing", "cleanupSocket", "signal"],
-  impossible: ["sock", "backlog", "ssl", "tls", ...TLS_TIMEOUTS],
+  unsupported: ["sock", "backlog", "ssl", "tls", ...TLS_TIMEOUTS],
 };
 
 const TLS_OPTIONS = ["cert", "key", "keyFormat", "alpnProtocols"];
@@ -66,28 +65,30 @@ const CLIENT_TLS_OPTIONS = [
   ...TLS_OPTIONS,
   ...["hostname", "port", "caCerts", "unsafelyDisableHostnameVerification"],
 ];
-/** Seconds that a TLS handshake may take, and the end of a TLS connection. */
+/** Default timeouts of TLS, in seconds. */
 const HANDSHAKE_TIMEOUT = 60;
 const SHUTDOWN_TIMEOUT = 30;
-/** The system counts the connections that may wait in 31 bits. */
-const LONGEST_BACKLOG = 2 ** 31 - 1;
+/** The default limit of a reader, in bytes. */
+export const DEFAULT_LIMIT = 65_536;
+/** The system takes the backlog as a signed 32-bit integer. */
+const MAX_BACKLOG = 2 ** 31 - 1;
 
-/** How long TLS may take, in seconds. */
-export interface TlsLimits {
+/** Timeouts of TLS, in seconds. */
+export interface ResolvedTlsTimeouts {
   handshake: number;
   shutdown: number;
 }
 
-/** Checks the options themselves, and each but `limit`, `conn` and the timeouts of TLS. */
+/** Checks the names of all options, and all values but `limit`, `conn`, `tls` and the timeouts of TLS. */
 export function checkStreamOptions(
   options: unknown,
-  { action, known, impossible }: Settings,
+  { action, known, unsupported }: OptionRules,
 ): void {
-  checkBag(options, [...known, ...impossible], action);
+  checkBag(options, [...known, ...unsupported], action);
   const given = (options ?? {}) as Record<string, unknown>;
-  const present = impossible.filter((name) => name in given);
+  const present = unsupported.filter((name) => name in given);
   checkOptions(options, [...known, ...present], action);
-  for (const name of present) refuseImpossible(given[name], name, action);
+  for (const name of present) refuseUnsupported(given[name], name, action);
   checkSignal(given.signal, action);
   checkFlag(given.reusePort, action, "reusePort");
   checkFlag(given.startServing, action, "startServing");
@@ -98,26 +99,42 @@ export function checkStreamOptions(
   }
 }
 
-function refuseImpossible(value: unknown, name: string, action: string): void {
+function refuseUnsupported(value: unknown, name: string, action: string): void {
   if (value === undefined || value === null) return;
   const hint = name === "sock"
-    ? "; openConnection({ conn }) takes a connection that is there already"
+    ? "; openConnection({ conn }) takes an existing connection"
     : "";
   throw new deno.errors.NotSupported(
-    `Cannot ${action}: Deno cannot do what the option "${name}" asks for${hint}`,
+    `Cannot ${action}: Deno does not support the option "${name}"${hint}`,
   );
 }
 
 function checkBacklog(backlog: unknown, action: string): void {
   if (backlog === undefined) return;
   checkCount(backlog, 0, action, "backlog");
-  if (backlog <= LONGEST_BACKLOG) return;
+  if (backlog <= MAX_BACKLOG) return;
   throw new RangeError(
-    `Cannot ${action}: backlog must be at most ${LONGEST_BACKLOG}, got ${backlog}`,
+    `Cannot ${action}: backlog must be at most ${MAX_BACKLOG}, got ${backlog}`,
   );
 }
 
-/** Checks the `tls` of a client. */
+/** Checks the limit of a reader. */
+export function checkLimit(
+  limit: unknown = DEFAULT_LIMIT,
+  action: string = "create a stream",
+): void {
+  const isNumber = typeof limit === "number";
+  const isWhole = Number.isInteger(limit) || limit === Infinity;
+  if (isNumber && isWhole && limit > 0) return;
+  const Kind = isNumber ? RangeError : TypeError;
+  throw new Kind(
+    `Cannot ${action}: limit must be a whole number above 0, got ${
+      describe(limit)
+    }`,
+  );
+}
+
+/** Checks the `tls` option of a client. */
 export function checkClientTls(tls: unknown): void {
   if (tls === undefined || typeof tls === "boolean") return;
   const action = "use TLS";
@@ -131,7 +148,7 @@ export function checkClientTls(tls: unknown): void {
   checkFlag(given[name], action, name);
 }
 
-/** Checks the `tls` of a server; its certificate is checked where it is used. */
+/** Checks the `tls` option of a server, except for the certificate. */
 export function checkServerTls(tls: unknown): void {
   if (tls !== undefined) checkTls(tls, TLS_OPTIONS, "use TLS");
 }
@@ -154,24 +171,27 @@ function checkTls(
   checkStrings(given.alpnProtocols, action, "alpnProtocols");
 }
 
-/** How long TLS may take, of options that were given. */
-export function tlsTimeouts(options: TlsTimeouts, used: boolean): TlsLimits {
+/** Reads the TLS timeouts from options; they are refused without TLS. */
+export function tlsTimeouts(
+  options: TlsTimeouts,
+  usesTls: boolean,
+): ResolvedTlsTimeouts {
   return {
-    handshake: timeoutOf(options, "sslHandshakeTimeout", used) ??
+    handshake: readTimeout(options, "sslHandshakeTimeout", usesTls) ??
       HANDSHAKE_TIMEOUT,
-    shutdown: timeoutOf(options, "sslShutdownTimeout", used) ??
+    shutdown: readTimeout(options, "sslShutdownTimeout", usesTls) ??
       SHUTDOWN_TIMEOUT,
   };
 }
 
-function timeoutOf(
+function readTimeout(
   options: TlsTimeouts,
   name: keyof TlsTimeouts,
-  used: boolean,
+  usesTls: boolean,
 ): number | undefined {
   const given = options[name];
   if (given === undefined) return undefined;
-  if (!used) {
+  if (!usesTls) {
     throw new RangeError(`Invalid ${name}: it needs the option "tls"`);
   }
   const seconds = toSeconds(given, name);

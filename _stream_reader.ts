@@ -1,13 +1,9 @@
 /**
  * The reading half of a stream.
  *
- * A read that finds what it wants in the buffer takes it at once. Otherwise
- * it waits as one future, and the bytes stay in the buffer until the code
- * that waits resumes: cancelled at whatever moment, it has taken nothing.
- *
- * Bytes come on demand: the {@linkcode ReadPump} asks the source only while a
- * read waits, so an idle connection has no buffer and nothing that keeps the
- * program alive, and a peer that floods us is held back by its own kernel.
+ * A read that finds what it needs in the buffer returns it at once. Otherwise
+ * it waits, and takes its bytes out of the buffer only when the waiting code
+ * resumes. A read that is cancelled, at whatever moment, has taken nothing.
  *
  * @module
  */
@@ -19,105 +15,91 @@ import {
   type OwnBytes,
   toBytes,
 } from "./_bytes.ts";
+import { rejection } from "./_error_stack.ts";
 import { AGAIN, type AnyFuture, callersLoop, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
-import { deno } from "./_deno.ts";
 import { checkpoint, isOverdue, settledPromise } from "./_waiting_call.ts";
 import type { Cancellable } from "./_options.ts";
-import { checkCaller, HostCalls, outsideTasks } from "./_io_batch.ts";
+import { checkCaller, outsideTasks } from "./_io_batch.ts";
+import { type ByteSource, ReadPump } from "./_read_pump.ts";
 import { internals as loops } from "./_scheduler.ts";
+import { checkLimit, DEFAULT_LIMIT } from "./_stream_options.ts";
 import {
-  type Failure,
   NEWLINE,
-  owners,
-  type Read,
   ReadAll,
   ReaderState,
   ReadExactly,
   ReadLine,
+  readPolicy,
   ReadReady,
+  type ReadRequest,
   ReadSome,
   ReadUntil,
+  type StreamFailure,
 } from "./_read_request.ts";
 import { checkOptions, describe, isIterable, signalOf } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** Where the bytes of a reader come from. */
-export interface ByteSource {
-  /** Reads into a buffer. Resolves to the number of bytes, `null` at the end. */
-  read(buffer: Uint8Array): Promise<number | null>;
-  /** Reads up to so many bytes that come in memory of their own; for sources that have such. */
-  readChunk?(most: number): Promise<OwnBytes | null>;
-  /** Nothing more will be read: the end was reached, reading failed or the reader was given up. */
-  close(): void;
-  /** Where the bytes come from, in a few words. */
-  describe?(): string;
-  /** A read that is under way keeps the program alive, as it does at first. */
-  ref?(): void;
-  /** A read that is under way does not keep the program alive. */
-  unref?(): void;
-}
-
 /** Options of a {@linkcode StreamReader}. */
 export interface StreamReaderOptions {
   /**
-   * The longest line, in bytes without its end; reading ahead stops at twice
-   * as much.
+   * The longest line, in bytes without its newline. Reading ahead stops at
+   * twice the limit. By default 64 KiB.
    *
    * @default 65536
    */
   limit?: number | undefined;
 }
 
-/** What the files above may do with a reader. */
+/** Internals of a reader, for the other files of this module. */
 export interface ReaderInternals {
-  attach(reader: StreamReader, inlet: ReadPump): void;
-  inlet(reader: StreamReader): ReadPump | null;
-  /** Memory for the next bytes; see {@linkcode ByteBuffer.lend}. */
-  lend(reader: StreamReader, size: number, most: number): OwnBytes;
-  /** So many bytes have come into that memory. */
-  filled(reader: StreamReader, count: number): void;
-  /** Bytes have come in memory of their own. */
+  /** Connects the reader to a source. */
+  attach(
+    reader: StreamReader,
+    loop: EventLoop,
+    source: ByteSource,
+    hooks: ReaderHooks,
+  ): void;
+  pump(reader: StreamReader): ReadPump | null;
+  /** Adds a chunk that nobody else refers to. */
   adopt(reader: StreamReader, chunk: OwnBytes): void;
-  /** Ends the reader, with an error or without; nothing more is read. */
-  end(reader: StreamReader, failure: Failure | null): void;
-  failure(reader: StreamReader): Failure | null;
-  /** Somebody waits for the end, which is then noticed though nobody reads, or nobody does any more. */
-  watch(reader: StreamReader, watched: boolean): void;
-  ended(reader: StreamReader): boolean;
-  /** Whether bytes have come that nobody has read. */
-  unread(reader: StreamReader): boolean;
+  /** Ends the reader, with an error or without, and stops reading. */
+  end(reader: StreamReader, failure: StreamFailure | null): void;
+  failure(reader: StreamReader): StreamFailure | null;
+  /** Whether to read ahead although no read waits, in order to notice the end. */
+  watch(reader: StreamReader, isWatched: boolean): void;
+  isEnded(reader: StreamReader): boolean;
+  /** Whether bytes were received that nobody has read. */
+  hasUnread(reader: StreamReader): boolean;
 }
 
-/** Who hears of the end of a source. */
-export interface ReadPumpHooks {
+/** What a connection does when its reader ends. */
+export interface ReaderHooks {
   onError(error: unknown): void;
   onEnd?(): void;
 }
 
-/** The default limit, in bytes. */
-const LIMIT = 65_536;
 const OPTIONS = ["limit"];
-const CREATE = "create a stream";
-/** The first read of a connection takes so much; later ones follow the traffic. */
-const SMALLEST_READ = 2_048;
-const LARGEST_READ = 131_072;
+/** The largest chunk of a web stream. */
+const MAX_CHUNK = 131_072;
 
 export let readers: ReaderInternals;
 
 /**
- * Reads bytes as they come: some, all, an exact number, or up to a separator.
+ * Reads bytes from a stream: some, all, an exact number, or up to a separator.
  *
- * One read can wait at a time. A read that is cancelled, timed out or aborted
- * has taken nothing: what had arrived stays for the next one. A read that lost
- * a `Promise.race()` still waits, and takes what arrives; to give up on a read,
- * use `timeout()`, `waitFor()` or a signal.
+ * Only one read can wait at a time. A read that is cancelled, times out or is
+ * aborted has consumed nothing: the bytes stay for the next read. A read that
+ * lost a `Promise.race()` still waits and consumes what arrives; to give up on
+ * a read, use `timeout()`, `waitFor()` or a signal.
  *
- * What is read is a view of memory that other reads may share. To transfer it
- * to another thread, or to keep a few bytes of many, copy it with `slice()`;
- * chunks of 4 KiB and more may be transferred as they are.
+ * The result of a read is a view of memory that it may share with other reads.
+ * Copy it with `slice()` before you transfer it to another thread, or to keep
+ * a few bytes of a large buffer. Results of 4 KiB and more may be transferred
+ * as they are.
  *
- * Connections have readers; one that you make yourself is fed by `feedData()`.
+ * `openConnection` and servers create readers. A reader that you create
+ * yourself gets its bytes from `feedData()`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.StreamReader}.
  *
@@ -129,165 +111,213 @@ export let readers: ReaderInternals;
  * const reader = new StreamReader();
  * reader.feedData(new TextEncoder().encode("first\nsecond\nrest"));
  * reader.feedEof();
+ *
  * const text = new TextDecoder();
  * assertEquals(text.decode(await reader.readline()), "first\n");
- * assertEquals(text.decode(await reader.readexactly(3)), "sec");
- * assertEquals(text.decode(await reader.readuntil("nd")), "ond");
+ * assertEquals(text.decode(await reader.readuntil("nd")), "second");
  * assertEquals(text.decode(await reader.read()), "\nrest");
  * ```
  */
 export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
-  readonly #stock: ReaderState;
-  /** The read that waits; a read that was woken waits no more. */
-  #waiting: Read | null = null;
-  /** Reads ahead, for somebody who waits for the end. */
-  #watched = false;
-  #inlet: ReadPump | null = null;
+  readonly #state: ReaderState;
+  /** The waiting read; `null` again once it is notified. */
+  #pending: ReadRequest | null = null;
+  /** Reads ahead, because somebody waits for the end of the connection. */
+  #isWatched = false;
+  #pump: ReadPump | null = null;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
 
   /**
-   * Makes a reader to feed with `feedData()`.
+   * Creates a reader to feed with `feedData()`.
    *
-   * @param options The limit.
+   * @param options The limit of a line.
    * @throws {RangeError} If the limit is not a whole number above 0.
-   * @throws {TypeError} If it is no number, or there is no such option.
+   * @throws {TypeError} If the limit is not a number, or an option is unknown.
    */
   constructor(options: StreamReaderOptions = {}) {
-    checkOptions(options, OPTIONS, CREATE);
-    const { limit = LIMIT } = options;
+    checkOptions(options, OPTIONS, "create a stream");
+    const { limit = DEFAULT_LIMIT } = options;
     checkLimit(limit);
-    this.#stock = new ReaderState(limit);
+    this.#state = new ReaderState(limit);
   }
 
   static {
-    owners.take = (reader, read) => (reader as StreamReader).#take(read);
-    owners.drop = (reader, read) => (reader as StreamReader).#drop(read);
+    readPolicy.complete = (reader, read) =>
+      (reader as StreamReader).#complete(read);
+    readPolicy.remove = (reader, read) =>
+      (reader as StreamReader).#remove(read);
     readers = {
-      attach: (reader, inlet) => reader.#inlet = inlet,
-      inlet: (reader) => reader.#inlet,
-      lend: (reader, size, most) => reader.#stock.buffer.lend(size, most),
-      filled: (reader, count) => {
-        reader.#stock.buffer.filled(count);
-        reader.#came();
-      },
+      attach: (reader, loop, source, hooks) =>
+        reader.#attach(loop, source, hooks),
+      pump: (reader) => reader.#pump,
       adopt: (reader, chunk) => {
-        reader.#stock.buffer.adopt(chunk);
-        reader.#came();
+        reader.#state.buffer.adopt(chunk);
+        reader.#received();
       },
       end: (reader, failure) => reader.#end(failure),
-      failure: (reader) => reader.#stock.failure,
-      watch: (reader, watched) => {
-        reader.#watched = watched;
-        if (watched) reader.#watch();
-        else reader.#relax();
+      failure: (reader) => reader.#state.failure,
+      watch: (reader, isWatched) => {
+        reader.#isWatched = isWatched;
+        if (isWatched) reader.#readAhead();
+        else reader.#releasePump();
       },
-      ended: (reader) => reader.#stock.eof || reader.#stock.failure !== null,
-      unread: (reader) =>
-        reader.#stock.buffer.size > 0 || reader.#stock.skipping,
+      isEnded: (reader) => reader.#state.eof || reader.#state.failure !== null,
+      hasUnread: (reader) =>
+        reader.#state.buffer.size > 0 || reader.#state.isSkippingLine,
     };
   }
 
-  /** Whether the end was reached and everything before it was read. */
+  /** Whether the stream has ended and all its bytes were read. */
   atEof(): boolean {
-    const { eof, buffer } = this.#stock;
-    if (!eof && buffer.size === 0) this.#watch();
+    const { eof, buffer } = this.#state;
+    if (!eof && buffer.size === 0) this.#readAhead();
     return eof && buffer.size === 0;
   }
 
-  /** The error that ended the stream, `null` if there is none. */
+  /** The error that ended the stream, or `null`. */
   exception(): unknown {
-    this.#watch();
-    return this.#stock.failure?.error ?? null;
+    this.#readAhead();
+    return this.#state.failure?.error ?? null;
   }
 
   /**
-   * Reads up to `n` bytes, and waits only if there is none.
+   * Reads up to `n` bytes. Waits only if the buffer is empty.
    *
-   * Cancelled while it waits, it has read nothing.
+   * If it is cancelled, it has consumed nothing.
    *
-   * @param n The largest number of bytes; negative, as by default, for all up to the end, whatever the limit.
-   * @param options A signal that ends the wait.
-   * @returns At least one byte, or none at the end.
+   * @param n The largest number of bytes. By default, and if it is negative, everything up to the end of the stream, whatever the limit.
+   * @param options A signal that cancels the read.
+   * @returns At least one byte; none at the end of the stream.
    * @throws {RangeError} If `n` is not a whole number.
-   * @throws {TypeError} If it is no number.
+   * @throws {TypeError} If `n` is not a number.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
+   * @throws {RuntimeError} If another read is waiting, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { StreamReader } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = new StreamReader();
+   * reader.feedData(new Uint8Array([1, 2, 3]));
+   * reader.feedEof();
+   * assertEquals(await reader.read(2), new Uint8Array([1, 2]));
+   * assertEquals(await reader.read(), new Uint8Array([3]));
+   * assertEquals(await reader.read(), new Uint8Array(0));
+   * ```
    */
   read(n = -1, options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
-    const wrong = wrongCount(n, -Infinity, Infinity);
-    if (wrong !== null) return Promise.reject(wrong);
+    const wrong = countError(n, -Infinity, Infinity);
+    if (wrong !== null) return rejection(wrong);
     const read = n < 0
-      ? new ReadAll(this, this.#stock)
-      : new ReadSome(this, this.#stock, n);
+      ? new ReadAll(this, this.#state)
+      : new ReadSome(this, this.#state, n);
     return this.#read(read, options);
   }
 
   /**
-   * Reads a line with its `"\n"`, or what is left before the end.
+   * Reads a line including its `"\n"`. The last line may lack it.
    *
-   * Cancelled while it waits, it has read nothing: the next call gives the
+   * If it is cancelled, it has consumed nothing: the next call returns the
    * whole line.
    *
-   * @param options A signal that ends the wait.
-   * @returns The line, empty at the end.
-   * @throws {RangeError} If the line is longer than the limit. It is dropped up to its newline, including what has not arrived yet.
+   * @param options A signal that cancels the read.
+   * @returns The line; empty at the end of the stream.
+   * @throws {RangeError} If the line is longer than the limit. The whole line is dropped, including the part that has not arrived yet.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
+   * @throws {RuntimeError} If another read is waiting, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { StreamReader, TimeoutError, waitFor } from "@asyncio/asyncio";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * const reader = new StreamReader();
+   * reader.feedData(new TextEncoder().encode("spam"));
+   * await assertRejects(() => waitFor(reader.readline(), 0.01), TimeoutError);
+   *
+   * reader.feedData(new TextEncoder().encode(" and eggs\n"));
+   * const line = await reader.readline();
+   * assertEquals(new TextDecoder().decode(line), "spam and eggs\n");
+   * ```
    */
   readline(options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
     try {
       const line = options === undefined && !isOverdue()
-        ? this.#lineAtHand()
+        ? this.#bufferedLine()
         : null;
       if (line !== null) return settledPromise(line);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
-    return this.#read(new ReadLine(this, this.#stock), options);
+    return this.#read(new ReadLine(this, this.#state), options);
   }
 
   /**
-   * Reads `n` bytes, whatever the limit.
+   * Reads exactly `n` bytes, whatever the limit.
    *
-   * Cancelled while it waits, it has read nothing.
+   * If it is cancelled, it has consumed nothing.
    *
    * @param n The number of bytes.
-   * @param options A signal that ends the wait.
-   * @returns Exactly `n` bytes.
-   * @throws {IncompleteReadError} If the end comes first; its `partial` has what was left.
+   * @param options A signal that cancels the read.
+   * @returns The `n` bytes.
+   * @throws {IncompleteReadError} If the stream ends first. Its `partial` has the bytes that were left.
    * @throws {RangeError} If `n` is negative or not a whole number.
-   * @throws {TypeError} If it is no number.
+   * @throws {TypeError} If `n` is not a number.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
+   * @throws {RuntimeError} If another read is waiting, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { IncompleteReadError, StreamReader } from "@asyncio/asyncio";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * const reader = new StreamReader();
+   * reader.feedData(new Uint8Array([1, 2, 3]));
+   * reader.feedEof();
+   * assertEquals(await reader.readexactly(2), new Uint8Array([1, 2]));
+   * await assertRejects(() => reader.readexactly(2), IncompleteReadError);
+   * ```
    */
   readexactly(
     n: number,
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    const wrong = wrongCount(n, 0, Number.MAX_SAFE_INTEGER);
-    if (wrong !== null) return Promise.reject(wrong);
-    return this.#read(new ReadExactly(this, this.#stock, n), options);
+    const wrong = countError(n, 0, Number.MAX_SAFE_INTEGER);
+    if (wrong !== null) return rejection(wrong);
+    return this.#read(new ReadExactly(this, this.#state, n), options);
   }
 
   /**
-   * Reads up to a separator and the separator with it.
+   * Reads up to and including a separator.
    *
-   * Of several separators, the one that ends first counts; of those that end at
-   * the same byte, the shortest. Cancelled while it waits, it has read nothing.
+   * Of several separators, the one that ends first is used; if two end at the
+   * same byte, the shorter one. If it is cancelled, it has consumed nothing.
    *
-   * @param separator Bytes or text, or several of these; a newline by default.
-   * @param options A signal that ends the wait.
-   * @returns The bytes, the separator at their end.
-   * @throws {IncompleteReadError} If the end comes first; its `partial` has what was left.
-   * @throws {LimitOverrunError} If there are more bytes than the limit before the separator. They stay.
-   * @throws {RangeError} If there is no separator, or an empty one.
-   * @throws {TypeError} If it is neither bytes nor text.
+   * @param separator Bytes or text, or an array of separators. By default a newline.
+   * @param options A signal that cancels the read.
+   * @returns The bytes, with the separator at their end.
+   * @throws {IncompleteReadError} If the stream ends first. Its `partial` has the bytes that were left.
+   * @throws {LimitOverrunError} If there are more bytes than the limit before the separator. They stay in the buffer.
+   * @throws {RangeError} If the separator is empty, or the array is.
+   * @throws {TypeError} If a separator is neither bytes nor text.
    * @throws The error that ended the stream.
-   * @throws {RuntimeError} If another read waits, or the connection belongs to another loop.
+   * @throws {RuntimeError} If another read is waiting, or the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
+   *
+   * @example
+   * ```ts
+   * import { StreamReader } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = new StreamReader();
+   * reader.feedData(new TextEncoder().encode("spam; ham, eggs"));
+   * const bytes = await reader.readuntil([", ", "; "]);
+   * assertEquals(new TextDecoder().decode(bytes), "spam; ");
+   * ```
    */
   readuntil(
     separator: Bytes | readonly Bytes[] = "\n",
@@ -295,52 +325,68 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   ): Promise<Uint8Array<ArrayBuffer>> {
     try {
       const separators = toSeparators(separator);
-      return this.#read(new ReadUntil(this, this.#stock, separators), options);
+      return this.#read(new ReadUntil(this, this.#state, separators), options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
   /**
-   * Appends bytes to what is there.
+   * Appends bytes to the stream.
    *
-   * @param data The bytes; they are copied.
-   * @throws {RuntimeError} If the end was signalled.
-   * @throws {TypeError} If it is not bytes.
+   * @param data The bytes, which are copied.
+   * @throws {RuntimeError} After `feedEof()`.
+   * @throws {TypeError} If `data` is not a `Uint8Array`.
    */
   feedData(data: Uint8Array): void {
     checkBytes(data, "feed a stream");
-    if (this.#stock.eof) {
+    if (this.#state.eof) {
       throw new RuntimeError("Cannot feed a stream: its end was signalled");
     }
     if (data.length === 0) return;
-    this.#stock.buffer.append(toBytes(data));
-    if (this.#stock.skipping) this.#stock.skip();
-    this.#answer();
+    this.#state.buffer.append(toBytes(data));
+    if (this.#state.isSkippingLine) this.#state.skipLine();
+    this.#notifyIfReady();
   }
 
-  /** Signals the end: nothing more will come. */
+  /** Signals the end of the stream. */
   feedEof(): void {
-    this.#stock.eof = true;
-    this.#answer();
+    this.#state.eof = true;
+    this.#notifyIfReady();
   }
 
   /**
-   * Ends the stream with an error: every read from now on throws it, even if
+   * Ends the stream with an error. Every read throws it from now on, even if
    * bytes are left.
    *
    * @param error The error.
    */
   setException(error: unknown): void {
-    this.#stock.failure = { error, told: false };
-    this.#wake();
+    this.#state.failure = { error, isObserved: false };
+    this.#notify();
   }
 
   /**
-   * The lines of the stream, the last one as it is. Leaving the loop early
-   * loses no byte.
+   * Iterates over the lines of the stream, as `readline()` returns them.
+   *
+   * Leaving the iteration early, or cancelling it, loses no bytes.
    *
    * @returns The iterator.
+   * @throws {CancelledError} If the task is cancelled while it waits for a line.
+   *
+   * @example
+   * ```ts
+   * import { StreamReader } from "@asyncio/asyncio";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = new StreamReader();
+   * reader.feedData(new TextEncoder().encode("one\ntwo\n"));
+   * reader.feedEof();
+   *
+   * const lines: string[] = [];
+   * for await (const line of reader) lines.push(new TextDecoder().decode(line));
+   * assertEquals(lines, ["one\n", "two\n"]);
+   * ```
    */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array<ArrayBuffer>, undefined> {
     return {
@@ -354,13 +400,15 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   }
 
   /**
-   * The same bytes as a web stream. It reads them as they are asked for;
-   * cancelling it ends its wait, and leaves the rest and the connection as they
-   * are. It belongs to no task: what ends the task that pipes it leaves the
-   * pipe alone. `pipeTo()` takes a signal.
+   * The reader as a web stream.
+   *
+   * It reads on demand. Cancelling it ends the pending read and leaves the
+   * remaining bytes and the connection alone. It belongs to no task:
+   * cancelling the task that called `pipeTo()` does not end the pipe, but a
+   * signal that is passed to `pipeTo()` does.
    */
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= this.#toWeb();
+    return this.#readable ??= this.#makeReadable();
   }
 
   /** @ignore */
@@ -368,403 +416,230 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return `<${this.#describe()}>`;
   }
 
-  #read(read: Read, options?: Cancellable): Promise<OwnBytes> {
+  #attach(loop: EventLoop, source: ByteSource, hooks: ReaderHooks): void {
+    this.#pump = new ReadPump(loop, source, {
+      buffer: this.#state.buffer,
+      received: () => this.#received(),
+      ended: () => {
+        this.#end(null);
+        hooks.onEnd?.();
+      },
+      failed: (error) => hooks.onError(error),
+    });
+  }
+
+  #read(read: ReadRequest, options?: Cancellable): Promise<OwnBytes> {
     try {
       const signal = signalOf(options, "read");
       signal?.throwIfAborted();
-      this.#stock.throwFailure();
-      if (this.#isReserved(read)) this.#refuse();
-      if (!read.answered()) return this.#wait(read, signal);
+      this.#state.throwFailure();
+      if (this.#isReserved(read)) this.#throwBusy();
+      if (!read.isReady()) return this.#wait(read, signal);
       if (isOverdue()) return checkpoint(() => this.#read(read, options));
-      return settledPromise(read.answer());
+      return settledPromise(read.result());
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
-  /** The next line if it is there and nothing stands against reading it. */
-  #lineAtHand(): OwnBytes | null {
-    const { buffer, failure, limit } = this.#stock;
-    if (failure !== null || this.#waiting !== null) return null;
+  /** The next line if it is in the buffer; `null` if `readline()` has to do more than return it. */
+  #bufferedLine(): OwnBytes | null {
+    const { buffer, failure, limit } = this.#state;
+    if (failure !== null || this.#pending !== null) return null;
     const at = buffer.findByte(NEWLINE, 0, buffer.size);
     return at >= 0 && at <= limit ? buffer.take(at + 1) : null;
   }
 
-  #wait(read: Read, signal?: AbortSignal): Promise<OwnBytes> {
+  #wait(read: ReadRequest, signal?: AbortSignal): Promise<OwnBytes> {
     const loop = this.#loop;
     checkCaller(loop, "read");
-    this.#enter(read);
+    this.#register(read);
     const future = futures.make(loop, read);
     read.future = future;
     if (signal) futures.subscribeSignal(future, signal);
-    this.#demand(read);
+    this.#requestMore(read);
     return future as Promise<OwnBytes>;
   }
 
-  /** The loop that reads wait on: the one of the connection, or else of the caller. */
+  /** The loop of the connection, or else of the caller. */
   get #loop(): EventLoop {
-    return this.#inlet?.loop ?? callersLoop();
+    return this.#pump?.loop ?? callersLoop();
   }
 
-  #enter(read: Read): void {
-    if (this.#occupant() !== null) this.#refuse();
-    this.#waiting = read;
+  #register(read: ReadRequest): void {
+    if (this.#livePending() !== null) this.#throwBusy();
+    this.#pending = read;
   }
 
-  /** The read that waits, unless its loop is closed, so that nobody will resume. */
-  #occupant(): Read | null {
-    if (this.#waiting?.future?.getLoop().isClosed()) this.#waiting = null;
-    return this.#waiting;
+  /** The waiting read. One whose loop was closed will never resume and is dropped. */
+  #livePending(): ReadRequest | null {
+    if (this.#pending?.future?.getLoop().isClosed()) this.#pending = null;
+    return this.#pending;
   }
 
-  /** Whether what is there belongs to a read that waits for all. */
-  #isReserved(read: Read): boolean {
-    return this.#occupant() instanceof ReadAll && read.goal() > 0;
+  /** Whether a waiting read needs all bytes up to the end. */
+  #isReserved(read: ReadRequest): boolean {
+    return this.#livePending() instanceof ReadAll && read.maxBytes() > 0;
   }
 
-  #refuse(): never {
+  #throwBusy(): never {
     throw new RuntimeError(
-      "Cannot read: another read waits already; one that lost a Promise.race() still does",
+      "Cannot read: another read waits already; a read that lost a Promise.race() keeps waiting",
     );
   }
 
-  /** The read that was woken resumes. Another one may have been first. */
-  #take(read: Read): OwnBytes | typeof AGAIN {
-    this.#stock.throwFailure();
-    if (read.answered()) return read.answer();
-    this.#enter(read);
-    this.#demand(read);
+  /** A notified read resumes. If another read was faster, it waits again. */
+  #complete(read: ReadRequest): OwnBytes | typeof AGAIN {
+    this.#state.throwFailure();
+    if (read.isReady()) return read.result();
+    this.#register(read);
+    this.#requestMore(read);
     return AGAIN;
   }
 
-  #drop(read: Read): void {
-    if (this.#waiting !== read) return;
-    this.#waiting = null;
-    this.#relax();
+  #remove(read: ReadRequest): void {
+    if (this.#pending !== read) return;
+    this.#pending = null;
+    this.#releasePump();
   }
 
-  #relax(): void {
-    if (this.#waiting === null && !this.#watched) this.#inlet?.relax();
+  #releasePump(): void {
+    if (this.#pending === null && !this.#isWatched) this.#pump?.release();
   }
 
-  #demand(read: Read): void {
-    if (this.#inlet === null) return;
-    const { limit, buffer } = this.#stock;
-    const room = Math.max(2 * limit, read.goal()) - buffer.size;
-    this.#inlet.demand(room, true);
+  #requestMore(read: ReadRequest): void {
+    if (this.#pump === null) return;
+    const { limit, buffer } = this.#state;
+    const room = Math.max(2 * limit, read.maxBytes()) - buffer.size;
+    this.#pump.request(room, true);
   }
 
-  /** Somebody asks how the stream stands: has the end noticed though no read waits. */
-  #watch(): void {
-    const { buffer, limit } = this.#stock;
+  /** Reads ahead although no read waits, so that the end is noticed. */
+  #readAhead(): void {
+    const { buffer, limit } = this.#state;
     const room = 2 * limit - buffer.size;
-    if (this.#waiting !== null || room <= 0) return;
-    this.#inlet?.demand(room, this.#watched);
+    if (this.#pending !== null || room <= 0) return;
+    this.#pump?.request(room, this.#isWatched);
   }
 
-  /** The source has brought something. */
-  #came(): void {
-    if (this.#waiting !== null) loops.scheduleSoon(this.#inlet!.loop);
-    if (this.#stock.skipping) this.#stock.skip();
-    this.#answer();
+  /** The pump has added bytes. */
+  #received(): void {
+    if (this.#pending !== null) loops.scheduleSoon(this.#pump!.loop);
+    if (this.#state.isSkippingLine) this.#state.skipLine();
+    this.#notifyIfReady();
   }
 
-  /** Something came: wakes the read that waits for it, or has more read. */
-  #answer(): void {
-    if (this.#waiting === null) {
-      if (this.#watched && !this.#stock.eof) this.#watch();
-    } else if (this.#waiting.answered()) this.#wake();
-    else if (!this.#stock.eof) this.#demand(this.#waiting);
+  /** Notifies the waiting read if it is ready, and requests more bytes if not. */
+  #notifyIfReady(): void {
+    if (this.#pending === null) {
+      if (this.#isWatched && !this.#state.eof) this.#readAhead();
+    } else if (this.#pending.isReady()) this.#notify();
+    else if (!this.#state.eof) this.#requestMore(this.#pending);
   }
 
-  #wake(): void {
-    const read = this.#waiting;
+  #notify(): void {
+    const read = this.#pending;
     if (read === null) return;
-    this.#waiting = null;
+    this.#pending = null;
     const future = read.future as AnyFuture;
     futures.notify(future, future.getLoop());
   }
 
-  #end(failure: Failure | null): void {
-    this.#inlet?.stop();
-    if (this.#stock.eof || this.#stock.failure !== null) return;
-    if (failure === null) this.#stock.eof = true;
-    else this.#stock.failure = failure;
-    this.#wake();
+  #end(failure: StreamFailure | null): void {
+    this.#pump?.stop();
+    if (this.#state.eof || this.#state.failure !== null) return;
+    if (failure === null) this.#state.eof = true;
+    else this.#state.failure = failure;
+    this.#notify();
   }
 
-  #toWeb(): ReadableStream<OwnBytes> {
-    const pull = new Pull();
+  #makeReadable(): ReadableStream<OwnBytes> {
+    const pull = new PullState();
     return new ReadableStream({
       type: "bytes",
       pull: (to) => outsideTasks(this.#loop, () => this.#pull(pull, to)),
-      cancel: () => pull.end(),
+      cancel: () => pull.cancel(),
     }, { highWaterMark: 0 });
   }
 
-  /** Waits for bytes without taking them, so that whoever cancels meanwhile loses none. */
-  async #pull(pull: Pull, to: ReadableByteStreamController): Promise<void> {
-    const { buffer } = this.#stock;
-    const ready = new ReadReady(this, this.#stock, LARGEST_READ);
+  /** Waits for bytes before it takes any, so that cancelling the web stream loses none. */
+  async #pull(
+    pull: PullState,
+    to: ReadableByteStreamController,
+  ): Promise<void> {
+    const { buffer } = this.#state;
+    const ready = new ReadReady(this, this.#state, MAX_CHUNK);
     do {
       await pull.wait(this.#read(ready));
-      if (pull.ended) return;
-    } while (!ready.answered());
-    this.#stock.throwFailure();
+      if (pull.isCancelled) return;
+    } while (!ready.isReady());
+    this.#state.throwFailure();
     if (buffer.size > 0) {
-      const count = Math.min(buffer.size, LARGEST_READ);
-      return to.enqueue(unshared(buffer.take(count)));
+      const count = Math.min(buffer.size, MAX_CHUNK);
+      return to.enqueue(ownMemory(buffer.take(count)));
     }
     to.close();
     to.byobRequest?.respond(0);
   }
 
   #describe(): string {
-    const { buffer, eof, failure } = this.#stock;
+    const { buffer, eof, failure } = this.#state;
     const state = failure !== null ? ", failed" : eof ? ", at its end" : "";
-    const from = this.#inlet?.describe();
+    const from = this.#pump?.describe();
     const origin = from === undefined ? "" : ` from ${from}`;
     return `StreamReader ${buffer.size} bytes${origin}${state}`;
   }
 }
 
-/** What a stream of the Web waits in. */
-class Pull {
-  /** Nobody wants any more. */
-  ended = false;
-  #waiting: AnyFuture | null = null;
+/** The pending read of a web stream. */
+class PullState {
+  /** The web stream was cancelled. */
+  isCancelled = false;
+  #read: AnyFuture | null = null;
 
   async wait(read: Promise<unknown>): Promise<void> {
-    if (!(read instanceof Promise)) this.#waiting = read as AnyFuture;
+    if (!(read instanceof Promise)) this.#read = read as AnyFuture;
     await read;
-    this.#waiting = null;
+    this.#read = null;
   }
 
-  end(): void {
-    this.ended = true;
-    this.#waiting?.cancel();
-  }
-}
-
-/** Brings bytes from a source to a reader, one read of the source at a time. */
-export class ReadPump {
-  readonly loop: EventLoop;
-  readonly #reader: StreamReader;
-  readonly #calls: HostCalls;
-  readonly #source: ByteSource;
-  readonly #hooks: ReadPumpHooks;
-  /** How much the next read asks for, and the last one did. */
-  #size = SMALLEST_READ;
-  #asked = 0;
-  /** How much the next read may bring. */
-  #most = 0;
-  /** A read of the source is under way, or about to be. */
-  #reading = false;
-  /** A read of the source is about to be. */
-  #planned = false;
-  /** No read of the source may begin. */
-  #held = false;
-  #stopped = false;
-  /** Whether a read of the source keeps the program, and this, alive. */
-  #referenced = true;
-  readonly #answers = new Answers(this);
-
-  constructor(
-    loop: EventLoop,
-    reader: StreamReader,
-    source: ByteSource,
-    hooks: ReadPumpHooks,
-  ) {
-    this.loop = loop;
-    this.#reader = reader;
-    this.#source = source;
-    this.#hooks = hooks;
-    this.#calls = HostCalls.of(loop);
-  }
-
-  /** Whether a read of the source is under way. */
-  get reading(): boolean {
-    return this.#reading;
-  }
-
-  /** Where the bytes come from, if the source says. */
-  describe(): string | undefined {
-    return this.#source.describe?.();
-  }
-
-  /** Has up to `most` bytes read. Only what is waited for keeps the program alive. */
-  demand(most: number, waited: boolean): void {
-    if (this.#stopped) return;
-    if (waited !== this.#referenced) this.#refer(waited);
-    this.#most = most;
-    if (this.#reading) return;
-    this.#reading = this.#planned = true;
-    if (!this.#held) this.#calls.addRead(this);
-  }
-
-  /** Reads from the source now. */
-  start(): void {
-    if (this.#stopped || !this.#planned || this.#held) return;
-    this.#planned = false;
-    const { onRead, onChunk, onFailure } = this.#answers;
-    try {
-      if (this.#source.readChunk !== undefined) {
-        this.#source.readChunk(this.#most).then(onChunk, onFailure);
-        return;
-      }
-      const memory = readers.lend(this.#reader, this.#size, this.#most);
-      this.#asked = memory.length;
-      this.#source.read(memory).then(onRead, onFailure);
-    } catch (error) {
-      this.onFailure(error);
-    }
-  }
-
-  /** Nobody waits any more; the read under way goes on. */
-  relax(): void {
-    if (this.#planned) this.#reading = this.#planned = false;
-    else if (this.#reading && this.#referenced) this.#refer(false);
-  }
-
-  /** Begins no read of the source until {@linkcode ReadPump.release}. None may be under way. */
-  hold(): void {
-    this.#held = true;
-  }
-
-  /** The source is another one now, which keeps the program alive as a new one does. */
-  release(): void {
-    if (this.#stopped) return;
-    this.#held = false;
-    if (!this.#referenced) this.#refer(false);
-    if (this.#planned) this.#calls.addRead(this);
-  }
-
-  stop(): void {
-    if (this.#stopped) return;
-    this.#stopped = true;
-    this.#source.close();
-  }
-
-  /** A read of the source is over. */
-  onRead(count: number | null): void {
-    if (!this.#goesOn(count)) return;
-    this.#adapt(count);
-    try {
-      readers.filled(this.#reader, count);
-    } catch (error) {
-      this.onFailure(error);
-    }
-  }
-
-  /** A read of a source that has memory of its own is over. */
-  onChunk(chunk: OwnBytes | null): void {
-    if (!this.#goesOn(chunk)) return;
-    try {
-      readers.adopt(this.#reader, chunk);
-    } catch (error) {
-      this.onFailure(error);
-    }
-  }
-
-  /** A read is over; `null` says that it was the last. */
-  #goesOn<T>(what: T | null): what is T {
-    this.#reading = false;
-    if (this.#stopped) return false;
-    if (what !== null) return true;
-    readers.end(this.#reader, null);
-    this.#hooks.onEnd?.();
-    return false;
-  }
-
-  /** A read of the source has failed. */
-  onFailure(error: unknown): void {
-    // A TLS peer that just closes the connection: what it sent has all come.
-    if (error instanceof deno.errors.UnexpectedEof) return this.onRead(null);
-    this.#reading = false;
-    if (!this.#stopped) this.#hooks.onError(error);
-  }
-
-  /** Follows the traffic with the size of the reads. */
-  #adapt(count: number): void {
-    if (count === this.#asked) {
-      this.#size = Math.min(4 * this.#size, LARGEST_READ);
-    } else if (count * 16 < this.#size && this.#size > SMALLEST_READ) {
-      this.#size /= 4;
-    }
-  }
-
-  #refer(referenced: boolean): void {
-    this.#referenced = referenced;
-    if (referenced) {
-      this.#answers.hold(this);
-      this.#source.ref?.();
-    } else {
-      this.#answers.loosen();
-      this.#source.unref?.();
-    }
+  cancel(): void {
+    this.isCancelled = true;
+    this.#read?.cancel();
   }
 }
 
 /**
- * Where the answers of a source go. A read that goes on though nobody waits
- * for it does not hold the inlet, so that a connection that was forgotten
- * meanwhile can be told from one that is in use.
+ * Creates a reader over a source. The source is closed when it ends or fails,
+ * or by {@linkcode endReader}.
  */
-class Answers {
-  #inlet: ReadPump | null;
-  #loose: WeakRef<ReadPump> | null = null;
-
-  constructor(inlet: ReadPump) {
-    this.#inlet = inlet;
-  }
-
-  hold(inlet: ReadPump): void {
-    this.#inlet = inlet;
-  }
-
-  loosen(): void {
-    if (this.#inlet !== null) this.#loose ??= new WeakRef(this.#inlet);
-    this.#inlet = null;
-  }
-
-  readonly onRead = (count: number | null): void => this.#find()?.onRead(count);
-
-  readonly onChunk = (chunk: OwnBytes | null): void =>
-    this.#find()?.onChunk(chunk);
-
-  readonly onFailure = (error: unknown): void => this.#find()?.onFailure(error);
-
-  #find(): ReadPump | undefined {
-    return this.#inlet ?? this.#loose?.deref();
-  }
+export function makeReader(
+  loop: EventLoop,
+  source: ByteSource,
+  options: StreamReaderOptions = {},
+): StreamReader {
+  const reader = new StreamReader(options);
+  readers.attach(reader, loop, source, {
+    onError: (error) => readers.end(reader, { error, isObserved: false }),
+  });
+  return reader;
 }
 
-/** Bytes that may be transferred, as streams of the Web do it. */
-function unshared(chunk: OwnBytes): OwnBytes {
+/** Ends a reader and closes its source. Buffered bytes can still be read. */
+export function endReader(reader: StreamReader): void {
+  readers.end(reader, null);
+}
+
+/** Copies bytes that share their memory, because web streams transfer theirs. */
+function ownMemory(chunk: OwnBytes): OwnBytes {
   return chunk.length === chunk.buffer.byteLength ? chunk : chunk.slice();
 }
 
-/** Refuses what is no limit of a reader. */
-export function checkLimit(
-  limit: unknown = LIMIT,
-  action: string = CREATE,
-): void {
-  const isNumber = typeof limit === "number";
-  const isWhole = Number.isInteger(limit) || limit === Infinity;
-  if (isNumber && isWhole && limit > 0) return;
-  const Kind = isNumber ? RangeError : TypeError;
-  throw new Kind(
-    `Cannot ${action}: limit must be a whole number above 0, got ${
-      describe(limit)
-    }`,
-  );
-}
-
-/** What is wrong with a number of bytes to be read, `null` if nothing is. */
-function wrongCount(
+/** The error for an invalid number of bytes; `null` if it is valid. */
+function countError(
   count: unknown,
-  least: number,
-  most: number,
+  min: number,
+  max: number,
 ): Error | null {
   if (typeof count !== "number") {
     return new TypeError(
@@ -774,27 +649,27 @@ function wrongCount(
     );
   }
   const isWhole = Number.isInteger(count) || Math.abs(count) === Infinity;
-  if (isWhole && count >= least && count <= most) return null;
+  if (isWhole && count >= min && count <= max) return null;
   return new RangeError(
     `Cannot read ${count} bytes: it ${
-      isWhole ? `must be from ${least} to ${most}` : "is not a whole number"
+      isWhole ? `must be from ${min} to ${max}` : "is not a whole number"
     }`,
   );
 }
 
-/** Checks separators and sorts them, the shortest first. */
+/** Checks separators, copies them and sorts them by length. */
 function toSeparators(separator: Bytes | readonly Bytes[]): Uint8Array[] {
   const action = "read up to a separator";
   if (!isIterable(separator)) checkBytes(separator, action);
   const given = isBytes(separator) ? [separator] : [...separator];
   for (const it of given) checkBytes(it, action);
   if (given.length === 0) {
-    throw new RangeError(`Cannot ${action}: there is none`);
+    throw new RangeError(`Cannot ${action}: no separator was given`);
   }
   const separators = given.map((it) => toBytes(it).slice());
   separators.sort((a, b) => a.length - b.length);
   if (separators[0]!.length === 0) {
-    throw new RangeError(`Cannot ${action}: it is empty`);
+    throw new RangeError(`Cannot ${action}: the separator is empty`);
   }
   return separators;
 }

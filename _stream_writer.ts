@@ -1,11 +1,9 @@
 /**
- * The writing half of a stream, as programs see it.
+ * The writing half of a stream: writers and transports.
  *
  * @module
  */
 
-import { type AnyFuture, futures } from "./_future.ts";
-import type { EventLoop } from "./_event_loop.ts";
 import { outsideTasks } from "./_io_batch.ts";
 import type { Cancellable } from "./_options.ts";
 import { isInstance } from "./_validate.ts";
@@ -15,17 +13,14 @@ import {
   WritePump,
 } from "./_write_pump.ts";
 
-export {
-  type ByteSink,
-  type StartTlsOptions,
-  type WriteBufferLimits,
-  WritePump,
-  type WritePumpOptions,
-} from "./_write_pump.ts";
+/** Creates a writer over a pump. */
+export let makeWriter: (pump: WritePump) => StreamWriter;
+
+let makeTransport: (pump: WritePump) => WriteTransport;
 
 /**
- * What a writer writes through: its buffer, its marks, and the way to close at
- * once.
+ * The transport of a {@linkcode StreamWriter}: its buffer, its water marks, and
+ * `abort()`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-protocol.html#asyncio.WriteTransport}.
  *
@@ -37,6 +32,7 @@ export {
  * await using server = await startServer((_reader, writer) => {
  *   writer.close();
  * }, "127.0.0.1", 0);
+ *
  * const [, { transport }] = await openConnection("127.0.0.1", server.port!);
  * transport.setWriteBufferLimits({ high: 1024 });
  * assertEquals(transport.getWriteBufferLimits(), [256, 1024]);
@@ -45,76 +41,76 @@ export {
  * ```
  */
 export class WriteTransport {
-  readonly #outlet: WritePump;
+  readonly #pump: WritePump;
 
-  /**
-   * Not for programs: a {@linkcode StreamWriter} has one.
-   *
-   * @param outlet What it is a view of.
-   */
-  constructor(outlet: never) {
-    this.#outlet = outletOf(outlet);
+  private constructor(pump: WritePump) {
+    checkPump(pump);
+    this.#pump = pump;
+  }
+
+  static {
+    makeTransport = (pump) => new WriteTransport(pump);
   }
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `<WriteTransport of ${this.#outlet.describe()}>`;
+    return `<WriteTransport of ${this.#pump.describe()}>`;
   }
 
-  /** How many bytes wait to be sent. */
+  /** The number of unsent bytes. */
   getWriteBufferSize(): number {
-    return this.#outlet.size;
+    return this.#pump.size;
   }
 
   /**
-   * The marks at which `drain()` goes on and waits.
+   * The water marks that `drain()` goes by.
    *
-   * @returns The low and the high one, in bytes.
+   * @returns The low-water and the high-water mark, in bytes.
    */
   getWriteBufferLimits(): [low: number, high: number] {
-    return this.#outlet.limits;
+    return this.#pump.limits;
   }
 
   /**
-   * Sets the marks at which `drain()` waits and goes on.
+   * Sets the water marks that `drain()` goes by.
    *
-   * @param limits The marks, by default 64 KiB and a quarter of that. With `high` 0, `drain()` waits until all is sent.
+   * @param limits The marks, by default 64 KiB and a quarter of that. With `high` at 0, `drain()` waits until everything is sent.
    * @throws {RangeError} If `low` is above `high` or below 0.
-   * @throws {TypeError} If one is no number, or there is no such option.
+   * @throws {TypeError} If a mark is not a number, or an option is unknown.
    */
   setWriteBufferLimits(limits: WriteBufferLimits = {}): void {
-    this.#outlet.setLimits(limits);
+    this.#pump.setLimits(limits);
   }
 
-  /** Whether the connection is closed or being closed. */
+  /** Whether the connection is closed or closing. */
   isClosing(): boolean {
-    return this.#outlet.closing;
+    return this.#pump.isClosing;
   }
 
   /** Closes the connection once everything written is sent. */
   close(): void {
-    this.#outlet.close();
+    this.#pump.close();
   }
 
-  /** Closes the connection at once; what is unsent is dropped. */
+  /** Closes the connection at once and drops what is unsent. */
   abort(): void {
-    this.#outlet.abort();
+    this.#pump.abort();
   }
 
   /** The same as {@linkcode StreamWriter.writeEof}. */
   writeEof(): void {
-    this.#outlet.writeEof();
+    this.#pump.writeEof();
   }
 
   /** Whether the connection can be half-closed. */
   canWriteEof(): boolean {
-    return this.#outlet.parts.halfCloses !== false;
+    return this.#pump.options.canWriteEof !== false;
   }
 
   /**
    * The same as {@linkcode StreamWriter.getExtraInfo}.
    *
-   * @param name Which address.
+   * @param name `"peername"` or `"sockname"`.
    * @returns The address.
    */
   getExtraInfo(name: "peername" | "sockname"): Deno.NetAddr | Deno.UnixAddr;
@@ -122,37 +118,37 @@ export class WriteTransport {
    * The same as {@linkcode StreamWriter.getExtraInfo}.
    *
    * @param name `"socket"`.
-   * @returns The connection of Deno.
+   * @returns Deno's connection object.
    */
   getExtraInfo(name: "socket"): Deno.TcpConn | Deno.TlsConn | Deno.UnixConn;
   /**
    * The same as {@linkcode StreamWriter.getExtraInfo}.
    *
    * @param name `"sslObject"`.
-   * @returns The facts of the handshake, `null` without TLS.
+   * @returns The result of the handshake; `null` without TLS.
    */
   getExtraInfo(name: "sslObject"): Deno.TlsHandshakeInfo | null;
   /**
    * The same as {@linkcode StreamWriter.getExtraInfo}.
    *
-   * @param name What is asked for.
-   * @param fallback The answer for what is not known.
-   * @returns The answer.
+   * @param name The name of the information.
+   * @param fallback The value to return for an unknown name, `null` by default.
+   * @returns The information.
    */
   getExtraInfo(name: string, fallback?: unknown): unknown;
   getExtraInfo(name: string, fallback: unknown = null): unknown {
-    return this.#outlet.extra(name, fallback);
+    return this.#pump.getExtraInfo(name, fallback);
   }
 }
 
 /**
- * Writes bytes: at once into a buffer, from there to the other side.
+ * Writes bytes to a buffer, from which they are sent to the peer.
  *
- * What is written in one step leaves in one system call. After many writes
- * await {@linkcode StreamWriter.drain}, so that the buffer does not outgrow a
- * slow reader.
+ * Everything that a task writes before it next waits for something leaves in
+ * one system call. After writing a lot, await {@linkcode StreamWriter.drain},
+ * so that the buffer does not grow when the peer reads slowly.
  *
- * `openConnection` and servers make writers.
+ * `openConnection`, servers and processes create writers.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-stream.html#asyncio.StreamWriter}.
  *
@@ -176,58 +172,57 @@ export class WriteTransport {
  * ```
  */
 export class StreamWriter implements AsyncDisposable {
-  readonly #outlet: WritePump;
+  readonly #pump: WritePump;
   #transport: WriteTransport | null = null;
   #writable: WritableStream<Uint8Array> | null = null;
 
-  /**
-   * Not for programs: `openConnection` and servers make writers.
-   *
-   * @param outlet What it is a view of.
-   */
-  constructor(outlet: never) {
-    this.#outlet = outletOf(outlet);
+  private constructor(pump: WritePump) {
+    checkPump(pump);
+    this.#pump = pump;
   }
 
-  /** The transport below. */
+  static {
+    makeWriter = (pump) => new StreamWriter(pump);
+  }
+
+  /** The transport of this writer. */
   get transport(): WriteTransport {
-    return this.#transport ??= new WriteTransport(this.#outlet as never);
+    return this.#transport ??= makeTransport(this.#pump);
   }
 
   /**
-   * Writes bytes, without waiting: they are copied, and sent as soon as the
-   * running step is over. Once the other side is gone they are dropped, and
-   * {@linkcode StreamWriter.drain} says so.
+   * Writes bytes without waiting. They are copied, and sent when the running
+   * code next waits for something. Once the connection is lost, they are
+   * dropped and {@linkcode StreamWriter.drain} throws.
    *
-   * @param data The bytes, or text to be sent as UTF-8.
+   * @param data Bytes, or text to be sent as UTF-8.
    * @throws {RuntimeError} After `close()` or `writeEof()`.
-   * @throws {TypeError} If it is neither.
+   * @throws {TypeError} If `data` is neither bytes nor text.
    */
   write(data: Uint8Array | string): void {
-    this.#outlet.write(data);
+    this.#pump.write(data);
   }
 
   /**
-   * Writes several pieces of bytes, one after another. If one of them is
-   * refused, none is written.
+   * Writes several pieces in order. If one of them is invalid, none is written.
    *
-   * @param data The pieces.
+   * @param data The pieces, each of them bytes or text.
    * @throws {RuntimeError} After `close()` or `writeEof()`.
-   * @throws {TypeError} If it cannot be iterated, or a piece is neither bytes nor text.
+   * @throws {TypeError} If `data` is not iterable, or a piece is neither bytes nor text.
    */
   writelines(data: Iterable<Uint8Array | string>): void {
-    this.#outlet.writeAll(data);
+    this.#pump.writeAll(data);
   }
 
   /**
-   * If more is unsent than the high-water mark, waits until it is down to the
-   * low-water mark. Several may wait at once.
+   * Waits until the peer keeps up: if more than the high-water mark is unsent,
+   * until that has fallen to the low-water mark. Several calls may wait at once.
    *
-   * Cancelled, it changes nothing: what was written is sent all the same.
+   * If it is cancelled, what was written is still sent.
    *
-   * @param options A signal that ends the wait.
-   * @throws {Deno.errors.ConnectionReset} If the connection is gone; likewise `BrokenPipe`, or whatever ended it.
-   * @throws {RuntimeError} If it has to wait, and the connection belongs to another loop.
+   * @param options A signal that cancels the wait.
+   * @throws {Deno.errors.ConnectionReset} If the connection is closed. An error that closed it, such as `BrokenPipe`, is thrown instead.
+   * @throws {RuntimeError} If it has to wait and the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    *
    * @example
@@ -236,57 +231,60 @@ export class StreamWriter implements AsyncDisposable {
    * import { assertEquals } from "@std/assert";
    *
    * await using server = await startServer(async (_reader, writer) => {
-   *   for (let n = 0; n < 3; n++) {
-   *     writer.write(`line ${n}\n`);
+   *   for (let i = 0; i < 100; i++) {
+   *     writer.write(new Uint8Array(10_000));
    *     await writer.drain();
    *   }
    *   writer.close();
    * }, "127.0.0.1", 0);
+   *
    * const [reader, writer] = await openConnection("127.0.0.1", server.port!);
-   * assertEquals((await reader.read()).length, 21);
+   * assertEquals((await reader.read()).length, 1_000_000);
    * writer.close();
+   * await writer.waitClosed();
    * ```
    */
   drain(options?: Cancellable): Promise<void> {
-    return this.#outlet.drain(options);
+    return this.#pump.drain(options);
   }
 
   /**
-   * Ends the writing, once everything written is sent: the other side comes
-   * to its end of input. Reading goes on.
+   * Ends the output once everything written is sent: the reader of the peer
+   * comes to its end. The connection can still be read from.
    *
    * @throws {Deno.errors.NotSupported} If the connection cannot be half-closed.
    */
   writeEof(): void {
-    this.#outlet.writeEof();
+    this.#pump.writeEof();
   }
 
   /** Whether {@linkcode StreamWriter.writeEof} is possible. */
   canWriteEof(): boolean {
-    return this.#outlet.parts.halfCloses !== false;
+    return this.#pump.options.canWriteEof !== false;
   }
 
   /**
-   * Closes the connection once everything written is sent. The reader comes
-   * to its end. A peer that never reads holds this up; `transport.abort()`
-   * does not wait for it.
+   * Closes the connection once everything written is sent, and ends its reader.
+   * A peer that never reads can delay this for ever; `transport.abort()` closes
+   * the connection at once.
    */
   close(): void {
-    this.#outlet.close();
+    this.#pump.close();
   }
 
-  /** Whether the connection is closed or being closed. */
+  /** Whether the connection is closed or closing. */
   isClosing(): boolean {
-    return this.#outlet.closing;
+    return this.#pump.isClosing;
   }
 
   /**
    * Waits until the connection is closed.
    *
-   * Cancelled, it changes nothing.
+   * If it is cancelled, the connection stays as it is.
    *
-   * @param options A signal that ends the wait.
-   * @throws The error that ended the connection, the first time.
+   * @param options A signal that cancels the wait.
+   * @throws The error that ended the connection, the first time it is called.
+   * @throws {RuntimeError} If it has to wait and the connection belongs to another loop.
    * @throws {CancelledError} If the task is cancelled.
    *
    * @example
@@ -294,29 +292,31 @@ export class StreamWriter implements AsyncDisposable {
    * import { openConnection, startServer } from "@asyncio/asyncio";
    * import { assert } from "@std/assert";
    *
-   * await using server = await startServer((_reader, writer) => {
+   * await using server = await startServer(async (reader, writer) => {
+   *   await reader.read();
    *   writer.close();
    * }, "127.0.0.1", 0);
+   *
    * const [, writer] = await openConnection("127.0.0.1", server.port!);
-   * writer.write("the last words");
+   * writer.write("goodbye");
    * writer.close();
    * await writer.waitClosed();
    * assert(writer.isClosing());
    * ```
    */
   waitClosed(options?: Cancellable): Promise<void> {
-    return this.#outlet.waitClosed(options);
+    return this.#pump.waitClosed(options);
   }
 
   /**
-   * The address of the other side, or of this one.
+   * The address of the peer or of this side.
    *
-   * @param name Which address.
-   * @returns The address; its `transport` tells its kind.
+   * @param name `"peername"` or `"sockname"`.
+   * @returns The address, whose `transport` is `"tcp"` or `"unix"`.
    */
   getExtraInfo(name: "peername" | "sockname"): Deno.NetAddr | Deno.UnixAddr;
   /**
-   * The connection of Deno that carries the stream, for what only that can do.
+   * Deno's connection object below the stream, for what the stream cannot do.
    *
    * @param name `"socket"`.
    * @returns The connection.
@@ -339,146 +339,115 @@ export class StreamWriter implements AsyncDisposable {
    */
   getExtraInfo(name: "socket"): Deno.TcpConn | Deno.TlsConn | Deno.UnixConn;
   /**
-   * What Deno tells of a TLS connection.
+   * The result of a TLS handshake.
    *
    * @param name `"sslObject"`.
-   * @returns The facts of the handshake, with the `alpnProtocol` that was agreed on; `null` without TLS.
+   * @returns The handshake, with the negotiated `alpnProtocol`; `null` without TLS.
    */
   getExtraInfo(name: "sslObject"): Deno.TlsHandshakeInfo | null;
   /**
-   * What is known of the connection.
+   * Information about the connection.
    *
-   * Besides the names above, the `stdin` of a process knows its `"subprocess"`.
-   * What Python can tell and Deno cannot is refused: `"peercert"`, `"cipher"`
-   * and `"sslcontext"` of a TLS connection, the `"pipe"` of a process.
+   * Besides the names above, the `stdin` of a process has its `"subprocess"`.
+   * What Python has and Deno does not expose is refused: `"peercert"`,
+   * `"cipher"` and `"sslcontext"` of a TLS connection, and the `"pipe"` of a
+   * process.
    *
-   * @param name What is asked for.
-   * @param fallback The answer for what is not known.
-   * @returns The answer.
-   * @throws {Deno.errors.NotSupported} If Deno does not give it.
+   * @param name The name of the information.
+   * @param fallback The value to return for an unknown name, `null` by default.
+   * @returns The information.
+   * @throws {Deno.errors.NotSupported} If Deno does not expose it.
    */
   getExtraInfo(name: string, fallback?: unknown): unknown;
   getExtraInfo(name: string, fallback: unknown = null): unknown {
-    return this.#outlet.extra(name, fallback);
+    return this.#pump.getExtraInfo(name, fallback);
   }
 
   /**
-   * Encrypts the connection from here on, as its client. Everything written
-   * before is sent in the clear first, what is written meanwhile is sent
-   * encrypted, and a read that begins meanwhile waits. Everything that came
-   * before has to be read, and no read may be under way.
+   * Starts TLS on the connection, as its client.
    *
-   * Cancelled, it closes the connection.
+   * What was written before is sent in the clear first. What is written during
+   * the handshake is sent encrypted, and a read that starts then waits for its
+   * end. Everything that the peer sent before must have been read, and no read
+   * may be waiting.
    *
-   * @param options What `Deno.startTls` takes: `hostname`, `caCerts`, `alpnProtocols`.
-   * @throws {Deno.errors.NotSupported} On the server's side and where there is no TCP.
-   * @throws {Deno.errors.InvalidData} If the other side's certificate is not accepted, or it has sent more in the clear than was read. The connection is closed then.
-   * @throws {RuntimeError} If a read is under way, TLS was started already, or the connection belongs to another loop.
-   * @throws {TypeError} If an option is of the wrong type, or there is no such option.
+   * If it is cancelled, the connection is closed.
+   *
+   * @param options The options of `Deno.startTls`, timeouts, and a signal that cancels the call.
+   * @throws {Deno.errors.NotSupported} On the server side, and if this is not a TCP connection.
+   * @throws {Deno.errors.InvalidData} If the certificate of the peer is not accepted, or the peer has sent more in the clear than was read. The connection is closed.
+   * @throws {Deno.errors.ConnectionAborted} If the handshake times out. The connection is closed.
+   * @throws {RuntimeError} If a read is waiting, TLS was started already, or the connection belongs to another loop.
+   * @throws {TypeError} If an option has the wrong type or is unknown.
    * @throws {CancelledError} If the task is cancelled.
    *
    * @example
    * ```ts
-   * import { openConnection } from "@asyncio/asyncio";
+   * import { openConnection, startServer } from "@asyncio/asyncio";
    *
-   * // Asks a mail server to speak TLS.
-   * async function secure(hostname: string): Promise<void> {
-   *   const [reader, writer] = await openConnection(hostname, 25);
-   *   await reader.readline(); // its greeting
-   *   writer.write("STARTTLS\r\n");
-   *   await reader.readline(); // its consent
-   *   await writer.startTls({ hostname });
+   * await using server = await startServer(async (reader, writer) => {
+   *   await reader.readline();
+   *   writer.write("454 TLS not available\r\n");
    *   writer.close();
+   * }, "127.0.0.1", 0);
+   *
+   * const [reader, writer] = await openConnection("127.0.0.1", server.port!);
+   * writer.write("STARTTLS\r\n");
+   * const reply = new TextDecoder().decode(await reader.readline());
+   * if (reply.startsWith("220")) {
+   *   await writer.startTls({ hostname: "mail.example.com" });
    * }
+   * writer.close();
+   * await writer.waitClosed();
    * ```
    */
   startTls(options: StartTlsOptions = {}): Promise<void> {
-    return this.#outlet.startTls(options);
+    return this.#pump.startTls(options);
   }
 
   /**
-   * The writer as a web stream. Closing it ends the writing, and
-   * closes the connection if the reader is at its end too; aborting it aborts
-   * the connection. It belongs to no task: what ends the task that pipes to it
-   * leaves the pipe alone.
+   * The writer as a web stream.
+   *
+   * Closing it ends the output, and closes the connection as soon as the reader
+   * is at its end, too. Aborting it aborts the connection. It belongs to no
+   * task: cancelling the task that pipes to it does not end the pipe.
    */
   get writable(): WritableStream<Uint8Array> {
-    return this.#writable ??= this.#toWeb();
+    return this.#writable ??= this.#makeWritable();
   }
 
   /**
-   * Closes the connection and waits for it.
+   * Closes the connection and waits until it is closed.
    *
-   * Cancelled, it closes the connection at once; what is unsent is dropped.
+   * If the task is cancelled, it drops what is unsent and does not throw; the
+   * next wait of the task throws the `CancelledError`.
    */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#outlet.dispose();
+    return this.#pump.dispose();
   }
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `<${this.#outlet.describe()}>`;
+    return `<${this.#pump.describe()}>`;
   }
 
-  #toWeb(): WritableStream<Uint8Array> {
-    const outlet = this.#outlet;
+  #makeWritable(): WritableStream<Uint8Array> {
+    const pump = this.#pump;
     return new WritableStream({
       write: (chunk) =>
-        outsideTasks(outlet.loop, () => {
-          outlet.write(chunk);
-          return outlet.drain();
+        outsideTasks(pump.loop, () => {
+          pump.write(chunk);
+          return pump.drain();
         }),
-      close: () => outsideTasks(outlet.loop, () => outlet.endWriting()),
-      abort: () => outsideTasks(outlet.loop, () => outlet.abort()),
+      close: () => outsideTasks(pump.loop, () => pump.endWriting()),
+      abort: () => outsideTasks(pump.loop, () => pump.abort()),
     });
   }
 }
 
-/** What becomes of a promise of the host when nobody waits for it any more. */
-export interface LateResult<T> {
-  /** The value came too late. */
-  dispose(value: T): void;
-  /** The wait was given up before anything came. */
-  abandon?(): void;
-}
-
-/** Waits for a promise of the host as for something of this module. */
-export function awaitHost<T>(
-  loop: EventLoop,
-  promise: Promise<T>,
-  options: Cancellable | undefined,
-  leftover: LateResult<T>,
-): Promise<T> {
-  let take: () => T;
-  let late: () => void;
-  const future: AnyFuture = futures.make(loop, {
-    complete: () => take(),
-    handOff: () => late(),
-    remove: () => leftover.abandon?.(),
-  });
-  if (options?.signal) futures.subscribeSignal(future, options.signal);
-  const answer = () => {
-    if (!futures.notify(future, loop)) late();
-  };
-  promise.then((value) => {
-    take = () => value;
-    late = () => leftover.dispose(value);
-    answer();
-  }, (error) => {
-    take = () => raise(error);
-    late = () => {};
-    answer();
-  });
-  return future;
-}
-
-function raise(error: unknown): never {
-  throw error;
-}
-
-function outletOf(outlet: unknown): WritePump {
-  if (isInstance(outlet, WritePump)) return outlet;
+function checkPump(pump: unknown): void {
+  if (isInstance(pump, WritePump)) return;
   throw new TypeError(
-    "Cannot create a stream writer: connections and processes make theirs",
+    "Cannot create a stream writer: connections and processes create their own",
   );
 }

@@ -8,12 +8,12 @@
 
 /**
  * The kind of every error that the operating system reports: a missing file,
- * a port in use, a refused connection, a host name that nobody knows.
+ * a port in use, a refused connection, an unknown host name.
  *
- * Test for it with `instanceof` or a filter; it is never constructed. Deno
- * throws such errors as `Deno.errors.NotFound` and the like, and those without
- * a class of their own as a plain `Error`. A failed `fetch` is one if its cause
- * is. What Deno itself refuses for lack of a permission is not one.
+ * Use it with `instanceof` or as a filter; it cannot be constructed. Deno
+ * throws these errors as `Deno.errors.NotFound` and the like, or as a plain
+ * `Error` if it has no class for them. A failed `fetch` is one if its cause is
+ * one. A missing permission is not: Deno refuses the call itself.
  *
  * Stands for {@link https://docs.python.org/3/library/exceptions.html#OSError}.
  *
@@ -30,7 +30,7 @@
  * ```
  */
 export abstract class OSError extends Error {
-  /** The name of the error in the C library, such as `"ENOENT"`, where Deno tells it. */
+  /** The name of the error in the C library, such as `"ENOENT"`, if Deno provides it. */
   declare readonly code?: string;
 
   static readonly #kinds = [
@@ -41,11 +41,11 @@ export abstract class OSError extends Error {
     ...["TimedOut", "UnexpectedEof", "WouldBlock"],
   ];
 
-  /** Refused: this is only a class to test for. */
+  /** Throws: the class is only there for `instanceof`. */
   constructor() {
     super();
     throw new TypeError(
-      `Cannot create ${new.target.name}: it is a kind of errors, to test with instanceof`,
+      `Cannot create ${new.target.name}: it is a kind of error, to be used with instanceof`,
     );
   }
 
@@ -66,9 +66,9 @@ export abstract class OSError extends Error {
     );
   }
 
-  /** Whether Deno, or Node's side of it, says that an error came from the system. */
+  /** Whether Deno or its Node layer reports an error of the system. */
   static #isReported(error: Error): boolean {
-    // The words of Rust's standard library, on every platform.
+    // The messages of Rust's standard library, on every platform.
     return /\(os error \d+\)|\bfailed to lookup address\b/.test(
       error.message,
     ) ||
@@ -92,8 +92,8 @@ export abstract class OSError extends Error {
 }
 
 /**
- * The kind of errors of a connection: refused, reset, aborted, not connected,
- * broken pipe, unexpected end. Test for it with `instanceof`, as for
+ * The kind of every error of a connection: refused, reset, aborted, not
+ * connected, broken pipe, unexpected end. Use it with `instanceof`, as
  * {@linkcode OSError}.
  *
  * Stands for {@link https://docs.python.org/3/library/exceptions.html#ConnectionError}.
@@ -122,7 +122,7 @@ export abstract class ConnectionError extends OSError {
     ...["ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "ENOTCONN"],
     ...["EPIPE", "ESHUTDOWN"],
   ];
-  /** The numbers of those codes, which are all that the message of a failed `fetch` has. */
+  /** The numbers of these codes, for the message of a failed `fetch`, which has nothing else. */
   static readonly #numbers: Readonly<Record<string, readonly number[]>> = {
     darwin: [32, 53, 54, 57, 58, 61],
     linux: [32, 103, 104, 107, 108, 111],
@@ -162,7 +162,7 @@ export abstract class ConnectionError extends OSError {
   }
 }
 
-/** Whether an error is of one of the classes that Deno has; only their names are there elsewhere. */
+/** Whether an error is an instance of one of Deno's classes; other runtimes only have their names. */
 function isOfKind(error: Error, kinds: readonly string[]): boolean {
   const classes = errorsOfRuntime();
   return kinds.some((name) => {

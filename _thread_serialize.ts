@@ -172,7 +172,9 @@ export function replaceFrames(error: Error, frames: readonly string[]): void {
  * assert(inverted[0] === 254 && pixels.length === 0);
  * ```
  */
-export function transfer<T extends ArrayBuffer | ArrayBufferView | MessagePort>(
+export function transfer<
+  T extends ArrayBuffer | ArrayBufferView | typeof MessagePort.prototype,
+>(
   value: T,
 ): T {
   const buffer: unknown = ArrayBuffer.isView(value) ? value.buffer : value;
@@ -189,10 +191,13 @@ export function transfer<T extends ArrayBuffer | ArrayBufferView | MessagePort>(
   return value;
 }
 
+/** What can move to another thread. */
+type Movable = ArrayBuffer | typeof MessagePort.prototype;
+
 /** What was marked by {@linkcode transfer} inside of a value; the marks are used up. */
-export function takeMoves(value: unknown): Transferable[] {
+export function takeMoves(value: unknown): Movable[] {
   const moves = movesOfThread();
-  const found = new Set<Transferable>();
+  const found = new Set<Movable>();
   if (moves.count > 0) collectMoves(value, moves, found, new Set());
   return [...found];
 }
@@ -306,7 +311,7 @@ function movesOfThread(): Moves {
 function collectMoves(
   value: unknown,
   moves: Moves,
-  found: Set<Transferable>,
+  found: Set<Movable>,
   seen: Set<unknown>,
 ): void {
   if (typeof value !== "object" || value === null || seen.has(value)) return;
@@ -314,7 +319,7 @@ function collectMoves(
   if (moves.marked.delete(value)) {
     moves.count--;
     const view = ArrayBuffer.isView(value) ? value.buffer : value;
-    found.add(view as Transferable);
+    found.add(view as Movable);
   }
   for (const [, part] of partsOf(value)) {
     collectMoves(part, moves, found, seen);

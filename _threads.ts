@@ -9,6 +9,7 @@
 
 import { type Duration, toSeconds } from "./_duration.ts";
 import { adopt } from "./_continuation.ts";
+import { rejection } from "./_error_stack.ts";
 import {
   type AnyFuture,
   type Future,
@@ -336,7 +337,7 @@ function callInThread(
     const target = targetOf(fn);
     return poolOf(loop).call(target, args, placeAbove(callInThread));
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 

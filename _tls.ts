@@ -1,11 +1,11 @@
 /**
- * TLS over a TCP connection that stays in our hands.
+ * TLS over a TCP connection that can be closed at any time.
  *
- * Deno's own TLS takes the connection over and does not give it up before a
- * handshake or the last bytes are through, which a silent peer puts off for
- * ever. So the encryption is that of `node:tls`, the bytes go through a
- * connection of Deno, and closing that ends everything at once. It costs some
- * 15 microseconds for each small message; the throughput is the same.
+ * Deno's own TLS takes the connection over and does not release it before the
+ * handshake is done or the last bytes are sent, which a silent peer can delay
+ * for ever. So `node:tls` does the encryption over a TCP connection of Deno's,
+ * and closing that connection ends everything at once. This costs about 15 µs
+ * for each small message; the throughput is the same.
  *
  * @module
  */
@@ -13,73 +13,73 @@
 import type { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { SecureContext, SecureContextOptions, TLSSocket } from "node:tls";
-import { deno } from "./_deno.ts";
+import { closeQuietly, deno } from "./_deno.ts";
 import { nextTurn, node } from "./_host.ts";
 
-/** What both sides of a connection may be given. */
+/** Options of both sides of a connection. */
 export interface TlsOptions {
   cert?: string;
   key?: string;
   alpnProtocols?: string[];
 }
 
-/** What the client's side may be given beyond that: what Deno takes. */
+/** Options of the client, as Deno has them. */
 export interface ClientTls extends TlsOptions {
-  /** Whose certificate is expected. */
+  /** The name that the certificate of the server must have. */
   hostname: string;
   caCerts?: string[];
   unsafelyDisableHostnameVerification?: boolean;
 }
 
-/** Settings of a server's side, made once for all its connections. */
-export interface ServerTls {
+/** The configuration of a server, shared by its connections. */
+export interface ServerTlsConfig {
   readonly context: SecureContext;
   readonly alpnProtocols: string[] | undefined;
 }
 
-/** The first read of the wire takes so much; later ones follow the traffic. */
+/** Size of the first read of the TCP connection; later ones adapt to the traffic. */
 const SMALLEST_READ = 4_096;
 const LARGEST_READ = 65_536;
-/** So much is encrypted at once. */
+/** The largest piece that is encrypted at once. */
 const LARGEST_WRITE = 65_536;
 const CERTIFICATE =
   /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
-/** A TCP connection, and what is encrypted in it. */
-export class Tls {
+/** A TLS session over a TCP connection. */
+export class TlsConnection {
   readonly conn: Deno.TcpConn;
   readonly #socket: TLSSocket;
-  readonly #wire: Duplex;
-  /** The first error of the TCP connection; what TLS makes of it says less. */
-  #wireError: unknown = null;
-  /** The error that ended it. */
+  readonly #stream: Duplex;
+  /** The first error of the TCP connection, which says more than the one that TLS makes of it. */
+  #connError: unknown = null;
+  /** The error that ended the session. */
   #failure: unknown = null;
-  /** Why it was given up, if it was. */
-  #reason: unknown = null;
+  /** The error of reads and writes after `close()`. */
+  #closeReason: unknown = null;
   #closed = false;
-  #secured = false;
-  /** Wakes the read that waits; one waits at most. */
-  #wake: (() => void) | null = null;
-  /** Whether a read that waits keeps the program alive. */
+  #isSecure = false;
+  /** Resumes the waiting read; at most one waits. */
+  #resumeRead: (() => void) | null = null;
+  /** Whether a waiting read keeps the program alive. */
   #referenced = true;
   /** Settles with the handshake; a failed one closes the connection. */
   readonly handshake: Promise<Deno.TlsHandshakeInfo>;
 
   private constructor(
     conn: Deno.TcpConn,
-    encrypt: (wire: Duplex) => TLSSocket,
+    encrypt: (stream: Duplex) => TLSSocket,
     secured: "secure" | "secureConnect",
   ) {
     this.conn = conn;
-    this.#wire = this.#makeWire();
-    this.#socket = encrypt(this.#wire);
-    this.handshake = this.#shakeHands(secured);
+    this.#stream = this.#makeStream();
+    this.#socket = encrypt(this.#stream);
+    this.handshake = this.#waitForHandshake(secured);
   }
 
   /** Encrypts a connection as its client. */
-  static client(conn: Deno.TcpConn, options: ClientTls): Tls {
-    const secureContext = contextOf(options);
-    return new Tls(conn, (socket) =>
+  static client(conn: Deno.TcpConn, options: ClientTls): TlsConnection {
+    const secureContext = makeSecureContext(options);
+    return new TlsConnection(conn, (socket) =>
       node("tls").connect({
         socket,
         secureContext,
@@ -92,16 +92,20 @@ export class Tls {
   }
 
   /** Encrypts a connection as its server. */
-  static server(conn: Deno.TcpConn, settings: ServerTls): Tls {
-    return new Tls(conn, (socket) =>
-      new (node("tls").TLSSocket)(socket, {
-        isServer: true,
-        secureContext: settings.context,
-        ALPNProtocols: settings.alpnProtocols,
-      }), "secure");
+  static server(conn: Deno.TcpConn, settings: ServerTlsConfig): TlsConnection {
+    return new TlsConnection(
+      conn,
+      (socket) =>
+        new (node("tls").TLSSocket)(socket, {
+          isServer: true,
+          secureContext: settings.context,
+          ALPNProtocols: settings.alpnProtocols,
+        }),
+      "secure",
+    );
   }
 
-  /** Reads up to the length of the buffer; `null` at the end, which a peer may also bring about by closing the TCP connection. */
+  /** Reads into a buffer. Returns `null` at the end, even if the peer just closed the TCP connection. */
   async read(buffer: Uint8Array): Promise<number | null> {
     for (;;) {
       this.#throwFailure();
@@ -112,7 +116,7 @@ export class Tls {
         return chunk.length;
       }
       if (this.#socket.readableEnded || this.#socket.destroyed) return null;
-      await this.#bytes();
+      await this.#readable();
     }
   }
 
@@ -122,39 +126,39 @@ export class Tls {
     return new Promise((resolve, reject) => {
       this.#throwFailure();
       this.#socket.write(part, (error) => {
-        if (error) reject(this.#errorOf(error));
+        if (error) reject(this.#translate(error));
         else resolve(part.length);
       });
     });
   }
 
-  /** Tells the other side that nothing more will come. Whether that reaches it shows elsewhere. */
+  /** Sends close_notify. If that fails, a read or write throws the error. */
   closeWrite(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#closed || this.#socket.destroyed) return resolve();
       this.#socket.once("close", resolve);
       this.#socket.end(() => {
-        this.#wire.end(); // in Deno the socket does not
+        this.#stream.end(); // in Deno the socket does not
         resolve();
       });
     });
   }
 
-  /** Closes the TCP connection, whatever is under way. */
+  /** Closes the TCP connection, whatever is in progress. */
   close(reason: unknown = null): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#reason = reason ?? new deno.errors.ConnectionAborted(
+    this.#closeReason = reason ?? new deno.errors.ConnectionAborted(
       "The connection was closed by this side",
     );
     closeQuietly(this.conn);
     this.#socket.destroy();
-    this.#wake?.();
+    this.#resumeRead?.();
   }
 
   ref(): void {
     this.#referenced = true;
-    if (this.#wake !== null) this.conn.ref();
+    if (this.#resumeRead !== null) this.conn.ref();
   }
 
   unref(): void {
@@ -162,32 +166,32 @@ export class Tls {
     this.conn.unref();
   }
 
-  /** Waits until there may be something to read. Only then may the wire keep the program alive. */
-  async #bytes(): Promise<void> {
+  /** Waits until there may be something to read. The TCP connection keeps the program alive only meanwhile. */
+  async #readable(): Promise<void> {
     if (this.#referenced) this.conn.ref();
-    await new Promise<void>((resolve) => this.#wake = resolve);
-    this.#wake = null;
+    await new Promise<void>((resolve) => this.#resumeRead = resolve);
+    this.#resumeRead = null;
     if (!this.#closed) this.conn.unref();
   }
 
-  async #shakeHands(
+  async #waitForHandshake(
     secured: "secure" | "secureConnect",
   ): Promise<Deno.TlsHandshakeInfo> {
     const socket = this.#socket;
-    const wake = () => this.#wake?.();
+    const wake = () => this.#resumeRead?.();
     try {
       await new Promise<void>((resolve, reject) => {
         socket.on("error", (error) => {
-          this.#failure ??= this.#errorOf(error);
+          this.#failure ??= this.#translate(error);
           reject(this.#failure);
           wake();
         });
         socket.once("close", () => {
-          reject(this.#reason ?? this.#failure ?? unexpectedEnd());
+          reject(this.#closeReason ?? this.#failure ?? unexpectedEnd());
           wake();
         });
         socket.once(secured, () => {
-          this.#secured = true;
+          this.#isSecure = true;
           resolve();
         });
       });
@@ -202,33 +206,33 @@ export class Tls {
   }
 
   #throwFailure(): void {
-    const failure = this.#reason ?? this.#failure;
+    const failure = this.#closeReason ?? this.#failure;
     if (failure !== null) throw failure;
   }
 
-  #errorOf(error: unknown): unknown {
-    return this.#reason ?? this.#wireError ?? hostError(error);
+  #translate(error: unknown): unknown {
+    return this.#closeReason ?? this.#connError ?? toDenoError(error);
   }
 
-  /** The TCP connection as a stream of Node. */
-  #makeWire(): Duplex {
+  /** The TCP connection as a Node stream. */
+  #makeStream(): Duplex {
     let size = SMALLEST_READ;
     const fail = (error: unknown) => {
-      this.#wireError ??= error;
-      wire.destroy(error as Error);
+      this.#connError ??= error;
+      stream.destroy(error as Error);
     };
     const read = async () => {
       const memory = new Uint8Array(size);
       const count = await this.conn.read(memory);
       if (count === memory.length) size = Math.min(4 * size, LARGEST_READ);
-      wire.push(count === null ? null : memory.subarray(0, count));
+      stream.push(count === null ? null : memory.subarray(0, count));
     };
     const write = async (data: Uint8Array) => {
       for (let at = 0; at < data.length;) {
         at += await this.conn.write(data.subarray(at));
       }
     };
-    const wire = new (node("stream").Duplex)({
+    const stream = new (node("stream").Duplex)({
       read: () => void read().catch(fail),
       write: (data, _encoding, done) =>
         void write(data).then(() => done(), fail),
@@ -238,87 +242,87 @@ export class Tls {
         done(error);
       },
     });
-    wire.on("error", () => {}); // the socket above has it too
-    wire.once("end", () => nextTurn(() => this.#ended()));
-    return wire;
+    stream.on("error", () => {}); // the TLS socket reports it, too
+    stream.once("end", () => nextTurn(() => this.#onStreamEnd()));
+    return stream;
   }
 
   /**
-   * The other side has closed the TCP connection. The socket overlooks that at
-   * times when it is writing, and always before the end of the handshake.
+   * The peer has closed the TCP connection. The TLS socket sometimes misses
+   * that while it is writing, and always during the handshake.
    */
-  #ended(): void {
+  #onStreamEnd(): void {
     this.#socket.push(null);
-    if (!this.#secured) {
-      nextTurn(() => this.#secured || this.close(unexpectedEnd()));
+    if (!this.#isSecure) {
+      nextTurn(() => this.#isSecure || this.close(unexpectedEnd()));
     }
   }
 }
 
 /**
- * Settings of a server's side.
+ * Creates the configuration of a server.
  *
- * @throws {Deno.errors.InvalidData} If certificate and key are none, or do not belong together.
+ * @throws {Deno.errors.InvalidData} If the certificate or the key is invalid, or they do not match.
  */
-export function serverTls(options: TlsOptions): ServerTls {
+export function serverTls(options: TlsOptions): ServerTlsConfig {
   const { cert, key, alpnProtocols } = options;
   if (typeof cert !== "string" || typeof key !== "string") {
     throw new TypeError(
       "Cannot use TLS: expected a certificate and its key in PEM",
     );
   }
-  return { context: contextOf({ cert, key }), alpnProtocols };
+  return { context: makeSecureContext({ cert, key }), alpnProtocols };
 }
 
-function contextOf(
+function makeSecureContext(
   { cert, key, caCerts = [] }: TlsOptions & { caCerts?: string[] },
 ): SecureContext {
   if (cert !== undefined || key !== undefined) checkPair(cert!, key!);
   const tls = node("tls");
   const options: SecureContextOptions = { cert, key };
   const context = tls.createSecureContext(options);
-  const trusted = caCerts.flatMap(certificatesOf);
+  const trusted = caCerts.flatMap(splitBundle);
   const { addCACert } = context.context;
   if (trusted.length > 0 && typeof addCACert !== "function") {
     return tls.createSecureContext({ ...options, ca: trusted });
   }
-  // Beside those that Deno trusts by default; the option `ca` would replace them.
+  // In addition to the default ones, which the option `ca` would replace.
   for (const ca of trusted) addCACert.call(context.context, ca);
   return context;
 }
 
-/** The certificates of a bundle, each by itself. */
-function certificatesOf(bundle: string): string[] {
+/** Splits a bundle into its certificates. */
+function splitBundle(bundle: string): string[] {
   const certificates = String(bundle).match(CERTIFICATE) ?? [];
-  if (certificates.length === 0) throw invalid("certificate authority");
-  certificates.forEach((it) => parse("certificate authority", it));
+  if (certificates.length === 0) throw invalidPem("certificate authority");
+  certificates.forEach((it) => parseCertificate("certificate authority", it));
   return certificates;
 }
 
-/** A bad pair would be noticed by the first handshake only. */
+/** Checks a certificate and its key now instead of in the first handshake. */
 function checkPair(cert: string, key: string): void {
-  const certificate = parse("certificate", cert);
+  const certificate = parseCertificate("certificate", cert);
   let privateKey;
   try {
     privateKey = node("crypto").createPrivateKey(key);
   } catch (cause) {
-    throw invalid("key", cause);
+    throw invalidPem("key", cause);
   }
   if (certificate.checkPrivateKey(privateKey)) return;
   throw new deno.errors.InvalidData(
-    "Cannot use TLS: the key is not that of the certificate",
+    "Cannot use TLS: the key does not match the certificate",
   );
 }
 
-function parse(what: string, certificate: string): X509Certificate {
+function parseCertificate(what: string, certificate: string): X509Certificate {
   try {
     return new (node("crypto").X509Certificate)(certificate);
   } catch (cause) {
-    throw invalid(what, cause);
+    throw invalidPem(what, cause);
   }
 }
 
-function invalid(what: string, cause?: unknown): Error {
+function invalidPem(what: string, cause?: unknown): Error {
   return new deno.errors.InvalidData(
     `Cannot use TLS: the ${what} is not valid PEM`,
     { cause },
@@ -327,12 +331,12 @@ function invalid(what: string, cause?: unknown): Error {
 
 function unexpectedEnd(): Error {
   return new deno.errors.UnexpectedEof(
-    "The other side closed the connection during the TLS handshake",
+    "The peer closed the connection during the TLS handshake",
   );
 }
 
-/** An error of TLS as Deno would tell it. */
-function hostError(error: unknown): unknown {
+/** Converts an error of `node:tls` to the one that Deno would throw. */
+function toDenoError(error: unknown): unknown {
   const { code, message } = error as { code?: unknown; message: string };
   if (code === "ECONNRESET") return unexpectedEnd();
   return new deno.errors.InvalidData(message, { cause: error });
@@ -340,12 +344,4 @@ function hostError(error: unknown): unknown {
 
 function isAddress(hostname: string): boolean {
   return /^[\d.]+$/.test(hostname) || hostname.includes(":");
-}
-
-function closeQuietly(it: { close(): void }): void {
-  try {
-    it.close();
-  } catch (error) {
-    if (!(error instanceof deno.errors.BadResource)) throw error;
-  }
 }

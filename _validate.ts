@@ -402,6 +402,16 @@ export function isIterable(value: unknown): value is Iterable<unknown> {
   }
 }
 
+/** The name of a task, which otherwise shows its error too; other values as they are. */
+export function briefly(value: unknown): unknown {
+  const named = value as { getName?: unknown } | null | undefined;
+  try {
+    return typeof named?.getName === "function" ? named.getName() : value;
+  } catch {
+    return value; // a proxy or a getter that throws
+  }
+}
+
 /** `instanceof` that answers `false` for a proxy that throws. */
 export function isInstance<T>(
   value: unknown,

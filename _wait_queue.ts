@@ -22,7 +22,8 @@ import {
 } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import type { Cancellable } from "./_options.ts";
-import type { ExecutionContext } from "./_scheduler.ts";
+import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
+import { watchTopLevel } from "./_top_level.ts";
 import { checkSignal } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -108,6 +109,9 @@ export class WaitQueue<T> implements WaitSource {
     const loop = this.#binding.enter(this);
     const future: Future<T> = futures.make(loop, this);
     if (signal !== undefined) futures.subscribeSignal(future, signal);
+    if (isImplicit(loop)) {
+      watchTopLevel(loop, future, Boolean(currentExecution()?.task));
+    }
     this.#join(future);
     return future;
   }

@@ -26,6 +26,7 @@ import { isThenable } from "./_validate.ts";
 import { fulfilledWith, readsPromises } from "./_host.ts";
 import { currentExecution } from "./_scheduler.ts";
 import { BODY } from "./_call_site.ts";
+import { tidyStack } from "./_error_stack.ts";
 
 /** Leads from the promise of a call to its scope. */
 const SCOPE = Symbol("scope");
@@ -102,6 +103,7 @@ const awaitCall = {
     try {
       value = await body();
     } catch (error) {
+      tidyStack(error);
       if (!scope.close()) throw error;
       return await (probedOutcome(scope.outer, error, true) as PromiseLike<T>);
     }
@@ -143,6 +145,7 @@ const awaitBody = {
     }
     const left = leave(failure);
     failure = left instanceof Promise ? await left : left;
+    if (failure !== null) tidyStack(failure.error);
     if (scope.close()) {
       const outcome = failure === null ? value : failure.error;
       const asking = probedOutcome(scope.outer, outcome, failure !== null);

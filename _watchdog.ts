@@ -15,7 +15,7 @@
 
 import { node, ownOperations } from "./_host.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
-import { deno } from "./_deno.ts";
+import { deno, needDeno } from "./_deno.ts";
 import type { TaskState } from "./_task_state.ts";
 import { type BaseEventLoop, currentExecution } from "./_scheduler.ts";
 import { observe, type Observer } from "./_observer.ts";
@@ -47,11 +47,13 @@ let hasOpened = false;
  * number of seconds.
  *
  * @returns What ends that; nothing is left of the watchdog once it resolves.
+ * @throws {Deno.errors.NotSupported} If this is not Deno.
  */
 export async function watchBlocks(
   loop: BaseEventLoop,
   seconds: number,
 ): Promise<() => Promise<void>> {
+  needDeno("watch for blocks");
   const limit = Math.min(seconds * 1000, 2 ** 31 - 1);
   const interval = Math.max(1, Math.min(250, limit / 8));
   const memory = new SharedArrayBuffer(MEMORY);

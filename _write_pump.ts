@@ -1,9 +1,9 @@
 /**
- * The way of bytes to a sink, below writers and transports.
+ * The write pump moves bytes from a writer to a sink.
  *
- * What is written in one step of a task leaves in one write of the sink: when
- * the step is over, or before the step's next read. One write is under way at
- * a time; what comes meanwhile waits for the next.
+ * Everything that a task writes before it next waits for something leaves in
+ * one write of the sink. One write is in progress at a time; what is written
+ * meanwhile is buffered for the next one.
  *
  * @module
  */
@@ -12,19 +12,20 @@ import {
   type Bytes,
   checkBytes,
   NO_BYTES,
-  Outgoing,
   type OwnBytes,
-  reuse,
+  recycle,
+  WriteBuffer,
 } from "./_bytes.ts";
 import { deno } from "./_deno.ts";
 import { waitInDisposer } from "./_dispose.ts";
+import { rejection } from "./_error_stack.ts";
 import { AGAIN, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { operation } from "./_waiting_call.ts";
-import { checkCaller, HostCalls } from "./_io_batch.ts";
+import { checkCaller, IoBatch } from "./_io_batch.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { readers, type StreamReader } from "./_stream_reader.ts";
-import type { Failure } from "./_read_request.ts";
+import type { StreamFailure } from "./_read_request.ts";
 import { tlsTimeouts } from "./_stream_options.ts";
 import {
   checkFlag,
@@ -41,39 +42,35 @@ import { CancelledError, RuntimeError } from "./exceptions.ts";
 
 /** Where the bytes of a writer go. */
 export interface ByteSink {
-  /** Writes some of the bytes. Resolves to how many, at least 1. */
+  /** Writes some of the bytes. Resolves to the number written, at least 1. */
   write(data: Uint8Array): Promise<number>;
-  /** Tells the other side that nothing more will come. */
+  /** Signals the end of the output to the peer. */
   closeWrite(): Promise<void>;
-  /** Nothing more will be written; a write that is under way ends. */
+  /** Called when nothing more will be written; ends a pending write. */
   close(): void;
-  /** Whether closing it takes leave of the other side first, with `closeWrite`. */
-  readonly takesLeave?: boolean;
-  /** Where the bytes go, in a few words. */
+  /** Whether `closeWrite` has to come before `close`, as in TLS. */
+  readonly endsBeforeClose?: boolean;
+  /** Describes the sink in a few words. */
   describe?(): string;
 }
 
-/** What a writer is made of. */
+/** The parts of a connection that a write pump works with. */
 export interface WritePumpOptions {
-  /** The reader of the same connection: it ends with the writer. */
+  /** The reader of the same connection, which ends with the writer; `null` if there is none. */
   reader: StreamReader | null;
-  /** Answers `getExtraInfo`; `undefined` for what is not known. */
-  extra: (name: string) => unknown;
-  /**
-   * Whether the sink can end and the connection go on.
-   *
-   * @default true
-   */
-  halfCloses?: boolean;
-  /** Told once, when the connection begins to be closed and something is left to be sent. */
+  /** Answers `getExtraInfo`; `undefined` for an unknown name. */
+  extraInfo: (name: string) => unknown;
+  /** Whether the output can end while the connection stays open; it can if this is omitted. */
+  canWriteEof?: boolean;
+  /** Called once, when closing begins and there is something left to send. */
   onClosing?: () => void;
-  /** Told once, when the connection is gone. */
-  onLost?: () => void;
-  /** Encrypts the connection from here on. Given up, it closes it. */
-  upgrade?: ((options: StartTlsOptions) => Promise<ByteSink>) | undefined;
+  /** Called once, when the connection is closed. */
+  onClosed?: () => void;
+  /** Encrypts the connection; closes it if it is cancelled. */
+  startTls?: ((options: StartTlsOptions) => Promise<ByteSink>) | undefined;
 }
 
-/** Options of {@linkcode StreamWriter.startTls}: those of `Deno.startTls`, and how long it may take. */
+/** Options of {@linkcode StreamWriter.startTls}: those of `Deno.startTls`, timeouts and a signal. */
 export type StartTlsOptions =
   & Deno.StartTlsOptions
   & TlsTimeouts
@@ -82,30 +79,32 @@ export type StartTlsOptions =
 /** Options of {@linkcode WriteTransport.setWriteBufferLimits}, in bytes. */
 export interface WriteBufferLimits {
   /**
-   * `drain()` waits while more than this is unsent.
+   * The high-water mark: `drain()` waits while more than this is unsent. By
+   * default 64 KiB, or four times `low` if that is given.
    *
-   * @default 65536, or four times `low`
+   * @default 65536
    */
   high?: number;
   /**
-   * `drain()` goes on when no more than this is left.
+   * The low-water mark: a waiting `drain()` resumes once no more than this is
+   * unsent. By default a quarter of `high`.
    *
-   * @default a quarter of `high`
+   * @default 16384
    */
   low?: number;
 }
 
 /** The default high-water mark, in bytes. */
-const HIGH = 65_536;
+const DEFAULT_HIGH = 65_536;
 
-/** Names of `getExtraInfo` that Python answers, and what Deno keeps to itself. */
-const KEPT_OF_TLS: Readonly<Record<string, string>> = {
+/** Names of `getExtraInfo` that Python knows, and what Deno does not expose. */
+const UNAVAILABLE_TLS_INFO: Readonly<Record<string, string>> = {
   __proto__: null as never,
   cipher: "the cipher of a TLS connection",
-  peercert: "the certificate of the other side, which it has checked",
+  peercert: "the certificate of the peer, which it has verified",
   sslcontext: "the settings of a TLS connection",
 };
-const KEPT_OF_PIPES: Readonly<Record<string, string>> = {
+const UNAVAILABLE_PIPE_INFO: Readonly<Record<string, string>> = {
   __proto__: null as never,
   pipe: "the descriptor of a pipe",
 };
@@ -120,107 +119,125 @@ const TLS_OPTIONS = [
   "signal",
 ];
 
-const done = Promise.resolve();
+/** States of the connection. */
+const OPEN = 0;
+/** The connection closes once everything is sent. */
+const CLOSING = 1;
+const CLOSED = 2;
+
+/** States of the sink: nothing to do. */
+const IDLE = 0;
+/** A flush is scheduled for the end of the batch. */
+const SCHEDULED = 1;
+/** A write, the end of the output or a TLS handshake is in progress. */
+const BUSY = 2;
+
+/** States of the writer: the program has called neither `writeEof()` nor `close()`. */
+const WRITABLE = 0;
+/** After the writer's `writeEof()`. */
+const EOF_WRITTEN = 1;
+/** After the writer's `close()`; a server that closes the connection does not count. */
+const WRITER_CLOSED = 2;
+
+/** States of the end of the output. */
+const NO_EOF = 0;
+/** It is sent once everything else is sent. */
+const EOF_PENDING = 1;
+const EOF_SENT = 2;
+
+const resolved = Promise.resolve();
 
 /**
- * The way of bytes to a sink, from the first write to the end of the
- * connection. Writers and transports are views of it.
+ * Sends bytes to a sink, from the first write to the end of the connection.
+ * Writers and transports are views of it.
  */
 export class WritePump {
   readonly loop: EventLoop;
-  readonly parts: WritePumpOptions;
-  readonly #calls: HostCalls;
+  readonly options: WritePumpOptions;
+  readonly #batch: IoBatch;
   #sink: ByteSink;
+  #connectionState = OPEN;
+  #sinkState = IDLE;
+  #writerState = WRITABLE;
+  #eofState = NO_EOF;
   /** What was written since the last write of the sink began. */
-  #unsent = new Outgoing();
-  /** What was written since `startTls()` was called: goes out encrypted only. */
-  #secret = new Outgoing();
-  /** What the sink has not confirmed of the write under way, and the memory that it lies in. */
-  #flying = NO_BYTES;
-  #memory = NO_BYTES;
-  /** A write of the sink is under way, or the connection is being encrypted. */
-  #busy = false;
-  #scheduled = false;
-  /** The connection is about to be encrypted, or being so. */
-  #upgrading = false;
-  #high = HIGH;
-  #low = HIGH / 4;
-  /** More than `#high` was unsent, and it is not down to `#low` yet. */
-  #paused = false;
-  /** It was closed: what is unsent goes out, then the connection ends. */
-  #closing = false;
-  /** The program that writes closed it, and not its server. */
-  #closedByWriter = false;
-  /** The program wrote the end: what is unsent goes out, then the end. */
-  #eof = false;
-  #eofSent = false;
-  /** The program needs the connection no longer than the other side does. */
-  #closesAtEnd = false;
-  /** The connection is gone. */
-  #lost = false;
-  #failure: Failure | null = null;
-  /** Something was written that never went out. */
-  #dropped = false;
-  /** `waitClosed` has thrown the error of the connection. */
-  #reported = false;
-  readonly #home = new LoopBinding();
+  #unsent = new WriteBuffer();
+  /** What was written since `startTls()` was called, to be sent encrypted; `null` outside of it. */
+  #afterHandshake: WriteBuffer | null = null;
+  /** What the sink has not confirmed of the pending write, and the memory it lies in. */
+  #inFlight = NO_BYTES;
+  #inFlightMemory = NO_BYTES;
+  #high = DEFAULT_HIGH;
+  #low = DEFAULT_HIGH / 4;
+  /** More than `#high` was unsent, and it has not fallen to `#low` since. */
+  #isAboveHigh = false;
+  /** The connection closes when the reader reaches its end. */
+  #closesAtReaderEnd = false;
+  /** Why the connection was closed, if by an error. */
+  #failure: StreamFailure | null = null;
+  /** The connection was closed before everything was sent. */
+  #lostBytes = false;
+  /** `waitClosed()` throws the error of the connection once. */
+  #threwOnClose = false;
+  readonly #binding = new LoopBinding();
+  /** Waits for the low-water mark. */
   readonly #drainers = new WaitQueue<void>({
     complete: () => {
-      if (this.#dropped) throw this.#lossError();
+      if (this.#lostBytes) throw this.#closedError();
     },
     handOff: () => {},
     describe: () => `room in <${this.describe()}>`,
-  }, this.#home);
-  /** Those who wait until nothing is unsent, whatever the marks are. */
+  }, this.#binding);
+  /** Waits until everything is sent, whatever the marks are. */
   readonly #flushers = new WaitQueue<void>({
     complete: () => {
-      if (this.#dropped) throw this.#lossError();
-      return this.#busy && !this.#lost ? AGAIN : undefined;
+      if (this.#lostBytes) throw this.#closedError();
+      return this.#sinkState === BUSY && this.#connectionState !== CLOSED
+        ? AGAIN
+        : undefined;
     },
     handOff: () => {},
     describe: () => `<${this.describe()}> to be sent`,
-  }, this.#home);
+  }, this.#binding);
   readonly #closers = new WaitQueue<void>({
-    complete: () => this.#throwOnce(),
+    complete: () => this.#throwCloseError(),
     handOff: () => {},
     remove: () => {
       if (this.#closers.waiting === 0) this.#watchReader(false);
     },
     describe: () => `the end of <${this.describe()}>`,
-  }, this.#home);
+  }, this.#binding);
 
-  constructor(loop: EventLoop, sink: ByteSink, parts: WritePumpOptions) {
+  constructor(loop: EventLoop, sink: ByteSink, options: WritePumpOptions) {
     this.loop = loop;
     this.#sink = sink;
-    this.parts = parts;
-    this.#calls = HostCalls.of(loop);
+    this.options = options;
+    this.#batch = IoBatch.of(loop);
   }
 
-  /** How many bytes wait to be sent. */
+  /** The number of unsent bytes. */
   get size(): number {
-    return this.#flying.length + this.#unsent.size + this.#secret.size;
+    return this.#inFlight.length + this.#unsent.size +
+      (this.#afterHandshake?.size ?? 0);
   }
 
   get limits(): [low: number, high: number] {
     return [this.#low, this.#high];
   }
 
-  get closing(): boolean {
-    return this.#closing || this.#lost;
-  }
-
-  get lost(): boolean {
-    return this.#lost;
+  /** Whether the connection is closed or closing. */
+  get isClosing(): boolean {
+    return this.#connectionState !== OPEN;
   }
 
   setLimits(limits: WriteBufferLimits): void {
     const action = "set the limits";
     checkOptions(limits, ["high", "low"], action);
-    checkMark(limits.high, action, "high");
-    checkMark(limits.low, action, "low");
-    const { low: given } = limits;
-    const high = limits.high ?? (given === undefined ? HIGH : 4 * given);
-    const low = given ?? Math.floor(high / 4);
+    checkWriteLimit(limits.high, action, "high");
+    checkWriteLimit(limits.low, action, "low");
+    const high = limits.high ??
+      (limits.low === undefined ? DEFAULT_HIGH : 4 * limits.low);
+    const low = limits.low ?? Math.floor(high / 4);
     if (!(high >= low && low >= 0)) {
       throw new RangeError(
         `Cannot set the limits: high (${high}) must not be below low (${low}), nor low below 0`,
@@ -228,142 +245,123 @@ export class WritePump {
     }
     this.#high = high;
     this.#low = low;
-    if (this.size > high) this.#paused = true;
-    else this.#resume();
+    if (this.size > high) this.#isAboveHigh = true;
+    else this.#resumeDrain();
   }
 
   write(data: Bytes): void {
     checkBytes(data, "write");
-    this.#mustBeOpen();
-    this.#add(data);
+    this.#checkWritable();
+    this.#append(data);
   }
 
-  /** Writes all pieces; if one of them is no bytes, none. */
+  /** Writes all pieces, or none if one of them is invalid. */
   writeAll(data: Iterable<Bytes>): void {
     if (typeof data !== "string") checkIterable(data, "write", "the lines");
     const pieces = [...data];
     for (const piece of pieces) checkBytes(piece, "write");
-    this.#mustBeOpen();
-    for (const piece of pieces) this.#add(piece);
-  }
-
-  #mustBeOpen(): void {
-    if (!this.#closedByWriter && !this.#eof) return;
-    throw new RuntimeError(
-      `Cannot write: the stream was ${
-        this.#closedByWriter ? "closed" : "ended with writeEof()"
-      }`,
-    );
-  }
-
-  #add(data: Bytes): void {
-    if (this.closing || data.length === 0) return;
-    if (this.#upgrading) this.#secret.add(data);
-    else this.#unsent.add(data);
-    if (this.size > this.#high) this.#paused = true;
-    if (!this.#busy) this.#schedule();
+    this.#checkWritable();
+    for (const piece of pieces) this.#append(piece);
   }
 
   writeEof(): void {
-    if (this.parts.halfCloses === false) {
+    if (this.options.canWriteEof === false) {
       throw new deno.errors.NotSupported(
-        "Cannot write the end of the stream: this connection cannot be closed by halves",
+        "Cannot write the end of the stream: this connection cannot be half-closed",
       );
     }
-    if (this.#eof || this.closing) return;
-    this.#eof = true;
+    if (this.#eofState !== NO_EOF || this.isClosing) return;
+    this.#writerState = EOF_WRITTEN;
+    this.#eofState = EOF_PENDING;
     this.#schedule();
   }
 
   drain(options?: Cancellable): Promise<void> {
     try {
       signalOf(options, "drain a stream")?.throwIfAborted();
-      this.#throwFailure();
-      if (!this.#closing && !this.#paused) return done;
+      this.#throwIfFailed();
+      const isClosing = this.#connectionState === CLOSING;
+      if (!isClosing && !this.#isAboveHigh) return resolved;
       checkCaller(this.loop, "drain a stream");
-      if (this.#closing) {
-        return operation(() => this.#drainClosing(options));
-      }
+      if (isClosing) return operation(() => this.#drainWhileClosing(options));
       return this.#drainers.wait(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
-  /** Sends what was written. */
+  /** Does what the sink has to do next, unless it is busy. */
   flush(): void {
-    this.#scheduled = false;
-    if (this.#busy || this.#lost) return;
+    if (this.#sinkState === BUSY || this.#connectionState === CLOSED) return;
+    this.#sinkState = IDLE;
     if (this.#unsent.size > 0) this.#sendNext();
-    else if (this.#upgrading) this.#flushers.notifyAll();
-    else if (this.#eof && !this.#eofSent) this.#sendEof();
-    else if (this.#closing) this.#takeLeave();
+    else if (this.#afterHandshake !== null) this.#flushers.notifyAll();
+    else if (this.#eofState === EOF_PENDING) this.#sendEof();
+    else if (this.#connectionState === CLOSING) this.#finishClosing();
     else this.#flushers.notifyAll();
   }
 
-  /** Closes it; `own` if the program that writes does so, which then must not write any more. */
-  close(own = true): void {
-    if (own) this.#closedByWriter = true;
-    if (this.#closing) return;
-    this.#closing = true;
-    if (this.#lost) return;
-    if (this.#upgrading && this.size === 0) return this.lose(null);
-    if (this.parts.reader) readers.inlet(this.parts.reader)?.stop();
-    this.#calls.writeNow(this);
-    if (!this.#lost) this.parts.onClosing?.();
+  /** Closes the connection once everything is sent. After the writer's own `close()`, writes are refused. */
+  close(isByWriter = true): void {
+    if (isByWriter) this.#writerState = WRITER_CLOSED;
+    if (this.isClosing) return;
+    this.#connectionState = CLOSING;
+    if (this.#afterHandshake !== null && this.size === 0) {
+      return this.terminate(null);
+    }
+    if (this.options.reader) readers.pump(this.options.reader)?.stop();
+    this.#batch.writeNow(this);
+    if (this.#connectionState !== CLOSED) this.options.onClosing?.();
   }
 
-  abort(own = true): void {
-    if (own) this.#closedByWriter = true;
-    this.#closing = true;
-    this.lose(null);
+  /** Closes the connection at once and drops what is unsent. */
+  abort(isByWriter = true): void {
+    if (isByWriter) this.#writerState = WRITER_CLOSED;
+    this.terminate(null);
   }
 
-  /** The connection is gone: ends all that waits for it. */
-  lose(failure: Failure | null): void {
-    if (this.#lost) return;
-    this.#lost = true;
+  /** Ends the connection and everything that waits for it. */
+  terminate(failure: StreamFailure | null): void {
+    if (this.#connectionState === CLOSED) return;
+    this.#connectionState = CLOSED;
     this.#failure = failure;
-    this.#dropped = failure !== null || this.size > 0;
-    this.#unsent = new Outgoing();
-    this.#secret = new Outgoing();
-    this.#flying = this.#memory = NO_BYTES;
+    this.#lostBytes = failure !== null || this.size > 0;
+    this.#unsent = new WriteBuffer();
+    if (this.#afterHandshake !== null) this.#afterHandshake = new WriteBuffer();
+    this.#inFlight = this.#inFlightMemory = NO_BYTES;
     this.#sink.close();
-    if (this.parts.reader) readers.end(this.parts.reader, failure);
+    if (this.options.reader) readers.end(this.options.reader, failure);
     this.#drainers.notifyAll();
     this.#flushers.notifyAll();
     this.#closers.notifyAll();
-    this.parts.onLost?.();
+    this.options.onClosed?.();
   }
 
   fail(error: unknown): void {
-    this.lose({ error, told: false });
+    this.terminate({ error, isObserved: false });
   }
 
   waitClosed(options?: Cancellable): Promise<void> {
     try {
-      signalOf(options, "wait for the end of a stream")?.throwIfAborted();
-      if (!this.#lost) {
-        checkCaller(this.loop, "wait for the end of a stream");
-        const waiting = this.#closers.wait(options);
+      const action = "wait for the end of a stream";
+      signalOf(options, action)?.throwIfAborted();
+      if (this.#connectionState !== CLOSED) {
+        checkCaller(this.loop, action);
+        const closed = this.#closers.wait(options);
         this.#watchReader(true);
-        return waiting;
+        return closed;
       }
-      this.#throwOnce();
-      return done;
+      this.#throwCloseError();
+      return resolved;
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
-  #watchReader(watched: boolean): void {
-    if (this.parts.reader) readers.watch(this.parts.reader, watched);
-  }
-
-  /** Closes, and waits for it. An error that the program was told of is not told again. */
+  /** Closes the connection and waits for that. An error that the program has seen is not thrown again. */
   async dispose(): Promise<void> {
     this.close();
-    if (this.#failure?.told) return;
+    if (this.#failure?.isObserved) return;
     await waitInDisposer(
       this.loop,
       () => this.waitClosed(),
@@ -372,237 +370,266 @@ export class WritePump {
   }
 
   /**
-   * Ends the writing, and the connection too once the reader is at its end or
-   * if it cannot be half-closed.
+   * Ends the output. If it cannot be half-closed, or the reader is at its end,
+   * this closes the connection; otherwise the end of the reader does.
    */
   async endWriting(): Promise<void> {
-    this.#closesAtEnd = true;
-    const { reader, halfCloses } = this.parts;
-    if (halfCloses === false || reader === null || readers.ended(reader)) {
+    this.#closesAtReaderEnd = true;
+    const { reader, canWriteEof } = this.options;
+    if (canWriteEof === false || reader === null || readers.isEnded(reader)) {
       this.close();
       return await this.waitClosed();
     }
     this.writeEof();
-    await this.#sent();
+    await this.#waitSent();
   }
 
-  /** The other side has ended its writing. */
+  /** The peer has ended its output. */
   readerEnded(): void {
-    if (this.#closesAtEnd) this.close();
+    if (this.#closesAtReaderEnd) this.close();
   }
 
   async startTls(options: StartTlsOptions): Promise<void> {
     checkTlsOptions(options);
-    const { upgrade, reader } = this.parts;
-    if (upgrade === undefined) {
+    const { startTls, reader } = this.options;
+    if (startTls === undefined) {
       throw new deno.errors.NotSupported(
-        "Cannot start TLS: Deno offers it for the client side of TCP connections only",
+        "Cannot start TLS: Deno supports it only for the client side of a TCP connection",
       );
     }
-    if (this.#upgrading || this.parts.extra("sslObject") !== undefined) {
+    const isEncrypted = this.options.extraInfo("sslObject") !== undefined;
+    if (isEncrypted || this.#afterHandshake !== null) {
       throw new RuntimeError("Cannot start TLS: it was started already");
     }
     options.signal?.throwIfAborted();
     checkCaller(this.loop, "start TLS");
-    this.#throwFailure();
-    const inlet = reader && readers.inlet(reader);
-    if (reader) this.#checkNothingUnread(reader);
-    this.#upgrading = true;
-    inlet?.hold();
+    this.#throwIfFailed();
+    const readPump = reader && readers.pump(reader);
+    if (reader) this.#checkAllRead(reader);
+    this.#afterHandshake = new WriteBuffer();
+    readPump?.pause();
     try {
-      await this.#encrypt(upgrade, options);
+      await this.#encrypt(startTls, options);
     } finally {
-      this.#upgrading = false;
-      inlet?.release();
+      this.#afterHandshake = null;
+      readPump?.resume();
     }
-    this.#calls.writeNow(this);
+    this.#batch.writeNow(this);
   }
 
-  async #encrypt(
-    upgrade: NonNullable<WritePumpOptions["upgrade"]>,
-    options: StartTlsOptions,
-  ): Promise<void> {
-    try {
-      await this.#sent(options);
-      if (this.#lost) throw this.#lossError();
-      this.#busy = true;
-      this.#sink = await upgrade(options);
-    } catch (error) {
-      const given = error instanceof CancelledError || options.signal?.aborted;
-      if (given) this.abort(false);
-      else this.lose({ error, told: true });
-      throw error;
-    }
-    this.#busy = false;
-    this.#unsent = this.#secret;
-    this.#secret = new Outgoing();
-    if (!this.#lost) return;
-    this.#sink.close();
-    throw this.#lossError();
-  }
-
-  /**
-   * Bytes from before must not be read as if they had come encrypted: somebody
-   * in between could have put them there.
-   */
-  #checkNothingUnread(reader: StreamReader): void {
-    if (readers.inlet(reader)?.reading) {
-      throw new RuntimeError("Cannot start TLS: a read is under way");
-    }
-    if (!readers.unread(reader)) return;
-    const error = new deno.errors.InvalidData(
-      "Cannot start TLS: the other side has sent more in the clear than was read",
+  /** Answers `getExtraInfo`, or throws if Deno does not expose the answer. */
+  getExtraInfo(name: string, fallback: unknown): unknown {
+    checkInfoName(name);
+    const { extraInfo } = this.options;
+    const answer = extraInfo(name);
+    if (answer !== undefined) return answer;
+    const isPipe = extraInfo("subprocess") !== undefined;
+    const isTls = (extraInfo("sslObject") ?? null) !== null;
+    if (isTls && name === "compression") return null; // Deno's TLS never compresses
+    const unavailable = isTls
+      ? UNAVAILABLE_TLS_INFO[name]
+      : isPipe
+      ? UNAVAILABLE_PIPE_INFO[name]
+      : null;
+    if (!unavailable) return fallback;
+    throw new deno.errors.NotSupported(
+      `Cannot get ${JSON.stringify(name)}: Deno does not expose ${unavailable}`,
     );
-    this.lose({ error, told: true });
-    throw error;
   }
 
   describe(): string {
-    const state = this.#lost ? ", closed" : this.#closing ? ", closing" : "";
+    const state = this.#connectionState === CLOSED
+      ? ", closed"
+      : this.#connectionState === CLOSING
+      ? ", closing"
+      : "";
     const to = this.#sink.describe?.();
-    const goal = to === undefined ? "" : ` to ${to}`;
-    return `StreamWriter ${this.size} bytes unsent${goal}${state}`;
+    const destination = to === undefined ? "" : ` to ${to}`;
+    return `StreamWriter ${this.size} bytes unsent${destination}${state}`;
   }
 
+  #checkWritable(): void {
+    if (this.#writerState === WRITABLE) return;
+    throw new RuntimeError(
+      `Cannot write: the stream was ${
+        this.#writerState === WRITER_CLOSED ? "closed" : "ended with writeEof()"
+      }`,
+    );
+  }
+
+  #append(data: Bytes): void {
+    if (this.isClosing || data.length === 0) return;
+    (this.#afterHandshake ?? this.#unsent).append(data);
+    if (this.size > this.#high) this.#isAboveHigh = true;
+    this.#schedule();
+  }
+
+  /** A busy sink flushes by itself when it is done. */
   #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#calls.addWrite(this);
+    if (this.#sinkState !== IDLE) return;
+    this.#sinkState = SCHEDULED;
+    this.#batch.addWrite(this);
   }
 
   #sendNext(): void {
-    const { memory, size } = this.#unsent.takeNext();
-    this.#memory = memory;
+    const { memory, size } = this.#unsent.shift();
+    this.#inFlightMemory = memory;
     this.#send(size < memory.length ? memory.subarray(0, size) : memory);
   }
 
   #send(bytes: OwnBytes): void {
-    this.#busy = true;
-    this.#flying = bytes;
+    this.#sinkState = BUSY;
+    this.#inFlight = bytes;
     try {
       this.#sink.write(bytes).then(this.#onWritten, this.#onFailure);
     } catch (error) {
-      this.fail(error); // somebody else has closed the sink
+      this.fail(error); // the program has closed the sink itself
     }
   }
 
   readonly #onWritten = (count: number): void => {
-    if (this.#lost) return;
-    const bytes = this.#flying;
+    if (this.#connectionState === CLOSED) return;
+    const bytes = this.#inFlight;
     if (count < bytes.length) this.#send(bytes.subarray(count));
     else {
-      this.#busy = false;
-      this.#flying = NO_BYTES;
-      reuse(this.#memory);
-      this.#memory = NO_BYTES;
+      this.#sinkState = IDLE;
+      this.#inFlight = NO_BYTES;
+      recycle(this.#inFlightMemory);
+      this.#inFlightMemory = NO_BYTES;
     }
-    this.#resume();
+    this.#resumeDrain();
     this.flush();
   };
 
   readonly #onFailure = (error: unknown): void => this.fail(error);
 
-  #resume(): void {
-    if (!this.#paused || this.size > this.#low) return;
-    this.#paused = false;
+  #resumeDrain(): void {
+    if (!this.#isAboveHigh || this.size > this.#low) return;
+    this.#isAboveHigh = false;
     this.#drainers.notifyAll();
   }
 
-  /** Nothing is left to be sent. */
-  #takeLeave(): void {
-    if (this.#sink.takesLeave && !this.#eofSent) this.#sendEof();
-    else this.lose(null);
+  /** Everything is sent. */
+  #finishClosing(): void {
+    const needsEof = this.#sink.endsBeforeClose && this.#eofState !== EOF_SENT;
+    if (needsEof) this.#sendEof();
+    else this.terminate(null);
   }
 
   #sendEof(): void {
-    this.#eofSent = true;
-    this.#busy = true;
+    this.#eofState = EOF_SENT;
+    this.#sinkState = BUSY;
     try {
       this.#sink.closeWrite().then(() => {
-        this.#busy = false;
+        this.#sinkState = IDLE;
         this.flush();
       }, this.#onFailure);
     } catch (error) {
-      this.fail(error); // as above
+      this.fail(error); // the program has closed the sink itself
     }
   }
 
-  /** While it closes, `drain` lets the loop turn, so that a program that repeats it comes to see the end. */
-  async #drainClosing(options?: Cancellable): Promise<void> {
+  /** Yields to the loop first, so that a program that calls `drain()` in a loop notices the end. */
+  async #drainWhileClosing(options?: Cancellable): Promise<void> {
     await futures.makeYield(this.loop, undefined);
-    this.#throwFailure();
-    if (this.#paused) await this.#drainers.wait(options);
+    this.#throwIfFailed();
+    if (this.#isAboveHigh) await this.#drainers.wait(options);
   }
 
-  async #sent(options?: Cancellable): Promise<void> {
-    this.#throwFailure();
-    this.#calls.writeNow(this);
-    if (this.#busy) await this.#flushers.wait(options);
+  async #waitSent(options?: Cancellable): Promise<void> {
+    this.#throwIfFailed();
+    this.#batch.writeNow(this);
+    if (this.#sinkState === BUSY) await this.#flushers.wait(options);
   }
 
-  #throwFailure(): void {
-    const failure = this.parts.reader && readers.failure(this.parts.reader);
+  async #encrypt(
+    startTls: NonNullable<WritePumpOptions["startTls"]>,
+    options: StartTlsOptions,
+  ): Promise<void> {
+    try {
+      await this.#waitSent(options);
+      if (this.#connectionState === CLOSED) throw this.#closedError();
+      this.#sinkState = BUSY;
+      this.#sink = await startTls(options);
+    } catch (error) {
+      const isCancelled = error instanceof CancelledError ||
+        options.signal?.aborted;
+      if (isCancelled) this.abort(false);
+      else this.terminate({ error, isObserved: true });
+      throw error;
+    }
+    this.#sinkState = IDLE;
+    this.#unsent = this.#afterHandshake!;
+    this.#afterHandshake = null;
+    if (this.#connectionState !== CLOSED) return;
+    this.#sink.close();
+    throw this.#closedError();
+  }
+
+  /**
+   * Bytes that came before the handshake must not be read as if they had come
+   * encrypted: an attacker on the network could have inserted them.
+   */
+  #checkAllRead(reader: StreamReader): void {
+    if (readers.pump(reader)?.isReading) {
+      throw new RuntimeError("Cannot start TLS: a read is in progress");
+    }
+    if (!readers.hasUnread(reader)) return;
+    const error = new deno.errors.InvalidData(
+      "Cannot start TLS: the peer has sent more in the clear than was read",
+    );
+    this.terminate({ error, isObserved: true });
+    throw error;
+  }
+
+  /** Has the reader notice the end of the connection although nobody reads. */
+  #watchReader(isWatched: boolean): void {
+    if (this.options.reader) readers.watch(this.options.reader, isWatched);
+  }
+
+  #throwIfFailed(): void {
+    const { reader } = this.options;
+    const failure = reader && readers.failure(reader);
     if (failure) {
-      failure.told = true;
+      failure.isObserved = true;
       throw failure.error;
     }
-    if (this.#lost) throw this.#lossError();
+    if (this.#connectionState === CLOSED) throw this.#closedError();
   }
 
-  /** Answers `getExtraInfo`, or says why it cannot. */
-  extra(name: string, fallback: unknown): unknown {
-    checkName(name);
-    const answer = this.parts.extra(name);
-    if (answer !== undefined) return answer;
-    const isPipe = this.parts.extra("subprocess") !== undefined;
-    const isTls = (this.parts.extra("sslObject") ?? null) !== null;
-    if (isTls && name === "compression") return null; // of no TLS that Deno speaks
-    const kept = isTls
-      ? KEPT_OF_TLS[name]
-      : isPipe
-      ? KEPT_OF_PIPES[name]
-      : null;
-    if (!kept) return fallback;
-    throw new deno.errors.NotSupported(
-      `Cannot tell ${JSON.stringify(name)}: Deno does not give ${kept}`,
-    );
-  }
-
-  /** What a program is told that writes to a connection that is gone. */
-  #lossError(): unknown {
+  /** The error for a program that writes to a closed connection. */
+  #closedError(): unknown {
     if (this.#failure === null) {
       return new deno.errors.ConnectionReset(
         "Cannot write: the connection is closed",
       );
     }
-    this.#failure.told = true;
+    this.#failure.isObserved = true;
     return this.#failure.error;
   }
 
-  #throwOnce(): void {
-    if (this.#failure === null || this.#reported) return;
-    this.#reported = this.#failure.told = true;
+  #throwCloseError(): void {
+    if (this.#failure === null || this.#threwOnClose) return;
+    this.#threwOnClose = this.#failure.isObserved = true;
     throw this.#failure.error;
   }
 }
 
-function checkName(name: unknown): void {
+function checkInfoName(name: unknown): void {
   if (typeof name === "string") return;
   throw new TypeError(
-    `Cannot tell of a connection: the name must be a string, got ${
-      describe(name)
-    }`,
+    `Cannot get extra info: the name must be a string, got ${describe(name)}`,
   );
 }
 
-function checkMark(mark: unknown, action: string, name: string): void {
+function checkWriteLimit(mark: unknown, action: string, name: string): void {
   if (mark === undefined || typeof mark === "number") return;
   throw new TypeError(
     `Cannot ${action}: ${name} must be a number, got ${describe(mark)}`,
   );
 }
 
-/** Checks what Deno would refuse in words of its own, or only once bytes are on their way. */
+/** Checks options before anything is sent. */
 function checkTlsOptions(options: StartTlsOptions): void {
   const action = "start TLS";
   checkOptions(options, TLS_OPTIONS, action);

@@ -173,6 +173,12 @@ export class RuntimeError extends Error {
   }
 }
 
+/** The name of a signal, such as `"SIGINT"`: `Deno.Signal` where a program is checked with the types of Deno. */
+export type SignalName = typeof globalThis extends
+  { Deno: { addSignalListener(signal: infer S, handler: () => void): void } }
+  ? S
+  : string;
+
 /**
  * The program was interrupted by a signal, usually Ctrl-C.
  *
@@ -193,7 +199,7 @@ export class RuntimeError extends Error {
  */
 export class KeyboardInterrupt extends Error {
   /** The signal that arrived, `"SIGINT"` unless others were asked for. */
-  readonly signal: Deno.Signal;
+  readonly signal: SignalName;
 
   /**
    * Creates the error.
@@ -204,7 +210,7 @@ export class KeyboardInterrupt extends Error {
    */
   constructor(
     message?: string,
-    options?: ErrorOptions & { signal?: Deno.Signal },
+    options?: ErrorOptions & { signal?: SignalName },
   ) {
     const known = ["cause", "signal"];
     checkErrorArguments("KeyboardInterrupt", message, options, known);

@@ -16,6 +16,7 @@
  */
 
 import { attach, type Target, type ThreadLoops } from "./_attach.ts";
+import { deno, needDeno } from "./_deno.ts";
 import { EXIT, processTable, PsError } from "./_process.ts";
 import { formatSnapshot } from "./_report.ts";
 import { Top } from "./_top.ts";
@@ -100,7 +101,7 @@ async function report(order: Order): Promise<void> {
   const table = processTable();
   let stop = (): void => exitEarly(pid);
   const onSignal = () => stop();
-  Deno.addSignalListener("SIGINT", onSignal);
+  deno.addSignalListener("SIGINT", onSignal);
   try {
     const guard = (watch ?? 0) * 1000 + GUARD_TIME;
     const times = { busy: PORT_TIMEOUT, start: START_TIMEOUT, guard };
@@ -117,7 +118,7 @@ async function report(order: Order): Promise<void> {
       await target.detach();
     }
   } finally {
-    Deno.removeSignalListener("SIGINT", onSignal);
+    deno.removeSignalListener("SIGINT", onSignal);
   }
 }
 
@@ -126,7 +127,7 @@ function exitEarly(pid: number): never {
   tell(
     `Process ${pid} may still open its debugger when its block ends: ps --close ${pid} closes it`,
   );
-  Deno.exit(130);
+  deno.exit(130);
 }
 
 async function printOnce(
@@ -186,12 +187,12 @@ async function read(target: Target, pid: number): Promise<ThreadLoops[]> {
 }
 
 function show(text: string): void {
-  const clear = Deno.stdout.isTerminal() ? "\x1b[H\x1b[J" : "";
+  const clear = deno.stdout.isTerminal() ? "\x1b[H\x1b[J" : "";
   console.log(clear + text + (clear === "" ? "\n" : ""));
 }
 
 function size(): { columns: number; rows: number } {
-  if (Deno.stdout.isTerminal()) return Deno.consoleSize();
+  if (deno.stdout.isTerminal()) return deno.consoleSize();
   return { columns: Infinity, rows: Infinity };
 }
 
@@ -199,4 +200,7 @@ function tell(text: string): void {
   console.error(text);
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  needDeno("look at a process");
+  deno.exit(await main(deno.args));
+}

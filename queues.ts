@@ -25,6 +25,7 @@
 
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { BinaryHeap, Deque, Stack } from "./_collections.ts";
+import { rejection } from "./_error_stack.ts";
 import { AGAIN } from "./_future.ts";
 import {
   checkpoint,
@@ -224,7 +225,7 @@ export class Queue<T> implements AsyncIterable<T> {
       this.#offers.set(future, item);
       return future;
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -285,7 +286,7 @@ export class Queue<T> implements AsyncIterable<T> {
       if (isOverdue()) return checkpoint(() => this.get(options));
       return settledPromise(this.getNowait());
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -367,7 +368,7 @@ export class Queue<T> implements AsyncIterable<T> {
       if (this.#unfinished === 0) return settledVoid;
       return this.#joiners.enter(signal);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 

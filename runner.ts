@@ -26,7 +26,7 @@ import { cancelFrom, original, tasksOf } from "./_task_state.ts";
 import { cancelAll, cancelSites } from "./_cancel_request.ts";
 import { EventLoop } from "./_event_loop.ts";
 import { stateOf, Task } from "./_task.ts";
-import { Future, futures } from "./_future.ts";
+import { type AnyFuture, Future, futures } from "./_future.ts";
 import { onSignal as listenTo, systemTimer } from "./_host.ts";
 import { CallSite, framesOf } from "./_call_site.ts";
 import {
@@ -50,7 +50,8 @@ import { allTasks } from "./_awaitable.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
 import { located, type Snapshot, snapshotOf } from "./_snapshot.ts";
-import { chainOf, progressOf } from "./_inspect.ts";
+import { debugHooks } from "./_debug_hooks.ts";
+import { chainOf, isPending, nameOf, progressOf } from "./_inspect.ts";
 import { firstOf, span } from "./_text.ts";
 import "./_threads.ts";
 import { reportUnretrieved } from "./_unhandled.ts";
@@ -59,6 +60,7 @@ import {
   DeadlockError,
   KeyboardInterrupt,
   RuntimeError,
+  type SignalName,
   TimeoutError,
 } from "./exceptions.ts";
 
@@ -94,14 +96,14 @@ export interface RunnerOptions {
    *
    * @default ["SIGINT"]
    */
-  signals?: readonly Deno.Signal[];
+  signals?: readonly SignalName[];
   /**
    * A signal on which all tasks are written to the standard error stream, as
    * `dumpTasks()` does. The program goes on undisturbed. `null` for none.
    *
    * @default "SIGQUIT" (Ctrl-\\), where the system has it
    */
-  dumpSignal?: Deno.Signal | null;
+  dumpSignal?: SignalName | null;
   /**
    * How long the tasks that are left may take to end, once they are cancelled.
    * After that they are abandoned. `null` for as long as it takes.
@@ -152,7 +154,7 @@ const LATE = 1;
 const MOST_SURVIVORS = 20;
 /** The longest that a timer of the host can take, in seconds. */
 const LONGEST_LIMIT = 2 ** 31 / 1000 - 1;
-const DUMP_SIGNAL: Deno.Signal = "SIGQUIT";
+const DUMP_SIGNAL: SignalName = "SIGQUIT";
 const RUN = "run";
 const CREATE = "create a runner";
 const RUNNER_OPTIONS = [
@@ -551,7 +553,7 @@ export class Runner implements AsyncDisposable {
     await loop.shutdownDefaultExecutor(this.#forced ? 0 : undefined);
   }
 
-  #listen(onSignal: (name: Deno.Signal) => void): () => void {
+  #listen(onSignal: (name: SignalName) => void): () => void {
     return listen(this.#options.signals ?? ["SIGINT"], onSignal);
   }
 }
@@ -561,7 +563,7 @@ class Interruption implements Abortable {
   readonly #task: Task<unknown>;
   readonly #force: (error: KeyboardInterrupt) => void;
   /** The signal that came, and what the task waited for then. */
-  #first: { name: Deno.Signal; what: string | null } | null = null;
+  #first: { name: SignalName; what: string | null } | null = null;
   #aborted: { reason: unknown } | null = null;
   #requests = 0;
   #unreport: () => void = () => {};
@@ -572,7 +574,7 @@ class Interruption implements Abortable {
     this.#force = force;
   }
 
-  onSignal(name: Deno.Signal): void {
+  onSignal(name: SignalName): void {
     const task = this.#task;
     if (this.#first !== null || task.done()) {
       return this.#force(interrupted(name, chainOf(stateOf(task))));
@@ -637,6 +639,15 @@ async function addPlaces(snapshot: Snapshot, loop: EventLoop): Promise<void> {
   }
 }
 
+debugHooks.report = (loop, waits) => {
+  const snapshot = snapshotOf(loop);
+  const names = (waits as AnyFuture[]).filter(isPending).map(nameOf);
+  return [
+    ...new Set(names.map((name) => `Code outside of tasks waits for ${name}`)),
+    ...(snapshot.tasks.length > 0 ? [formatSnapshot(snapshot)] : []),
+  ].join("\n");
+};
+
 function waitsOutside(loop: EventLoop): boolean {
   let frame = tasksOf(loop).first;
   while (frame !== null && frame.phase !== "foreign") frame = frame.next;
@@ -665,8 +676,8 @@ function withFrames<E extends Error>(error: E, { frames }: CallSite): E {
 
 /** Listens to signals, as far as the host lets it. Returns what ends that. */
 function listen(
-  signals: readonly Deno.Signal[],
-  onSignal: (name: Deno.Signal) => void,
+  signals: readonly SignalName[],
+  onSignal: (name: SignalName) => void,
 ): () => void {
   const installed: (() => void)[] = [];
   for (const name of signals) {
@@ -684,7 +695,7 @@ function listen(
 
 /** An error of one line: whoever pressed Ctrl-C wants no stack. */
 function interrupted(
-  signal: Deno.Signal,
+  signal: SignalName,
   what: string | null = null,
   place?: string,
 ): KeyboardInterrupt {

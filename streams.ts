@@ -25,7 +25,7 @@
  */
 
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
-export type { Bytes, OwnBytes } from "./_bytes.ts";
+export type { Bytes } from "./_bytes.ts";
 export {
   type ClientTlsOptions,
   type ConnectionStreamsOptions,
@@ -45,11 +45,6 @@ export {
   startUnixServer,
   type StartUnixServerOptions,
 } from "./_server.ts";
-export {
-  type StartTlsOptions,
-  StreamReader,
-  type StreamReaderOptions,
-  StreamWriter,
-  type WriteBufferLimits,
-  WriteTransport,
-} from "./_streams.ts";
+export { StreamReader, type StreamReaderOptions } from "./_stream_reader.ts";
+export { StreamWriter, WriteTransport } from "./_stream_writer.ts";
+export type { StartTlsOptions, WriteBufferLimits } from "./_write_pump.ts";

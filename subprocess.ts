@@ -25,19 +25,10 @@
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
 import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
-import { Child, type ChildParts } from "./_child.ts";
-import {
-  checkSignalNumber,
-  type Command,
-  launchChild,
-  readOptions,
-  shellCommand,
-  type SubprocessOptions,
-  toText,
-  toTexts,
-} from "./_command.ts";
+import { checkSignalNumber, Child, type ChildSetup } from "./_child.ts";
 import { runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
+import { rejection } from "./_error_stack.ts";
 import {
   AGAIN,
   type AnyFuture,
@@ -50,18 +41,28 @@ import { afterMicrotasks, inspect } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
 import { internals as loops } from "./_scheduler.ts";
 import type { OutputPipe, PendingInput } from "./_child_pipes.ts";
-import { readers } from "./_stream_reader.ts";
+import { type Command, shellCommand, spawnChild } from "./_spawn.ts";
 import {
   endReader,
   makeReader,
+  readers,
   type StreamReader,
-  StreamWriter,
-} from "./_streams.ts";
+} from "./_stream_reader.ts";
+import { makeWriter, type StreamWriter } from "./_stream_writer.ts";
+import {
+  readArguments,
+  readOptions,
+  readString,
+  type SubprocessOptions,
+} from "./_subprocess_options.ts";
 import { describe, signalOf } from "./_validate.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-export type { Bytes, OwnBytes } from "./_bytes.ts";
+export type { Bytes } from "./_bytes.ts";
+export type { Cancellable } from "./_options.ts";
+export { StreamReader, type StreamReaderOptions } from "./_stream_reader.ts";
+export { StreamWriter, WriteTransport } from "./_stream_writer.ts";
 export {
   DEVNULL,
   PIPE,
@@ -69,30 +70,29 @@ export {
   STDOUT,
   type StdoutTarget,
   type SubprocessOptions,
-} from "./_command.ts";
-export type { Cancellable } from "./_options.ts";
-export {
-  StreamReader,
-  type StreamReaderOptions,
-  StreamWriter,
-  WriteTransport,
-} from "./_streams.ts";
+} from "./_subprocess_options.ts";
 
-/** What is collected from the two outputs, `null` for one that is no pipe. */
+/** The collected output; `null` for a stream that is not a pipe. */
 type Outputs = [stdout: OwnBytes | null, stderr: OwnBytes | null];
 
-/** Whoever has a stream of a process has the process, too. */
-const owners = new WeakMap<object, Process>();
+/** The arguments of {@linkcode makeProcess}, to refuse other callers of the constructor. */
+const knownSetups = new WeakSet<object>();
+
+let makeProcess: (setup: ChildSetup) => Process;
+
+/** Keeps a `Process` alive as long as one of its streams. */
+const processes = new WeakMap<object, Process>();
 
 /**
  * A child process.
  *
- * `createSubprocessExec` and `createSubprocessShell` make one. With
- * `await using` it is killed when its block is left; otherwise it runs as long
- * as it likes. If it still runs when its runner closes, it is killed if its `Process`
- * is no longer referenced. Otherwise it is reported to the loop's exception
- * handler, and killed once its `Process` is no longer referenced, at the latest
- * when the program ends.
+ * `createSubprocessExec` and `createSubprocessShell` create processes. Leaving
+ * an `await using` block kills the process; otherwise it runs until it exits.
+ *
+ * If it is still running when its runner closes, it is killed unless the
+ * program still refers to its `Process`. In that case it is reported to the
+ * loop's exception handler, and killed when its `Process` is
+ * garbage-collected or the program ends.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.subprocess.Process}.
  *
@@ -120,88 +120,93 @@ export class Process implements AsyncDisposable {
   readonly #waiters: WaitQueue<number> = new WaitQueue<number>({
     complete: () => this.returncode!,
     handOff: () => {},
-    remove: () => this.#leave(),
+    remove: () => this.#waiterLeft(),
     kind: "process",
     describe: () => this.#child.describeEnd(),
   }, new LoopBinding());
-  /** What the end of the child calls, as long as somebody waits: it holds this object. */
-  readonly #wake = () => this.#waiters.notifyAll();
+  /** Notifies the waiters. Being registered with the child, it keeps this object alive while there are any. */
+  readonly #onExit = () => this.#waiters.notifyAll();
   #communicating = false;
-  /** The input of `communicate` to which nobody has seen the answer. */
-  #parcel: PendingInput | null = null;
-  /** What `communicate` has collected for who is about to get it. */
+  /** The input of a `communicate()` call that was cancelled or is still running. */
+  #pendingInput: PendingInput | null = null;
+  /** What `communicate()` has collected and not returned yet. */
   #collected: Outputs = [null, null];
 
-  /**
-   * Not for programs: `createSubprocessExec` and `createSubprocessShell` make
-   * processes.
-   *
-   * @param parts What it is made of.
-   */
-  constructor(parts: never) {
-    const { loop, options } = checkParts(parts);
-    const child = this.#child = new Child(parts);
-    child.ownedBy(this);
+  private constructor(setup: ChildSetup) {
+    checkSetup(setup);
+    const { loop, options } = setup;
+    const child = this.#child = new Child(setup);
+    child.setOwner(this);
     const [stdout, stderr] = child.outputs;
     const open = (pipe: OutputPipe | null) =>
       pipe && makeReader(loop, pipe, { limit: options.limit });
-    this.#stdin = child.outlet && new StreamWriter(child.outlet as never);
+    this.#stdin = child.stdinPump && makeWriter(child.stdinPump);
     this.#stdout = open(stdout);
     this.#stderr = open(stderr);
     for (const stream of [this.#stdin, this.#stdout, this.#stderr]) {
-      if (stream !== null) owners.set(stream, this);
+      if (stream !== null) processes.set(stream, this);
     }
   }
 
-  /** The number of the process. */
+  static {
+    makeProcess = (setup) => {
+      knownSetups.add(setup);
+      return new Process(setup);
+    };
+  }
+
+  /** The process ID. */
   get pid(): number {
     return this.#child.pid;
   }
 
   /**
-   * How the process ended: its exit status, `-N` if signal number N ended it,
-   * `null` as long as it is running.
+   * The exit status of the process, `-N` if signal number N ended it, or `null`
+   * while it is running.
    */
   get returncode(): number | null {
     return this.#child.returncode;
   }
 
-  /** What writes to the process, `null` unless `stdin` is `PIPE`. */
+  /** Writes to the process; `null` unless `stdin` is `PIPE`. */
   get stdin(): StreamWriter | null {
     return this.#stdin;
   }
 
-  /** What reads from the process, `null` unless `stdout` is `PIPE`. */
+  /** Reads the output of the process; `null` unless `stdout` is `PIPE`. */
   get stdout(): StreamReader | null {
     return this.#stdout;
   }
 
-  /** What reads the errors of the process, `null` unless `stderr` is `PIPE`. */
+  /** Reads the standard error of the process; `null` unless `stderr` is `PIPE`. */
   get stderr(): StreamReader | null {
     return this.#stderr;
   }
 
   /**
-   * Waits until the process has ended. A pipe that a child of its own still
-   * holds does not delay that.
+   * Waits until the process has exited. Its own children do not delay that,
+   * even if they still hold its pipes.
    *
-   * A process whose output is a full pipe that nobody reads never ends; see
-   * {@linkcode Process.communicate}. Cancelled, it leaves the process as it
-   * is.
+   * A process that writes to a full pipe never exits; see
+   * {@linkcode Process.communicate}.
+   *
+   * If it is cancelled, the process keeps running.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.subprocess.Process.wait}.
    *
-   * @param options A signal that ends the wait.
+   * @param options A signal that cancels the wait.
    * @returns The {@linkcode Process.returncode}.
+   * @throws {RuntimeError} If code of another loop is waiting already.
    * @throws {CancelledError} If the task is cancelled.
    *
    * @example
    * ```ts
    * import { createSubprocessShell } from "@asyncio/asyncio";
-   * import { assert } from "@std/assert";
+   * import { assertEquals } from "@std/assert";
    *
-   * await using shell = await createSubprocessShell("exit 3");
-   * assert(await shell.wait() === 3);
+   * await using process = await createSubprocessShell("exit 3");
+   * assertEquals(await process.wait(), 3);
+   * assertEquals(process.returncode, 3);
    * ```
    */
   wait(options?: Cancellable): Promise<number> {
@@ -210,29 +215,30 @@ export class Process implements AsyncDisposable {
       const code = this.returncode;
       if (code !== null) return Promise.resolve(code);
       const waiter = this.#waiters.wait(options);
-      this.#child.exited.add(this.#wake);
-      this.#child.hold();
+      this.#child.exited.add(this.#onExit);
+      this.#child.ref();
       return waiter;
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
   /**
-   * Sends input to the process, closes its stdin, reads its output to the
-   * end, and waits until it has ended. A process that stops reading early is
-   * no error: input is dropped once it reads no more.
+   * Sends input to the process, closes its `stdin`, reads all its output, and
+   * waits until it has exited. If the process stops reading early, the rest of
+   * the input is dropped; that is not an error.
    *
-   * Cancelled, it leaves the process running and keeps what was read: the next
-   * call returns all output. Input is not sent twice: a call with the same
-   * input continues it, other input is sent after it.
+   * If it is cancelled, the process keeps running and no output is lost: the
+   * next call returns all of it. The input is still sent. A call with the same
+   * input does not send it again; other input is sent after it.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.subprocess.Process.communicate}.
    *
-   * @param input Bytes or text to send; none closes the stdin at once.
-   * @param options A signal that ends the wait.
-   * @returns What was read from `stdout` and `stderr`, `null` for one that is no `PIPE`.
-   * @throws {RuntimeError} If another call waits, or if there is input and `stdin` is no `PIPE` or was closed by `stdin.close()` or `writeEof()`.
+   * @param input Bytes or text to send. Without it, `stdin` is closed at once.
+   * @param options A signal that cancels the call.
+   * @returns The bytes of `stdout` and `stderr`; `null` for one that is not `PIPE`.
+   * @throws {RuntimeError} If another call is waiting, or if there is input and `stdin` is not `PIPE` or was closed by `stdin.close()` or `writeEof()`.
+   * @throws {TypeError} If the input is neither bytes nor text.
    * @throws {CancelledError} If the task is cancelled.
    *
    * @example
@@ -268,18 +274,18 @@ export class Process implements AsyncDisposable {
       if (input !== undefined && input !== null) this.#send(input);
       return this.#communicate(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
   /**
-   * Sends a signal to the process; nothing happens if it has ended.
+   * Sends a signal to the process. Does nothing if it has exited.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.subprocess.Process.send_signal}.
    *
    * @param signal The name or the number of the signal.
-   * @throws {TypeError} If there is no such signal, or Deno does not know it.
-   * @throws {Deno.errors.NotSupported} On Windows, for all but `SIGTERM` and `SIGKILL`.
+   * @throws {TypeError} If the signal does not exist, or Deno does not know it.
+   * @throws {Deno.errors.NotSupported} On Windows, for any signal but `SIGTERM` and `SIGKILL`.
    */
   sendSignal(signal: Deno.Signal | number): void {
     checkSignalNumber(signal);
@@ -287,7 +293,7 @@ export class Process implements AsyncDisposable {
   }
 
   /**
-   * Asks the process to end, with `SIGTERM`; nothing happens if it has ended.
+   * Asks the process to exit, with `SIGTERM`. Does nothing if it has exited.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.subprocess.Process.terminate}.
    */
@@ -296,7 +302,7 @@ export class Process implements AsyncDisposable {
   }
 
   /**
-   * Ends the process, with `SIGKILL`; nothing happens if it has ended.
+   * Kills the process, with `SIGKILL`. Does nothing if it has exited.
    *
    * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.subprocess.Process.kill}.
    */
@@ -305,15 +311,17 @@ export class Process implements AsyncDisposable {
   }
 
   /**
-   * Kills the process if it has not ended, waits until it has, and closes its
-   * pipes. A process that was started with `startNewSession` takes its whole
-   * group along, if this program may run and signal any process; its group is
-   * ended even if the process itself has ended before.
+   * Kills the process, waits until it has exited, and closes its pipes.
    *
-   * A cancellation does not interrupt it.
+   * With `startNewSession` it kills the whole process group, even if the
+   * process itself has exited before. That needs the permission to run any
+   * program; without it only the process is killed.
+   *
+   * A cancellation does not interrupt it; the next wait of the task throws the
+   * `CancelledError`.
    */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#child.end();
+    return this.#child.dispose();
   }
 
   /** @ignore */
@@ -323,63 +331,65 @@ export class Process implements AsyncDisposable {
     return `<Process ${this.#child.describe()}, ${state}>`;
   }
 
-  /** Somebody waits for the end no more. */
-  #leave(): void {
-    if (this.#waiters.waiting === 0) this.#child.exited.delete(this.#wake);
-    this.#child.letGo();
+  /** A wait for the exit was cancelled or is over. */
+  #waiterLeft(): void {
+    if (this.#waiters.waiting === 0) this.#child.exited.delete(this.#onExit);
+    this.#child.unref();
   }
 
-  /** Puts input on its way. It is dropped, as all that is written, once the child reads no more. */
+  /** Starts to send input. Like everything that is written, it is dropped once the child stops reading. */
   #send(input: Bytes): void {
     checkBytes(input, "communicate");
-    if (this.#parcel?.holds(input)) return;
-    const { input: pipe, outlet } = this.#child;
+    if (this.#pendingInput?.equals(input)) return;
+    const { input: pipe, stdinPump } = this.#child;
     if (this.#stdin === null) {
       throw new RuntimeError("Cannot send input: stdin is not PIPE");
     }
-    this.#stdin.write(""); // is refused if the program has ended its writing
-    if (this.#parcel !== null || outlet!.closing || outlet!.size > 0) {
+    this.#stdin.write(""); // throws after close() or writeEof()
+    if (
+      this.#pendingInput !== null || stdinPump!.isClosing || stdinPump!.size > 0
+    ) {
       this.#stdin.write(input);
     } else if (input.length > 0) {
-      this.#parcel = pipe!.send(input);
+      this.#pendingInput = pipe!.send(input);
     }
   }
 
   #communicate(options?: Cancellable): Promise<Outputs> {
     this.#communicating = true;
-    this.#child.hold();
+    this.#child.ref();
     const controller = new AbortController();
     const future = futures.make(getEventLoop(), {
-      complete: () => this.#handOver(),
-      handOff: () => this.#putBack(this.#collected),
+      complete: () => this.#takeCollected(),
+      handOff: () => this.#restore(this.#collected),
       remove: () => {
         this.#communicating = false;
-        this.#parcel?.own();
+        this.#pendingInput?.copy();
         controller.abort();
         for (const pipe of this.#child.outputs) pipe?.readOnDemand();
-        this.#leave();
+        this.#waiterLeft();
       },
       describe: () => `the output of ${this.#child.describe()}`,
     });
     if (options?.signal) futures.subscribeSignal(future, options.signal);
-    const start = () => this.#converse(future, controller.signal);
+    const start = () => this.#exchange(future, controller.signal);
     runInSlot(loops.execution(this.#child.loop), start, undefined);
     return future;
   }
 
-  /** Does what `communicate` is for, until its future ends. */
-  async #converse(future: AnyFuture, signal: AbortSignal): Promise<void> {
+  /** Sends the input and collects the output, until the future of `communicate()` ends. */
+  async #exchange(future: AnyFuture, signal: AbortSignal): Promise<void> {
     const { outputs, exited } = this.#child;
     try {
       for (const pipe of outputs) pipe?.readAhead();
-      await this.#feed(signal);
+      await this.#finishInput(signal);
       for (const pipe of outputs) await pipe?.end.wait(signal);
       await exited.wait(signal);
-      // What is on its way to a reader arrives before.
+      // Chunks on their way to a reader arrive first.
       await new Promise<void>(afterMicrotasks);
       if (signal.aborted) return;
       this.#collected = await this.#collect();
-      if (signal.aborted) return this.#putBack(this.#collected);
+      if (signal.aborted) return this.#restore(this.#collected);
       this.#communicating = false;
       futures.notify(future, future.getLoop());
     } catch (error) {
@@ -387,21 +397,21 @@ export class Process implements AsyncDisposable {
     }
   }
 
-  /** Waits until the input is written, as far as the child wants it, and closes the stdin. */
-  async #feed(signal: AbortSignal): Promise<void> {
+  /** Waits until the input is written, as far as the child reads it, and closes `stdin`. */
+  async #finishInput(signal: AbortSignal): Promise<void> {
     if (this.#stdin === null) return;
-    await this.#parcel?.sent.wait(signal);
+    await this.#pendingInput?.sent.wait(signal);
     if (signal.aborted) return;
     try {
       await this.#stdin.drain({ signal });
     } catch (error) {
       if (!isBrokenPipe(error) && !signal.aborted) throw error;
     }
-    // Not as the program does, which must not write afterwards.
-    if (!signal.aborted) this.#child.outlet!.close(false);
+    // Unlike the program's own close(), this does not refuse later writes.
+    if (!signal.aborted) this.#child.stdinPump!.close(false);
   }
 
-  /** Takes what came from the outputs, which are at their ends. */
+  /** Collects the output of both streams, which have ended. */
   async #collect(): Promise<Outputs> {
     const all: Outputs = [null, null];
     for (const [index, reader] of [this.#stdout, this.#stderr].entries()) {
@@ -413,35 +423,35 @@ export class Process implements AsyncDisposable {
     return all;
   }
 
-  /** Leaves to the readers what nobody has got. */
-  #putBack(outputs: Outputs): void {
+  /** Returns output to the readers that no caller has received. */
+  #restore(outputs: Outputs): void {
     this.#collected = [null, null];
     if (outputs[0]?.length) readers.adopt(this.#stdout!, outputs[0]);
     if (outputs[1]?.length) readers.adopt(this.#stderr!, outputs[1]);
   }
 
-  #handOver(): Outputs {
+  #takeCollected(): Outputs {
     const collected = this.#collected;
     this.#collected = [null, null];
-    this.#parcel = null;
+    this.#pendingInput = null;
     return collected;
   }
 }
 
 /**
- * The future of a process that is just being started.
+ * The future of a process that is being started.
  *
- * A child that nobody gets must not stay behind, nor be a zombie for a
- * moment: whoever gives the start up hears of that when the child has ended.
+ * If the start is cancelled, the child must not stay behind, not even as a
+ * zombie, so the future is cancelled only when the child has exited.
  */
-class Starting extends Future<Process> {
+class StartFuture extends Future<Process> {
   readonly #process: Process;
   readonly #signal: AbortSignal | undefined;
-  /** Somebody has got the process, or nobody ever will. */
-  #over = false;
-  /** The process is being ended. */
-  #ending: Promise<void> | null = null;
-  readonly #target = {
+  /** The process was returned, or never will be. */
+  #isSettled = false;
+  /** Set once the process is being killed. */
+  #disposal: Promise<void> | null = null;
+  readonly #abortable = {
     abort: (error: unknown) => this.fail(error),
   };
 
@@ -449,73 +459,73 @@ class Starting extends Future<Process> {
     super({ loop });
     this.#process = process;
     this.#signal = signal;
-    if (signal) linkSignal(signal, this.#target);
-    futures.setSource(this, this.#behind());
+    if (signal) linkSignal(signal, this.#abortable);
+    futures.setSource(this, this.#waitSource());
   }
 
   override cancel(message?: string): boolean {
-    if (this.#over) return super.cancel(message);
-    void this.#end(() => futures.cancel(this, message));
+    if (this.#isSettled) return super.cancel(message);
+    void this.#disposeProcess(() => futures.cancel(this, message));
     return true;
   }
 
   /** The program is running. */
   succeed(): void {
-    if (this.#ending === null) futures.notify(this, this.getLoop());
+    if (this.#disposal === null) futures.notify(this, this.getLoop());
   }
 
-  /** There will be no program; the process that was to become it is ended. */
+  /** The program could not be started, or the signal has aborted. */
   fail(error: unknown): void {
-    void this.#end(() => futures.fail(this, error));
+    void this.#disposeProcess(() => futures.fail(this, error));
   }
 
-  #behind(): WaitSource {
+  #waitSource(): WaitSource {
     return {
       complete: () => {
-        if (this.#ending !== null) return AGAIN;
-        this.#leave();
+        if (this.#disposal !== null) return AGAIN;
+        this.#settle();
         return this.#process;
       },
-      handOff: () => this.#end(() => {}),
+      handOff: () => this.#disposeProcess(() => {}),
       remove: () => {},
       describe: () => `the start of ${inspect(this.#process)}`,
     };
   }
 
-  /** Ends the process, then the future. */
-  #end(how: () => void): Promise<void> {
-    return this.#ending ??= this.#process[Symbol.asyncDispose]()
-      // One that cannot be killed is reported when the runner closes.
+  /** Kills the process and then ends the future. */
+  #disposeProcess(how: () => void): Promise<void> {
+    return this.#disposal ??= this.#process[Symbol.asyncDispose]()
+      // A process that cannot be killed is reported when the runner closes.
       .catch(() => {})
       .then(() => {
-        this.#leave();
+        this.#settle();
         how();
       });
   }
 
-  #leave(): void {
-    this.#over = true;
-    if (this.#signal) unlinkSignal(this.#signal, this.#target);
+  #settle(): void {
+    this.#isSettled = true;
+    if (this.#signal) unlinkSignal(this.#signal, this.#abortable);
   }
 }
 
 /**
  * Starts a program.
  *
- * Cancelled while it starts, it leaves no process behind.
+ * If it is cancelled, the process is killed.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.create_subprocess_exec}.
  *
- * @param program The program: a path, a `file:` URL, or a name to be looked for in `PATH`.
- * @param args Its arguments.
- * @param options Its standard streams, environment and directory, and a signal that ends the start.
+ * @param program A path, a `file:` URL, or a name to look up in `PATH`.
+ * @param args The arguments, none by default.
+ * @param options The standard streams, the environment and the directory, and a signal that cancels the call.
  * @returns The process.
- * @throws {Deno.errors.NotFound} If there is no such program, or no such directory.
- * @throws {Deno.errors.PermissionDenied} If it is not executable.
- * @throws {Deno.errors.NotCapable} If this program may not run it, or, for `STDOUT`, may not run `/bin/sh`.
- * @throws {Deno.errors.NotSupported} For an option of Python's that Deno cannot do.
- * @throws {RangeError} If an argument or variable has a NUL in it, or an option a value that is not possible.
- * @throws {TypeError} If an argument or option is of the wrong type, or there is no such option.
+ * @throws {Deno.errors.NotFound} If the program or the directory does not exist.
+ * @throws {Deno.errors.PermissionDenied} If the program is not executable.
+ * @throws {Deno.errors.NotCapable} If the permission to run it is missing, or for `STDOUT` the one to run `/bin/sh`.
+ * @throws {Deno.errors.NotSupported} For an option of Python's that Deno does not support.
+ * @throws {RangeError} If an argument or a variable contains a NUL, or the value of an option is invalid.
+ * @throws {TypeError} If an argument or option has the wrong type, or an option is unknown.
  * @throws {CancelledError} If the task is cancelled.
  *
  * @example
@@ -537,37 +547,36 @@ export function createSubprocessExec(
 ): Promise<Process> {
   try {
     needDeno("start a process");
-    const file = toText(program, "program");
-    const rest = toTexts(args);
+    const file = readString(program, "program");
+    const rest = readArguments(args);
     const given = readOptions(options);
     if (file === "") {
       throw new deno.errors.NotFound(
-        "Cannot start a program: its name is empty",
+        "Cannot start a process: the name of the program is empty",
       );
     }
     return start({ file, args: rest, name: file }, given);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
 /**
- * Runs a command line in the shell of the platform: `/bin/sh`, on Windows
- * `cmd`. Quote text from elsewhere for that shell before you put it into the
- * line.
+ * Runs a command line in the shell: `/bin/sh`, or `cmd` on Windows. Quote
+ * everything in the line that comes from untrusted input.
  *
- * Cancelled while it starts, it leaves no process behind.
+ * If it is cancelled, the process is killed.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-subprocess.html#asyncio.create_subprocess_shell}.
  *
  * @param cmd The command line.
- * @param options As for {@linkcode createSubprocessExec}.
+ * @param options The same as for {@linkcode createSubprocessExec}.
  * @returns The process of the shell.
- * @throws {Deno.errors.NotFound} If there is no such directory.
- * @throws {Deno.errors.NotCapable} If this program may not run the shell.
- * @throws {Deno.errors.NotSupported} For an option of Python's that Deno cannot do.
- * @throws {RangeError} If the line has a NUL in it, or an option a value that is not possible.
- * @throws {TypeError} If the line or an option is of the wrong type, or there is no such option.
+ * @throws {Deno.errors.NotFound} If the directory does not exist.
+ * @throws {Deno.errors.NotCapable} If the permission to run the shell is missing.
+ * @throws {Deno.errors.NotSupported} For an option of Python's that Deno does not support.
+ * @throws {RangeError} If the line contains a NUL, or the value of an option is invalid.
+ * @throws {TypeError} If the line or an option has the wrong type, or an option is unknown.
  * @throws {CancelledError} If the task is cancelled.
  *
  * @example
@@ -590,9 +599,12 @@ export function createSubprocessShell(
         `Cannot run a command line: expected a string, got ${describe(cmd)}`,
       );
     }
-    return start(shellCommand(toText(cmd, "command")), readOptions(options));
+    return start(
+      shellCommand(readString(cmd, "command")),
+      readOptions(options),
+    );
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -605,20 +617,23 @@ function start(
   const loop = getEventLoop();
   if (loop.isClosed()) throw new RuntimeError("The event loop is closed");
   const begin = () => {
-    const launch = launchChild(command, options);
-    return { launch, process: makeProcess({ loop, command, options, launch }) };
+    const spawned = spawnChild(command, options);
+    return {
+      spawned,
+      process: makeProcess({ loop, command, options, spawned }),
+    };
   };
-  // In no task's context, as the process outlives the task.
-  const { launch, process } = runInSlot(
+  // In the context of the loop, because the process outlives the task.
+  const { spawned, process } = runInSlot(
     loops.execution(loop),
     begin,
     undefined,
   );
-  const starting = new Starting(loop, process, signal);
-  if (launch.ready === null) {
+  const starting = new StartFuture(loop, process, signal);
+  if (spawned.ready === null) {
     loops.push(loop, { run: () => (starting.succeed(), false) });
   } else {
-    launch.ready.then(
+    spawned.ready.then(
       () => starting.succeed(),
       (error) => starting.fail(error),
     );
@@ -626,21 +641,14 @@ function start(
   return starting;
 }
 
-function makeProcess(parts: ChildParts): Process {
-  made.add(parts);
-  return new Process(parts as never);
-}
-
-const made = new WeakSet<object>();
-
-function checkParts(parts: unknown): ChildParts {
-  if (made.has(parts as object)) return parts as ChildParts;
+function checkSetup(setup: object): void {
+  if (knownSetups.has(setup)) return;
   throw new TypeError(
-    "Cannot create a process: createSubprocessExec() and createSubprocessShell() do",
+    "Cannot create a process: use createSubprocessExec() or createSubprocessShell()",
   );
 }
 
-/** Whether an error says that the other side has stopped reading. */
+/** Whether an error says that the child has stopped reading. */
 function isBrokenPipe(error: unknown): boolean {
   return error instanceof deno.errors.BrokenPipe ||
     error instanceof deno.errors.ConnectionReset;

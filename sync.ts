@@ -22,6 +22,7 @@
  * @module
  */
 
+import { rejection } from "./_error_stack.ts";
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { type Guard, ReleaseGuard } from "./_guard.ts";
 import { Holders, Occasion } from "./_holders.ts";
@@ -160,7 +161,7 @@ export class Lock {
       if (isOverdue()) return checkpoint(() => this.acquire(options));
       return settledPromise(this.#lock(currentExecution() ?? null));
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -289,7 +290,7 @@ export class Event {
       if (isOverdue()) return checkpoint(() => this.wait(options));
       return settledPromise(true);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -667,7 +668,7 @@ export class Semaphore {
       this.#value--;
       return settledPromise(this.#grant(currentExecution()));
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 

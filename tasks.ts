@@ -26,6 +26,7 @@
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { CancellableIterator, isAsyncIterable } from "./_async_iterator.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
+import { rejection } from "./_error_stack.ts";
 import {
   type Awaitable,
   Future,
@@ -291,7 +292,7 @@ export function sleep<T = void>(
     if (signal) futures.subscribeSignal(future, signal);
     return future;
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -477,7 +478,7 @@ export function waitFor<T>(
     if (isForeign(aw)) return waitForForeign(aw, limit, signal);
     return waitForOwn(aw, limit, signal);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 

@@ -8,6 +8,7 @@
 import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
 import { allTasks, getEventLoop, run } from "@asyncio/asyncio";
+import { inspect } from "./_inspect.ts";
 
 /** Any value: the tables are about what types would not let through. */
 // deno-lint-ignore no-explicit-any
@@ -127,7 +128,7 @@ export function on<T extends object>(
     const it = make();
     return {
       call: (value) => call(it, value),
-      state: () => Deno.inspect(it),
+      state: () => inspect(it),
       end: () => end?.(it),
     };
   };

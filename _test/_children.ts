@@ -1,4 +1,4 @@
-/** What the tests of subprocesses share: the process table, and ways to give up. */
+/** Helpers for the tests of subprocesses: the process table, and ways to cancel a call. */
 
 import {
   type Cancellable,
@@ -14,7 +14,7 @@ import { outcome } from "./_virtual.ts";
 
 const decoder = new TextDecoder();
 
-/** Bytes as text; what is no bytes stays as it is. */
+/** Decodes bytes; returns `null` as it is. */
 export function text(bytes: Uint8Array | null): string | null {
   return bytes === null ? null : decoder.decode(bytes);
 }
@@ -34,7 +34,7 @@ export function stateOf(pid: number): string | null {
   return column(pid, 0);
 }
 
-/** Whether there is such a process, and it has not ended. */
+/** Whether a process exists and has not exited. */
 export function isRunning(pid: number): boolean {
   return ![null, "Z"].includes(stateOf(pid));
 }
@@ -59,20 +59,20 @@ export function inTwoParts(first: string, second: string): string {
   return `trap : USR1; ${first}; sleep 100 >/dev/null 2>&1 & wait; kill $!; ${second}`;
 }
 
-/** Waits until such a command line has run its first part, and has it run the other one. */
+/** Waits until such a command line has run its first part, and lets it continue. */
 export async function proceed(process: Process): Promise<void> {
   while (childrenOf(process.pid).length === 0) await sleep(0.002);
   process.sendSignal("SIGUSR1");
 }
 
-/** How many bytes a process has written. */
+/** The number of bytes that a process has written. */
 export function writtenBy(pid: number): number {
   const lines = Deno.readTextFileSync(`/proc/${pid}/io`);
   return Number(/wchar: (\d+)/.exec(lines)![1]);
 }
 
-/** Looks at the process table until a process is in a state; "gone" also if it waits to be reaped. */
-export async function until(
+/** Polls the process table until a process is in a state. A zombie counts as "gone". */
+export async function waitForState(
   pid: number,
   state: "gone" | "asleep",
 ): Promise<void> {
@@ -82,8 +82,10 @@ export async function until(
   while (!isThere()) await sleep(0.002);
 }
 
-/** The errors that a loop's exception handler hears of while a program runs. */
-export async function heard(main: Coroutine<unknown>): Promise<string[]> {
+/** Runs a program, and returns the errors that the exception handler of the loop received. */
+export async function reportedErrors(
+  main: Coroutine<unknown>,
+): Promise<string[]> {
   const messages: string[] = [];
   await run(async (signal) => {
     getRunningLoop().setExceptionHandler((_, { message, exception }) => {
@@ -96,14 +98,14 @@ export async function heard(main: Coroutine<unknown>): Promise<string[]> {
   return messages;
 }
 
-/** A call that waits and takes a signal. */
+/** A waiting call that accepts a signal. */
 export type Call = (options?: Cancellable) => Promise<unknown>;
 
-/** Gives a call up once it waits; tells how that came out. */
-export type GivingUp = (call: Call) => Promise<string>;
+/** Ends a call while it waits, and returns its outcome. */
+export type CancelWay = (call: Call) => Promise<string>;
 
-/** The three ways to give up a call. */
-export const waysToGiveUp: Record<string, GivingUp> = {
+/** The three ways to end a call from outside. */
+export const waysToCancel: Record<string, CancelWay> = {
   "a cancelled task": async (call) => {
     const task = createTask(() => call());
     await sleep(0.005);
@@ -119,5 +121,9 @@ export const waysToGiveUp: Record<string, GivingUp> = {
   },
 };
 
-/** What {@linkcode waysToGiveUp} tell of a call that was given up. */
-export const GIVEN_UP = ["CancelledError", "TimeoutError", "Error(given up)"];
+/** The outcomes of {@linkcode waysToCancel}. */
+export const CANCEL_OUTCOMES = [
+  "CancelledError",
+  "TimeoutError",
+  "Error(given up)",
+];

@@ -1,6 +1,7 @@
 // Programs for runner_signal_test.ts, which runs one of them by its name and
 // sends a signal for every line "ready" that it writes.
 
+import process from "node:process";
 import {
   CancelledError,
   createTask,
@@ -111,13 +112,13 @@ const programs: Record<string, () => unknown> = {
     report(run(async () => {
       const main = currentTask()!;
       const cancel = () => main.cancel();
-      Deno.addSignalListener("SIGINT", cancel);
+      process.on("SIGINT", cancel);
       createTask(ready);
       try {
         await sleep(3600);
       } finally {
         say(`cancelling ${main.cancelling()}`);
-        Deno.removeSignalListener("SIGINT", cancel);
+        process.off("SIGINT", cancel);
       }
     })),
 
@@ -194,6 +195,6 @@ const programs: Record<string, () => unknown> = {
 };
 
 if (import.meta.main) {
-  const status = await programs[Deno.args[0]]();
-  if (typeof status === "number") Deno.exitCode = status;
+  const status = await programs[process.argv[2]!]();
+  if (typeof status === "number") process.exitCode = status;
 }

@@ -1,4 +1,4 @@
-/** What tests of streams and servers share: bytes and text, and peers made of what the host gives. */
+/** Helpers for the tests of streams and servers: bytes and text, and peers on plain Deno sockets. */
 
 import net from "node:net";
 import { setImmediate } from "node:timers";
@@ -15,7 +15,7 @@ export function text(data: Uint8Array): string {
   return decoder.decode(data);
 }
 
-/** A reader that has been fed pieces of text. */
+/** Creates a reader and feeds it pieces of text. */
 export function readerOf(
   pieces: readonly string[],
   options: { limit?: number; eof?: boolean } = {},
@@ -32,7 +32,7 @@ export function portOf(from: Server | Deno.Listener): number {
   return (listener.addr as Deno.NetAddr).port;
 }
 
-/** A peer on bare sockets: accepts one connection and does something with it. */
+/** A peer on plain Deno sockets that accepts one connection and passes it to a body. */
 export class Peer implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly done: Promise<void>;
@@ -61,7 +61,7 @@ export class Peer implements AsyncDisposable {
   }
 }
 
-/** Lets everything that can happen happen. */
+/** Waits until everything that is pending has happened. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 50; i++) {
     await new Promise<void>((resolve) => setImmediate(resolve));
@@ -82,7 +82,7 @@ export function sockets(): Set<string> {
   return found;
 }
 
-/** How many sockets more than before are open; waits for it to be no more than so many, as long as that can be expected. */
+/** The number of sockets opened since `before`. Waits a while for it to fall to `expected`. */
 export async function openedSince(
   before: Set<string>,
   expected = 0,
@@ -92,7 +92,7 @@ export async function openedSince(
   return count();
 }
 
-/** Closes what may be closed already. */
+/** Closes a resource that may be closed already. */
 export function close(it: { close(): void }): void {
   try {
     it.close();
@@ -137,7 +137,7 @@ export async function readLine(conn: Deno.Conn): Promise<string> {
   return line;
 }
 
-/** A peer that writes a text and resets the connection at the first byte it receives. */
+/** A peer that sends a text, and resets the connection when it receives a byte. */
 export class ResettingPeer implements AsyncDisposable {
   readonly #server: net.Server;
 

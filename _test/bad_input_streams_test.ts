@@ -27,6 +27,7 @@ import {
   STRINGS,
 } from "./_bad_values.ts";
 import { readAll, readerOf } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
 const BYTES = [...STRINGS, "Uint8Array"];
 
@@ -45,7 +46,7 @@ function onReader(
     const it = readerOf(["line\n"], { eof });
     return {
       call: (value) => call(it, value),
-      state: () => Deno.inspect(it) + it.exception(),
+      state: () => inspect(it) + it.exception(),
     };
   };
 }
@@ -64,7 +65,7 @@ function onWriter(
     listener.close();
     return {
       call: (value) => call(it, value),
-      state: () => `${Deno.inspect(it)} ${it.transport.getWriteBufferLimits()}`,
+      state: () => `${inspect(it)} ${it.transport.getWriteBufferLimits()}`,
       end: async () => {
         it.close();
         await readAll(peer);
@@ -83,7 +84,7 @@ function onServer(call: (it: Server, value: Any) => unknown): Row["make"] {
     });
     return {
       call: (value) => call(it, value),
-      state: () => Deno.inspect(it),
+      state: () => inspect(it),
       end: async () => {
         it.close();
         await it.waitClosed();
@@ -152,13 +153,13 @@ const readers: Row[] = [
 
 const writers: Row[] = [
   {
-    name: "new StreamWriter(outlet)",
-    make: plain((it) => new StreamWriter(it as never)),
+    name: "new StreamWriter(pump)",
+    make: plain((it) => Reflect.construct(StreamWriter, [it])),
     accepts: [],
   },
   {
-    name: "new WriteTransport(outlet)",
-    make: plain((it) => new WriteTransport(it as never)),
+    name: "new WriteTransport(pump)",
+    make: plain((it) => Reflect.construct(WriteTransport, [it])),
     accepts: [],
   },
   {
@@ -360,7 +361,7 @@ const servers: Row[] = [
   ),
   {
     name: "new Server(parts)",
-    make: plain((parts) => new Server(parts as never)),
+    make: plain((parts) => Reflect.construct(Server, [parts])),
     accepts: [],
   },
   ...(["serveForever", "waitClosed"] as const).flatMap((method) =>

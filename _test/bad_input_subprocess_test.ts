@@ -89,7 +89,7 @@ const starting: Row[] = [
   ),
   {
     name: "new Process(parts)",
-    make: plain((parts) => new Process(parts as never)),
+    make: plain((parts) => Reflect.construct(Process, [parts])),
     accepts: [],
   },
 ];

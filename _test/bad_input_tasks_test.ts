@@ -41,6 +41,7 @@ import {
   SIGNAL,
   STRINGABLE,
 } from "./_bad_values.ts";
+import { inspect } from "./_inspect.ts";
 
 const PROMISES = ["promise", "rejected"];
 const AWAITABLES = [...FUNCTIONS, ...PROMISES];
@@ -83,7 +84,7 @@ function onTask(call: (it: Task<void>, value: Any) => unknown): () => Call {
 function onScope<T>(
   open: (body: (it: T) => Promise<void>) => Promise<void>,
   call: (it: T, value: Any) => unknown,
-  state: (it: T) => string = Deno.inspect,
+  state: (it: T) => string = inspect,
 ): () => Call {
   return () => {
     let it!: T;

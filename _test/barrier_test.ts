@@ -16,6 +16,7 @@ import {
   type Task,
 } from "@asyncio/asyncio";
 import { outcome, virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 const PARTIES = 5;
 
@@ -37,7 +38,7 @@ function assertAtRest(barrier: Barrier): void {
   assertEquals(barrier.nWaiting, 0);
   assertFalse(barrier.broken);
   assertEquals(
-    Deno.inspect(barrier),
+    inspect(barrier),
     `<Barrier filling, 0 of ${barrier.parties} waiting>`,
   );
 }
@@ -128,7 +129,7 @@ Deno.test("Barrier drains until its last party has left, and newcomers wait for 
     let newcomer: Promise<number> | undefined;
     await times(PARTIES, async () => {
       await barrier.wait();
-      log.push(Deno.inspect(barrier));
+      log.push(inspect(barrier));
       newcomer ??= barrier.wait();
       assertEquals(barrier.nWaiting, 0);
     });
@@ -198,7 +199,7 @@ Deno.test("Barrier.reset() sends the waiting away and does not break the barrier
     await sleep(0);
     await barrier.reset();
     assertEquals(
-      Deno.inspect(barrier),
+      inspect(barrier),
       "<Barrier resetting, 0 of 5 waiting>",
     );
     const away = "BrokenBarrierError(The barrier was aborted or reset)";
@@ -302,7 +303,7 @@ Deno.test("Barrier.abort() breaks an idle barrier [test_locks.BarrierTests.test_
   const barrier = new Barrier(1);
   await barrier.abort();
   assertEquals([barrier.nWaiting, barrier.broken], [0, true]);
-  assertEquals(Deno.inspect(barrier), "<Barrier broken>");
+  assertEquals(inspect(barrier), "<Barrier broken>");
   const error = await assertRejects(() => barrier.wait(), BrokenBarrierError);
   assert(error instanceof RuntimeError);
 });

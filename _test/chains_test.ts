@@ -17,6 +17,7 @@ import {
   waitFor,
 } from "@asyncio/asyncio";
 import { outcome, virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 const LONG = 50_000;
 
@@ -69,7 +70,7 @@ for (const [name, link] of Object.entries(links)) {
     virtual(async () => {
       const { tail } = chain(link);
       await begun();
-      assert(Deno.inspect(tail).length < 1000);
+      assert(inspect(tail).length < 1000);
       const error = await outcome(timeout(1, () => tail));
       assertStringIncludes(error, "TimeoutError(The time was up");
       assert(error.length < 1000, error);

@@ -21,6 +21,7 @@ import {
   waitFor,
 } from "@asyncio/asyncio";
 import { outcome, virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 /** Starts tasks that take the lock, wait, and log that they were woken. */
 function waiters(
@@ -75,7 +76,7 @@ Deno.test("Condition.wait() that is cancelled holds the lock again [test_locks.C
     const waiter = createTask(() => condition.wait());
     getRunningLoop().callSoon(() => waiter.cancel());
     await assertRejects(() => waiter, CancelledError);
-    assertEquals(Deno.inspect(condition), "<Condition locked>");
+    assertEquals(inspect(condition), "<Condition locked>");
   }));
 
 Deno.test("Condition.wait() comes back with the lock when it is cancelled while another holds that [test_locks.ConditionTests.test_wait_cancel_contested]", () =>
@@ -546,13 +547,13 @@ Deno.test("Condition lets waiters and newcomers go on as CPython does", () =>
 Deno.test("Condition shows its state and who waits in one line", () =>
   virtual(async () => {
     const condition = new Condition();
-    assertEquals(Deno.inspect(condition), "<Condition unlocked>");
+    assertEquals(inspect(condition), "<Condition unlocked>");
     const tasks = waiters(condition, [], [1, 2]);
     await sleep(0);
-    assertEquals(Deno.inspect(condition), "<Condition unlocked, 2 waiting>");
+    assertEquals(inspect(condition), "<Condition unlocked, 2 waiting>");
     await condition.acquire();
     condition.notifyAll();
-    assertEquals(Deno.inspect(condition), "<Condition locked>");
+    assertEquals(inspect(condition), "<Condition locked>");
     condition.release();
     await gather(tasks);
   }));

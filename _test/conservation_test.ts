@@ -24,6 +24,7 @@ import {
   TimeoutError,
 } from "@asyncio/asyncio";
 import { virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 const ROUNDS = 1000;
 
@@ -164,7 +165,13 @@ class Ledger {
   readonly got: number[] = [];
   #made = 0;
 
-  constructor(readonly dice: Dice, readonly queue: Queue<number>) {}
+  readonly dice: Dice;
+  readonly queue: Queue<number>;
+
+  constructor(dice: Dice, queue: Queue<number>) {
+    this.dice = dice;
+    this.queue = queue;
+  }
 
   /** Puts or gets an item, in one of many ways. */
   async act(): Promise<void> {
@@ -217,7 +224,7 @@ for (const Class of [Queue, LifoQueue, PriorityQueue]) {
         () => ledger.act(),
         () => ledger.help(),
       );
-      assert(!Deno.inspect(queue).includes("waiting"));
+      assert(!inspect(queue).includes("waiting"));
       ledger.drain();
       ledger.assertBalanced();
       if (Class === Queue) assertEquals(ledger.got, ledger.put);
@@ -245,7 +252,7 @@ for (const Class of [Queue, LifoQueue, PriorityQueue]) {
       };
       await crowd(dice, 3 + dice.below(6), act, () => {
         // Only those who join may still wait, for the items to be dealt with.
-        assert(!Deno.inspect(queue).includes("waiting"));
+        assert(!inspect(queue).includes("waiting"));
         ledger.drain();
         for (let n = ledger.got.length; n > 0; n--) queue.taskDone();
       });
@@ -273,7 +280,7 @@ Deno.test("Lock has one holder at a time, serves in order and is free in the end
         guard[Symbol.dispose]();
       }
     }, () => assert(false, "Somebody was left behind"));
-    assertEquals(Deno.inspect(lock), "<Lock unlocked>");
+    assertEquals(inspect(lock), "<Lock unlocked>");
   }));
 
 Deno.test("Semaphore keeps its permits, serves in order and has all of them in the end", () =>
@@ -295,7 +302,7 @@ Deno.test("Semaphore keeps its permits, serves in order and has all of them in t
         holders--;
       }
     }, () => assert(false, "Somebody was left behind"));
-    assertEquals(Deno.inspect(semaphore), `<Semaphore with ${permits} free>`);
+    assertEquals(inspect(semaphore), `<Semaphore with ${permits} free>`);
   }));
 
 Deno.test("Condition wakes one waiter for each notification, in order, and no other", () =>
@@ -337,7 +344,7 @@ Deno.test("Condition wakes one waiter for each notification, in order, and no ot
       condition.notifyAll();
     }
     await gather(tasks, { returnExceptions: true });
-    assertEquals(Deno.inspect(condition), "<Condition unlocked>");
+    assertEquals(inspect(condition), "<Condition unlocked>");
   }));
 
 Deno.test("Condition loses no wake-up of consumers that share a stock", () =>
@@ -376,7 +383,7 @@ Deno.test("Condition loses no wake-up of consumers that share a stock", () =>
       }
     });
     assertEquals(made, taken + stock);
-    assertEquals(Deno.inspect(lock), "<Lock unlocked>");
+    assertEquals(inspect(lock), "<Lock unlocked>");
   }));
 
 Deno.test("Event lets everyone go who waited when it was set", () =>
@@ -411,7 +418,7 @@ Deno.test("Event lets everyone go who waited when it was set", () =>
       event.clear();
     });
     await setting;
-    assertEquals(Deno.inspect(event), "<Event unset>");
+    assertEquals(inspect(event), "<Event unset>");
   }));
 
 Deno.test("Barrier lets full rounds go and strands nobody", () =>
@@ -438,12 +445,12 @@ Deno.test("Barrier lets full rounds go and strands nobody", () =>
       for (let n = blocked; n < parties; n++) void barrier.wait();
     });
     assertEquals(
-      Deno.inspect(barrier),
+      inspect(barrier),
       `<Barrier filling, 0 of ${parties} waiting>`,
     );
   }));
 
 /** How many wait and were not woken, as the line for the console says. */
 function waitingFor(condition: Condition): number {
-  return Number(/(\d+) waiting/.exec(Deno.inspect(condition))?.[1] ?? 0);
+  return Number(/(\d+) waiting/.exec(inspect(condition))?.[1] ?? 0);
 }

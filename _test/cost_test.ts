@@ -1,6 +1,7 @@
 // What a million items and a hundred thousand waiters cost: as much for each
 // one as a tenth of them, and no memory in the end.
 
+import process from "node:process";
 import { assert, assertEquals } from "@std/assert";
 import {
   Condition,
@@ -15,8 +16,8 @@ import {
   Semaphore,
   sleep,
 } from "@asyncio/asyncio";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { inspect } from "./_inspect.ts";
+import { collectGarbage } from "./_garbage.ts";
 
 const ITEMS = 1_000_000;
 const WAITERS = 100_000;
@@ -26,12 +27,9 @@ const FACTOR = 5;
 /** What may stay behind; items and waiters take many times that. */
 const KEPT_BYTES = 3_000_000;
 
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-
 function heapUsed(): number {
   collectGarbage();
-  return Deno.memoryUsage().heapUsed;
+  return process.memoryUsage().heapUsed;
 }
 
 async function millisecondsOfEach(
@@ -154,7 +152,7 @@ const crowds: [string, number, (count: number) => Promise<void>][] = [
     await crowd(count, () => semaphore.acquire(), (left) => {
       for (let i = 0; i < left; i++) semaphore.release();
     });
-    assertEquals(Deno.inspect(semaphore), "<Semaphore locked>");
+    assertEquals(inspect(semaphore), "<Semaphore locked>");
   }],
   ["Event.wait()", FEWER_WAITERS, async (count) => {
     const event = new Event();
@@ -229,10 +227,10 @@ Deno.test("locks and queues give back the memory of thousands of waiters", () =>
       }
       assert(heapUsed() - before < KEPT_BYTES);
     }
-    assertEquals(Deno.inspect(lock), "<Lock locked>");
-    assertEquals(Deno.inspect(queue), "<Queue 0 items>");
-    assertEquals(Deno.inspect(full), "<Queue 1 of 1 items>");
-    assertEquals(Deno.inspect(condition), "<Condition unlocked>");
+    assertEquals(inspect(lock), "<Lock locked>");
+    assertEquals(inspect(queue), "<Queue 0 items>");
+    assertEquals(inspect(full), "<Queue 1 of 1 items>");
+    assertEquals(inspect(condition), "<Condition unlocked>");
   }));
 
 Deno.test("a queue holds none of the waiters that came and were cancelled beside one that stays", () =>

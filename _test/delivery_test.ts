@@ -2,6 +2,7 @@
 // was given the error. A wait that nobody looks at any more, a listener, or a
 // foreign promise that ends well is no proof of that.
 
+import { readFile, stat } from "node:fs/promises";
 import { assert, assertEquals } from "@std/assert";
 import {
   asCompleted,
@@ -149,7 +150,7 @@ const rejections: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
   "in an immediate": (signal) =>
     rejectWith(signal, (reject) => setImmediate(reject)),
   "after an operation of the host": (signal) =>
-    rejectWith(signal, (reject) => Deno.stat(".").then(reject)),
+    rejectWith(signal, (reject) => stat(".").then(reject)),
   "through AbortSignal.any()": (signal) =>
     rejectWith(
       AbortSignal.any([signal, new AbortController().signal]),
@@ -232,7 +233,7 @@ const endings: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
     new Promise((_, reject) =>
       signal.addEventListener("abort", () => reject(new Error("other")))
     ).catch(() => {}),
-  "reads a file to its end": () => Deno.readTextFile("deno.json"),
+  "reads a file to its end": () => readFile("deno.json", "utf8"),
   "is a message that comes": () => {
     const { port1, port2 } = new MessageChannel();
     const message = new Promise((resolve) => port1.onmessage = resolve);

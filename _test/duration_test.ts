@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { type Duration, toSeconds, toTime } from "../_duration.ts";
 import { describe } from "../_validate.ts";
 import { run, sleep, VirtualTimeLoop } from "@asyncio/asyncio";
+import { inspect } from "./_inspect.ts";
 
 const accepted: [duration: Duration, seconds: number][] = [
   [0, 0],
@@ -20,13 +21,10 @@ const accepted: [duration: Duration, seconds: number][] = [
   [{ seconds: 0 }, 0],
   [{ seconds: 1, minutes: undefined }, 1],
   [{ hours: Infinity }, Infinity],
-  [Temporal.Duration.from({ days: 1, hours: 1, seconds: 1 }), 90_001],
-  [Temporal.Duration.from({ milliseconds: -1500 }), -1.5],
-  [new Temporal.Duration(), 0],
 ];
 
 for (const [duration, seconds] of accepted) {
-  Deno.test(`toSeconds() takes ${Deno.inspect(duration)} for ${seconds}`, () => {
+  Deno.test(`toSeconds() takes ${inspect(duration)} for ${seconds}`, () => {
     assertEquals(toSeconds(duration), seconds);
   });
 }
@@ -79,16 +77,6 @@ const refused: [
     "minutes must be a number, got null",
   ],
   [{ months: 1 }, RangeError, "Invalid delay: months have no fixed length"],
-  [
-    Temporal.Duration.from({ years: 1 }),
-    RangeError,
-    "Invalid delay: years have no fixed length",
-  ],
-  [
-    Temporal.Duration.from({ weeks: 1, hours: 1 }),
-    RangeError,
-    "Invalid delay: weeks have no fixed length",
-  ],
 ];
 
 for (const [i, [value, kind, message]] of refused.entries()) {
@@ -111,10 +99,9 @@ Deno.test("sleep() takes every form of a duration", async () => {
   await run(async () => {
     await sleep(1);
     await sleep({ seconds: 1, milliseconds: 500 });
-    await sleep(Temporal.Duration.from({ minutes: 1 }));
     await sleep({ hours: -1 });
   }, { loopFactory: () => loop });
-  assertEquals(loop.time(), 62.5);
+  assertEquals(loop.time(), 2.5);
 });
 
 Deno.test("toTime() takes numbers only: a duration is no time", () => {

@@ -8,6 +8,7 @@ import {
   sleep,
 } from "@asyncio/asyncio";
 import { virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 Deno.test("Event.set() wakes all who wait, in order, after one who comes later and passes straight through [test_locks.EventTests.test_wait]", () =>
   virtual(async () => {
@@ -43,7 +44,7 @@ Deno.test("Event.wait() that is cancelled leaves no trace [test_locks.EventTests
     const task = createTask(() => event.wait());
     getRunningLoop().callSoon(() => task.cancel());
     await assertRejects(() => task, CancelledError);
-    assertEquals(Deno.inspect(event), "<Event unset>");
+    assertEquals(inspect(event), "<Event unset>");
   }));
 
 Deno.test("Event.isSet() follows set() and clear() [test_locks.EventTests.test_clear]", () => {
@@ -112,11 +113,11 @@ Deno.test("Event.wait() answers true in its type and at run time", async () => {
 Deno.test("Event shows its state and who waits in one line", () =>
   virtual(async () => {
     const event = new Event();
-    assertEquals(Deno.inspect(event), "<Event unset>");
+    assertEquals(inspect(event), "<Event unset>");
     const tasks = [1, 2].map(() => createTask(() => event.wait()));
     await sleep(0);
-    assertEquals(Deno.inspect(event), "<Event unset, 2 waiting>");
+    assertEquals(inspect(event), "<Event unset, 2 waiting>");
     event.set();
-    assertEquals(Deno.inspect(event), "<Event set>");
+    assertEquals(inspect(event), "<Event set>");
     await gather(tasks);
   }));

@@ -467,7 +467,7 @@ Deno.test("OSError and ConnectionError cannot be constructed", () => {
     assertThrows(
       () => Reflect.construct(Kind, ["m"]),
       TypeError,
-      `Cannot create ${name}: it is a kind of errors, to test with instanceof`,
+      `Cannot create ${name}: it is a kind of error, to be used with instanceof`,
     );
   }
 });

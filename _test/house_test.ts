@@ -2,7 +2,7 @@
 // there are few floors; `mod.ts` exports everything that the files of the topics
 // export. No file is too long to find one's way in.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
 import {
   cycleIn,
@@ -39,6 +39,9 @@ const CORE = new Set([
 
 /** Entry points that no program imports. */
 const PROGRAMS = ["./lint.ts", "./ps.ts"];
+
+/** Files that name `Deno` in code: the seam, and a program that only Deno's threads run. */
+const NAMING_DENO = ["_host.ts", "_watchdog_worker.ts"];
 
 /** Lines of a file in which a reader finds the way. */
 const LONGEST = 800;
@@ -91,6 +94,46 @@ Deno.test("No file of the module has more than 800 lines", async () => {
     if (length > LONGEST) lengths[name] = length;
   }
   assertEquals(lengths, {});
+});
+
+/** Finds `Deno` where it is a value, and not a part of a type or the name of a property. */
+const NAMES_DENO: Deno.lint.Plugin = {
+  name: "house",
+  rules: {
+    deno: {
+      create: (context) => ({
+        Identifier(node) {
+          const { parent } = node;
+          if (node.name !== "Deno" || parent.type.startsWith("TS")) return;
+          const isProperty = parent.type === "MemberExpression" &&
+            parent.property === node;
+          if (!isProperty) context.report({ node, message: "names Deno" });
+        },
+      }),
+    },
+  },
+};
+
+function namesDeno(source: string): boolean {
+  return Deno.lint.runPlugin(NAMES_DENO, "a.ts", source).length > 0;
+}
+
+Deno.test("No file of the module but those of the seam names Deno as a value", async () => {
+  const naming: string[] = [];
+  for (const { name } of Deno.readDirSync(ROOT)) {
+    if (!name.endsWith(".ts") || name === "_thread_program.ts") continue;
+    if (namesDeno(await Deno.readTextFile(new URL(name, ROOT)))) {
+      naming.push(name);
+    }
+  }
+  assertEquals(naming.sort(), NAMING_DENO);
+});
+
+Deno.test("The rules of the house find a Deno in code, and none in comments, texts and types", () => {
+  assert(namesDeno("const it = Deno.args;"));
+  assert(namesDeno("export { Deno };"));
+  assertFalse(namesDeno("let it: Deno.Conn; // a Deno.Conn"));
+  assertFalse(namesDeno('/** Of Deno */ import { deno } from "Deno"; `Deno`'));
 });
 
 Deno.test("mod.ts needs nothing but itself and the host, and loads nothing of Node", async () => {

@@ -29,8 +29,9 @@ import {
   wrapFuture,
 } from "@asyncio/asyncio";
 import { plain } from "./_places.ts";
+import { inspect as show } from "./_inspect.ts";
 
-const inspect = (value: unknown) => Deno.inspect(value, { colors: false });
+const inspect = (value: unknown) => show(value, { colors: false });
 
 Deno.test("Deno.inspect() of a Future shows its state, and its value or error", async () => {
   await plain(async () => {

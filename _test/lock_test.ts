@@ -19,6 +19,7 @@ import {
   sleep,
 } from "@asyncio/asyncio";
 import { virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 const lockLikes = [
   () => new Lock(),
@@ -62,7 +63,7 @@ Deno.test("Lock.acquire() that is cancelled leaves no trace [test_locks.LockTest
     const task = createTask(() => lock.acquire());
     getRunningLoop().callSoon(() => task.cancel());
     await assertRejects(() => task, CancelledError);
-    assertEquals(Deno.inspect(lock), "<Lock locked>");
+    assertEquals(inspect(lock), "<Lock locked>");
   }));
 
 Deno.test("Lock goes to the second waiter when the holder ends as the first is cancelled [test_locks.LockTests.test_cancel_race]", () =>
@@ -266,17 +267,17 @@ Deno.test("a guard of a BoundedSemaphore that was released by hand rejects in aw
 Deno.test("Lock shows its state and who waits in one line", () =>
   virtual(async () => {
     const lock = new Lock();
-    assertEquals(Deno.inspect(lock), "<Lock unlocked>");
+    assertEquals(inspect(lock), "<Lock unlocked>");
     await lock.acquire();
-    assertEquals(Deno.inspect(lock), "<Lock locked>");
+    assertEquals(inspect(lock), "<Lock locked>");
     const tasks = [1, 2, 3, 4].map(() =>
       createTask(async () => {
         using _ = await lock.acquire();
       })
     );
     await sleep(0);
-    assertEquals(Deno.inspect(lock), "<Lock locked, 4 waiting>");
+    assertEquals(inspect(lock), "<Lock locked, 4 waiting>");
     lock.release();
-    assertEquals(Deno.inspect(lock), "<Lock unlocked, 3 waiting>");
+    assertEquals(inspect(lock), "<Lock unlocked, 3 waiting>");
     await gather(tasks);
   }));

@@ -469,7 +469,7 @@ Deno.test("Callbacks that keep adding callbacks do not starve a real timer", asy
     };
     loop.callSoon(again);
     await ended;
-    assert(rounds > 64, `${rounds} rounds`);
+    assert(rounds >= 64, `${rounds} rounds`); // as many as a turn runs
   });
 });
 

@@ -2,8 +2,6 @@
 // as nobody of the user's holds them.
 
 import { assertEquals } from "@std/assert";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import {
   asCompleted,
   createTask,
@@ -16,9 +14,7 @@ import {
   wait,
   waitFor,
 } from "@asyncio/asyncio";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
+import { collectGarbage } from "./_garbage.ts";
 
 const COUNT = 100;
 

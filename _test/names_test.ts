@@ -12,6 +12,7 @@ import {
   sleep,
 } from "@asyncio/asyncio";
 import { virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 interface Case {
   /** The thing, taken if it can be. */
@@ -71,8 +72,8 @@ for (const [kind, { make, wait, shown }] of Object.entries(cases)) {
         await sleep(0);
         const label = name === undefined ? "" : ` ${JSON.stringify(name)}`;
         const text = shown.replace("@", label);
-        assertEquals(Deno.inspect(it), text);
-        assertStringIncludes(Deno.inspect(task), `waiting for ${text}`);
+        assertEquals(inspect(it), text);
+        assertStringIncludes(inspect(task), `waiting for ${text}`);
         const [waited] = captureCallGraph(task)!.waitsFor;
         assertStringIncludes(waited.what, text);
         task.cancel();
@@ -84,7 +85,7 @@ for (const [kind, { make, wait, shown }] of Object.entries(cases)) {
 Deno.test("Barrier keeps its name when it is broken, and names are made strings", async () => {
   const barrier = new Barrier(2, { name: 42 as unknown as string });
   await barrier.abort();
-  assertEquals(Deno.inspect(barrier), '<Barrier "42" broken>');
+  assertEquals(inspect(barrier), '<Barrier "42" broken>');
 });
 
 Deno.test("Queue and Semaphore show the class that they are of, also one whose name cannot be read", () => {
@@ -95,7 +96,7 @@ Deno.test("Queue and Semaphore show the class that they are of, also one whose n
     }
   }
   const odd = Object.assign(new Queue<number>(), { constructor: null });
-  assertEquals(Deno.inspect(new Jobs()), "<Jobs 0 items>");
-  assertEquals(Deno.inspect(new Hostile()), "<Semaphore with 1 free>");
-  assertEquals(Deno.inspect(odd), "<Queue 0 items>");
+  assertEquals(inspect(new Jobs()), "<Jobs 0 items>");
+  assertEquals(inspect(new Hostile()), "<Semaphore with 1 free>");
+  assertEquals(inspect(odd), "<Queue 0 items>");
 });

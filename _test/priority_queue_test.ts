@@ -7,6 +7,7 @@ import {
 } from "@asyncio/asyncio";
 import { describe } from "../_validate.ts";
 import { outcome, virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 Deno.test("PriorityQueue gives the lowest item first [test_queues.PriorityQueueTests.test_order]", async () => {
   const queue = new PriorityQueue<number>();
@@ -72,7 +73,7 @@ Deno.test("PriorityQueue refuses items that cannot be compared, and is unchanged
     assertThrows(
       () => queue.putNowait(item),
       TypeError,
-      `Cannot order ${Deno.inspect(item)} without`,
+      `Cannot order ${inspect(item)} without`,
     );
   }
   queue.putNowait(1);
@@ -80,7 +81,7 @@ Deno.test("PriorityQueue refuses items that cannot be compared, and is unchanged
     assertThrows(
       () => queue.putNowait(item),
       TypeError,
-      `Cannot compare ${Deno.inspect(item)} with 1`,
+      `Cannot compare ${inspect(item)} with 1`,
     );
   }
   assertEquals(drain(queue), [1]);
@@ -222,7 +223,7 @@ Deno.test("PriorityQueue.put() refuses what cannot be compared before it waits",
   for (const item of [{}, null, proxy, Object.create(null)]) {
     await assertRejects(() => queue.put(item), TypeError, "Cannot order ");
   }
-  assertEquals(Deno.inspect(queue), "<PriorityQueue 1 of 1 items>");
+  assertEquals(inspect(queue), "<PriorityQueue 1 of 1 items>");
 });
 
 Deno.test("PriorityQueue refuses what compare answers if it is no number", () => {

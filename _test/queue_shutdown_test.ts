@@ -15,6 +15,7 @@ import {
   sleep,
 } from "@asyncio/asyncio";
 import { outcome, virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 type AnyQueue = Queue<string>;
 
@@ -128,7 +129,7 @@ async function aroundShutdown(
     follow("p3", () => queue.put(12)),
   );
   await sleep(1);
-  log.push(`unfinished:${Deno.inspect(queue)}`);
+  log.push(`unfinished:${inspect(queue)}`);
   assertThrows(() => {
     for (;;) queue.taskDone();
   }, RangeError);

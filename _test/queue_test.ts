@@ -24,6 +24,7 @@ import {
 } from "@asyncio/asyncio";
 import { describe } from "../_validate.ts";
 import { outcome, virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 const classes = [Queue, LifoQueue, PriorityQueue];
 
@@ -155,8 +156,8 @@ for (const make of [Queue, LifoQueue, PriorityQueue]) {
       const task = createTask(() => queue.get(), { name: "worker" });
       await sleep(0);
       const shown = `<${make.name} "jobs" 0 of 1 items, 1 waiting to get>`;
-      assertEquals(Deno.inspect(queue), shown);
-      assert(Deno.inspect(task).includes(`an item of ${shown}`));
+      assertEquals(inspect(queue), shown);
+      assert(inspect(task).includes(`an item of ${shown}`));
       queue.putNowait(1);
       await task;
     }));
@@ -300,7 +301,7 @@ Deno.test("Queue.get() that timed out leaves nothing behind [test_queues.QueueGe
   virtual(async () => {
     const queue = new Queue<number>(5);
     await assertRejects(() => waitFor(queue.get(), 0.1), TimeoutError);
-    assertEquals(Deno.inspect(queue), "<Queue 0 of 5 items>");
+    assertEquals(inspect(queue), "<Queue 0 of 5 items>");
     queue.putNowait(1);
     assertEquals(await queue.get(), 1);
   }));
@@ -399,12 +400,12 @@ Deno.test("Queue.put() that is cancelled leaves nothing behind [test_queues.Queu
     const putter = createTask(() => queue.put(2));
     await sleep(0);
     assertEquals(
-      Deno.inspect(queue),
+      inspect(queue),
       "<Queue 1 of 1 items, 1 waiting to put>",
     );
     putter.cancel();
     await assertRejects(() => putter, CancelledError);
-    assertEquals(Deno.inspect(queue), "<Queue 1 of 1 items>");
+    assertEquals(inspect(queue), "<Queue 1 of 1 items>");
     assertEquals(queue.getNowait(), 1);
     await sleep(0);
     assert(queue.empty());
@@ -682,12 +683,12 @@ Deno.test("Queue takes no item for a next() of its iterator that timed out", () 
 
 Deno.test("Queue shows its items and who waits in one line", () =>
   virtual(async () => {
-    assertEquals(Deno.inspect(new Queue()), "<Queue 0 items>");
+    assertEquals(inspect(new Queue()), "<Queue 0 items>");
     const queue = new LifoQueue<number>(2);
     const getters = [1, 2].map(() => createTask(() => queue.get()));
     await sleep(0);
     assertEquals(
-      Deno.inspect(queue),
+      inspect(queue),
       "<LifoQueue 0 of 2 items, 2 waiting to get>",
     );
     queue.putNowait(1);
@@ -695,10 +696,10 @@ Deno.test("Queue shows its items and who waits in one line", () =>
     await gather(getters);
     queue.putNowait(3);
     queue.shutdown();
-    assertEquals(Deno.inspect(queue), "<LifoQueue shut down, 1 of 2 items>");
+    assertEquals(inspect(queue), "<LifoQueue shut down, 1 of 2 items>");
     const one = new PriorityQueue<number>();
     one.putNowait(1);
-    assertEquals(Deno.inspect(one), "<PriorityQueue 1 item>");
+    assertEquals(inspect(one), "<PriorityQueue 1 item>");
   }));
 
 Deno.test("Queue has the type of its items", async () => {

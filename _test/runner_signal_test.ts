@@ -1,5 +1,10 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { TextLineStream, toText } from "@std/streams";
 import {
   createTask,
   getRunningLoop,
@@ -16,37 +21,35 @@ interface Run {
   /** What it wrote, without the lines that ask for a signal. */
   lines: string[];
   errors: string;
-  code: number;
+  code: number | null;
   signal: Deno.Signal | null;
 }
 
-/** Runs a program of `_signal_programs.ts`, and sends it a signal whenever it asks for one. */
+/** Runs a program of `_signal_programs.ts`, and sends it a signal whenever it asks for one, but not too often. */
 async function interrupt(
   name: string,
   signal: Deno.Signal = "SIGINT",
+  times = Infinity,
 ): Promise<Run> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", PROGRAMS.pathname, name],
-    env: { NO_COLOR: "1" },
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const errors = toText(child.stderr);
+  const { deno } = process.versions as { deno?: string };
+  const args = deno === undefined ? [] : ["run", "--no-check"];
+  const child = spawn(process.execPath, [
+    ...args,
+    fileURLToPath(PROGRAMS),
+    name,
+  ], {
+    env: { ...process.env, NO_COLOR: "1" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = once(child, "close");
+  const errors = text(child.stderr);
   const lines: string[] = [];
-  const output = child.stdout
-    .pipeThrough(new TextDecoderStream())
-    .pipeThrough(new TextLineStream());
-  for await (const line of output) {
-    if (line === "ready") child.kill(signal);
-    else lines.push(line);
+  for await (const line of createInterface(child.stdout)) {
+    if (line !== "ready") lines.push(line);
+    else if (times-- > 0) process.kill(child.pid!, signal as NodeJS.Signals);
   }
-  const status = await child.status;
-  return {
-    lines,
-    errors: await errors,
-    code: status.code,
-    signal: status.signal,
-  };
+  const [code, by] = await ended as [number | null, Deno.Signal | null];
+  return { lines, errors: await errors, code, signal: by };
 }
 
 Deno.test("run() that is interrupted cancels the main task, then what is left, and rejects with KeyboardInterrupt", async () => {
@@ -70,7 +73,7 @@ Deno.test("run() that is interrupted gives the value of a main task that handles
 });
 
 Deno.test("run() that is interrupted twice rejects at once, whatever the main task does", async () => {
-  const { lines, errors, code } = await interrupt("ignored");
+  const { lines, errors, code } = await interrupt("ignored", "SIGINT", 2);
   assertEquals(lines, [
     "main ignores it",
     "main ignores it",
@@ -177,7 +180,7 @@ Deno.test("Runner.run() does without a signal that the host refuses [test_runner
 
 // The rest of this file interrupts its own process, with a signal that nobody else uses.
 const OWN = { signals: ["SIGUSR2"] } as const;
-const interruptMe = () => Deno.kill(Deno.pid, "SIGUSR2");
+const interruptMe = () => process.kill(process.pid, "SIGUSR2");
 
 Deno.test("KeyboardInterrupt names the signal and what main waited for", async () => {
   const error = await assertRejects(
@@ -198,7 +201,7 @@ Deno.test("KeyboardInterrupt names the signal and what main waited for", async (
 Deno.test("run() that is interrupted and aborted in the same step rejects with KeyboardInterrupt", async () => {
   const controller = new AbortController();
   const abort = () => controller.abort();
-  Deno.addSignalListener("SIGUSR2", abort);
+  process.on("SIGUSR2", abort);
   await assertRejects(
     () =>
       run(() => {
@@ -207,7 +210,7 @@ Deno.test("run() that is interrupted and aborted in the same step rejects with K
       }, { ...OWN, signal: controller.signal }),
     KeyboardInterrupt,
   );
-  Deno.removeSignalListener("SIGUSR2", abort);
+  process.off("SIGUSR2", abort);
 });
 
 Deno.test("run() that is interrupted twice cancels what is left without waiting for it", async () => {

@@ -28,6 +28,7 @@ import {
   VirtualTimeLoop,
 } from "@asyncio/asyncio";
 import { outcome, shape, virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 const far = () => new RangeError("far");
 const onVirtualTime = { loopFactory: () => new VirtualTimeLoop() };
@@ -573,12 +574,10 @@ Deno.test("run() settles with what is left of a gather whose parts failed", asyn
 
 Deno.test("Runner shows its state on the console", async () => {
   const runner = new Runner();
-  assertEquals(Deno.inspect(runner), "<Runner idle>");
-  await runner.run(() =>
-    assertEquals(Deno.inspect(runner), "<Runner running>")
-  );
+  assertEquals(inspect(runner), "<Runner idle>");
+  await runner.run(() => assertEquals(inspect(runner), "<Runner running>"));
   await runner.close();
-  assertEquals(Deno.inspect(runner), "<Runner closed>");
+  assertEquals(inspect(runner), "<Runner closed>");
 });
 
 Deno.test("run() that is refused inside a loop leaves the running loop as it was [test_events.EventLoopTestsMixin.test_get_running_loop_already_running]", async () => {

@@ -18,6 +18,7 @@ import {
   timeout,
 } from "@asyncio/asyncio";
 import { outcome, virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 function takers(
   semaphore: Semaphore,
@@ -74,7 +75,7 @@ Deno.test("Semaphore.acquire() that is cancelled leaves no trace [test_locks.Sem
     const task = createTask(() => semaphore.acquire());
     getRunningLoop().callSoon(() => task.cancel());
     await assertRejects(() => task, CancelledError);
-    assertEquals(Deno.inspect(semaphore), "<Semaphore locked>");
+    assertEquals(inspect(semaphore), "<Semaphore locked>");
   }));
 
 Deno.test("Semaphore.release() serves exactly the third when the first two were cancelled [test_locks.SemaphoreTests.test_acquire_cancel_before_awoken]", () =>
@@ -276,14 +277,14 @@ Deno.test("Semaphore(Infinity) never waits, bounded or not", async () => {
 Deno.test("Semaphore shows its state and who waits in one line", () =>
   virtual(async () => {
     const semaphore = new BoundedSemaphore(2);
-    assertEquals(Deno.inspect(semaphore), "<BoundedSemaphore with 2 free>");
+    assertEquals(inspect(semaphore), "<BoundedSemaphore with 2 free>");
     const tasks = takers(semaphore, [], [1, 2, 3]);
     await sleep(0);
     assertEquals(
-      Deno.inspect(semaphore),
+      inspect(semaphore),
       "<BoundedSemaphore locked, 1 waiting>",
     );
     semaphore.release();
     await gather(tasks);
-    assertEquals(Deno.inspect(new Semaphore(0)), "<Semaphore locked>");
+    assertEquals(inspect(new Semaphore(0)), "<Semaphore locked>");
   }));

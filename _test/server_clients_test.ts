@@ -32,7 +32,7 @@ import {
 
 type Callback = (reader: StreamReader, writer: StreamWriter) => unknown;
 
-/** Runs a server and a body beside it; what the exception handler is told. */
+/** Runs a body next to a server, and returns what the exception handler received. */
 async function reported(
   callback: Callback,
   body: (server: Server) => Promise<void>,
@@ -78,7 +78,7 @@ Deno.test("Server reports an error of a callback with the peer's address and clo
   }
 });
 
-Deno.test("Server goes on with its other connections when one fails", async () => {
+Deno.test("Server keeps its other connections when one fails", async () => {
   const callback: Callback = async (reader, writer) => {
     for await (const line of reader) {
       if (text(line) === "fail\n") throw new RangeError("asked to fail");
@@ -129,7 +129,7 @@ Deno.test("Server sends what was written before its callback failed", async () =
   assertEquals(reports.length, 1);
 });
 
-Deno.test("Server leaves a connection open that a callback has handed on", async () => {
+Deno.test("Server keeps a connection open that a callback has passed on", async () => {
   const kept: StreamWriter[] = [];
   const reports = await reported(async (reader, writer) => {
     await reader.readline();
@@ -187,7 +187,7 @@ Deno.test("Server.closeClients() ends the connections that are open [test_server
   writer.close();
 });
 
-Deno.test("Server.abortClients() ends connections though bytes are stuck behind a paused peer [test_server.TestServer2.test_abort_clients]", async () => {
+Deno.test("Server.abortClients() ends connections even if a peer does not read [test_server.TestServer2.test_abort_clients]", async () => {
   const stuck = Promise.withResolvers<StreamWriter>();
   const server = await startServer(
     async (_reader, writer) => {
@@ -248,7 +248,7 @@ Deno.test("Server answers two thousand clients at once", async () => {
   });
 });
 
-Deno.test("Server leaves nothing open when peers are killed at random moments", async () => {
+Deno.test("Server leaves nothing open when peers are killed at random times", async () => {
   let seed = 5;
   const random = (below: number) => {
     seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
@@ -288,7 +288,7 @@ Deno.test("Server leaves nothing open when peers are killed at random moments", 
   }
 });
 
-Deno.test("StreamReader tells a read that waits of a reset", async () => {
+Deno.test("StreamReader rejects a waiting read on a reset", async () => {
   await using peer = await ResettingPeer.start("");
   const errors: string[] = [];
   for (let i = 0; i < 5; i++) {

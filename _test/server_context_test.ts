@@ -11,7 +11,7 @@ import { portOf, text } from "./_streams.ts";
 
 const store = new AsyncLocalStorage<string>();
 
-/** Sends a line, gets a line. */
+/** Sends a line and receives one. */
 async function ask(port: number, line: string): Promise<string> {
   const [reader, writer] = await openConnection("127.0.0.1", port);
   writer.write(`${line}\n`);

@@ -2,8 +2,6 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import net from "node:net";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import {
   assert,
   assertEquals,
@@ -37,11 +35,9 @@ import {
   text,
   writeAll,
 } from "./_streams.ts";
+import { collectGarbage } from "./_garbage.ts";
 
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-
-/** Runs a body on a loop of its own; what its exception handler is told. */
+/** Runs a body on a loop of its own, and returns what the exception handler received. */
 async function reportsOf(
   body: (reports: ExceptionContext[]) => Promise<void>,
 ): Promise<ExceptionContext[]> {
@@ -338,7 +334,7 @@ Deno.test("Leaving the block of a server or a writer that is cancelled again is 
   };
   const directory = await Deno.makeTempDir();
   let path = "";
-  const held: StreamReader[] = []; // lest the connections be forgotten
+  const held: StreamReader[] = []; // keeps the connections from being garbage-collected
   const serve = [
     (callback: (...streams: [StreamReader, StreamWriter]) => unknown) =>
       startServer(callback, "127.0.0.1", 0),
@@ -346,7 +342,7 @@ Deno.test("Leaving the block of a server or a writer that is cancelled again is 
       startUnixServer(callback, path = `${directory}/${crypto.randomUUID()}`),
   ];
   const blocks = serve.flatMap((start) => [
-    // The block of a server, whose client does not read.
+    // The block of a server whose client does not read.
     async (entered: () => void) => {
       const { written, flood } = stuck();
       let conn: Deno.Conn | undefined;
@@ -362,7 +358,7 @@ Deno.test("Leaving the block of a server or a writer that is cancelled again is 
         conn?.close();
       }
     },
-    // The block of a writer, whose server does not read.
+    // The block of a writer whose server does not read.
     async (entered: () => void) => {
       const server = await start((reader) => held.push(reader));
       try {

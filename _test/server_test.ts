@@ -121,7 +121,7 @@ Deno.test("startUnixServer() can begin to serve later [test_server.SelectorStart
   await assertRejects(() => server.serveForever(), RuntimeError);
 });
 
-Deno.test("Server.serveForever() is refused while it goes on", async () => {
+Deno.test("Server.serveForever() is refused while another call is waiting", async () => {
   const server = await startServer(nobody, "127.0.0.1", 0);
   const serving = createTask(() => server.serveForever());
   await sleep(0);
@@ -341,7 +341,11 @@ Deno.test("startServer() checks its arguments", async () => {
       `"${name}"`,
     );
   }
-  assertThrows(() => new Server({} as never), TypeError, "startServer()");
+  assertThrows(
+    () => Reflect.construct(Server, [{}]),
+    TypeError,
+    "startServer()",
+  );
 });
 
 Deno.test("Server shows itself in a line", async () => {
@@ -362,14 +366,14 @@ Deno.test("Server shows itself in a line", async () => {
   conn.close();
 });
 
-Deno.test("Server.sockets are the listeners of the host", async () => {
+Deno.test("Server.sockets are the listeners of Deno", async () => {
   await using server = await startServer(nobody, "127.0.0.1", 0);
   const [socket] = server.sockets;
   assertEquals(socket.addr.transport, "tcp");
   assertNotEquals(portOf(server), 0);
 });
 
-Deno.test("Server.serveForever() that is cancelled ends at once though a client hangs, and closes that client [test_server.TestServer2.test_close_with_hanging_client]", async () => {
+Deno.test("Server.serveForever() that is cancelled ends at once even if a client hangs, and closes that client [test_server.TestServer2.test_close_with_hanging_client]", async () => {
   await run(async () => {
     const called = Promise.withResolvers<void>();
     const server = await startServer(

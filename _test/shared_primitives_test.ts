@@ -19,6 +19,7 @@ import {
   Semaphore,
   sleep,
 } from "@asyncio/asyncio";
+import { inspect } from "./_inspect.ts";
 
 /** How many wait outside of every loop. */
 const OUTSIDE = 4;
@@ -148,7 +149,7 @@ for (const { name, make, way, start } of runs) {
       subject.wake(OUTSIDE + 1);
       loop.close();
       await Promise.all(outside);
-      assertEquals(Deno.inspect(subject.shown), subject.atRest);
+      assertEquals(inspect(subject.shown), subject.atRest);
     });
   }
 
@@ -161,7 +162,7 @@ for (const { name, make, way, start } of runs) {
     loop.close();
     subject.wake(OUTSIDE + 1);
     await Promise.all(outside);
-    assertEquals(Deno.inspect(subject.shown), subject.atRest);
+    assertEquals(inspect(subject.shown), subject.atRest);
   });
 
   Deno.test(`${name} by ${way} outside of a loop outlives the run() that it was shared with`, async () => {
@@ -174,7 +175,7 @@ for (const { name, make, way, start } of runs) {
       subject.wake(OUTSIDE);
     });
     await Promise.all(outside);
-    const shown = Deno.inspect(subject.shown);
+    const shown = inspect(subject.shown);
     assert(!shown.includes("waiting"), shown);
   });
 }
@@ -195,7 +196,7 @@ for (const [name, make] of Object.entries(subjects)) {
     await assertRejects(() => outside[0], CancelledError);
     await Promise.all(outside.slice(1));
     assertFalse(
-      /waiting|<(Lock|Condition) locked/.test(Deno.inspect(subject.shown)),
+      /waiting|<(Lock|Condition) locked/.test(inspect(subject.shown)),
     );
   });
 }

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import {
   createTask,
@@ -37,7 +38,7 @@ Deno.test("snapshot() is plain data, which JSON keeps as it is", async () => {
     const taken = snapshot();
     assertEquals(JSON.parse(JSON.stringify(taken)), taken);
     assertEquals(taken.version, 1);
-    assertEquals(taken.pid, Deno.pid);
+    assertEquals(taken.pid, process.pid);
     assertEquals(taken.loop, {
       name: "VirtualTimeLoop",
       state: "running",

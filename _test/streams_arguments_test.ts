@@ -1,5 +1,5 @@
-// Wrong arguments of readers and writers: refused in words that say what was
-// wrong, before anything happens.
+// Invalid arguments of readers and writers are refused before anything happens,
+// with a message that says what was wrong.
 
 import {
   assert,
@@ -16,8 +16,9 @@ import {
   type StreamWriter,
 } from "@asyncio/asyncio";
 import { bytes, Peer, readAll, readerOf, text } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
-/** Values that are of the wrong kind nearly everywhere. */
+/** Values that have the wrong type almost everywhere. */
 const NO_BYTES: unknown[] = [
   null,
   true,
@@ -43,7 +44,7 @@ const reads: Record<
   "readuntil()": (reader, options) => reader.readuntil("\n", options),
 };
 
-/** Options that are none, and what their refusal says. */
+/** Invalid options, and the error messages. */
 const wrongOptions: [unknown, string][] = [
   [null, "options must be an object, got null"],
   [12, "options must be an object, got 12"],
@@ -57,7 +58,7 @@ const wrongOptions: [unknown, string][] = [
   [{ timeout: 1 }, "timeout() or waitFor()"],
 ];
 
-/** A function that returns a promise rejects and does not throw. */
+/** Checks that a function that returns a promise rejects instead of throwing. */
 async function assertRefused(
   call: () => Promise<unknown>,
   kind: typeof TypeError | typeof RangeError,
@@ -70,7 +71,7 @@ async function assertRefused(
 }
 
 for (const [name, read] of Object.entries(reads)) {
-  Deno.test(`StreamReader.${name} refuses options that are none, and takes nothing`, async () => {
+  Deno.test(`StreamReader.${name} refuses invalid options, and consumes nothing`, async () => {
     const there = readerOf(["line\n"], { eof: true });
     const waiting = new StreamReader();
     for (const [options, message] of wrongOptions) {
@@ -78,14 +79,14 @@ for (const [name, read] of Object.entries(reads)) {
       await assertRefused(() => read(there, wrong), TypeError, message);
       await assertRefused(() => read(waiting, wrong), TypeError, message);
     }
-    assertEquals(Deno.inspect(there), "<StreamReader 5 bytes, at its end>");
+    assertEquals(inspect(there), "<StreamReader 5 bytes, at its end>");
     const line = waiting.readline();
     waiting.feedData(bytes("line\n"));
     assertEquals(text(await line), "line\n");
   });
 }
 
-Deno.test("StreamReader.read() and readexactly() refuse what is no number of bytes", async () => {
+Deno.test("StreamReader.read() and readexactly() refuse an invalid number of bytes", async () => {
   const reader = readerOf(["data"], { eof: true });
   const wrong: [unknown, typeof TypeError | typeof RangeError, string][] = [
     [null, TypeError, "got null"],
@@ -110,11 +111,11 @@ Deno.test("StreamReader.read() and readexactly() refuse what is no number of byt
     const call = () => reader.readexactly(count);
     await assertRefused(call, RangeError, `Cannot read ${count} bytes`);
   }
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, at its end>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes, at its end>");
   assertEquals(text(await reader.read(2 ** 53)), "data");
 });
 
-Deno.test("StreamReader.readuntil() refuses what is no separator", async () => {
+Deno.test("StreamReader.readuntil() refuses invalid separators", async () => {
   const reader = readerOf(["data"], { eof: true });
   for (const separator of [...NO_BYTES, ...NO_BYTES.map((it) => ["x", it])]) {
     const call = () => reader.readuntil(separator as string);
@@ -131,7 +132,7 @@ Deno.test("StreamReader.readuntil() refuses what is no separator", async () => {
       "separator",
     );
   }
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, at its end>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes, at its end>");
 });
 
 Deno.test("StreamReader.readuntil() copies its separators: the caller may use their memory again", async () => {
@@ -143,7 +144,7 @@ Deno.test("StreamReader.readuntil() copies its separators: the caller may use th
   assertEquals(text(await read), "a\0b;");
 });
 
-Deno.test("StreamReader.feedData() refuses what is not bytes, and shows no source", () => {
+Deno.test("StreamReader.feedData() refuses other values than bytes, and does not quote functions", () => {
   const reader = new StreamReader();
   for (const data of NO_BYTES) {
     const error = assertThrows(
@@ -153,10 +154,10 @@ Deno.test("StreamReader.feedData() refuses what is not bytes, and shows no sourc
     );
     assert(!error.message.includes("=>"), error.message);
   }
-  assertEquals(Deno.inspect(reader), "<StreamReader 0 bytes>");
+  assertEquals(inspect(reader), "<StreamReader 0 bytes>");
 });
 
-Deno.test("StreamReader constructor refuses options that are none, and limits that are no numbers of bytes", () => {
+Deno.test("StreamReader constructor refuses invalid options and limits", () => {
   const make = (options: unknown) => () =>
     new StreamReader(options as { limit: number });
   for (const limit of [null, "5", 1n, Symbol("s"), {}, Object.create(null)]) {
@@ -172,7 +173,7 @@ Deno.test("StreamReader constructor refuses options that are none, and limits th
   new StreamReader({ limit: Infinity });
 });
 
-/** A writer whose peer reads all; what it got is checked at the end. */
+/** Runs a body with a writer, and checks what its peer received. */
 async function written(
   expected: string,
   body: (writer: StreamWriter) => unknown,
@@ -186,7 +187,7 @@ async function written(
   await writer.waitClosed();
 }
 
-Deno.test("StreamWriter.write() and writelines() refuse what is not bytes, and write nothing of it", async () => {
+Deno.test("StreamWriter.write() and writelines() refuse other values than bytes, and write nothing", async () => {
   await written("onetwothree", (writer) => {
     const expected = "Cannot write: expected a Uint8Array or a string, got ";
     for (const data of NO_BYTES) {
@@ -238,7 +239,7 @@ Deno.test("StreamWriter.writelines() after close() or writeEof() throws, also wi
   });
 });
 
-Deno.test("StreamWriter.drain() and waitClosed() refuse options that are none", async () => {
+Deno.test("StreamWriter.drain() and waitClosed() refuse invalid options", async () => {
   await written("data", async (writer) => {
     writer.write("data");
     for (const [options, message] of wrongOptions) {
@@ -249,7 +250,7 @@ Deno.test("StreamWriter.drain() and waitClosed() refuse options that are none", 
   });
 });
 
-Deno.test("WriteTransport.setWriteBufferLimits() refuses what are no marks, and keeps those it has", async () => {
+Deno.test("WriteTransport.setWriteBufferLimits() refuses invalid marks, and keeps the current ones", async () => {
   await written("", (writer) => {
     const { transport } = writer;
     const set = (limits: unknown) => () =>

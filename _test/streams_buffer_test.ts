@@ -1,11 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { createTask, sleep, StreamReader } from "@asyncio/asyncio";
-import { ByteBuffer, Outgoing, reuse } from "../_bytes.ts";
+import { ByteBuffer, recycle, WriteBuffer } from "../_bytes.ts";
 import { bytes, text } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
 const MIB = 2 ** 20;
 
-/** Small numbers in an order that looks random and is the same each time. */
+/** Small pseudo-random numbers, the same in each run. */
 function numbers(seed: number): (below: number) => number {
   return (below) => {
     seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
@@ -13,7 +14,7 @@ function numbers(seed: number): (below: number) => number {
   };
 }
 
-/** Feeds a line of so many bytes in chunks of one size, while a task waits for it. */
+/** Feeds a line in chunks of one size while a task waits for it. */
 async function assertReadsLine(length: number, chunk: number): Promise<void> {
   const reader = new StreamReader({ limit: length });
   const line = createTask(() => reader.readline());
@@ -35,14 +36,14 @@ Deno.test("ByteBuffer holds what a plain list of bytes would", () => {
     const chunk = Array.from({ length: random(40) }, () => random(4));
     if (random(3) > 0) buffer.append(new Uint8Array(chunk));
     else {
-      const lent = buffer.lend(64, 40);
+      const lent = buffer.reserve(64, 40);
       if (random(4) === 0) {
         buffer.append(new Uint8Array(chunk));
         model.push(...chunk);
       }
       chunk.length = Math.min(chunk.length, lent.length);
       lent.set(chunk);
-      buffer.filled(chunk.length);
+      buffer.commit(chunk.length);
     }
     model.push(...chunk);
     const count = random(model.length + 1);
@@ -64,35 +65,35 @@ function indexOf(list: number[], pattern: number[], from: number): number {
   return -1;
 }
 
-Deno.test("Outgoing gives what was added, in memory that is used again", () => {
+Deno.test("WriteBuffer returns what was appended, and reuses its memory", () => {
   const random = numbers(2);
-  const outgoing = new Outgoing();
+  const outgoing = new WriteBuffer();
   for (let round = 0; round < 200; round++) {
     let expected = "";
     for (let i = random(20); i > 0; i--) {
       const piece = "äb".repeat(random(round % 20 === 0 ? 30_000 : 200));
-      outgoing.add(random(2) === 0 ? piece : bytes(piece));
+      outgoing.append(random(2) === 0 ? piece : bytes(piece));
       expected += piece;
     }
     assertEquals(outgoing.size, bytes(expected).length);
     const taken: number[] = [];
     while (outgoing.size > 0) {
-      const { memory, size } = outgoing.takeNext();
+      const { memory, size } = outgoing.shift();
       for (const byte of memory.subarray(0, size)) taken.push(byte);
-      reuse(memory);
+      recycle(memory);
     }
     assertEquals(text(new Uint8Array(taken)), expected);
   }
 });
 
-// Work that grew with the square of the length would take hours here.
+// An algorithm with quadratic cost would take hours here.
 for (const [length, chunk] of [[1, 1], [8, 7], [64, 1000], [64, 65_536]]) {
   Deno.test(`StreamReader.readline() of ${length} MiB in chunks of ${chunk} looks at each byte once`, async () => {
     await assertReadsLine(length * MIB, chunk);
   });
 }
 
-Deno.test("StreamReader gives a million short lines that came in large chunks", async () => {
+Deno.test("StreamReader returns a million short lines out of large chunks", async () => {
   const reader = new StreamReader();
   const chunk = bytes("123456789\n".repeat(10_000));
   let lines = 0;
@@ -112,5 +113,5 @@ Deno.test("StreamReader.readexactly() of 16 MiB in small chunks looks at each ch
   const piece = new Uint8Array(128);
   for (let i = 0; i < 16 * MIB / 128; i++) reader.feedData(piece);
   assertEquals((await read).length, 16 * MIB);
-  assert(Deno.inspect(reader).includes(" 0 bytes"));
+  assert(inspect(reader).includes(" 0 bytes"));
 });

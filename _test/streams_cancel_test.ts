@@ -34,12 +34,12 @@ import {
   writeAll,
 } from "./_streams.ts";
 
-/** One way to end a wait, and what it then rejects with. */
+/** A way to end a wait, and the error it rejects with. */
 type Ending = (wait: (options?: Cancellable) => Promise<unknown>) => Promise<
   void
 >;
 
-/** The three ways of ending a wait from outside, once it has begun. */
+/** The three ways to end a wait from outside. */
 const endings: Record<string, Ending> = {
   "a cancelled task": async (wait) => {
     const task = createTask(() => wait());
@@ -96,7 +96,7 @@ for (const [how, end] of Object.entries(endings)) {
     writer.close();
   });
 
-  Deno.test(`StreamWriter.drain() leaves nothing behind ${how}`, async () => {
+  Deno.test(`StreamWriter.drain() leaves nothing behind after ${how}`, async () => {
     await using peer = new Peer(readAll);
     const [, writer] = await openConnection({
       conn: await connect(peer.port),
@@ -110,7 +110,7 @@ for (const [how, end] of Object.entries(endings)) {
     await writer.waitClosed();
   });
 
-  Deno.test(`StreamWriter.waitClosed() leaves the connection open behind ${how}`, async () => {
+  Deno.test(`StreamWriter.waitClosed() leaves the connection open after ${how}`, async () => {
     await using peer = new Peer((conn) => writeAll(conn, "data"));
     const [reader, writer] = await openConnection("127.0.0.1", peer.port);
     await end((options) => writer.waitClosed(options));
@@ -120,7 +120,7 @@ for (const [how, end] of Object.entries(endings)) {
     await writer.waitClosed();
   });
 
-  Deno.test(`StreamWriter.waitClosed() keeps the program alive as long as somebody waits, not behind ${how}`, async () => {
+  Deno.test(`StreamWriter.waitClosed() keeps the program alive while somebody waits, and not after ${how}`, async () => {
     const over = Promise.withResolvers<void>();
     await using peer = new Peer(() => over.promise);
     const conn = await connect(peer.port);
@@ -139,8 +139,8 @@ for (const [how, end] of Object.entries(endings)) {
     writer.close();
   });
 
-  Deno.test(`openConnection() leaves no connection behind ${how}`, async () => {
-    // A listener whose queue is full answers no more connections.
+  Deno.test(`openConnection() leaves no connection after ${how}`, async () => {
+    // A listener whose backlog is full accepts no more connections.
     const listener = Deno.listen({
       hostname: "127.0.0.1",
       port: 0,
@@ -155,8 +155,8 @@ for (const [how, end] of Object.entries(endings)) {
     listener.close();
   });
 
-  // The host holds a socket with half a handshake until its peer closes it.
-  Deno.test(`openConnection() gives up a TLS handshake behind ${how}`, async () => {
+  // Deno keeps a socket open during a handshake until its peer closes it.
+  Deno.test(`openConnection() ends a TLS handshake after ${how}`, async () => {
     const before = sockets();
     {
       const over = Promise.withResolvers<void>();
@@ -179,7 +179,7 @@ for (const [how, end] of Object.entries(endings)) {
     over.resolve();
   });
 
-  Deno.test(`Server.waitClosed() leaves the server as it is behind ${how}`, async () => {
+  Deno.test(`Server.waitClosed() leaves the server as it is after ${how}`, async () => {
     const server = await startServer(() => {}, "127.0.0.1", 0);
     await end((options) => server.waitClosed(options));
     assert(server.isServing());
@@ -188,7 +188,7 @@ for (const [how, end] of Object.entries(endings)) {
   });
 }
 
-Deno.test("StreamReader gives bytes that came in the step of a cancellation to the next read", async () => {
+Deno.test("StreamReader keeps bytes that arrive together with a cancellation for the next read", async () => {
   for (const first of ["feed", "cancel"]) {
     const reader = new StreamReader();
     const read = createTask(() => reader.readline());
@@ -202,7 +202,7 @@ Deno.test("StreamReader gives bytes that came in the step of a cancellation to t
   }
 });
 
-Deno.test("StreamReader gives bytes that came in the step of an abort to the next read", async () => {
+Deno.test("StreamReader keeps bytes that arrive together with an abort for the next read", async () => {
   const reader = new StreamReader();
   const controller = new AbortController();
   const read = reader.readline({ signal: controller.signal });
@@ -224,7 +224,7 @@ Deno.test("StreamReader can be read at once after a read was cancelled", async (
   await assertRejects(() => read, CancelledError);
 });
 
-Deno.test("StreamReader refuses a read whose signal has aborted, and takes nothing", async () => {
+Deno.test("StreamReader refuses a read whose signal has aborted, and consumes nothing", async () => {
   const reader = new StreamReader();
   reader.feedData(bytes("line\n"));
   const signal = AbortSignal.abort(new RangeError("before"));
@@ -261,7 +261,7 @@ Deno.test("StreamReader loses no line to timeouts that strike at random", async 
 });
 
 for (const left of [0, 1, 2]) {
-  Deno.test(`StreamWriter.drain() and waitClosed() of others go on when waiter ${left} of 3 is cancelled`, async () => {
+  Deno.test(`StreamWriter.drain() and waitClosed() still resolve for the others when waiter ${left} of 3 is cancelled`, async () => {
     const go = Promise.withResolvers<void>();
     await using peer = new Peer(async (conn) => {
       await go.promise;
@@ -283,7 +283,7 @@ for (const left of [0, 1, 2]) {
   });
 }
 
-Deno.test("StreamReader.readable that is piped until a signal aborts leaves the rest to the reader", async () => {
+Deno.test("StreamReader.readable leaves the rest to the reader when a signal aborts its pipe", async () => {
   const reader = new StreamReader();
   const controller = new AbortController();
   const begun = Promise.withResolvers<void>();
@@ -307,7 +307,7 @@ Deno.test("StreamReader.readable that is piped until a signal aborts leaves the 
   assertEquals(text(await reader.readline()), "two\n");
 });
 
-/** The same numbers from 0 to 1 for the same seed. */
+/** Pseudo-random numbers from 0 to 1, the same for the same seed. */
 function numbers(seed: number): () => number {
   return () => {
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
@@ -315,7 +315,7 @@ function numbers(seed: number): () => number {
   };
 }
 
-/** Reads of all kinds, each cancelled after some turns; gives what they took until the end. */
+/** Reads in all ways, cancels each read after some turns, and returns what was read up to the end. */
 async function nibble(
   reader: StreamReader,
   random: () => number,
@@ -396,7 +396,7 @@ Deno.test("StreamReader on a socket loses no byte to reads of all kinds that are
   }
 });
 
-Deno.test("openConnection() gives up a connection that is there in the step of a cancellation", async () => {
+Deno.test("openConnection() closes a connection that is established together with a cancellation", async () => {
   const before = sockets();
   const path = `${await Deno.makeTempDir()}/socket`;
   const listener = Deno.listen({ transport: "unix", path });

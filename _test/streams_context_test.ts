@@ -1,5 +1,5 @@
-// What the runtime calls belongs to no task: what ends the task that set it
-// off leaves it alone. And what code of another loop may do with a stream.
+// Callbacks of Deno belong to no task: cancelling the task that caused them does
+// not affect them. And what code of another loop may do with a stream.
 
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import {
@@ -31,7 +31,7 @@ import {
 
 const MIB = 2 ** 20;
 
-/** Ways to end a wait of the running task that has nothing to do with its streams. */
+/** Ways to end a wait of the running task that does not concern its streams. */
 const endings: Record<string, () => Promise<unknown>> = {
   "a timeout": () =>
     assertRejects(() => timeout(0, () => new Queue().get()), TimeoutError),
@@ -50,7 +50,7 @@ const endings: Record<string, () => Promise<unknown>> = {
 };
 
 for (const [how, end] of Object.entries(endings)) {
-  Deno.test(`StreamReader.readable goes on after ${how} in the task that pipes it`, async () => {
+  Deno.test(`StreamReader.readable continues after ${how} in the task that pipes it`, async () => {
     const go = Promise.withResolvers<void>();
     await using peer = new Peer(async (conn) => {
       await writeAll(conn, "one ");
@@ -78,7 +78,7 @@ for (const [how, end] of Object.entries(endings)) {
     });
   });
 
-  Deno.test(`StreamReader.readable of a reader fed by hand goes on after ${how} in the task that reads it`, async () => {
+  Deno.test(`StreamReader.readable of a reader without a source continues after ${how} in the task that reads it`, async () => {
     await run(async () => {
       const reader = new StreamReader();
       const stream = reader.readable.getReader();
@@ -91,7 +91,7 @@ for (const [how, end] of Object.entries(endings)) {
     });
   });
 
-  Deno.test(`StreamWriter.writable goes on after ${how} in the task that pipes to it`, async () => {
+  Deno.test(`StreamWriter.writable continues after ${how} in the task that pipes to it`, async () => {
     const go = Promise.withResolvers<void>();
     await using peer = new Peer(async (conn) => {
       await go.promise;
@@ -130,11 +130,11 @@ for (const [how, end] of Object.entries(endings)) {
     });
   });
 
-  Deno.test(`openConnection() over a connection made of waits goes on after ${how}`, async () => {
+  Deno.test(`openConnection() over a connection of async functions continues after ${how}`, async () => {
     await run(async () => {
       const conn = new QueueConn();
       const [reader, writer] = await openConnection({ conn: conn.asConn() });
-      await settle(); // the loop is asleep: what follows starts in the task's own step
+      await settle(); // the loop is idle: what follows starts in the step of the task
       const line = reader.readline();
       writer.write("out");
       await settle();
@@ -149,7 +149,7 @@ for (const [how, end] of Object.entries(endings)) {
   });
 }
 
-/** A connection whose reads and writes wait for something of the module. */
+/** A connection whose reads and writes wait for queues of the module. */
 class QueueConn {
   readonly input = new Queue<string>();
   readonly room = new Queue<null>();
@@ -176,7 +176,7 @@ class QueueConn {
   }
 }
 
-Deno.test("StreamReader.readable loses no byte to whoever cancels it, at whatever moment", async () => {
+Deno.test("StreamReader.readable loses no byte whenever it is cancelled", async () => {
   for (let turns = 0; turns < 12; turns++) {
     const reader = new StreamReader();
     const stream = reader.readable.getReader();
@@ -196,7 +196,7 @@ Deno.test("StreamReader.readable loses no byte to whoever cancels it, at whateve
   }
 });
 
-Deno.test("StreamReader.readable leaves a read of somebody else alone when it is cancelled", async () => {
+Deno.test("StreamReader.readable leaves another read alone when it is cancelled", async () => {
   const reader = new StreamReader();
   const line = createTask(() => reader.readline());
   await sleep(0);
@@ -207,7 +207,7 @@ Deno.test("StreamReader.readable leaves a read of somebody else alone when it is
   assertEquals(text(await line), "line\n");
 });
 
-Deno.test("StreamReader.readable gives bytes to a read that comes first, and waits for the next", async () => {
+Deno.test("StreamReader.readable waits for the next bytes if a read consumes the first", async () => {
   const reader = new StreamReader();
   const stream = reader.readable.getReader();
   const chunk = stream.read();
@@ -220,7 +220,7 @@ Deno.test("StreamReader.readable gives bytes to a read that comes first, and wai
   await stream.cancel();
 });
 
-/** Opens a connection on the loop of the test, for a body with its other end. */
+/** Opens a connection on the loop of the test, and passes both ends to a body. */
 async function opened(
   body: (
     reader: StreamReader,
@@ -271,7 +271,7 @@ for (const [name, read] of Object.entries(refusedReads)) {
   });
 }
 
-Deno.test("StreamReader is free again once the loop of a read that nobody awaited is closed", async () => {
+Deno.test("StreamReader can be read again once the loop of a waiting read is closed", async () => {
   for (const read of Object.values(refusedReads)) {
     const reader = new StreamReader();
     await run(async () => {
@@ -287,7 +287,7 @@ Deno.test("StreamReader is free again once the loop of a read that nobody awaite
   }
 });
 
-Deno.test("StreamReader gives another loop what is there", async () => {
+Deno.test("StreamReader returns buffered bytes to another loop", async () => {
   await opened(async (reader, _writer, other) => {
     await writeAll(other, "first\nsecond\n");
     assertEquals(text(await reader.readline()), "first\n");
@@ -323,7 +323,7 @@ Deno.test("StreamReader.readable serves another loop", async () => {
   });
 });
 
-Deno.test("StreamWriter refuses waits of another loop, and goes on", async () => {
+Deno.test("StreamWriter refuses waits of another loop, and keeps working", async () => {
   await opened(async (_reader, writer, other) => {
     writer.write(new Uint8Array(16 * MIB));
     await run(async () => {
@@ -380,7 +380,7 @@ Deno.test("StreamReader.readline() under a timeout that expires leaves the line 
   assertEquals(text(await reader.readline()), "next\n");
 });
 
-Deno.test("StreamReader loses no line when a loop over it is left by an error, a return or a cancellation", async () => {
+Deno.test("StreamReader loses no line when an iteration ends with an error, a return or a cancellation", async () => {
   const reader = new StreamReader();
   const lines: string[] = [];
   const take = async (leave: () => void) => {

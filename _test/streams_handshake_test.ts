@@ -9,7 +9,7 @@ import {
 } from "@asyncio/asyncio";
 import { connect, Peer, settle } from "./_streams.ts";
 
-/** Runs a body against a peer that never answers a handshake, and checks that the connection is gone afterwards. */
+/** Runs a body against a peer that never answers a handshake, and checks that the connection is closed afterwards. */
 async function silent(
   body: (port: number, begun: Promise<void>) => Promise<void>,
 ): Promise<void> {
@@ -90,7 +90,7 @@ Deno.test("openConnection() over TLS closes the connection when its time is up i
   });
 });
 
-Deno.test("openConnection() over a TLS connection that is there already can be cancelled in its handshake", async () => {
+Deno.test("openConnection() over an existing TLS connection can be cancelled during the handshake", async () => {
   await run(async () => {
     const begun = Promise.withResolvers<void>();
     const over = Promise.withResolvers<void>();

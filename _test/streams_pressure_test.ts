@@ -21,7 +21,7 @@ import {
 const MIB = 2 ** 20;
 const FLOOD = 32 * MIB;
 
-/** How many bytes a reader holds. */
+/** The number of bytes that a reader has buffered. */
 function held(reader: StreamReader): number {
   return Number(/(\d+) bytes/.exec(Deno.inspect(reader))![1]);
 }
@@ -47,7 +47,7 @@ for (const limit of [1, 100, 65_536]) {
   });
 }
 
-Deno.test("StreamReader takes nothing of a flood that nobody reads", async () => {
+Deno.test("StreamReader buffers at most twice its limit while nobody reads", async () => {
   await using peer = new Peer(async (conn) => {
     await writeAll(conn, new Uint8Array(FLOOD)).catch(() => {});
   });

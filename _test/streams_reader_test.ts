@@ -16,6 +16,7 @@ import {
   StreamReader,
 } from "@asyncio/asyncio";
 import { bytes, readerOf, text } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
 Deno.test("StreamReader refuses a limit of 0 or less [test_streams.StreamTests.test_invalid_limit]", () => {
   for (const limit of [0, -1, NaN]) {
@@ -47,7 +48,7 @@ Deno.test("StreamReader.feedData() copies: the caller may use its memory again",
   assertEquals(text(await reader.read(10)), "one\0\0\0");
 });
 
-Deno.test("StreamReader gives away memory that later bytes leave alone", async () => {
+Deno.test("StreamReader returns memory that later bytes do not overwrite", async () => {
   const reader = new StreamReader();
   const lines: Uint8Array[] = [];
   for (let i = 0; i < 1000; i++) {
@@ -67,20 +68,20 @@ Deno.test("StreamReader.feedData() after the end throws RuntimeError", () => {
   assertThrows(() => reader.feedData(bytes("b")), RuntimeError, "its end");
 });
 
-Deno.test("StreamReader.feedData() refuses what is not bytes", () => {
+Deno.test("StreamReader.feedData() refuses other values than bytes", () => {
   const reader = new StreamReader();
   const data = 12 as unknown as Uint8Array;
   assertThrows(() => reader.feedData(data), TypeError, "got 12");
 });
 
-Deno.test("StreamReader.read(0) gives nothing at once and leaves the buffer [test_streams.StreamTests.test_read_zero]", async () => {
+Deno.test("StreamReader.read(0) returns nothing at once and keeps the buffer [test_streams.StreamTests.test_read_zero]", async () => {
   const reader = readerOf(["data"]);
   assertEquals((await reader.read(0)).length, 0);
   assertEquals((await new StreamReader().read(0)).length, 0);
   assertEquals(text(await reader.read(10)), "data");
 });
 
-Deno.test("StreamReader.read() waits for the first bytes and gives what is there [test_streams.StreamTests.test_read]", async () => {
+Deno.test("StreamReader.read() waits for the first bytes and returns what there is [test_streams.StreamTests.test_read]", async () => {
   const reader = new StreamReader();
   const read = createTask(() => reader.read(30));
   await sleep(0);
@@ -95,7 +96,7 @@ Deno.test("StreamReader.read() crosses the borders of chunks and keeps the rest 
   assertEquals(text(await reader.read(100)), "ne2");
 });
 
-Deno.test("StreamReader.read() at the end gives nothing, again and again [test_streams.StreamTests.test_read_eof]", async () => {
+Deno.test("StreamReader.read() at the end returns nothing, any number of times [test_streams.StreamTests.test_read_eof]", async () => {
   const reader = new StreamReader();
   const read = createTask(() => reader.read(1024));
   await sleep(0);
@@ -118,7 +119,7 @@ Deno.test("StreamReader.read(-1) collects everything up to the end [test_streams
   assertEquals(text(await read), "chunk1\nchunk2");
 });
 
-Deno.test("StreamReader.read() throws an error that was set before bytes that are left [test_streams.StreamTests.test_read_exception]", async () => {
+Deno.test("StreamReader.read() throws an error even if bytes are left [test_streams.StreamTests.test_read_exception]", async () => {
   const reader = readerOf(["line\n"]);
   assertEquals(text(await reader.read(2)), "li");
   reader.setException(new RangeError("set"));
@@ -136,7 +137,7 @@ Deno.test("StreamReader.read() refuses numbers that are no numbers of bytes", as
   assertEquals(text(await reader.read(Infinity)), "data");
 });
 
-Deno.test("StreamReader.readline() waits over several chunks and leaves what follows [test_streams.StreamTests.test_readline]", async () => {
+Deno.test("StreamReader.readline() spans several chunks and keeps what follows [test_streams.StreamTests.test_readline]", async () => {
   const reader = readerOf(["chunk1 "]);
   const read = createTask(() => reader.readline());
   await sleep(0);
@@ -149,18 +150,18 @@ Deno.test("StreamReader.readline() waits over several chunks and leaves what fol
   assertEquals(text(await reader.read(100)), " chunk4");
 });
 
-Deno.test("StreamReader.readline() gives a line that is there at once [test_streams.StreamTests.test_readline_nolimit_nowait]", async () => {
+Deno.test("StreamReader.readline() returns a buffered line at once [test_streams.StreamTests.test_readline_nolimit_nowait]", async () => {
   const reader = readerOf(["line1\nli", "ne2\n", "line3\n"]);
   assertEquals(text(await reader.readline()), "line1\n");
   assertEquals(text(await reader.read(100)), "line2\nline3\n");
 });
 
-Deno.test("StreamReader.readline() at the end gives the rest [test_streams.StreamTests.test_readline_eof]", async () => {
+Deno.test("StreamReader.readline() at the end returns the rest [test_streams.StreamTests.test_readline_eof]", async () => {
   const reader = readerOf(["some data"], { eof: true });
   assertEquals(text(await reader.readline()), "some data");
 });
 
-Deno.test("StreamReader.readline() at the end of nothing gives nothing [test_streams.StreamTests.test_readline_empty_eof]", async () => {
+Deno.test("StreamReader.readline() at the end of an empty stream returns nothing [test_streams.StreamTests.test_readline_empty_eof]", async () => {
   const reader = readerOf([], { eof: true });
   assertEquals((await reader.readline()).length, 0);
 });
@@ -180,7 +181,7 @@ Deno.test("StreamReader.readline() throws an error that was set [test_streams.St
   await assertRejects(() => reader.readline(), RangeError, "set");
 });
 
-Deno.test("StreamReader.readexactly(0) gives nothing, a negative number is refused, neither takes [test_streams.StreamTests.test_readexactly_zero_or_less]", async () => {
+Deno.test("StreamReader.readexactly(0) returns nothing, a negative number is refused, and neither consumes bytes [test_streams.StreamTests.test_readexactly_zero_or_less]", async () => {
   const reader = readerOf(["data"]);
   assertEquals((await reader.readexactly(0)).length, 0);
   await assertRejects(() => reader.readexactly(-1), RangeError, "-1");
@@ -188,7 +189,7 @@ Deno.test("StreamReader.readexactly(0) gives nothing, a negative number is refus
   assertEquals(text(await reader.read(10)), "data");
 });
 
-Deno.test("StreamReader.readexactly() waits over several chunks and keeps the rest [test_streams.StreamTests.test_readexactly]", async () => {
+Deno.test("StreamReader.readexactly() spans several chunks and keeps the rest [test_streams.StreamTests.test_readexactly]", async () => {
   const reader = new StreamReader();
   const read = createTask(() => reader.readexactly(10));
   await sleep(0);
@@ -268,14 +269,14 @@ Deno.test("StreamReader.setException() after a read was cancelled is harmless [t
   await assertRejects(() => reader.read(2), RangeError, "set");
 });
 
-Deno.test("StreamReader gives its lines one by one, the last one as it is [test_pep492.StreamReaderTests.test_readline]", async () => {
+Deno.test("StreamReader iterates over its lines, the last one without a newline [test_pep492.StreamReaderTests.test_readline]", async () => {
   const reader = readerOf(["line1\nline2\n", "line3"], { eof: true });
   const lines: string[] = [];
   for await (const line of reader) lines.push(text(line));
   assertEquals(lines, ["line1\n", "line2\n", "line3"]);
 });
 
-Deno.test("StreamReader loses nothing when a loop over its lines is left", async () => {
+Deno.test("StreamReader loses nothing when an iteration over its lines ends early", async () => {
   const reader = readerOf(["line1\nline2\nrest"], { eof: true });
   for await (const line of reader) {
     assertEquals(text(line), "line1\n");
@@ -303,7 +304,7 @@ Deno.test("StreamReader refuses a second read while one waits", async () => {
   assertEquals(text(await reader.read(1)), "b");
 });
 
-Deno.test("StreamReader gives bytes to whoever reads first, also if another read was woken", async () => {
+Deno.test("StreamReader returns bytes to the first read, even if another one was notified", async () => {
   const reader = new StreamReader();
   const log: string[] = [];
   const woken = createTask(async () => {
@@ -317,7 +318,7 @@ Deno.test("StreamReader gives bytes to whoever reads first, also if another read
   assertEquals(log, ["first one\n", "woken two\n"]);
 });
 
-Deno.test("StreamReader refuses a read that was woken in vain while another one waits", async () => {
+Deno.test("StreamReader refuses a notified read that finds no bytes while another one waits", async () => {
   const reader = new StreamReader();
   const woken = createTask(() => reader.readline());
   await sleep(0);
@@ -329,7 +330,7 @@ Deno.test("StreamReader refuses a read that was woken in vain while another one 
   assertEquals(text(await waiting), "two\n");
 });
 
-Deno.test("StreamReader resolves a read that nobody awaited yet", async () => {
+Deno.test("StreamReader resolves a read before it is awaited", async () => {
   const reader = new StreamReader();
   const read = reader.read(10);
   reader.feedData(bytes("data"));
@@ -348,9 +349,9 @@ Deno.test("StreamReader can be fed from a callback of the loop and from foreign 
 
 Deno.test("StreamReader shows itself in a line", () => {
   const reader = readerOf(["data"]);
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes>");
   reader.feedEof();
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, at its end>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes, at its end>");
   reader.setException(new RangeError("set"));
-  assertEquals(Deno.inspect(reader), "<StreamReader 4 bytes, failed>");
+  assertEquals(inspect(reader), "<StreamReader 4 bytes, failed>");
 });

@@ -10,6 +10,7 @@ import {
   StreamReader,
 } from "@asyncio/asyncio";
 import { bytes, Peer, readerOf, text, writeAll } from "./_streams.ts";
+import { inspect } from "./_inspect.ts";
 
 Deno.test("StreamReader.readline() drops a line over the limit alone, or all that has come of it [test_streams.StreamTests.test_readline_limit_with_existing_data]", async () => {
   const reader = readerOf(["li", "ne1\nline2\n"], { limit: 3 });
@@ -18,10 +19,10 @@ Deno.test("StreamReader.readline() drops a line over the limit alone, or all tha
 
   const endless = readerOf(["li", "ne1", "li"], { limit: 3 });
   await assertRejects(() => endless.readline(), RangeError, "limit of 3");
-  assertEquals(Deno.inspect(endless), "<StreamReader 0 bytes>");
+  assertEquals(inspect(endless), "<StreamReader 0 bytes>");
 });
 
-Deno.test("StreamReader.readline() drops a line over the limit up to its newline, though it comes later", async () => {
+Deno.test("StreamReader.readline() drops a line over the limit up to its newline, even if that arrives later", async () => {
   const reader = new StreamReader({ limit: 7 });
   const read = createTask(() => reader.readline());
   await sleep(0);
@@ -39,7 +40,7 @@ Deno.test("StreamReader.readline() drops a line over the limit up to its newline
   assertEquals(text(await next), "end\n");
 });
 
-/** What `readline()` gives until the end, `"error"` for a line over the limit. */
+/** What `readline()` returns up to the end; `"error"` for a line over the limit. */
 async function linesOf(reader: StreamReader): Promise<string[]> {
   const lines: string[] = [];
   for (;;) {
@@ -147,7 +148,7 @@ Deno.test("StreamReader.readuntil() refuses no separator and an empty one [test_
   assertEquals(text(await reader.readuntil()), "data\n");
 });
 
-Deno.test("StreamReader.readuntil() gives the bytes with the separator and keeps the rest [test_streams.StreamTests.test_readuntil_multi_chunks]", async () => {
+Deno.test("StreamReader.readuntil() returns the bytes with the separator and keeps the rest [test_streams.StreamTests.test_readuntil_multi_chunks]", async () => {
   const reader = readerOf(["lineAAA"]);
   assertEquals(text(await reader.readuntil("AAA")), "lineAAA");
   reader.feedData(bytes("lineAAA"));
@@ -190,7 +191,7 @@ Deno.test("StreamReader.readuntil() throws all bytes when the end comes first, a
   assert(reader.atEof());
 });
 
-Deno.test("StreamReader.readuntil() over the limit says whether the separator was found and keeps all [test_streams.StreamTests.test_readuntil_limit_found_sep]", async () => {
+Deno.test("StreamReader.readuntil() over the limit reports whether the separator was found and keeps all bytes [test_streams.StreamTests.test_readuntil_limit_found_sep]", async () => {
   const reader = readerOf(["some dataAA"], { limit: 3 });
   const missing = await assertRejects(
     () => reader.readuntil("AAA"),
@@ -209,7 +210,7 @@ Deno.test("StreamReader.readuntil() over the limit says whether the separator wa
   assertEquals(text(await reader.readuntil("AAA")), "AAA");
 });
 
-Deno.test("StreamReader.readuntil() of several separators takes the one that ends first [test_streams.StreamTests.test_readuntil_multi_separator]", async () => {
+Deno.test("StreamReader.readuntil() of several separators uses the one that ends first [test_streams.StreamTests.test_readuntil_multi_separator]", async () => {
   const simple = readerOf(["line1\nline2\r"]);
   assertEquals(text(await simple.readuntil(["\r", "\n"])), "line1\n");
   assertEquals(text(await simple.readuntil(["\r", "\n"])), "line2\r");
@@ -243,7 +244,7 @@ Deno.test("StreamReader.readuntil() finds short separators in a buffer shorter t
   assertEquals(text(await read), "dataZA");
 });
 
-Deno.test("StreamReader.readuntil() takes any Uint8Array as separator [test_streams.StreamTests.test_readuntil_bytearray]", async () => {
+Deno.test("StreamReader.readuntil() accepts any Uint8Array as separator [test_streams.StreamTests.test_readuntil_bytearray]", async () => {
   const memory = new Uint8Array([0, 13, 10, 0]);
   const reader = readerOf(["some data\r\n"]);
   const line = await reader.readuntil(memory.subarray(1, 3));

@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertFalse,
   assertInstanceOf,
+  assertMatch,
   assertRejects,
   assertStrictEquals,
   assertThrows,
@@ -100,7 +101,7 @@ Deno.test("openConnection() talks to a server on node:net", async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-Deno.test("openConnection() makes streams of a connection that is there already", async () => {
+Deno.test("openConnection() creates streams over an existing connection", async () => {
   await using peer = new Peer((conn) => writeAll(conn, "hello\n"));
   const conn = await connect(peer.port);
   const [reader, writer] = await openConnection({ conn, limit: 100 });
@@ -111,7 +112,7 @@ Deno.test("openConnection() makes streams of a connection that is there already"
   assertThrows(() => conn.close(), Deno.errors.BadResource);
 });
 
-Deno.test("openConnection() says where nobody listens", async () => {
+Deno.test("openConnection() names the address where nobody listens", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const port = portOf(listener);
   listener.close();
@@ -121,7 +122,7 @@ Deno.test("openConnection() says where nobody listens", async () => {
     `Cannot connect to 127.0.0.1:${port}`,
   );
   assertEquals((error as Error & { code: string }).code, "ECONNREFUSED");
-  assertInstanceOf(error.cause, Deno.errors.ConnectionRefused);
+  assertMatch(error.stack!, /\n +at [^\n]*streams_tcp_test.ts/);
 });
 
 Deno.test("openConnection() checks its arguments", async () => {
@@ -150,7 +151,7 @@ Deno.test("openConnection() refuses what Deno cannot do", async () => {
   }
 });
 
-Deno.test("openConnection() takes a delay before the next address", async () => {
+Deno.test("openConnection() accepts a delay before the next address", async () => {
   for (const happyEyeballsDelay of [0.1, { milliseconds: 50 }, Infinity]) {
     await using peer = new Peer((conn) => readAll(conn));
     const [, writer] = await openConnection("127.0.0.1", peer.port, {
@@ -183,7 +184,7 @@ Deno.test("StreamReader puts a line together from single bytes of a slow peer", 
   writer.close();
 });
 
-Deno.test("StreamReader comes to its end when the peer closes its half, and writing goes on", async () => {
+Deno.test("StreamReader ends when the peer closes its half, and the writer still works", async () => {
   await using peer = new Peer(async (conn) => {
     await writeAll(conn, "request");
     await conn.closeWrite();
@@ -199,7 +200,7 @@ Deno.test("StreamReader comes to its end when the peer closes its half, and writ
   await peer.done;
 });
 
-Deno.test("StreamWriter.writeEof() ends the writing, and reading goes on", async () => {
+Deno.test("StreamWriter.writeEof() ends the output, and the reader still works", async () => {
   await using peer = new Peer(async (conn) => {
     await writeAll(conn, `got ${await readAll(conn)}`);
   });
@@ -240,7 +241,7 @@ Deno.test("StreamReader.readexactly() throws what came before the peer closed", 
   writer.close();
 });
 
-Deno.test("StreamReader notices the end when it is asked for, though nobody reads", async () => {
+Deno.test("StreamReader.atEof() notices the end although nobody reads", async () => {
   await using peer = new Peer((conn) => readLine(conn));
   const [reader, writer] = await openConnection("127.0.0.1", peer.port);
   assertFalse(reader.atEof());
@@ -250,7 +251,7 @@ Deno.test("StreamReader notices the end when it is asked for, though nobody read
   writer.close();
 });
 
-Deno.test("StreamWriter.waitClosed() notices a reset though nobody reads", async () => {
+Deno.test("StreamWriter.waitClosed() notices a reset although nobody reads", async () => {
   await using peer = await ResettingPeer.start("never read");
   const [, writer] = await openConnection("127.0.0.1", peer.port);
   const closed = writer.waitClosed();
@@ -258,7 +259,7 @@ Deno.test("StreamWriter.waitClosed() notices a reset though nobody reads", async
   await assertRejects(() => closed, Deno.errors.ConnectionReset);
 });
 
-Deno.test("StreamReader and StreamWriter notice that somebody closed their socket", async () => {
+Deno.test("StreamReader and StreamWriter notice that the program closed their socket", async () => {
   for (const reading of [true, false]) {
     await using peer = new Peer(readAll);
     const [reader, writer] = await openConnection("127.0.0.1", peer.port);

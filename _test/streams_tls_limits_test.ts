@@ -1,4 +1,4 @@
-// TLS connections whose other side does not answer, does not read, or just goes.
+// TLS connections whose peer does not answer, does not read, or just disconnects.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -32,7 +32,7 @@ const certificate = await makeCertificate();
 const caCerts = [certificate.cert];
 const { ConnectionAborted, InvalidData, UnexpectedEof } = Deno.errors;
 
-/** A peer that accepts one connection and says nothing. */
+/** A peer that accepts one connection and sends nothing. */
 class SilentPeer implements Disposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #accepted = this.#listener.accept();
@@ -74,7 +74,7 @@ class SilentPeer implements Disposable {
   }
 }
 
-/** The ways to begin TLS as a client. */
+/** The ways to start TLS as a client. */
 const beginnings: Record<
   string,
   (port: number, signal?: AbortSignal) => Promise<unknown>
@@ -134,7 +134,7 @@ for (const [name, begin] of Object.entries(beginnings)) {
     await peer.end();
   });
 
-  Deno.test(`${name} gives up a handshake after a minute`, async () => {
+  Deno.test(`${name} ends a handshake after a minute`, async () => {
     using peer = new SilentPeer();
     const hello = peer.hello();
     await run(async () => {
@@ -150,7 +150,7 @@ for (const [name, begin] of Object.entries(beginnings)) {
     await hello.catch(() => {});
   });
 
-  Deno.test(`${name} says what went wrong in the handshake, and closes its connection`, async () => {
+  Deno.test(`${name} reports what went wrong in the handshake, and closes its connection`, async () => {
     for (const answer of ["HTTP/1.1 400 Bad Request\r\n\r\n", ""]) {
       using peer = new SilentPeer();
       const rejected = assertRejects(
@@ -206,7 +206,7 @@ Deno.test("openConnection() and startServer() check how long TLS may take", asyn
   }
 });
 
-Deno.test("openConnection() and startServer() refuse certificates that are none", async () => {
+Deno.test("openConnection() and startServer() refuse invalid certificates", async () => {
   const other = await makeCertificate();
   const pairs = [
     { ...certificate, cert: "nonsense" },
@@ -311,7 +311,7 @@ Deno.test("Server.close() closes clients in the middle of their handshake", asyn
   assertEquals(await openedSince(before), 0);
 });
 
-/** A server that floods a client which does not read; what the server's side is. */
+/** Runs a body with the writer of a server that floods a client which does not read. */
 async function flooded(
   sslShutdownTimeout: number | undefined,
   body: (writer: StreamWriter) => Promise<void>,
@@ -340,7 +340,7 @@ async function flooded(
   tls.close();
 }
 
-Deno.test("WriteTransport.abort() of a TLS connection frees its socket though the other side does not read", async () => {
+Deno.test("WriteTransport.abort() of a TLS connection closes its socket although the peer does not read", async () => {
   await flooded(undefined, async (writer) => {
     await settle();
     assert(writer.transport.getWriteBufferSize() > 0);
@@ -360,7 +360,7 @@ Deno.test("StreamWriter.close() of a TLS connection waits no longer than it may 
   });
 });
 
-Deno.test("StreamReader over TLS gives all that came before the other side went without a word", async () => {
+Deno.test("StreamReader over TLS returns everything that arrived before the peer closed without close_notify", async () => {
   await using server = await startServer(
     async (reader, writer) => {
       writer.write("all of it");
@@ -407,7 +407,7 @@ Deno.test("Streams over TLS carry much in both directions at once", async () => 
   await writer.waitClosed();
 });
 
-Deno.test("StreamWriter.close() over TLS tells the other side of the end", async () => {
+Deno.test("StreamWriter.close() over TLS sends close_notify", async () => {
   await using server = await startServer(
     (_reader, writer) => {
       writer.write("bye");

@@ -34,7 +34,7 @@ import {
 const certificate = await makeCertificate();
 const caCerts = [certificate.cert];
 
-/** A server that sends back every line, over TLS. */
+/** An echo server over TLS. */
 function echoServer(alpnProtocols?: string[]) {
   const tls = { ...certificate, alpnProtocols };
   return startServer(
@@ -63,7 +63,7 @@ Deno.test("openConnection() and startServer() talk over TLS [test_streams.Stream
   await writer.waitClosed();
 });
 
-Deno.test("openConnection() tells what protocol TLS agreed on", async () => {
+Deno.test("openConnection() returns the negotiated ALPN protocol", async () => {
   await using server = await echoServer(["chat", "http/1.1"]);
   const port = portOf(server);
   const [, writer] = await openConnection("localhost", port, {
@@ -74,7 +74,7 @@ Deno.test("openConnection() tells what protocol TLS agreed on", async () => {
   await writer.waitClosed();
 });
 
-Deno.test("openConnection() can expect a certificate for another name than the host's [test_sslproto.SslProtoHandshakeTests.test_check_hostname_accepts_server_hostname]", async () => {
+Deno.test("openConnection() can check the certificate against another name than the host's [test_sslproto.SslProtoHandshakeTests.test_check_hostname_accepts_server_hostname]", async () => {
   await using server = await echoServer();
   const port = portOf(server);
   const open = (hostname: string) =>
@@ -84,7 +84,7 @@ Deno.test("openConnection() can expect a certificate for another name than the h
   await assertRejects(() => open("example.com"), Deno.errors.InvalidData);
 });
 
-Deno.test("openConnection() and StreamWriter.startTls() expect the host's own certificate if hostname is undefined", async () => {
+Deno.test("openConnection() and StreamWriter.startTls() check the certificate against the host if hostname is undefined", async () => {
   const tls = await makeCertificate("localhost", [127, 0, 0, 2]);
   await using server = await startServer(
     (_reader, writer) => writer.close(),
@@ -101,7 +101,7 @@ Deno.test("openConnection() and StreamWriter.startTls() expect the host's own ce
   plain.close();
 });
 
-Deno.test("openConnection() takes a certificate of its own", async () => {
+Deno.test("openConnection() accepts a client certificate", async () => {
   await using server = await echoServer();
   const port = portOf(server);
   const tls = { caCerts, ...certificate };
@@ -120,7 +120,7 @@ Deno.test("openConnection() takes a certificate of its own", async () => {
   );
 });
 
-Deno.test("openConnection() refuses a certificate that nobody vouches for, and the server lives on", async () => {
+Deno.test("openConnection() refuses a certificate of an unknown authority, and the server keeps serving", async () => {
   await using server = await echoServer();
   const port = portOf(server);
   await assertRejects(
@@ -136,7 +136,7 @@ Deno.test("openConnection() refuses a certificate that nobody vouches for, and t
   writer.close();
 });
 
-Deno.test("startServer() with TLS gives up clients that do not speak it, and reports them in debug mode", async () => {
+Deno.test("startServer() with TLS closes clients that do not speak it, and reports them in debug mode", async () => {
   const reports: string[] = [];
   const loop = getEventLoop();
   loop.setExceptionHandler((_loop, { message }) => reports.push(message));
@@ -159,7 +159,7 @@ Deno.test("startServer() with TLS gives up clients that do not speak it, and rep
   assertEquals(reports, ["The TLS handshake of a connection failed"]);
 });
 
-Deno.test("openConnection() makes streams of a TLS connection that is there already", async () => {
+Deno.test("openConnection() creates streams over an existing TLS connection", async () => {
   await using server = await echoServer();
   const conn = await Deno.connectTls({
     hostname: "localhost",
@@ -174,7 +174,7 @@ Deno.test("openConnection() makes streams of a TLS connection that is there alre
   await writer.waitClosed();
 });
 
-/** Takes connections in the clear and hands each on to a TLS server once it was asked to. */
+/** Accepts connections in the clear, and passes each on to a TLS server after `STARTTLS`. */
 async function upgrading(body: (port: number) => Promise<void>): Promise<void> {
   await using server = await echoServer();
   const inner = await connect(portOf(server));
@@ -218,7 +218,7 @@ Deno.test("StreamWriter.startTls() closes the connection when the certificate is
   });
 });
 
-Deno.test("StreamWriter.startTls() sends what was written in the clear first, and keeps what is written meanwhile", async () => {
+Deno.test("StreamWriter.startTls() sends what was written before in the clear, and buffers what is written meanwhile", async () => {
   await upgrading(async (port) => {
     const [reader, writer] = await openConnection("127.0.0.1", port);
     writer.write("START");
@@ -266,7 +266,7 @@ Deno.test("StreamWriter.startTls() sends nothing in the clear that is written af
   await writer.waitClosed();
 });
 
-Deno.test("StreamWriter.startTls() lets reads wait for it, and refuses a second call", async () => {
+Deno.test("StreamWriter.startTls() makes reads wait, and refuses a second call", async () => {
   await upgrading(async (port) => {
     const [reader, writer] = await openConnection("127.0.0.1", port);
     writer.write("STARTTLS\n");
@@ -319,14 +319,14 @@ Deno.test("StreamWriter.startTls() that is cancelled before all is sent closes t
   over.resolve();
 });
 
-Deno.test("StreamWriter.startTls() is refused while a read is under way, and changes nothing", async () => {
+Deno.test("StreamWriter.startTls() is refused during a read, and changes nothing", async () => {
   await using peer = new Peer(async (conn) => {
     assertEquals(await readLine(conn), "go\n");
     await writeAll(conn, "line\n");
   });
   const [reader, writer] = await openConnection("127.0.0.1", peer.port);
   const line = reader.readline();
-  await assertRejects(() => writer.startTls(), RuntimeError, "under way");
+  await assertRejects(() => writer.startTls(), RuntimeError, "in progress");
   writer.write("go\n");
   assertEquals(text(await line), "line\n");
   writer.close();
@@ -371,11 +371,11 @@ Deno.test("StreamReader over TLS comes to its end when the peer closes its half"
   server.close();
 });
 
-/** The wire of a TLS connection: hands bytes on both ways until it is cut, without the farewell of TLS. */
+/** A proxy for a TLS connection, which can be cut without close_notify. */
 class Wire implements AsyncDisposable {
   readonly #cut = Promise.withResolvers<void>();
   readonly #peer: Peer;
-  /** The next bytes to the client lose their last one, and the wire is cut. */
+  /** Drops the last byte of the next chunk to the client, and cuts the connection. */
   truncates = false;
 
   constructor(port: number) {
@@ -419,7 +419,7 @@ class Wire implements AsyncDisposable {
   }
 }
 
-/** A client whose peer is bare TLS at the other end of a wire. */
+/** Runs a client whose peer is a TLS server behind a proxy. */
 async function wired(
   body: (
     streams: [StreamReader, StreamWriter],
@@ -442,7 +442,7 @@ async function wired(
   listener.close();
 }
 
-Deno.test("StreamReader over TLS gives all that came, then its end, when the peer closes without close_notify", async () => {
+Deno.test("StreamReader over TLS returns everything that arrived, then ends, when the peer closes without close_notify", async () => {
   await wired(async ([reader, writer], other, wire) => {
     await other.write(bytes("one\ntwo\nthe rest"));
     assertEquals(text(await reader.readline()), "one\n");
@@ -562,7 +562,7 @@ Deno.test("StreamWriter.startTls() refuses the rest of a line over the limit tha
   assert(writer.isClosing());
 });
 
-Deno.test("StreamWriter.startTls() refuses options that are none, and changes nothing", async () => {
+Deno.test("StreamWriter.startTls() refuses invalid options, and changes nothing", async () => {
   await upgrading(async (port) => {
     const [reader, writer] = await openConnection("127.0.0.1", port);
     const wrong: [unknown, string][] = [
@@ -598,7 +598,7 @@ Deno.test("StreamWriter.startTls() refuses options that are none, and changes no
   });
 });
 
-Deno.test("openConnection() checks the certificate against the host, be it a name or an address [test_sslproto.SslProtoHandshakeTests.test_check_hostname_requires_server_hostname]", async () => {
+Deno.test("openConnection() checks the certificate against the host name or address [test_sslproto.SslProtoHandshakeTests.test_check_hostname_requires_server_hostname]", async () => {
   const other = await makeCertificate("elsewhere.test", [192, 0, 2, 1]);
   await using server = await startServer(
     (_reader, writer) => writer.close(),
@@ -618,7 +618,7 @@ Deno.test("openConnection() checks the certificate against the host, be it a nam
   }
 });
 
-Deno.test("StreamWriter.startTls() goes on holding the peer back while nobody reads [test_streams.StreamTests.test_streamwriter_start_tls_updates_reader_transport]", async () => {
+Deno.test("StreamWriter.startTls() keeps the back pressure on the peer [test_streams.StreamTests.test_streamwriter_start_tls_updates_reader_transport]", async () => {
   await upgrading(async (port) => {
     const [reader, writer] = await openConnection("127.0.0.1", port, {
       limit: 1000,
@@ -642,7 +642,7 @@ Deno.test("StreamWriter.startTls() goes on holding the peer back while nobody re
   });
 });
 
-Deno.test("StreamWriter.getExtraInfo() tells of TLS what Deno does, and why not the rest", async () => {
+Deno.test("StreamWriter.getExtraInfo() returns what Deno exposes of TLS, and says why not the rest", async () => {
   await using server = await echoServer(["chat"]);
   const [, writer] = await openConnection("localhost", portOf(server), {
     tls: { caCerts, alpnProtocols: ["chat"] },
@@ -657,7 +657,7 @@ Deno.test("StreamWriter.getExtraInfo() tells of TLS what Deno does, and why not 
       assertThrows(
         () => it.getExtraInfo(name),
         Deno.errors.NotSupported,
-        `Cannot tell "${name}": Deno does not give`,
+        `Cannot get "${name}": Deno does not expose`,
       );
     }
   }

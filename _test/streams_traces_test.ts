@@ -1,10 +1,11 @@
-// Random sequences of feeding and reading, and what CPython 3.15 answered to
-// each read. Reads that are still waiting are answered under the number of the
-// step that began them. `record/record.ts` writes the file.
+// Random sequences of feeding and reading, and the result of each read in
+// CPython 3.15. A read that has to wait has the number of the step that started
+// it. `record/record.ts` writes the file.
 //
-// A line over the limit whose newline has not come is a parting of the ways:
-// CPython gives the rest of it as another line, this module drops all of it.
+// The two differ after a line over the limit whose newline has not arrived:
+// CPython returns the rest of it as another line, this module drops all of it.
 
+import { readFile } from "node:fs/promises";
 import { assertEquals } from "@std/assert";
 import {
   CancelledError,
@@ -30,13 +31,13 @@ interface Program {
 }
 
 const stored: [string, Program, string[]][] = JSON.parse(
-  await Deno.readTextFile(new URL("streams_traces.json", import.meta.url)),
+  await readFile(new URL("streams_traces.json", import.meta.url), "utf8"),
 );
 
-/** A line was dropped whose newline had not come. */
+/** A line was dropped whose newline had not arrived. */
 const PARTED = "parted";
 
-/** Carries a program out; what its reads gave, in the order of their answers. */
+/** Runs a program, and returns the results of its reads in the order of completion. */
 async function replay({ limit, ops }: Program): Promise<string[]> {
   const reader = new StreamReader({ limit });
   const log: string[] = [];

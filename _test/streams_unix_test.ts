@@ -8,7 +8,7 @@ import {
 } from "@asyncio/asyncio";
 import { bytes, close, readAll, text, writeAll } from "./_streams.ts";
 
-/** A path for a socket, in a directory that goes with it. */
+/** A path for a socket in a temporary directory, which is removed afterwards. */
 class SocketPath implements AsyncDisposable {
   readonly directory: string = Deno.makeTempDirSync();
   readonly path = `${this.directory}/socket`;
@@ -29,7 +29,7 @@ function echo(path: string): Promise<Server> {
   }, path);
 }
 
-Deno.test("openUnixConnection() talks to a peer of the host [test_streams.StreamTests.test_open_unix_connection]", async () => {
+Deno.test("openUnixConnection() talks to a plain Deno peer [test_streams.StreamTests.test_open_unix_connection]", async () => {
   await using at = new SocketPath();
   const listener = Deno.listen({ transport: "unix", path: at.path });
   const accepted = listener.accept();
@@ -97,7 +97,7 @@ Deno.test("StreamReader throws the error of a Unix connection that breaks [test_
   listener.close();
 });
 
-Deno.test("openUnixConnection() says where it could not connect", async () => {
+Deno.test("openUnixConnection() names the path that it could not connect to", async () => {
   await using at = new SocketPath();
   await assertRejects(
     () => openUnixConnection(at.path),
@@ -118,7 +118,7 @@ Deno.test("openUnixConnection() says where it could not connect", async () => {
   );
 });
 
-Deno.test("startUnixServer() says where it could not listen", async () => {
+Deno.test("startUnixServer() names the path that it could not listen on", async () => {
   await using at = new SocketPath();
   const long = `/tmp/${"x".repeat(200)}`;
   await assertRejects(() => startUnixServer(() => {}, long), TypeError, long);
@@ -151,7 +151,7 @@ Deno.test("startUnixServer() refuses a path that another server listens on", asy
   writer.close();
 });
 
-Deno.test("startUnixServer() replaces the socket that a dead program left", async () => {
+Deno.test("startUnixServer() replaces a stale socket file", async () => {
   await using at = new SocketPath();
   const program = `Deno.listen({ transport: "unix", path: ${
     JSON.stringify(at.path)
@@ -185,7 +185,7 @@ Deno.test("Server.close() does not mind when the file of its socket is gone [tes
   assertFalse(at.exists());
 });
 
-Deno.test("Server.close() leaves a file that somebody put in the place of its socket [test_server.UnixServerCleanupTests.test_unix_server_cleanup_replaced]", async () => {
+Deno.test("Server.close() keeps a file that replaced its socket file [test_server.UnixServerCleanupTests.test_unix_server_cleanup_replaced]", async () => {
   for (const startServing of [true, false]) {
     await using at = new SocketPath();
     const server = await startUnixServer(() => {}, at.path, { startServing });
@@ -201,7 +201,7 @@ Deno.test("Server.close() leaves a file that somebody put in the place of its so
   }
 });
 
-Deno.test("Server.close() leaves the file when it was asked to [test_server.UnixServerCleanupTests.test_unix_server_cleanup_prevented]", async () => {
+Deno.test("Server.close() keeps the socket file with cleanupSocket: false [test_server.UnixServerCleanupTests.test_unix_server_cleanup_prevented]", async () => {
   for (const startServing of [true, false]) {
     await using at = new SocketPath();
     const server = await startUnixServer(() => {}, at.path, {
@@ -235,7 +235,7 @@ Deno.test("startUnixServer() and openUnixConnection() need permission for their 
   assertFalse(at.exists());
 });
 
-Deno.test("startUnixServer() serves bare clients of the host", async () => {
+Deno.test("startUnixServer() serves plain Deno clients", async () => {
   await using at = new SocketPath();
   await using _server = await echo(at.path);
   const conn = await Deno.connect({ transport: "unix", path: at.path });

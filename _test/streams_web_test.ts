@@ -44,14 +44,14 @@ Deno.test("StreamReader.readable is the same stream each time, and is read by by
   assert((await byob.read(new Uint8Array(4))).done);
 });
 
-Deno.test("StreamReader.readable takes no byte before it is asked for one", async () => {
+Deno.test("StreamReader.readable reads no byte before one is requested", async () => {
   const reader = readerOf(["line\nrest"], { eof: true });
   const { readable } = reader;
   assertEquals(text(await reader.readline()), "line\n");
   assertEquals(await toText(readable), "rest");
 });
 
-Deno.test("StreamReader.readable ends its wait when it is cancelled, and leaves the rest", async () => {
+Deno.test("StreamReader.readable ends its wait when it is cancelled, and keeps the rest", async () => {
   const reader = new StreamReader();
   const stream = reader.readable.getReader();
   const waiting = stream.read();
@@ -63,7 +63,7 @@ Deno.test("StreamReader.readable ends its wait when it is cancelled, and leaves 
   assertEquals(text(await reader.read(10)), "rest");
 });
 
-Deno.test("StreamReader.readable gives chunks that may be transferred", async () => {
+Deno.test("StreamReader.readable returns chunks that can be transferred", async () => {
   const reader = readerOf(["one\ntwo\nthree\n"]);
   const stream = reader.readable.getReader();
   assertEquals(text(await reader.readline()), "one\n");
@@ -74,14 +74,14 @@ Deno.test("StreamReader.readable gives chunks that may be transferred", async ()
   await stream.cancel();
 });
 
-Deno.test("StreamReader says so when memory of bytes to come was transferred away", async () => {
+Deno.test("StreamReader throws when memory of later bytes was transferred", async () => {
   const reader = readerOf(["one\ntwo\n"]);
   const line = await reader.readline();
   structuredClone(line, { transfer: [line.buffer] });
   await assertRejects(() => reader.readline(), TypeError, "transfer a copy");
 });
 
-Deno.test("StreamReader gives large chunks whose memory may be transferred", async () => {
+Deno.test("StreamReader returns large chunks that can be transferred", async () => {
   await using peer = new Peer(async (conn) => {
     for (let i = 0; i < 8; i++) {
       await writeAll(conn, new Uint8Array(100_000).fill(i));
@@ -110,7 +110,7 @@ Deno.test("StreamReader.readable fails as the reader does", async () => {
   await assertRejects(() => read, RangeError, "set");
 });
 
-Deno.test("StreamWriter.writable takes a stream, and ends the writing with it", async () => {
+Deno.test("StreamWriter.writable accepts a pipe, and ends the output with it", async () => {
   await using peer = new Peer(async (conn) => {
     await writeAll(conn, `got ${await readAll(conn)}`);
   });

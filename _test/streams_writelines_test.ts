@@ -9,7 +9,7 @@ import { bytes, Peer, readAll } from "./_streams.ts";
 
 const MIB = 2 ** 20;
 
-/** Connects a writer and a bare connection that the test drives. */
+/** Connects a writer to a plain Deno connection that the test controls. */
 async function pair(
   body: (writer: StreamWriter, other: Deno.TcpConn) => unknown,
 ): Promise<void> {
@@ -28,7 +28,7 @@ async function pair(
   }
 }
 
-Deno.test("StreamWriter.writelines() takes empty pieces, and the writer can be closed [test_events.EventLoopTestsMixin.test_writelines_empty_chunk]", async () => {
+Deno.test("StreamWriter.writelines() accepts empty pieces, and the writer can be closed [test_events.EventLoopTestsMixin.test_writelines_empty_chunk]", async () => {
   for (const pieces of [["a", ""], ["", "a"], [""], []]) {
     await pair(async (writer, other) => {
       writer.writelines(pieces.map(bytes));
@@ -54,7 +54,7 @@ Deno.test("StreamWriter.writelines() above the high mark makes drain() wait [tes
   });
 });
 
-Deno.test("StreamWriter.close() by a task that drain() woke loses the connection once, and nothing that was written [test_selector_events.SelectorSocketTransportTests.test_write_ready_resume_writing_closes] [test_selector_events.SelectorSocketTransportTests.test_write_sendmsg_resume_writing_closes]", async () => {
+Deno.test("StreamWriter.close() after a drain() closes the connection once, and loses nothing that was written [test_selector_events.SelectorSocketTransportTests.test_write_ready_resume_writing_closes] [test_selector_events.SelectorSocketTransportTests.test_write_sendmsg_resume_writing_closes]", async () => {
   const mib = new Uint8Array(MIB);
   for (const pieces of [[new Uint8Array(8 * MIB)], Array(8).fill(mib)]) {
     await pair(async (writer, other) => {

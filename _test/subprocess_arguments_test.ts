@@ -1,5 +1,5 @@
-// What is refused is refused before anything starts, with a sentence that says
-// what was expected and what came in.
+// Invalid arguments are refused before anything starts, with a message that says
+// what was expected and what was received.
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
@@ -12,19 +12,20 @@ import {
   STDOUT,
   type SubprocessOptions,
 } from "@asyncio/asyncio";
-import { mergeScript, signalFailure } from "../_command.ts";
+import { signalFailure } from "../_child.ts";
+import { mergeScript } from "../_spawn.ts";
 import { childrenOf, text } from "./_children.ts";
 
 const decoder = new TextDecoder();
 
-/** A call that is to be refused, with what the error is to be. */
+/** A call that must be refused, and the expected error. */
 type Refused = [
   call: () => unknown,
   kind: new () => Error,
   message: string,
 ];
 
-/** An option that the types do not know. */
+/** Options that the types do not allow. */
 function exec(options: Record<string, unknown>): Promise<Process> {
   return createSubprocessExec("true", [], options as SubprocessOptions);
 }
@@ -46,7 +47,7 @@ function throwing(): object {
   return new Proxy({}, { get: boom, getPrototypeOf: boom, has: boom });
 }
 
-Deno.test("createSubprocessExec() refuses what is no program", () =>
+Deno.test("createSubprocessExec() refuses an invalid program", () =>
   run(() =>
     assertRefused([
       [
@@ -67,7 +68,7 @@ Deno.test("createSubprocessExec() refuses what is no program", () =>
       [
         () => createSubprocessExec(new URL("file:///a%2Fb")),
         TypeError,
-        'Cannot start a process: the URL of program is no path on this system, got "file:///a%2Fb"',
+        'Cannot start a process: the URL of program is not a path on this system, got "file:///a%2Fb"',
       ],
       [
         () => createSubprocessExec(new URL("file:///a%00b")),
@@ -77,7 +78,7 @@ Deno.test("createSubprocessExec() refuses what is no program", () =>
     ])
   ));
 
-Deno.test("createSubprocessExec() refuses what are no arguments, and says which one", () =>
+Deno.test("createSubprocessExec() refuses invalid arguments, and says which one", () =>
   run(() =>
     assertRefused([
       [
@@ -103,7 +104,7 @@ Deno.test("createSubprocessExec() refuses what are no arguments, and says which 
     ])
   ));
 
-Deno.test("createSubprocessShell() refuses what is no command line", () =>
+Deno.test("createSubprocessShell() refuses an invalid command line", () =>
   run(() =>
     assertRefused([
       [
@@ -145,7 +146,7 @@ Deno.test("A misspelt option is refused with the nearest one that is known", () 
     ])
   ));
 
-Deno.test("What is no bag of options, or one that cannot be read, is refused", () =>
+Deno.test("Options that are not an object, or cannot be read, are refused", () =>
   run(() =>
     assertRefused([
       [
@@ -289,7 +290,7 @@ Deno.test("sendSignal() without a signal is refused, and the process runs on", (
     assertEquals(process.returncode, null);
   }));
 
-Deno.test("A signal that Windows does not have is an error there, one that comes too late is none", () => {
+Deno.test("A signal that Windows does not have is an error there, and one that comes too late is not", () => {
   const cause = new TypeError("Invalid signal");
   const dead = () => false;
   const alive = () => true;
@@ -350,7 +351,7 @@ Deno.test("Programs, directories and arguments may have spaces and umlauts, as t
     }
   }));
 
-Deno.test("clearEnv with STDOUT leaves nothing but env under every shell that may be sh", async () => {
+Deno.test("clearEnv with STDOUT leaves only env with every shell that may be sh", async () => {
   const dir = await Deno.makeTempDir();
   try {
     await Deno.copyFile("/usr/bin/env", `${dir}/a=b`);
@@ -360,7 +361,7 @@ Deno.test("clearEnv with STDOUT leaves nothing but env under every shell that ma
         .find(exists);
       if (path === undefined) continue;
       shells++;
-      await Deno.symlink(path, `${dir}/sh`); // some look at their own names
+      await Deno.symlink(path, `${dir}/sh`); // some behave differently under this name
       for (const program of ["/usr/bin/env", `${dir}/a=b`]) {
         for (
           const env of [{}, { ONE: "1" }, { _p: "2", PATH: "/x" }]

@@ -20,19 +20,19 @@ import {
 } from "@asyncio/asyncio";
 import {
   type Call,
+  CANCEL_OUTCOMES,
   childrenOf,
-  GIVEN_UP,
-  heard,
   isRunning,
+  reportedErrors,
   text,
-  until,
-  waysToGiveUp,
+  waitForState,
+  waysToCancel,
 } from "./_children.ts";
 import { outcome, shape } from "./_virtual.ts";
 
 const CENSUS = new URL("children/census.ts", import.meta.url);
 
-/** A process that waits for a line, and echoes what comes then. */
+/** Starts a process that waits for a line and echoes the rest. */
 function waiting(): Promise<Process> {
   return createSubprocessShell("read _; exec cat", {
     stdin: PIPE,
@@ -40,7 +40,7 @@ function waiting(): Promise<Process> {
   });
 }
 
-/** Ends such a process, and gives what it has echoed. */
+/** Ends such a process, and returns what it has echoed. */
 async function finish(process: Process): Promise<string> {
   process.stdin!.write("\nspam");
   process.stdin!.close();
@@ -49,7 +49,7 @@ async function finish(process: Process): Promise<string> {
   return text(output)!;
 }
 
-/** A program that nobody else runs, and the processes that do. */
+/** A program with arguments of its own, and the processes that run it. */
 class Unique {
   static #seconds = 86_400;
   readonly args = [String(++Unique.#seconds)];
@@ -71,7 +71,7 @@ function afterTurns(turns: number, fn: () => void): void {
   else getRunningLoop().callSoon(() => afterTurns(turns - 1, fn));
 }
 
-/** Ways to end a call after so many turns of the loop. They tell whether it came to its own end before. */
+/** Ways to end a call after a number of turns of the loop. Each returns whether the call had finished by then. */
 const waysToEnd: Record<
   string,
   (call: Call, turns: number) => Promise<boolean>
@@ -100,7 +100,7 @@ const waysToEnd: Record<
   },
 };
 
-Deno.test("A wait() that is cancelled leaves the process alone, and can be repeated [test_subprocess.SubprocessMixin.test_cancel_process_wait]", () =>
+Deno.test("wait() that is cancelled leaves the process running, and can be repeated [test_subprocess.SubprocessMixin.test_cancel_process_wait]", () =>
   run(async () => {
     const process = await createSubprocessExec("sleep", ["100"]);
     const task = createTask(() => process.wait());
@@ -112,31 +112,31 @@ Deno.test("A wait() that is cancelled leaves the process alone, and can be repea
     assertEquals(await process.wait(), -9);
   }));
 
-Object.entries(waysToGiveUp).forEach(([way, giveUp], i) => {
-  Deno.test(`wait() given up by ${way} leaves the process alone`, () =>
+Object.entries(waysToCancel).forEach(([way, giveUp], i) => {
+  Deno.test(`wait() ended by ${way} leaves the process running`, () =>
     run(async () => {
       const process = await waiting();
       const call = (options?: Cancellable) => process.wait(options);
-      assertEquals(await giveUp(call), GIVEN_UP[i]);
+      assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
       assertEquals(process.returncode, null);
       assertEquals(await finish(process), "spam");
     }));
 
-  Deno.test(`stdout.readline() given up by ${way} loses no byte`, () =>
+  Deno.test(`stdout.readline() ended by ${way} loses no byte`, () =>
     run(async () => {
       const process = await waiting();
       const call = (options?: Cancellable) => process.stdout!.readline(options);
-      assertEquals(await giveUp(call), GIVEN_UP[i]);
+      assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
       assertEquals(await finish(process), "spam");
     }));
 
-  Deno.test(`stdin.drain() given up by ${way} sends what was written`, () =>
+  Deno.test(`stdin.drain() ended by ${way} sends what was written`, () =>
     run(async () => {
       const process = await waiting();
       const large = "x".repeat(1_000_000);
       process.stdin!.write("\n" + large);
       const call = (options?: Cancellable) => process.stdin!.drain(options);
-      assertEquals(await giveUp(call), GIVEN_UP[i]);
+      assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
       process.stdin!.close();
       assertEquals(text(await process.stdout!.read()), large);
       assertEquals(await process.wait(), 0);
@@ -171,7 +171,7 @@ for (const stderr of [null, STDOUT] as const) {
       }),
   );
 
-  Deno.test(`${kind} that a signal ends leaves no process`, () =>
+  Deno.test(`${kind} ended by a signal leaves no process`, () =>
     run(async () => {
       for (let turns = 0; turns < 6; turns++) {
         const program = new Unique();
@@ -204,7 +204,7 @@ for (const stderr of [null, STDOUT] as const) {
       assertEquals(program.running(), []);
     }));
 
-  Deno.test(`${kind} in a task that was cancelled before leaves no process`, () =>
+  Deno.test(`${kind} in a cancelled task leaves no process`, () =>
     run(async () => {
       const program = new Unique();
       const task = createTask(async () => {
@@ -216,10 +216,10 @@ for (const stderr of [null, STDOUT] as const) {
     }));
 }
 
-Deno.test("A start that nobody awaits is reported when the runner closes", async () => {
+Deno.test("A process whose start is not awaited is reported when the runner closes", async () => {
   const program = new Unique();
   let starting!: Promise<Process>;
-  const messages = await heard(async () => {
+  const messages = await reportedErrors(async () => {
     starting = program.start();
     await sleep(0);
   });
@@ -228,7 +228,7 @@ Deno.test("A start that nobody awaits is reported when the runner closes", async
     `The child process sleep (pid ${pid}) was left running`,
   ]);
   Deno.kill(pid, "SIGKILL");
-  await until(pid, "gone");
+  await waitForState(pid, "gone");
   while (program.running().length > 0) await sleep(0.002);
   assertEquals((await starting).pid, pid);
 });
@@ -256,7 +256,7 @@ Deno.test("A group that fails ends the children of its tasks, running and starti
     assertEquals(program.running(), []);
   }));
 
-Deno.test("A block that is cancelled twice while it is left ends as cancelled, whenever that is", () =>
+Deno.test("A block that is cancelled twice while it ends is cancelled, whenever that happens", () =>
   run(async () => {
     const before = childrenOf(Deno.pid);
     let finished = 0;
@@ -284,7 +284,7 @@ Deno.test("A block that is cancelled twice while it is left ends as cancelled, w
     }
   }));
 
-Deno.test("A cancellation while a block is left is delivered by the next await, and counted", () =>
+Deno.test("A cancellation while a block ends is delivered by the next await, and counted", () =>
   run(async () => {
     const log: string[] = [];
     const program = new Unique();
@@ -318,7 +318,7 @@ Deno.test("A cancellation while a block is left is delivered by the next await, 
   }));
 
 Object.entries(waysToEnd).forEach(([way, end]) => {
-  Deno.test(`communicate() ended by ${way} at whatever moment loses nothing for the next one, or for the readers`, () =>
+  Deno.test(`communicate() ended by ${way} at any time loses nothing for the next call or the readers`, () =>
     run(async () => {
       let delivered = 0;
       for (let turns = 0; delivered < 3; turns = Math.ceil(turns * 1.2) + 1) {
@@ -342,7 +342,7 @@ Object.entries(waysToEnd).forEach(([way, end]) => {
     }));
 });
 
-Deno.test("Waits and communications that are given up again and again leave nothing behind", () =>
+Deno.test("wait() and communicate() that are cancelled repeatedly leave nothing behind", () =>
   run(async () => {
     const process = await waiting();
     for (let i = 0; i < 500; i++) {

@@ -16,11 +16,11 @@ import {
   waitFor,
 } from "@asyncio/asyncio";
 import {
-  GIVEN_UP,
+  CANCEL_OUTCOMES,
   inTwoParts,
   proceed,
   text,
-  waysToGiveUp,
+  waysToCancel,
 } from "./_children.ts";
 
 const MIB = 2 ** 20;
@@ -58,7 +58,7 @@ Deno.test("communicate() with empty input closes the stdin [test_subprocess.Subp
     }
   }));
 
-Deno.test("communicate() forgives a child that does not read its input [test_subprocess.SubprocessMixin.test_communicate_ignore_broken_pipe]", () =>
+Deno.test("communicate() ignores that a child does not read its input [test_subprocess.SubprocessMixin.test_communicate_ignore_broken_pipe]", () =>
   run(async () => {
     const large = new Uint8Array(4 * MIB);
     const process = await createSubprocessExec("true", [], { stdin: PIPE });
@@ -88,7 +88,7 @@ Deno.test("communicate() sends what was written before first", () =>
     assertEquals((await other.communicate()).map(text), ["one", ""]);
   }));
 
-Deno.test("communicate() gives what nobody has read before", () =>
+Deno.test("communicate() returns what was not read before", () =>
   run(async () => {
     const process = await createSubprocessShell("printf 'one\\ntwo\\nthree'", {
       stdout: PIPE,
@@ -132,7 +132,7 @@ Deno.test("communicate() works for many children at once [test_subprocess.Subpro
     assertEquals(outputs, names);
   }));
 
-Deno.test("wait() after communicate() gives the code to all who ask [test_subprocess.SubprocessMixin.test_subprocess_concurrent_wait]", () =>
+Deno.test("wait() after communicate() returns the code to all callers [test_subprocess.SubprocessMixin.test_subprocess_concurrent_wait]", () =>
   run(async () => {
     const cat = await catWithPipes();
     assertEquals((await cat.communicate("some data")).map(text), [
@@ -192,8 +192,8 @@ Deno.test("communicate() rejects at once with the reason of an aborted signal", 
     assertEquals((await cat.communicate("kept")).map(text), ["kept", ""]);
   }));
 
-Object.entries(waysToGiveUp).forEach(([way, giveUp], i) => {
-  Deno.test(`communicate() given up by ${way} loses no output, and the next one returns it all`, () =>
+Object.entries(waysToCancel).forEach(([way, giveUp], i) => {
+  Deno.test(`communicate() ended by ${way} loses no output, and the next call returns it all`, () =>
     run(async () => {
       const process = await createSubprocessShell(
         inTwoParts("echo out; echo err >&2", "echo end; exit 3"),
@@ -202,7 +202,7 @@ Object.entries(waysToGiveUp).forEach(([way, giveUp], i) => {
       for (let times = 0; times < 3; times++) {
         const call = (options?: Cancellable) =>
           process.communicate(undefined, options);
-        assertEquals(await giveUp(call), GIVEN_UP[i]);
+        assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
       }
       assertEquals(process.returncode, null);
       await proceed(process);
@@ -211,7 +211,7 @@ Object.entries(waysToGiveUp).forEach(([way, giveUp], i) => {
       assertEquals(process.returncode, 3);
     }));
 
-  Deno.test(`communicate() given up by ${way} leaves what was read to the reader`, () =>
+  Deno.test(`communicate() ended by ${way} leaves the output to the reader`, () =>
     run(async () => {
       const process = await createSubprocessShell(
         inTwoParts("echo one; echo two", "echo three"),
@@ -219,14 +219,14 @@ Object.entries(waysToGiveUp).forEach(([way, giveUp], i) => {
       );
       const call = (options?: Cancellable) =>
         process.communicate(undefined, options);
-      assertEquals(await giveUp(call), GIVEN_UP[i]);
+      assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
       assertEquals(text(await process.stdout!.readline()), "one\n");
       await proceed(process);
       assertEquals(text(await process.stdout!.readline()), "two\n");
       assertEquals((await process.communicate()).map(text), ["three\n", null]);
     }));
 
-  Deno.test(`communicate() given up by ${way} sends the same input once`, () =>
+  Deno.test(`communicate() ended by ${way} sends the same input once`, () =>
     run(async () => {
       const process = await createSubprocessShell(inTwoParts(":", "cat"), {
         stdin: PIPE,
@@ -235,7 +235,7 @@ Object.entries(waysToGiveUp).forEach(([way, giveUp], i) => {
       const input = new Uint8Array(MIB).fill(1);
       const call = (options?: Cancellable) =>
         process.communicate(input, options);
-      assertEquals(await giveUp(call), GIVEN_UP[i]);
+      assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
       await proceed(process);
       const [output] = await process.communicate(new Uint8Array(input));
       assertEquals(output!.length, MIB);
@@ -243,7 +243,7 @@ Object.entries(waysToGiveUp).forEach(([way, giveUp], i) => {
     }));
 });
 
-Deno.test("Other input after a communicate() that was given up follows it", () =>
+Deno.test("communicate() with other input after a cancelled call sends it after the first input", () =>
   run(async () => {
     const process = await createSubprocessShell(inTwoParts(":", "cat"), {
       stdin: PIPE,
@@ -257,7 +257,7 @@ Deno.test("Other input after a communicate() that was given up follows it", () =
     assertEquals(text(output!.subarray(-4)), "xend");
   }));
 
-Deno.test("Input that was given up may be changed", () =>
+Deno.test("Input of a cancelled communicate() may be changed", () =>
   run(async () => {
     const process = await createSubprocessShell(inTwoParts(":", "cat"), {
       stdin: PIPE,
@@ -273,7 +273,7 @@ Deno.test("Input that was given up may be changed", () =>
     assertEquals(output!.at(-1), 1);
   }));
 
-Deno.test("The stdin can be closed under input that was given up", () =>
+Deno.test("stdin.close() after a cancelled communicate() still sends its input", () =>
   run(async () => {
     const process = await createSubprocessShell(inTwoParts(":", "cat"), {
       stdin: PIPE,
@@ -287,7 +287,7 @@ Deno.test("The stdin can be closed under input that was given up", () =>
     assertEquals(output!.length, MIB);
   }));
 
-Deno.test("communicate() that is cancelled when it is done keeps the output for the next one", () =>
+Deno.test("communicate() that is cancelled when it is done keeps the output for the next call", () =>
   run(async () => {
     const process = await createSubprocessExec("echo", ["spam"], {
       stdout: PIPE,
@@ -306,7 +306,7 @@ Deno.test("communicate() that is cancelled when it is done keeps the output for 
     assertEquals(process.returncode, 0);
   }));
 
-Deno.test("communicate() with input can be repeated after one that was given up on a process that has ended", () =>
+Deno.test("communicate() with input can be repeated after a cancelled call on a process that has exited", () =>
   run(async () => {
     const process = await createSubprocessExec("sh", ["-c", "echo out"], {
       stdin: PIPE,
@@ -325,7 +325,7 @@ Deno.test("communicate() with input can be repeated after one that was given up 
     );
   }));
 
-Deno.test("communicate() with input gives the output of a child that has closed its stdin, and again", () =>
+Deno.test("communicate() with input returns the output of a child that has closed its stdin, and can be repeated", () =>
   run(async () => {
     const process = await createSubprocessShell(
       inTwoParts("exec <&-; echo out", "echo end"),
@@ -342,7 +342,7 @@ Deno.test("communicate() with input gives the output of a child that has closed 
     assertEquals((await process.communicate("more")).map(text), ["", null]);
   }));
 
-Deno.test("communicate() with input is refused after stdin.close() and writeEof(), and takes the output without", () =>
+Deno.test("communicate() with input is refused after stdin.close() and writeEof(), and works without input", () =>
   run(async () => {
     for (const end of ["close", "writeEof"] as const) {
       const cat = await catWithPipes();
@@ -354,7 +354,7 @@ Deno.test("communicate() with input is refused after stdin.close() and writeEof(
     }
   }));
 
-Deno.test("communicate() and writes race with children that stop reading, and none is lost", () =>
+Deno.test("communicate() and writes race with children that stop reading, and none fails", () =>
   run(async () => {
     const scripts = ["exit 0", "exec <&-; exit 0", "head -c 3 >/dev/null"];
     const input = "spam".repeat(50_000);
@@ -386,7 +386,7 @@ Deno.test("communicate() and writes race with children that stop reading, and no
     }
   }));
 
-Deno.test("communicate() on two processes at once, one of which is given up, is none of the other's business", () =>
+Deno.test("communicate() on one of two processes can be cancelled without affecting the other", () =>
   run(async () => {
     const [one, other] = [await catWithPipes(), await catWithPipes()];
     const controller = new AbortController();

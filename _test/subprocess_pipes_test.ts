@@ -16,10 +16,16 @@ import {
   STDOUT,
   TaskGroup,
 } from "@asyncio/asyncio";
-import { heard, stateOf, text, until, writtenBy } from "./_children.ts";
+import {
+  reportedErrors,
+  stateOf,
+  text,
+  waitForState,
+  writtenBy,
+} from "./_children.ts";
 
 const MIB = 2 ** 20;
-/** What a pipe holds on Linux, and as much again. */
+/** Twice the capacity of a pipe on Linux. */
 const PLENTY = 4 * MIB;
 
 Deno.test("What is written to stdin comes back from cat, and its code is 0 [test_subprocess.SubprocessMixin.test_stdin_stdout]", () =>
@@ -45,7 +51,7 @@ Deno.test("A null device as stdin reads as empty [test_subprocess.SubprocessMixi
     assertEquals((await process.communicate()).map(text), ["0\n", null]);
   }));
 
-Deno.test("An output to the null device gives null, not empty bytes [test_subprocess.SubprocessMixin.test_devnull_output] [test_subprocess.SubprocessMixin.test_devnull_error]", () =>
+Deno.test("communicate() returns null for an output to the null device [test_subprocess.SubprocessMixin.test_devnull_output] [test_subprocess.SubprocessMixin.test_devnull_error]", () =>
   run(async () => {
     const line = "cat; echo err >&2";
     const mute = await createSubprocessShell(line, {
@@ -190,7 +196,7 @@ Deno.test("A large output is all in the file when wait() resolves", () =>
     await Deno.remove(path);
   }));
 
-Deno.test("Streams of the Web are pumped, and closed at the end", () =>
+Deno.test("Web streams are copied to and from a child, and closed at the end", () =>
   run(async () => {
     const output = new TransformStream<Uint8Array, Uint8Array>();
     const cat = await createSubprocessExec("cat", [], {
@@ -202,7 +208,7 @@ Deno.test("Streams of the Web are pumped, and closed at the end", () =>
     assertEquals(await cat.wait(), 0);
   }));
 
-Deno.test("A stream has the output when wait() resolves, as far as it takes it", () =>
+Deno.test("A web stream has the output when wait() resolves, as far as it accepts it", () =>
   run(async () => {
     const chunks: string[] = [];
     const stdout = new WritableStream<Uint8Array>({
@@ -239,7 +245,7 @@ Deno.test("A stream that the child does not read to its end is cancelled", () =>
   }));
 
 Deno.test("A stream that fails is reported, and the child comes to the end of its input", async () => {
-  const messages = await heard(async () => {
+  const messages = await reportedErrors(async () => {
     const stdin = new ReadableStream<Uint8Array>({
       start: (controller) => {
         controller.enqueue(new TextEncoder().encode("spam"));
@@ -257,7 +263,7 @@ Deno.test("A stream that fails is reported, and the child comes to the end of it
 });
 
 Deno.test("A stream that refuses the output is reported, and the child loses its pipe", async () => {
-  const messages = await heard(async () => {
+  const messages = await reportedErrors(async () => {
     const stdout = new WritableStream<Uint8Array>({
       write: () => Promise.reject(new RangeError("full")),
     });
@@ -275,7 +281,7 @@ Deno.test("A child that floods a pipe is held back, and all of it arrives", () =
   run(async () => {
     await using yes = await createSubprocessExec("yes", [], { stdout: PIPE });
     assertEquals(text(await yes.stdout!.readline()), "y\n");
-    await until(yes.pid, "asleep");
+    await waitForState(yes.pid, "asleep");
     const written = writtenBy(yes.pid);
     assertLess(written, PLENTY);
     for (let i = 0; i < 20; i++) await sleep(0);
@@ -320,14 +326,14 @@ Deno.test("Output outlives the process, however slowly it is read [test_subproce
     assertEquals(total, 60_000);
   }));
 
-Deno.test("Output that nobody reads holds no pipe once the process has ended", () =>
+Deno.test("Output that nobody reads holds no pipe once the process has exited", () =>
   run(async () => {
     const process = await createSubprocessShell("echo out; echo err >&2", {
       stdin: PIPE,
       stdout: PIPE,
       stderr: PIPE,
     });
-    // The sanitizer looks for the pipes.
+    // The sanitizer checks the pipes.
     assertEquals(await process.wait(), 0);
   }));
 
@@ -355,7 +361,7 @@ Deno.test("Lines of several children come as they are written", () =>
     }
   }));
 
-Deno.test("drain() tells of a child that has stopped reading [test_subprocess.SubprocessMixin.test_stdin_broken_pipe]", () =>
+Deno.test("drain() throws if the child has stopped reading [test_subprocess.SubprocessMixin.test_stdin_broken_pipe]", () =>
   run(async () => {
     const process = await createSubprocessShell("read _ && exit 0", {
       stdin: PIPE,
@@ -369,7 +375,7 @@ Deno.test("drain() tells of a child that has stopped reading [test_subprocess.Su
     assertEquals(await process.wait(), 0);
   }));
 
-Deno.test("Writing to a process that has ended is dropped, and drain() says so", () =>
+Deno.test("Writes to a process that has exited are dropped, and drain() throws", () =>
   run(async () => {
     const process = await createSubprocessExec("true", [], { stdin: PIPE });
     await process.wait();
@@ -397,7 +403,7 @@ Deno.test("stdin.writeEof() ends the input, and the output can still be read", (
     await cat.stdin!.waitClosed();
   }));
 
-Deno.test("stdin.getExtraInfo() knows the process", () =>
+Deno.test("stdin.getExtraInfo() returns the process", () =>
   run(async () => {
     const cat = await createSubprocessExec("cat", [], { stdin: PIPE });
     assertEquals(cat.stdin!.getExtraInfo("subprocess"), cat);

@@ -1,4 +1,4 @@
-// What becomes of children that still run when their runner closes.
+// What happens to children that are still running when their runner closes.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
@@ -11,9 +11,15 @@ import {
   STDOUT,
   type SubprocessOptions,
 } from "@asyncio/asyncio";
-import { heard, isRunning, stateOf, text, until } from "./_children.ts";
+import {
+  isRunning,
+  reportedErrors,
+  stateOf,
+  text,
+  waitForState,
+} from "./_children.ts";
 
-/** Runs one of the programs in `children/`; gives the lines of its output, and its errors. */
+/** Runs one of the programs in `children/`, and returns the lines of its output and its standard error. */
 async function runFile(
   file: string,
 ): Promise<[lines: string[], errors: string]> {
@@ -34,7 +40,7 @@ function sleeper(options?: SubprocessOptions): Promise<Process> {
   return createSubprocessExec("sleep", ["100"], options);
 }
 
-Deno.test("A child that runs on is killed and reaped once nobody has its Process", () =>
+Deno.test("A child that keeps running is killed and reaped once its Process is garbage-collected", () =>
   run(async () => {
     const [lines] = await runFile("forgotten.ts");
     const left = lines.pop()!.split(" ").map(Number);
@@ -54,14 +60,14 @@ Deno.test("A child that runs on is killed and reaped once nobody has its Process
       `held by a wait: S ${report}`,
     ]);
     assertEquals(left.length, 4);
-    for (const pid of left) await until(pid, "gone");
+    for (const pid of left) await waitForState(pid, "gone");
   }));
 
 Deno.test("A child that runs on is killed at the end of the program, and its report is readable", () =>
   run(async () => {
     const [[line], errors] = await runFile("left.ts");
     const pids = line.split(" ").map(Number);
-    for (const pid of pids) await until(pid, "gone");
+    for (const pid of pids) await waitForState(pid, "gone");
     assertEquals(
       errors.trimEnd().split("\n").map((it) => it.trimEnd()),
       pids.flatMap((pid) => [
@@ -79,10 +85,10 @@ for (
     "terminate()": (process) => process.terminate(),
   })
 ) {
-  Deno.test(`${name} as the last act of main leaves no report and no process`, async () => {
+  Deno.test(`${name} as the last call of main leaves no report and no process`, async () => {
     for (const stderr of [undefined, PIPE, STDOUT] as const) {
       let pid = 0;
-      const messages = await heard(async () => {
+      const messages = await reportedErrors(async () => {
         const process = await createSubprocessExec("cat", [], {
           stdin: PIPE,
           stdout: PIPE,
@@ -99,7 +105,7 @@ for (
 
 Deno.test("A child that ignores terminate() is left running, and reported", async () => {
   let process!: Process;
-  const messages = await heard(async () => {
+  const messages = await reportedErrors(async () => {
     process = await createSubprocessShell(
       "trap '' TERM; echo ready; exec sleep 100",
       { stdout: PIPE },
@@ -116,10 +122,10 @@ Deno.test("A child that ignores terminate() is left running, and reported", asyn
 Deno.test("A child that ends as its runner closes has its output in its file", async () => {
   const path = await Deno.makeTempFile();
   using file = await Deno.open(path, { write: true });
-  const messages = await heard(async () => {
+  const messages = await reportedErrors(async () => {
     const options = { stdout: file };
     const process = await createSubprocessExec("echo", ["spam"], options);
-    // Nobody can reap it while this code keeps the thread.
+    // It cannot be reaped while this code blocks the thread.
     while (stateOf(process.pid) !== "Z");
   });
   assertEquals(messages, []);
@@ -127,7 +133,7 @@ Deno.test("A child that ends as its runner closes has its output in its file", a
   await Deno.remove(path);
 });
 
-Deno.test("The report of a child that was left running has its process and number", async () => {
+Deno.test("The report of a child that was left running has its process and ID", async () => {
   let process!: Process;
   const contexts: object[] = [];
   await run(async () => {
@@ -140,9 +146,9 @@ Deno.test("The report of a child that was left running has its process and numbe
   await process[Symbol.asyncDispose]();
 });
 
-Deno.test("A process that was left running may be waited for and communicated with, and given up again", async () => {
+Deno.test("A process that was left running can be waited for and communicated with", async () => {
   let process!: Process;
-  await heard(async () => {
+  await reportedErrors(async () => {
     process = await sleeper({ stdin: PIPE, stdout: PIPE });
   });
   await run(async () => {

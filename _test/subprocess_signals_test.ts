@@ -19,14 +19,14 @@ import {
 } from "@asyncio/asyncio";
 import {
   childrenOf,
-  heard,
   isRunning,
+  reportedErrors,
   stateOf,
   text,
-  until,
+  waitForState,
 } from "./_children.ts";
 
-/** A process that blocks, once it has said so. */
+/** Starts a process that reports and then blocks. */
 async function blocked(script = ""): Promise<Process> {
   const process = await createSubprocessShell(
     `${script} echo ready; exec sleep 100`,
@@ -51,7 +51,7 @@ Deno.test("terminate() makes wait() give minus the number of SIGTERM [test_subpr
     assertEquals(await process.wait(), -15);
   }));
 
-Deno.test("sendSignal() takes a name or a number [test_subprocess.SubprocessMixin.test_send_signal]", () =>
+Deno.test("sendSignal() accepts a name or a number [test_subprocess.SubprocessMixin.test_send_signal]", () =>
   run(async () => {
     for (const signal of ["SIGHUP", 1] as const) {
       const process = await blocked();
@@ -75,7 +75,7 @@ Deno.test("sendSignal() reaches a handler of the child, and the child runs on", 
     assertEquals(await process.wait(), 0);
   }));
 
-Deno.test("sendSignal() refuses what is no signal, while the child runs", () =>
+Deno.test("sendSignal() refuses an invalid signal while the child is running", () =>
   run(async () => {
     await using process = await createSubprocessExec("sleep", ["100"]);
     for (const signal of ["SIGFOO", "TERM", 999, -1, 1.5, NaN, null, {}]) {
@@ -116,10 +116,10 @@ Deno.test("Signals to a process that is just ending do no harm [test_subprocess.
     assert(codes.every((code) => code === 0 || code === -10), codes.join());
   }));
 
-Deno.test("A zombie takes a signal without an error", () =>
+Deno.test("sendSignal() to a zombie does not throw", () =>
   run(async () => {
     const process = await createSubprocessExec("true");
-    // Nobody can reap it while this code keeps the thread.
+    // It cannot be reaped while this code blocks the thread.
     while (stateOf(process.pid) !== "Z");
     process.kill();
     process.terminate();
@@ -128,18 +128,22 @@ Deno.test("A zombie takes a signal without an error", () =>
 
 Deno.test({
   name: "A real-time signal has a return code too",
-  // Deno does not know these signals, and keeps the handle of such a child.
+  // Deno does not know these signals, and does not release the handle of such a child.
   sanitizeResources: false,
   fn: () =>
     run(async () => {
       const process = await createSubprocessShell("kill -40 $$; sleep 100");
       assertEquals(await process.wait(), -40);
       process.kill();
-      assertThrows(() => new Process({} as never), TypeError, "Cannot create");
+      assertThrows(
+        () => Reflect.construct(Process, [{}]),
+        TypeError,
+        "Cannot create",
+      );
     }),
 });
 
-Deno.test("wait() gives the code to everyone who waits, and again", () =>
+Deno.test("wait() returns the code to all waiters, and to later calls", () =>
   run(async () => {
     const process = await createSubprocessShell("read _; exit 2", {
       stdin: PIPE,
@@ -152,7 +156,7 @@ Deno.test("wait() gives the code to everyone who waits, and again", () =>
     await assertRejects(() => process.wait({ signal }), RangeError, "enough");
   }));
 
-Deno.test("wait() resolves when the process ends, though a grandchild holds its pipes [test_subprocess.SubprocessMixin.test_kill_issue43884] [test_subprocess.SubprocessMixin.test_wait_even_if_pipe_is_open]", () =>
+Deno.test("wait() resolves when the process exits, even if a grandchild holds its pipes [test_subprocess.SubprocessMixin.test_kill_issue43884] [test_subprocess.SubprocessMixin.test_wait_even_if_pipe_is_open]", () =>
   run(async () => {
     const process = await createSubprocessShell("sleep 100; sleep 100", {
       stdin: PIPE,
@@ -169,7 +173,7 @@ Deno.test("wait() resolves when the process ends, though a grandchild holds its 
     await process.stderr!.read();
   }));
 
-Deno.test("wait() has a file's output though a grandchild holds the pipe", () =>
+Deno.test("wait() resolves after a file has the output, even if a grandchild holds the pipe", () =>
   run(async () => {
     const path = await Deno.makeTempFile();
     using file = await Deno.open(path, { write: true });
@@ -182,7 +186,7 @@ Deno.test("wait() has a file's output though a grandchild holds the pipe", () =>
     await Deno.remove(path);
   }));
 
-Deno.test("wait() resolves though a grandchild never stops to write or to read", () =>
+Deno.test("wait() resolves even if a grandchild never stops writing or reading", () =>
   run(async () => {
     const path = await Deno.makeTempFile();
     using file = await Deno.open(path, { write: true });
@@ -227,7 +231,7 @@ Deno.test("Leaving an `await using` block closes every pipe, also one that is fu
     }
   }));
 
-Deno.test("A block that is left by an error or a cancellation ends its process too", () =>
+Deno.test("A block that ends with an error or a cancellation kills its process, too", () =>
   run(async () => {
     let pid = 0;
     const task = createTask(async () => {
@@ -247,7 +251,7 @@ Deno.test("A block that is left by an error or a cancellation ends its process t
     assertEquals(stateOf(pid), null);
   }));
 
-Deno.test("A process that has ended keeps its code when its block is left", () =>
+Deno.test("A process that has exited keeps its code at the end of its block", () =>
   run(async () => {
     const process = await createSubprocessShell("exit 3");
     {
@@ -270,7 +274,7 @@ Deno.test("With startNewSession the whole group is ended, also behind a leader t
         if (last === "exit 0") await process.wait();
         assert(isRunning(grandchild));
       }
-      await until(grandchild, "gone");
+      await waitForState(grandchild, "gone");
     }
   }));
 
@@ -286,7 +290,7 @@ Deno.test("Without startNewSession only the process itself is ended", () =>
     }
     assert(isRunning(grandchild));
     Deno.kill(grandchild, "SIGKILL");
-    await until(grandchild, "gone");
+    await waitForState(grandchild, "gone");
   }));
 
 Deno.test("A group that may not be signalled does not keep the process alive", {
@@ -303,7 +307,7 @@ Deno.test("A group that may not be signalled does not keep the process alive", {
     assertEquals(stateOf(pid), null);
   }));
 
-Deno.test("A task that waits for a process says what output nobody reads", () =>
+Deno.test("A task that waits for a process reports output that nobody reads", () =>
   run(async () => {
     await using process = await createSubprocessExec("sleep", ["100"], {
       stdout: PIPE,
@@ -339,7 +343,7 @@ Deno.test("A process shows its name, number and state", () =>
 
 Deno.test("A child that is left running is reported when its runner closes, not killed", async () => {
   let forgotten!: Process;
-  const messages = await heard(async () => {
+  const messages = await reportedErrors(async () => {
     await using _used = await createSubprocessExec("sleep", ["100"]);
     await (await createSubprocessExec("true")).wait();
     forgotten = await createSubprocessExec("sleep", ["100"], {
@@ -358,7 +362,7 @@ Deno.test("A child that is left running is reported when its runner closes, not 
 
 Deno.test("A child of a task that is cancelled with its runner is reported once", async () => {
   let process: Process | null = null;
-  const messages = await heard(async () => {
+  const messages = await reportedErrors(async () => {
     createTask(async () => {
       process = await blocked();
       await process.wait();
@@ -374,7 +378,7 @@ Deno.test("A child of a task that is cancelled with its runner is reported once"
 
 Deno.test("A runner closes the pipes of a child that has ended while a grandchild holds them", async () => {
   let grandchild = 0;
-  const messages = await heard(async () => {
+  const messages = await reportedErrors(async () => {
     const process = await createSubprocessShell("sleep 100 & echo $!", {
       stdout: PIPE,
     });
@@ -387,7 +391,7 @@ Deno.test("A runner closes the pipes of a child that has ended while a grandchil
 
 Deno.test("A process may be waited for on another loop than its own", async () => {
   let process!: Process;
-  const messages = await heard(async () => {
+  const messages = await reportedErrors(async () => {
     process = await createSubprocessExec("sleep", ["100"]);
   });
   assertEquals(messages.length, 1);

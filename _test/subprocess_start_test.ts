@@ -1,7 +1,6 @@
 import {
   assert,
   assertEquals,
-  assertInstanceOf,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
@@ -19,7 +18,7 @@ import {
 } from "@asyncio/asyncio";
 import { sessionOf, text } from "./_children.ts";
 
-/** What a program prints. */
+/** The output of a program. */
 async function printed(
   program: string | URL,
   args: readonly string[],
@@ -34,12 +33,12 @@ async function printed(
   return text(output)!.trimEnd();
 }
 
-/** An option that the types do not know. */
+/** Options that the types do not allow. */
 function odd(options: Record<string, unknown>): SubprocessOptions {
   return options as SubprocessOptions;
 }
 
-Deno.test("createSubprocessExec() gives a running process with its number", () =>
+Deno.test("createSubprocessExec() returns a running process with its ID", () =>
   run(async () => {
     const process = await createSubprocessExec(
       "sh",
@@ -49,7 +48,7 @@ Deno.test("createSubprocessExec() gives a running process with its number", () =
         stdout: PIPE,
       },
     );
-    assertInstanceOf(process, Process);
+    assert(process instanceof Process);
     assertEquals(text(await process.stdout!.readline()), `${process.pid}\n`);
     assertEquals(process.returncode, null);
     process.stdin!.write("\n");
@@ -81,7 +80,7 @@ Deno.test("createSubprocessExec() hands arguments over as they are", () =>
     }
   }));
 
-Deno.test("createSubprocessExec() takes URLs as program and argument [test_subprocess.SubprocessMixin.test_create_subprocess_exec_with_path]", () =>
+Deno.test("createSubprocessExec() accepts URLs as program and argument [test_subprocess.SubprocessMixin.test_create_subprocess_exec_with_path]", () =>
   run(async () => {
     const shell = new URL("file:///bin/sh");
     assertEquals(await printed(shell, ["-c", "echo ok"]), "ok");
@@ -121,7 +120,7 @@ Deno.test("createSubprocessShell() adds to the environment, and wait() after com
     assertEquals(code, 0);
   }));
 
-Deno.test("clearEnv leaves the child nothing but env, merged or not", () =>
+Deno.test("clearEnv leaves the child only env, merged or not", () =>
   run(async () => {
     const options = { clearEnv: true, env: { ONE: "1", TWO: "two words" } };
     for (const stderr of [DEVNULL, STDOUT] as const) {
@@ -158,7 +157,7 @@ Deno.test("startNewSession makes the child lead a session [test_subprocess.Subpr
     assertEquals(await shell.wait(), 8);
   }));
 
-Deno.test("A child inherits what its options leave open", async () => {
+Deno.test("A child inherits what its options do not set", async () => {
   const source = `
     import { createSubprocessExec, run } from ${
     JSON.stringify(import.meta.resolve("../mod.ts"))
@@ -206,7 +205,7 @@ Deno.test("createSubprocessExec() looks for the program as Deno does, merged or 
     }
   }));
 
-Deno.test("A program that is not there is NotFound, and nothing stays open [test_subprocess.SubprocessMixin.test_popen_error] [test_subprocess.SubprocessMixin.test_popen_error_with_stdin_pipe]", () =>
+Deno.test("A program that does not exist is NotFound, and nothing stays open [test_subprocess.SubprocessMixin.test_popen_error] [test_subprocess.SubprocessMixin.test_popen_error_with_stdin_pipe]", () =>
   run(async () => {
     for (
       const program of ["", "no-such-program", "./no-such-program", "/no/such"]
@@ -240,7 +239,7 @@ Deno.test("A program that is not executable is PermissionDenied", () =>
     }
   }));
 
-Deno.test("A working directory that is not there is NotFound, and named", () =>
+Deno.test("A working directory that does not exist is NotFound, and named", () =>
   run(async () => {
     for (const stderr of [null, STDOUT] as const) {
       const error = await assertRejects(

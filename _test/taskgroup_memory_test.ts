@@ -1,6 +1,4 @@
 import { assert, assertRejects } from "@std/assert";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import {
   createTask,
   currentTask,
@@ -10,9 +8,7 @@ import {
   TaskGroup,
   timeout,
 } from "@asyncio/asyncio";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
+import { collectGarbage } from "./_garbage.ts";
 
 /** Waits until a thing was collected; it fails if that never happens. */
 async function collected(ref: WeakRef<WeakKey>): Promise<boolean> {

@@ -21,6 +21,7 @@ import {
 } from "@asyncio/asyncio";
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { countCalls, digest, greet } from "./_thread_functions.ts";
+import { inspect } from "./_inspect.ts";
 
 const add = (a: number, b: number) => a + b;
 
@@ -518,7 +519,7 @@ Deno.test("toThread() gives a task something to wait in", async () => {
       await toThread((gate) => Atomics.wait(gate, 0, 0), gate);
     });
     await sleep(0);
-    assertStringIncludes(Deno.inspect(task), "in a thread");
+    assertStringIncludes(inspect(task), "in a thread");
     Atomics.store(gate, 0, 1);
     Atomics.notify(gate, 0);
     await task;

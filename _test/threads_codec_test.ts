@@ -15,6 +15,7 @@ import {
 import { Messages } from "../_thread_channel.ts";
 // The classes of errors that threads know are made known by it.
 import "../_threads.ts";
+import { inspect } from "./_inspect.ts";
 
 /** What comes out at the other end. */
 function sent<T>(value: T): T {
@@ -202,8 +203,8 @@ Deno.test("Random values arrive as their structured clones do", () => {
   for (let seed = 1; seed <= 2_000; seed++) {
     const value = randomValue(seed);
     assertEquals(
-      Deno.inspect(sent(value), { depth: 10 }),
-      Deno.inspect(structuredClone(value), { depth: 10 }),
+      inspect(sent(value), { depth: 10 }),
+      inspect(structuredClone(value), { depth: 10 }),
       `seed ${seed}`,
     );
   }

@@ -1,3 +1,4 @@
+import process from "node:process";
 import {
   assert,
   assertEquals,
@@ -214,7 +215,7 @@ Deno.test("toThread() rejects with the frames of the function, then those of its
 Deno.test("toThread() rejects with the frames of its caller if its thread has ended", async () => {
   const frames = await run(async function main() {
     await null;
-    return framesIn(await toThread(() => Deno.exit(1)).catch((it) => it));
+    return framesIn(await toThread(() => process.exit(1)).catch((it) => it));
   });
   assertEquals(frames.slice(0, 1), ["at main"]);
 });

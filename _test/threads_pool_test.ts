@@ -1,3 +1,4 @@
+import process from "node:process";
 import {
   assert,
   assertEquals,
@@ -20,6 +21,7 @@ import {
   VirtualTimeLoop,
   waitFor,
 } from "@asyncio/asyncio";
+import { inspect } from "./_inspect.ts";
 
 const MOST_THREADS = Math.min(32, navigator.hardwareConcurrency + 4);
 
@@ -235,7 +237,7 @@ Deno.test("EventLoop.close() refuses more calls, and those under way go on unhea
   await assertRejects(() => loop.runInExecutor(ownNumber), RuntimeError);
   release(gate);
   await counted(gate, 1);
-  assertStringIncludes(Deno.inspect(call), "pending");
+  assertStringIncludes(inspect(call), "pending");
 });
 
 Deno.test("A cancelled toThread() leaves the thread to finish, and its result is dropped", async () => {
@@ -262,7 +264,7 @@ Deno.test("A cancelled toThread() drops a late error, and a late death", async (
             Atomics.add(gate, 0, 1);
             Atomics.notify(gate, 0);
             Atomics.wait(gate, 1, 0);
-            if (dies) Deno.exit(1);
+            if (dies) process.exit(1);
             throw new Error("too late");
           },
           gate,
@@ -324,7 +326,7 @@ Deno.test("toThread() works on a loop with virtual time", async () => {
 });
 
 const DEATHS: [string, () => unknown, string][] = [
-  ["Deno.exit()", () => Deno.exit(3), "it exited with code 3"],
+  ["exit()", () => process.exit(3), "it exited with code 3"],
   ["close()", () => new Promise(() => close()), "it exited with code 0"],
   [
     "an error in a timer",
@@ -368,7 +370,7 @@ Deno.test("Threads that die one after another all are replaced", async () => {
       const error = await assertRejects(
         () =>
           toThread(function dying() {
-            Deno.exit();
+            process.exit();
           }),
         RuntimeError,
       );

@@ -3,11 +3,12 @@
 // line of the event log must come in the same order here. The number in the
 // name of a wide program is its seed; `record/record.ts` writes the file.
 
+import { readFile } from "node:fs/promises";
 import { assert } from "@std/assert";
 import { firstDifference, type Program, trace } from "./_trace_program.ts";
 
 const stored: [string, Program, string[]][] = JSON.parse(
-  await Deno.readTextFile(new URL("traces.json", import.meta.url)),
+  await readFile(new URL("traces.json", import.meta.url), "utf8"),
 );
 
 for (const [name, program, expected] of stored) {

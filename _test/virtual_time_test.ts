@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { setImmediate } from "node:timers";
 import {
@@ -12,6 +13,7 @@ import {
   type VirtualTimeOptions,
   wait,
 } from "@asyncio/asyncio";
+import { inspect } from "./_inspect.ts";
 
 /** Runs a program on virtual time. */
 function virtual<T>(
@@ -250,12 +252,12 @@ Deno.test("VirtualTimeLoop jumps when its patience is over", async () => {
 });
 
 for (const patience of [{ minutes: 1 }, Infinity]) {
-  const shown = Deno.inspect(patience);
+  const shown = inspect(patience);
 
   Deno.test(`VirtualTimeLoop with a patience of ${shown} waits for files`, async () => {
     await virtual(async () => {
       const text = await timeout(3600, async () => {
-        const own = await Deno.readTextFile(new URL(import.meta.url));
+        const own = await readFile(new URL(import.meta.url), "utf8");
         await sleep(0);
         return own;
       });

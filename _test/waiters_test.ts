@@ -27,6 +27,7 @@ import {
   waitFor,
 } from "@asyncio/asyncio";
 import { virtual } from "./_virtual.ts";
+import { inspect } from "./_inspect.ts";
 
 /** Something to wait for, and how to give one waiter its turn. */
 interface Subject {
@@ -62,7 +63,7 @@ function acquiring(
       return {
         wait: (options) => lock.acquire(options),
         wake: () => lock.release(),
-        atRest: () => Deno.inspect(lock),
+        atRest: () => inspect(lock),
         shown: lock,
       };
     },
@@ -78,7 +79,7 @@ function getting(Class: typeof Queue): Call {
       return {
         wait: (options) => queue.get(options),
         wake: () => queue.putNowait(put++),
-        atRest: () => `${put} put, ${Deno.inspect(queue)}`,
+        atRest: () => `${put} put, ${inspect(queue)}`,
         shown: queue,
       };
     },
@@ -95,7 +96,7 @@ function putting(Class: typeof Queue): Call {
       return {
         wait: (options) => queue.put(1, options),
         wake: () => void (taken++, queue.getNowait()),
-        atRest: () => `${taken} taken, ${Deno.inspect(queue)}`,
+        atRest: () => `${taken} taken, ${inspect(queue)}`,
         shown: queue,
       };
     },
@@ -116,7 +117,7 @@ const joining: Call = {
         queue.putNowait(queue.qsize());
         queue.getNowait();
       },
-      atRest: () => Deno.inspect(queue),
+      atRest: () => inspect(queue),
       shown: queue,
     };
   },
@@ -133,7 +134,7 @@ const setting: Call = {
         event.set();
         event.clear();
       },
-      atRest: () => Deno.inspect(event),
+      atRest: () => inspect(event),
       shown: event,
     };
   },
@@ -159,7 +160,7 @@ function notifying(
           broadcast ? condition.notifyAll() : condition.notify();
           condition.release();
         },
-        atRest: () => Deno.inspect(condition),
+        atRest: () => inspect(condition),
         shown: condition,
       };
     },
@@ -177,7 +178,7 @@ const meeting: Call = {
       wake: () => {
         for (let n = barrier.nWaiting; n <= WAITERS; n++) void barrier.wait();
       },
-      atRest: () => Deno.inspect(barrier),
+      atRest: () => inspect(barrier),
       shown: barrier,
     };
   },
@@ -325,16 +326,16 @@ for (const call of calls) {
   Deno.test(`${call.name} with a signal that was aborted before rejects and waits for nothing`, () =>
     virtual(async () => {
       const subject = call.make();
-      const shown = Deno.inspect(subject.shown);
+      const shown = inspect(subject.shown);
       const signal = AbortSignal.abort(new RangeError("before"));
       await assertRejects(() => subject.wait({ signal }), RangeError, "before");
-      assertEquals(Deno.inspect(subject.shown), shown);
+      assertEquals(inspect(subject.shown), shown);
     }));
 
   Deno.test(`${call.name} leaves nothing behind when all waiters are ended at once`, () =>
     virtual(async () => {
       const subject = call.make();
-      const shown = Deno.inspect(subject.shown);
+      const shown = inspect(subject.shown);
       const tasks = Array.from(
         { length: WAITERS },
         () => createTask(() => subject.wait()),
@@ -343,7 +344,7 @@ for (const call of calls) {
       for (const task of tasks) task.cancel();
       await gather(tasks, { returnExceptions: true });
       assert(tasks.every((it) => it.cancelled()));
-      assertEquals(Deno.inspect(subject.shown), shown);
+      assertEquals(inspect(subject.shown), shown);
     }));
 
   Deno.test(`${call.name} works where no runner runs`, async () => {
@@ -485,11 +486,11 @@ Deno.test("a task that outlived its loop is passed over", async () => {
     });
     return sleep(0);
   });
-  assertEquals(Deno.inspect(queue), "<Queue 0 items, 1 waiting to get>");
+  assertEquals(inspect(queue), "<Queue 0 items, 1 waiting to get>");
   queue.putNowait(1);
   assertEquals(queue.getNowait(), 1);
   lock.release();
-  assertEquals(Deno.inspect(lock), "<Lock unlocked>");
+  assertEquals(inspect(lock), "<Lock unlocked>");
   using _ = await lock.acquire();
 });
 
@@ -498,7 +499,7 @@ Deno.test("one signal may end many waits of many kinds", () =>
     const aborter = new AbortController();
     const { signal } = aborter;
     const subjects = calls.map((call) => call.make());
-    const before = subjects.map(({ shown }) => Deno.inspect(shown));
+    const before = subjects.map(({ shown }) => inspect(shown));
     const tasks = subjects.flatMap((subject) =>
       [1, 2, 3].map(() =>
         createTask(async () => {
@@ -509,7 +510,7 @@ Deno.test("one signal may end many waits of many kinds", () =>
     await sleep(1);
     aborter.abort(new RangeError("all"));
     await gather(tasks);
-    assertEquals(subjects.map(({ shown }) => Deno.inspect(shown)), before);
+    assertEquals(subjects.map(({ shown }) => inspect(shown)), before);
   }));
 
 Deno.test("waitFor() and gather() over a wait that was just woken lose no turn", () =>

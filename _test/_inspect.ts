@@ -1,0 +1,3 @@
+/** Values as the console shows them, on every runtime. */
+
+export { inspect } from "../_host.ts";
