@@ -29,7 +29,7 @@ export interface ThreadLoops {
 
 /** What an expression in the process gives. */
 interface Seen {
-  /** JSON of the snapshots, `null` without the module. */
+  /** JSON of the snapshots, `null` without the module, `""` if it is to be read in another way. */
   loops: string | null;
   stack: string;
 }
@@ -41,15 +41,15 @@ interface Found {
 }
 
 /** Where `SIGUSR1` opens the debugger. */
-const PORT = 9229;
-/** How often what is waited for is looked for, in milliseconds. */
-const POLL = 5;
-/** After so long without an answer a word is due. */
-const PATIENCE = 1000;
-/** How long the runtime takes to tell of its workers. */
-const GRACE = 25;
-/** How long a worker may take to answer. */
-const WORKER = 500;
+const DEFAULT_PORT = 9229;
+/** Poll interval, in milliseconds. */
+const POLL_INTERVAL = 5;
+/** Without an answer for this long, the user is told why, in milliseconds. */
+const SLOW_AFTER = 1000;
+/** How long the runtime takes to announce its workers, in milliseconds. */
+const WORKER_DISCOVERY = 25;
+/** How long a worker may take to answer, in milliseconds. */
+const WORKER_TIMEOUT = 500;
 
 /** What attaching is to know. */
 export interface AttachOptions {
@@ -100,7 +100,7 @@ export class Target {
     const enabled = this.#session.call("NodeWorker.enable", params);
     await this.#answer(enabled.catch(() => {}));
     // The runtime tells of its workers after its answer, and not of their end.
-    await delay(GRACE);
+    await delay(WORKER_DISCOVERY);
   }
 
   /**
@@ -120,20 +120,31 @@ export class Target {
 
   async #readMain(): Promise<Seen> {
     const guard = this.#guard === null ? "" : `${closing(this.#guard)}, `;
-    const seen = this.#session.evaluate(`(${guard}${SEE})`);
+    const seen = this.#session.evaluate(`(${guard}${readExpression(true)})`);
     try {
-      return await this.#answer(seen) as Seen;
+      const { loops, stack } = await this.#answer(seen) as Seen;
+      return { loops: loops === "" ? await this.#locate(guard) : loops, stack };
     } catch (error) {
       const { message } = error as Error;
       throw new PsError(EXIT.lost, `Cannot read the process: ${message}`);
     }
   }
 
-  /** Waits for an answer, and says so if that takes long. */
+  /** Reads the loops with the places where tasks wait, where no code is running: that takes microtasks. */
+  async #locate(guard: string): Promise<string> {
+    const session = this.#session;
+    const asked = session.evaluate(`(${guard}${LOCATE_EXPRESSION})`, true);
+    const loops = await this.#answer(asked) as string;
+    if (!hasLostTask(JSON.parse(loops))) return loops;
+    const located = session.callWithAll("Promise.prototype", LOCATE_FUNCTION);
+    return await this.#answer(located) as string;
+  }
+
+  /** Waits for an answer, and tells the user if it takes long. */
   async #answer<T>(answer: Promise<T>): Promise<T> {
     const timer = setTimeout(
       this.#tell,
-      PATIENCE,
+      SLOW_AFTER,
       "The process does not answer: it waits in a call of the system",
     );
     try {
@@ -143,13 +154,13 @@ export class Target {
     }
   }
 
-  /** Lets go of the process, be it that it does not answer. */
+  /** Detaches, even if the process does not answer. */
   async detach(): Promise<void> {
     if (this.#guard !== null) {
       this.#session.evaluate(closing(0)).catch(() => {});
       // The process ends the connection as it closes its debugger.
       const late = Promise.withResolvers<void>();
-      const timer = setTimeout(late.resolve, PATIENCE);
+      const timer = setTimeout(late.resolve, SLOW_AFTER);
       await Promise.race([this.#session.closed, late.promise]);
       clearTimeout(timer);
     }
@@ -194,11 +205,12 @@ class Worker {
   /** What its thread sees; `null` if it does not answer soon. */
   async ask(): Promise<Seen | null> {
     const waiting = this.#waiting = Promise.withResolvers<Seen | null>();
-    const params = { expression: SEE, returnByValue: true, silent: true };
+    const expression = readExpression(false);
+    const params = { expression, returnByValue: true, silent: true };
     const id = ++this.#id;
     const message = { id, method: "Runtime.evaluate", params };
     this.#send(JSON.stringify(message)).catch(() => waiting.resolve(null));
-    const timer = setTimeout(waiting.resolve, WORKER, null);
+    const timer = setTimeout(waiting.resolve, WORKER_TIMEOUT, null);
     try {
       return await waiting.promise;
     } finally {
@@ -212,15 +224,35 @@ class Worker {
   }
 }
 
-/** Gives {@linkcode Seen}. */
-const SEE = `(() => {
-  const read = globalThis[Symbol.for("asyncio.loops")];
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 50;
-  const stack = String(new Error().stack);
-  Error.stackTraceLimit = stackTraceLimit;
-  return { loops: typeof read === "function" ? read() : null, stack };
-})()`;
+/** Gives {@linkcode Seen}; without the loops if no code is running and whoever asks would rather wait for the places. */
+function readExpression(canWait: boolean): string {
+  return `(() => {
+    const read = globalThis[Symbol.for("asyncio.loops")];
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 50;
+    const stack = String(new Error().stack);
+    Error.stackTraceLimit = stackTraceLimit;
+    if (typeof read !== "function") return { loops: null, stack };
+    const isIdle = ${canWait} && stack.split("\\n").slice(1)
+      .every((line) => line.includes("at <anonymous>:"));
+    return { loops: isIdle ? "" : read(), stack };
+  })()`;
+}
+
+/** Gives the loops with the places where tasks wait, where no code is running. */
+const LOCATE_EXPRESSION = `globalThis[Symbol.for("asyncio.loops")]([])`;
+
+/** The same of all promises of the process, which tell where tasks wait for those of others. */
+const LOCATE_FUNCTION = `function () {
+  return globalThis[Symbol.for("asyncio.loops")](this);
+}`;
+
+/** Whether the place of a wait for a foreign promise is not known. */
+function hasLostTask(loops: readonly Snapshot[]): boolean {
+  return loops.some(({ tasks }) =>
+    tasks.some(({ state, stack }) => state === "foreign" && stack.length === 0)
+  );
+}
 
 /** Has the process close its debugger after a time, counted from the last such call. */
 function closing(milliseconds: number): string {
@@ -240,9 +272,12 @@ function closing(milliseconds: number): string {
 
 function threadOf(thread: string, seen: Seen | null): ThreadLoops | null {
   if (seen === null || seen.loops === null) return null;
-  const stack = linesOf(seen.stack)
-    .filter((line) => !line.startsWith("<anonymous>:")); // the question itself
-  return { thread, loops: JSON.parse(seen.loops), stack };
+  return { thread, loops: JSON.parse(seen.loops), stack: callsIn(seen.stack) };
+}
+
+/** The calls of a stack without those of the question itself. */
+function callsIn(stack: string): string[] {
+  return linesOf(stack).filter((line) => !line.startsWith("<anonymous>:"));
 }
 
 /**
@@ -277,7 +312,7 @@ async function checkProgram(
   if (pid === deno.pid) {
     throw new PsError(EXIT.usage, `Process ${pid} is this one`);
   }
-  const program = await table.program(pid).catch(refuse(pid));
+  const program = await table.program(pid).catch(describeRefusal(pid));
   if (program === null) {
     throw new PsError(EXIT.noProcess, `There is no process ${pid}`);
   }
@@ -294,10 +329,10 @@ async function findOpen(
   pid: number,
   table: ProcessTable,
 ): Promise<Found | null> {
-  const command = await table.command(pid).catch(refuse(pid));
+  const command = await table.command(pid).catch(describeRefusal(pid));
   const given = /--inspect(?:-brk|-wait)?=(?:\S*:)?(\d+)/.exec(command);
-  const ports = new Set([PORT, ...(given ? [Number(given[1])] : [])]);
-  const listening = await table.ports(pid).catch(refuse(pid));
+  const ports = new Set([DEFAULT_PORT, ...(given ? [Number(given[1])] : [])]);
+  const listening = await table.ports(pid).catch(describeRefusal(pid));
   const likely = [...ports].filter((port) => listening?.includes(port) ?? true);
   return await findAt(likely, pid);
 }
@@ -318,7 +353,7 @@ async function findAt(
 async function ask(port: number): Promise<Found | null> {
   try {
     const response = await fetch(`http://127.0.0.1:${port}/json/list`, {
-      signal: AbortSignal.timeout(PATIENCE),
+      signal: AbortSignal.timeout(SLOW_AFTER),
     });
     const [{ title, webSocketDebuggerUrl: url }] = await response.json();
     return { url, pid: Number(/\[pid: (\d+)\]/.exec(title)?.[1]) };
@@ -342,12 +377,12 @@ async function openDebugger(
   return await untilOpen(pid, options);
 }
 
-/** Has the runtime open its debugger; it does nothing if that is open. */
+/** Makes the runtime open its debugger, unless it is open. */
 function signal(pid: number): void {
   try {
     deno.kill(pid, "SIGUSR1");
   } catch (error) {
-    refuse(pid)(error);
+    describeRefusal(pid)(error);
   }
 }
 
@@ -359,25 +394,25 @@ async function untilFree(
   const start = Date.now();
   let hasTold = false;
   while (!isFree()) {
-    const owner = (await ask(PORT))?.pid;
+    const owner = (await ask(DEFAULT_PORT))?.pid;
     const who = owner ? `the debugger of process ${owner}` : "another program";
     if (Date.now() > start + busy) {
       throw new PsError(
         EXIT.noDebugger,
-        `The debugger of process ${pid} cannot be opened: its port ${PORT} is taken by ${who}`,
+        `The debugger of process ${pid} cannot be opened: its port ${DEFAULT_PORT} is taken by ${who}`,
       );
     }
-    if (!hasTold && Date.now() > start + PATIENCE) {
+    if (!hasTold && Date.now() > start + SLOW_AFTER) {
       hasTold = true;
-      tell(`Port ${PORT} is taken by ${who}, and is waited for`);
+      tell(`Port ${DEFAULT_PORT} is taken by ${who}, and is waited for`);
     }
-    await delay(POLL * 10);
+    await delay(POLL_INTERVAL * 10);
   }
 }
 
 function isFree(): boolean {
   try {
-    deno.listen({ hostname: "127.0.0.1", port: PORT }).close();
+    deno.listen({ hostname: "127.0.0.1", port: DEFAULT_PORT }).close();
     return true;
   } catch (error) {
     if (error instanceof deno.errors.AddrInUse) return false;
@@ -391,14 +426,14 @@ async function untilPrepared(
   { table, start }: AttachOptions,
 ): Promise<void> {
   const end = Date.now() + start;
-  while (!await table.isPrepared(pid).catch(refuse(pid))) {
+  while (!await table.isPrepared(pid).catch(describeRefusal(pid))) {
     if (Date.now() > end) {
       throw new PsError(
         EXIT.noDebugger,
         `The debugger of process ${pid} cannot be opened: SIGUSR1 would kill the process, which is blocked since its start or has the debugger disabled`,
       );
     }
-    await delay(POLL * 4);
+    await delay(POLL_INTERVAL * 4);
   }
 }
 
@@ -415,14 +450,14 @@ async function untilOpen(
   let hasTold = false;
   let last = Date.now();
   for (;;) {
-    const found = await findAt([PORT], pid);
+    const found = await findAt([DEFAULT_PORT], pid);
     if (found !== null) return found;
     if (await table.program(pid) === null) {
       throw new PsError(EXIT.lost, `Process ${pid} has ended`);
     }
-    if (Date.now() > last + PATIENCE) {
+    if (Date.now() > last + SLOW_AFTER) {
       // One that the program has opened itself, where only it knows.
-      const ports = await table.ports(pid).catch(refuse(pid));
+      const ports = await table.ports(pid).catch(describeRefusal(pid));
       const elsewhere = await findAt(ports ?? [], pid);
       if (elsewhere !== null) return elsewhere;
       if (!hasTold) tell(blockedText(pid));
@@ -431,7 +466,7 @@ async function untilOpen(
       signal(pid);
       last = Date.now();
     }
-    await delay(POLL);
+    await delay(POLL_INTERVAL);
   }
 }
 
@@ -439,8 +474,8 @@ function blockedText(pid: number): string {
   return `Process ${pid} does not answer: its event loop is blocked. The report comes when the block ends (to see the stack during a block: run(main, { watchdog: 0.5 }))`;
 }
 
-/** Tells of a process that belongs to somebody else. */
-function refuse(pid: number): (error: unknown) => never {
+/** Explains why a process cannot be inspected. */
+function describeRefusal(pid: number): (error: unknown) => never {
   return (error) => {
     if (
       error instanceof deno.errors.PermissionDenied ||

@@ -41,12 +41,14 @@ export class Barrier {
     complete: () => {},
     handOff: (turn) => this.#onRemoved(turn),
     remove: (turn) => this.#onRemoved(turn),
+    kind: "barrier",
     describe: () => this.#describe(),
   }, this.#binding);
   /** Tasks that arrived while a round is leaving. */
   readonly #nextRound: WaitQueue<void> = new WaitQueue<void>({
     complete: () => {},
     handOff: () => {},
+    kind: "barrier",
     describe: () => this.#describe(),
   }, this.#binding);
 

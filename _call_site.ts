@@ -73,8 +73,8 @@ export class CallSite {
 }
 
 /**
- * The name of the functions that await the body of a task or scope. A string,
- * which minifiers leave as it is.
+ * What the names of the functions that await the body of a task or scope begin
+ * with; the number of the task follows. A string, which minifiers leave as it is.
  */
 export const BODY = "asyncio body";
 
@@ -131,7 +131,7 @@ export class Probe {
     let own = this.#own;
     for (const call of callsOf(this.#taken)) {
       if (String(call).includes("Promise.any")) return false;
-      if (call.getFunctionName() === BODY && own-- === 0) return true;
+      if (call.getFunctionName()?.startsWith(BODY) && own-- === 0) return true;
     }
     return false;
   }
@@ -160,12 +160,12 @@ const trial = {
 })[BODY]();
 
 /** One call on a stack, as V8 gives it. */
-interface V8CallSite {
+export interface V8CallSite {
   getFunctionName(): string | null;
 }
 
 /** The calls of a stack, without the cost of its text. */
-function callsOf(holder: { stack?: unknown }): V8CallSite[] {
+export function callsOf(holder: { stack?: unknown }): V8CallSite[] {
   const errors = Error as { prepareStackTrace?: unknown };
   const before = errors.prepareStackTrace;
   try {

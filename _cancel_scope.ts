@@ -39,7 +39,7 @@ import {
   internals as loops,
   type Job,
 } from "./_scheduler.ts";
-import { followsPromises, type Probe } from "./_call_site.ts";
+import { type CallSite, followsPromises, type Probe } from "./_call_site.ts";
 import type { CancelledError } from "./exceptions.ts";
 
 /** A task, as its state sees it. */
@@ -69,6 +69,8 @@ export interface SuspendedAwait extends Job {
   cancelRequest: CancelRequest | null;
   /** Rejects the await with a cancellation; the awaited future goes on. */
   interrupt(): void;
+  /** Calls back, in a microtask, with the place of the `await`, if that can be found out. */
+  locate(found: (place: CallSite) => void): void;
 }
 
 /** No request, or it has been delivered. */
@@ -129,6 +131,25 @@ export function startEager(start: () => void): void {
     eagerSteps.count--;
     if (isTask) makingEager.pop();
   }
+}
+
+const NO_OWNERS: readonly ScopeOwner[] = [];
+/** By scope: the groups with children that were opened in it and have no scope of their own. */
+const guests = new WeakMap<CancelScope, Set<ScopeOwner>>();
+let guestCount = 0;
+
+/** A group without a scope of its own has a child. */
+export function addGuest(scope: CancelScope, guest: ScopeOwner): void {
+  const known = guests.get(scope);
+  if (known?.has(guest)) return;
+  guestCount++;
+  if (known === undefined) guests.set(scope, new Set([guest]));
+  else known.add(guest);
+}
+
+/** It has none any more. */
+export function removeGuest(scope: CancelScope, guest: ScopeOwner): void {
+  if (guests.get(scope)?.delete(guest)) guestCount--;
 }
 
 /** Code that can be cancelled: a task, or a scope inside it. */
@@ -531,18 +552,21 @@ export abstract class CancelScope extends SlotValue
 
   /** What the scopes open in this one say about their waits, outermost first. */
   get explanations(): string[] {
-    if (this.#inner === null) return [];
-    return this.#subtree().flatMap((scope) =>
-      (scope instanceof InnerScope ? scope.owner?.explain() : null) ?? []
-    );
+    return this.#owners.flatMap((owner) => owner.explain() ?? []);
   }
 
   /** The tasks that must finish before the scopes open in this one can end. */
   get children(): AnyFuture[] {
-    if (this.#inner === null) return [];
-    return this.#subtree().flatMap((scope) =>
-      scope instanceof InnerScope ? [...scope.owner?.children?.() ?? []] : []
-    );
+    return this.#owners.flatMap((owner) => [...owner.children?.() ?? []]);
+  }
+
+  /** Who has opened something in this scope and in those inside it. */
+  get #owners(): readonly ScopeOwner[] {
+    if (this.#inner === null && guestCount === 0) return NO_OWNERS;
+    return this.#subtree().flatMap((scope) => [
+      ...(scope instanceof InnerScope ? [scope.owner ?? []] : []).flat(),
+      ...guests.get(scope) ?? [],
+    ]);
   }
 
   /** This scope and those inside it. */

@@ -19,6 +19,7 @@ import { describe } from "./_validate.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
 import { onExit } from "./_host.ts";
+import { type ChildSnapshot, inventories } from "./_inventory.ts";
 import { closers, LoopLocal } from "./_loop_local.ts";
 import {
   InputPipe,
@@ -111,6 +112,16 @@ export class Child {
 
   describe(): string {
     return `${this.#name} (pid ${this.pid})`;
+  }
+
+  /** The child for reports. */
+  toJSON(): ChildSnapshot {
+    const notes = ["stdout", "stderr"].flatMap((name, index) => {
+      const pipe = this.outputs[index]!;
+      if (!pipe?.isUnread) return [];
+      return `${name}: ${pipe.bytesAhead} bytes were read ahead, the rest is in the pipe; nobody reads it`;
+    });
+    return { pid: this.pid, name: this.#name, notes };
   }
 
   /** Describes a wait for the exit, for reports. */
@@ -314,6 +325,9 @@ let killsOnExit = false;
 /** The children of a loop that are running or have open pipes. */
 const children = new LoopLocal((loop) => {
   const running = new Set<Child>();
+  inventories.get(loop).add((lists) =>
+    lists.children = Array.from(running, (child) => child.toJSON())
+  );
   closers.get(loop).add(() =>
     Promise.all(Array.from(running, (child) => child.closeWithLoop()))
   );

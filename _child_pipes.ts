@@ -125,6 +125,12 @@ export class OutputPipe implements ByteSource, Output, Progress {
     return !this.#isEnded && this.#reading === null;
   }
 
+  /** How many bytes were read ahead, and not taken. */
+  get bytesAhead(): number {
+    const chunks = [...this.#chunks, this.#head ?? NO_BYTES];
+    return chunks.reduce((sum, { length }) => sum + length, 0);
+  }
+
   async read(buffer: Uint8Array): Promise<number | null> {
     const chunk = await this.readChunk(buffer.length);
     if (chunk === null) return null;

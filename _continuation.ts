@@ -71,6 +71,8 @@ export class Continuation<T> extends Future<T>
   #context = captureSlot();
   #onFulfilled: Handler;
   #onRejected: Handler;
+  /** Between {@linkcode Continuation.locate} and its microtask. */
+  #isLocating = false;
 
   constructor(
     source: AnyFuture,
@@ -88,7 +90,7 @@ export class Continuation<T> extends Future<T>
   }
 
   get isAwait(): boolean {
-    if (this.#onFulfilled === finishTask) return true;
+    if (this.#onFulfilled === finishTask || this.#isLocating) return true;
     return isResolver(this.#onFulfilled) && isResolver(this.#onRejected);
   }
 
@@ -154,6 +156,32 @@ export class Continuation<T> extends Future<T>
   interrupt(): void {
     futures.unsubscribe(this.source!, this);
     loops.push(this.getLoop(), this);
+  }
+
+  /**
+   * Calls back, in a microtask, with the place where it is awaited, and goes on
+   * waiting: the runtime's promise is resolved with a thenable, from whose
+   * `then` V8 follows it to the code that awaits it, and which is given new
+   * resolving functions.
+   */
+  locate(found: (place: CallSite) => void): void {
+    const handler = this.#onFulfilled;
+    if (this.source === null || !isResolver(handler)) return;
+    const early: (() => void)[] = [];
+    let [resolve, reject]: Handler[] = [];
+    this.#isLocating = true;
+    this.#onFulfilled = (value) => early.push(() => resolve!(value));
+    this.#onRejected = (error) => early.push(() => reject!(error));
+    const then = (...handlers: Handler[]) => {
+      found(new CallSite());
+      [resolve, reject] = handlers;
+      this.#isLocating = false;
+      if (this.source !== null) {
+        [this.#onFulfilled, this.#onRejected] = [resolve, reject];
+      }
+      for (const settle of early) settle();
+    };
+    handler!({ then });
   }
 
   /** The source has a value. With `scope`, the scope probes who awaits it. */

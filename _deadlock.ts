@@ -25,14 +25,14 @@ import {
 } from "./_host.ts";
 import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
 
-/** The first look comes after so many seconds, each later one after twice as many. */
-const FIRST = 0.02;
-/** The longest time between two looks. */
-const LONGEST = 1;
-/** How long the count of operations has to stay the same. */
-const CALM = 1;
+/** Delay before the first check, in seconds; it doubles after each check. */
+const FIRST_CHECK = 0.02;
+/** Longest delay between two checks, in seconds. */
+const LONGEST_INTERVAL = 1;
+/** How long the number of operations must not change, in seconds. */
+const QUIET_TIME = 1;
 /** The same where a task waits for a promise from outside, which may be that of a module. */
-const CALM_FOREIGN = 5;
+const QUIET_TIME_FOREIGN = 5;
 /** Of so many operations it is found out whether they are still under way. */
 const MOST_OPERATIONS = 2_000_000;
 
@@ -46,15 +46,15 @@ export function watchForDeadlock(
   waitsOutside: () => boolean,
   onDeadlock: () => void,
 ): () => void {
-  const watch = new Watch(loop, waitsOutside, onDeadlock);
+  const watch = new DeadlockWatch(loop, waitsOutside, onDeadlock);
   return () => watch.end();
 }
 
-class Watch {
+class DeadlockWatch {
   readonly #loop: BaseEventLoop;
   readonly #waitsOutside: () => boolean;
   readonly #onDeadlock: () => void;
-  #delay = FIRST;
+  #delay = FIRST_CHECK;
   #cancel: (() => void) | null = null;
   /** Ends what tells that nothing is left; `null` where the runtime does not. */
   readonly #stop: (() => void) | null;
@@ -72,7 +72,7 @@ class Watch {
     this.#waitsOutside = waitsOutside;
     this.#onDeadlock = onDeadlock;
     this.#stop = onIdle(() => this.#idle());
-    if (this.#stop === null) this.#again();
+    if (this.#stop === null) this.#schedule();
   }
 
   end(): void {
@@ -85,7 +85,7 @@ class Watch {
   #idle(): void {
     this.#cancel?.();
     if (hasTimeoutSignal()) {
-      this.#cancel = systemTimer(LONGEST, () => {}, true);
+      this.#cancel = systemTimer(LONGEST_INTERVAL, () => {}, true);
       return;
     }
     this.end();
@@ -93,22 +93,22 @@ class Watch {
   }
 
   /** The timer keeps the process: what is stuck would otherwise end before it can tell. */
-  #again(): void {
-    this.#cancel = systemTimer(this.#delay, () => this.#rouse(), true);
-    this.#delay = Math.min(2 * this.#delay, LONGEST);
+  #schedule(): void {
+    this.#cancel = systemTimer(this.#delay, () => this.#poll(), true);
+    this.#delay = Math.min(2 * this.#delay, LONGEST_INTERVAL);
   }
 
-  #rouse(): void {
-    if (this.#isQuiet) nextTurn(() => this.#look());
-    else this.#again();
+  #poll(): void {
+    if (this.#isQuiet) nextTurn(() => this.#check());
+    else this.#schedule();
   }
 
-  #look(): void {
+  #check(): void {
     if (this.#ended) return;
     if (this.#isQuiet && !hasTimeoutSignal() && this.#isStuck()) {
       this.#ended = true;
       this.#onDeadlock();
-    } else this.#again();
+    } else this.#schedule();
   }
 
   get #isQuiet(): boolean {
@@ -118,14 +118,14 @@ class Watch {
 
   #isStuck(): boolean {
     if (runtimeCore.eventLoopHasMoreWork?.() === false) return true;
-    const seen = `${loops.checkpoints(this.#loop)} ${calmMark()}`;
+    const seen = `${loops.checkpoints(this.#loop)} ${operationMark()}`;
     const now = performance.now();
     if (seen.endsWith("busy") || seen !== this.#seen) {
       this.#seen = seen;
       this.#since = now;
       return false;
     }
-    const calm = this.#waitsOutside() ? CALM_FOREIGN : CALM;
+    const calm = this.#waitsOutside() ? QUIET_TIME_FOREIGN : QUIET_TIME;
     return now - this.#since >= calm * 1000;
   }
 }
@@ -139,7 +139,7 @@ let looks = 0;
 let isLost = false;
 
 /** The same text as long as no operation is under way, or has been in between; otherwise "busy". */
-export function calmMark(): string {
+export function operationMark(): string {
   const resourcesInUse = activeResources().length; // the look loads the operations too
   const { hasPromise, getActiveImmediateCount, resources, ops } = runtimeCore;
   const isKnown = typeof hasPromise === "function" &&

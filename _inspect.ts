@@ -16,13 +16,13 @@ import { debugHooks, type ExecutionContext } from "./_scheduler.ts";
 import { creationSite } from "./_call_site.ts";
 
 /** How many things a line names before it counts the rest. */
-const NAMES = 3;
+const LISTED_NAMES = 3;
 /** How many links of a chain it follows. */
-const LINKS = 5;
+const CHAIN_LENGTH = 5;
 /** How many futures it looks at. */
-const FUTURES = 10_000;
+const MOST_FUTURES = 10_000;
 /** How much of a value a line shows. */
-const SHOWN = 60;
+const VALUE_LENGTH = 60;
 
 /** Futures whose values are being shown: one may hold itself. */
 const showing = new Set<AnyFuture>();
@@ -88,7 +88,7 @@ export function chainOf(
   );
   if (task === undefined || others.length > 0) return what;
   seen.add(frame);
-  if (seen.has(task) || seen.size >= LINKS) return what;
+  if (seen.has(task) || seen.size >= CHAIN_LENGTH) return what;
   const next = chainOf(task, seen);
   return next === null ? what : `${what}, which waits for ${next}`;
 }
@@ -109,7 +109,7 @@ export function futuresBehind(future: AnyFuture): Set<AnyFuture> {
   for (const it of found) {
     if (taskStateOf(it) !== null) continue;
     for (const next of futures.source(it)?.awaits ?? []) {
-      if (found.size >= FUTURES) return found;
+      if (found.size >= MOST_FUTURES) return found;
       found.add(next);
     }
   }
@@ -167,7 +167,7 @@ export function originOf(
 /** The source of a function that is short and nameless: "() => fetchRow(7)". */
 function shortSource(fn: Coroutine<unknown>): string {
   const source = sourceOf.call(fn);
-  return source.length > SHOWN || source.includes("\n") ? "" : source;
+  return source.length > VALUE_LENGTH || source.includes("\n") ? "" : source;
 }
 
 export function isPending(future: AnyFuture): boolean {
@@ -175,16 +175,16 @@ export function isPending(future: AnyFuture): boolean {
 }
 
 /** How deep names may stand within names: a gather of gathers. */
-const NESTED = 3;
+const NESTING_LIMIT = 3;
 let nesting = 0;
 
 function namesOf(futures: readonly AnyFuture[]): string {
-  if (nesting >= NESTED) {
+  if (nesting >= NESTING_LIMIT) {
     return futures.length === 1 ? "a future" : `${futures.length} futures`;
   }
   nesting++;
   try {
-    return firstOf(futures, NAMES, nameOf);
+    return firstOf(futures, LISTED_NAMES, nameOf);
   } finally {
     nesting--;
   }
@@ -212,7 +212,9 @@ function valueOf(future: AnyFuture): string {
     if (value instanceof Error) return String(value);
     const text = inspect(value, { depth: 1, breakLength: Infinity })
       .replaceAll(/\s*\n\s*/g, " ");
-    return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
+    return text.length > VALUE_LENGTH
+      ? `${text.slice(0, VALUE_LENGTH)}...`
+      : text;
   } catch {
     return "(cannot be shown)";
   } finally {

@@ -16,7 +16,7 @@ interface Answer {
 
 /** What an evaluation gives. */
 interface Evaluated {
-  result: { value?: unknown; description?: string };
+  result: { value?: unknown; description?: string; objectId?: string };
   exceptionDetails?: { text: string; exception?: { description?: string } };
 }
 
@@ -86,15 +86,46 @@ export class InspectorSession {
 
   /**
    * Evaluates an expression as plain data, also in the midst of code
-   * that blocks the thread: it runs on top of that code then.
+   * that blocks the thread: it runs on top of that code then, unless its
+   * promise is to be awaited.
    *
    * @throws {Error} If the call is refused, or the expression throws.
    */
-  async evaluate(expression: string): Promise<unknown> {
-    const { result, exceptionDetails } = await this.call<Evaluated>(
+  async evaluate(expression: string, awaitPromise = false): Promise<unknown> {
+    const evaluated = await this.call<Evaluated>(
       "Runtime.evaluate",
-      { expression, returnByValue: true, silent: true },
+      { expression, awaitPromise, returnByValue: true, silent: true },
     );
+    return InspectorSession.#valueOf(evaluated);
+  }
+
+  /**
+   * Calls a function, which is given as text, with the list of all objects
+   * that have a prototype as `this`; gives what it returns, as plain data.
+   *
+   * @throws {Error} If the call is refused, or the function throws.
+   */
+  async callWithAll(prototype: string, fn: string): Promise<unknown> {
+    const objectGroup = "asyncio";
+    const { result } = await this.call<Evaluated>("Runtime.evaluate", {
+      expression: prototype,
+      objectGroup,
+    });
+    const { objects } = await this.call<{ objects: { objectId: string } }>(
+      "Runtime.queryObjects",
+      { prototypeObjectId: result.objectId, objectGroup },
+    );
+    const called = await this.call<Evaluated>("Runtime.callFunctionOn", {
+      functionDeclaration: fn,
+      objectId: objects.objectId,
+      awaitPromise: true,
+      returnByValue: true,
+    });
+    await this.call("Runtime.releaseObjectGroup", { objectGroup });
+    return InspectorSession.#valueOf(called);
+  }
+
+  static #valueOf({ result, exceptionDetails }: Evaluated): unknown {
     if (exceptionDetails === undefined) return result.value ?? null;
     const { text, exception } = exceptionDetails;
     throw new Error(exception?.description ?? text);

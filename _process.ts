@@ -51,8 +51,8 @@ export function processTable(): ProcessTable {
 
 /** The bit of `SIGUSR1` among the signals that a process handles. */
 const SIGUSR1 = 1n << 9n;
-/** A process of that age has set up its signals, where nothing tells that it has. */
-const GROWN_UP = 2;
+/** On systems that do not show it, a process of this age has installed its signal handlers, in seconds. */
+const STARTED_AGE = 2;
 const LISTENING = "0A";
 
 const linux: ProcessTable = {
@@ -103,7 +103,7 @@ const unix: ProcessTable = {
   },
   async isPrepared(pid) {
     const age = await output("ps", "-o", "etime=", "-p", `${pid}`);
-    return secondsOf(age) >= GROWN_UP;
+    return secondsOf(age) >= STARTED_AGE;
   },
   async ports(pid) {
     const options = ["-nP", "-a", "-p", `${pid}`, "-iTCP", "-sTCP:LISTEN"];

@@ -62,6 +62,7 @@ export class ReaderState {
 
 /** One read: what it asks for, and its future while it waits. */
 export abstract class ReadRequest implements WaitSource {
+  readonly kind = "read";
   readonly #reader: object;
   protected readonly state: ReaderState;
   future: AnyFuture | null = null;
@@ -92,7 +93,12 @@ export abstract class ReadRequest implements WaitSource {
   }
 
   describe(): string {
-    return `bytes of ${inspect(this.#reader)}`;
+    return `${this.wanted} from ${inspect(this.#reader)}`;
+  }
+
+  /** What it is after, in a few words. */
+  protected get wanted(): string {
+    return "bytes";
   }
 }
 
@@ -138,11 +144,19 @@ export class ReadAll extends ReadSome {
   constructor(reader: object, state: ReaderState) {
     super(reader, state, Infinity, Infinity);
   }
+
+  protected override get wanted(): string {
+    return "the end of all bytes";
+  }
 }
 
 export class ReadExactly extends ReadSome {
   constructor(reader: object, state: ReaderState, count: number) {
     super(reader, state, count, count);
+  }
+
+  protected override get wanted(): string {
+    return `${this.max} bytes`;
   }
 
   override result(): OwnBytes {
@@ -197,6 +211,10 @@ export class ReadUntil extends ReadRequest {
     return this.state.limit + this.#longest + 1;
   }
 
+  protected override get wanted(): string {
+    return "a separator";
+  }
+
   /** There are more bytes than the limit before the separator. */
   protected onOverrun(consumed: number, end: number): OwnBytes {
     throw new LimitOverrunError(
@@ -238,6 +256,10 @@ export class ReadUntil extends ReadRequest {
 export class ReadLine extends ReadUntil {
   constructor(reader: object, state: ReaderState) {
     super(reader, state, NEWLINE_SEPARATOR);
+  }
+
+  protected override get wanted(): string {
+    return "the end of a line";
   }
 
   protected override onOverrun(_consumed: number, end: number): OwnBytes {

@@ -15,17 +15,17 @@ import type {
 } from "./_snapshot.ts";
 import { firstOf, span } from "./_text.ts";
 
-/** The largest number of lines of a report. */
+/** Maximum number of lines in a report. */
 const MOST_LINES = 200;
-/** How many names, failures, threads and children are listed before the rest is counted. */
-const NAMES = 4;
-const ITEMS = 10;
-/** How much of a stack is shown. */
-const FRAMES = 8;
-/** From so many tasks in one place on they pile up. */
-const PILE = 100;
-/** A cancelled task may take so long to end before it is worth a word, in seconds. */
-const GRACE = 0.5;
+/** How many names, and how many failures, threads or children, are listed before the rest is only counted. */
+const LISTED_NAMES = 4;
+const LISTED_ITEMS = 10;
+/** How many frames of a stack are shown. */
+const STACK_DEPTH = 8;
+/** This many tasks in one place count as a pile-up. */
+const PILE_SIZE = 100;
+/** How long a cancelled task may take to end before it is reported, in seconds. */
+const CANCEL_GRACE = 0.5;
 
 /** Tasks in the same place. */
 interface Group {
@@ -69,12 +69,12 @@ export function formatSnapshot(snapshot: Snapshot): string {
     ...section(
       "Child processes:",
       snapshot.children.map(({ name, pid, notes }) =>
-        [`${name} (pid ${pid})`, ...notes].join(", ")
+        [`${name} (pid ${pid})`, ...notes].join("\n      ")
       ),
     ),
     ...failureLines(snapshot.failures),
     ...abandonedLines(snapshot),
-    ...hints(snapshot),
+    ...hints(snapshot, groups),
   ];
   const head = [verdictOf(snapshot, groups), loopLine(snapshot)];
   const room = MOST_LINES - head.length - tail.length;
@@ -95,6 +95,7 @@ function loopLine({ loop, tasks }: Snapshot): string {
 
 function groupsOf(tasks: readonly TaskSnapshot[]): Group[] {
   const groups = new Map<string, Group>();
+  const keyOf = taskKeys();
   /** By what tasks do: those whose place is known stand for those where it is not. */
   const placed = new Map<string, Group>();
   for (const task of tasks) {
@@ -128,14 +129,23 @@ function add(group: Group, task: TaskSnapshot): void {
   group.longest = Math.max(group.longest ?? 0, task.seconds);
 }
 
-/** Tasks with equal keys do the same. */
-function keyOf(task: TaskSnapshot): string {
-  const { state, waits, requests, scopes, coro } = task;
-  let key = `${state} ${requests > 0} ${scopes.length} ${coro}`;
-  for (const { kind, object, what } of waits) {
-    key += ` ${kind} ${object ?? (kind === "task" ? what : "")}`;
-  }
-  return key;
+/** Gives the keys of tasks: those with equal keys do the same. What many wait for is looked at once. */
+function taskKeys(): (task: TaskSnapshot) => string {
+  const known = new Map<WaitSnapshot, string>();
+  const waitKey = (wait: WaitSnapshot): string => {
+    let key = known.get(wait);
+    if (key === undefined) {
+      const { kind, object, what } = wait;
+      key = ` ${kind} ${object ?? (kind === "task" ? what : "")}`;
+      if (object !== null) known.set(wait, key);
+    }
+    return key;
+  };
+  return ({ state, waits, requests, scopes, coro }) => {
+    let key = `${state} ${requests > 0} ${scopes.length} ${coro}`;
+    for (const wait of waits) key += waitKey(wait);
+    return key;
+  };
 }
 
 /** The lines of the groups, as many as there is room for. */
@@ -160,10 +170,23 @@ function groupLines(group: Group): string[] {
   return [
     `* ${subject(group)} ${doing(group)}`,
     ...first!.scopes.map((scope) => `    in ${scope}`),
-    ...first!.waits.flatMap(({ notes }) => notes).map((note) => `    ${note}`),
-    ...first!.stack.slice(0, FRAMES).map((frame) => `    at ${frame}`),
+    ...first!.stack.slice(0, STACK_DEPTH).map((frame) => `    at ${frame}`),
     ...(first!.madeAt === null ? [] : [`    made at ${first!.madeAt}`]),
+    ...first!.waits.flatMap(notesOn).map((note) => `    ${note}`),
   ];
+}
+
+/** What explains a wait, on lines of its own. */
+function notesOn({ kind, notes, holders, what }: WaitSnapshot): string[] {
+  if (holders.length === 0 || what.includes(" held by ")) return notes;
+  const who = firstOf(
+    holders,
+    LISTED_NAMES,
+    ({ name, ended }) => `${name}${ended ? ", which has ended" : ""}`,
+    "; ",
+  );
+  const verb = kind === "queue.join" ? "taken by" : "held by";
+  return [...notes, `${verb} ${who}`];
 }
 
 function subject({ tasks }: Group): string {
@@ -185,7 +208,7 @@ function requestText({ from, seconds }: CancelSnapshot): string {
 }
 
 function namesOf(tasks: readonly { name: string }[]): string {
-  return firstOf(tasks, NAMES, ({ name }) => name);
+  return firstOf(tasks, LISTED_NAMES, ({ name }) => name);
 }
 
 function doing({ tasks: [task], shortest, longest }: Group): string {
@@ -206,11 +229,11 @@ function sinceText(shortest: number | null, longest: number | null): string {
   return from === to ? ` since ${to}` : ` since ${from} to ${to}`;
 }
 
-function threadLine({ name, waits, seconds }: ThreadSnapshot): string {
+function threadLine({ name, waits, seconds, place }: ThreadSnapshot): string {
   const since = seconds === null ? "" : ` since ${span(seconds)}`;
-  return waits === null
-    ? `${name} running${since}`
-    : `${name} waiting ${waits}${since}`;
+  const doing = waits === null ? "running" : `waiting ${waits}`;
+  const at = place === null ? "" : `\n      called at ${place}`;
+  return `${name} ${doing}${since}${at}`;
 }
 
 function failureLines(failures: readonly FailureSnapshot[]): string[] {
@@ -232,10 +255,10 @@ function abandonedLines({ abandoned }: Snapshot): string[] {
   );
 }
 
-function hints({ tasks, loop }: Snapshot): string[] {
-  const isBare = ({ state, stack }: TaskSnapshot) =>
-    isSuspended(state) && stack.length === 0;
-  if (loop.debug || !tasks.some(isBare)) return [];
+function hints({ loop }: Snapshot, groups: readonly Group[]): string[] {
+  const isBare = ({ tasks: [task] }: Group) =>
+    isSuspended(task!.state) && task!.stack.length === 0;
+  if (loop.debug || !groups.some(isBare)) return [];
   const hints = ["Debug mode would show the lines where they wait"];
   if (loop.debugUnreadable) {
     hints.push(
@@ -251,9 +274,9 @@ function isSuspended(state: TaskSnapshot["state"]): boolean {
 
 function section(title: string, items: readonly string[]): string[] {
   if (items.length === 0) return [];
-  const lines = items.slice(0, ITEMS)
+  const lines = items.slice(0, LISTED_ITEMS)
     .flatMap((item) => `  ${item}`.split("\n"));
-  const more = items.length - ITEMS;
+  const more = items.length - LISTED_ITEMS;
   return [title, ...lines, ...(more > 0 ? [`  and ${more} more`] : [])];
 }
 
@@ -279,7 +302,7 @@ function circleVerdict(tasks: readonly TaskSnapshot[]): string | null {
   if (circle === null) return null;
   const steps = firstOf(
     circle,
-    NAMES,
+    LISTED_NAMES,
     ({ task, wait }) => `${task.name} waits for ${textOf(wait)}`,
     "; ",
   );
@@ -301,11 +324,14 @@ function circleIn(tasks: readonly TaskSnapshot[]): Step[] | null {
   const candidates = tasks.filter(hasEdges);
   const byId = new Map(candidates.map((task) => [task.id, task]));
   const finished = new Set<number>();
+  /** Waits that lead into no circle, whoever is in them: many tasks share one. */
+  const explored = new Set<WaitSnapshot>();
   for (const start of candidates) {
-    const circle = finished.has(start.id)
-      ? null
-      : circleFrom(start, byId, finished);
+    const wait = start.waits[0]!;
+    if (finished.has(start.id) || explored.has(wait)) continue;
+    const circle = circleFrom(start, byId, finished);
     if (circle !== null) return circle;
+    explored.add(wait);
   }
   return null;
 }
@@ -373,16 +399,21 @@ function whyEnding({ scopes, cancelled }: TaskSnapshot): string {
 }
 
 function isLate(cancelled: TaskSnapshot["cancelled"]): boolean {
-  return cancelled !== null && cancelled.seconds >= GRACE;
+  return cancelled !== null && cancelled.seconds >= CANCEL_GRACE;
 }
 
 /** Something that a task had when it ended. */
 function holderVerdict(tasks: readonly TaskSnapshot[]): string | null {
   for (const task of tasks) {
-    for (const { what, holders } of task.waits) {
+    for (const { kind, what, holders } of task.waits) {
       const ended = holders.filter(({ ended }) => ended);
       if (ended.length === 0 || ended.length < holders.length) continue;
       const who = ended.length === 1 ? "has" : "have";
+      if (kind === "queue.join") {
+        return `Task ${task.name} waits for ${what}: ${
+          namesOf(ended)
+        } took items and ${who} ended without taskDone()`;
+      }
       return `${what.replace(/ held by .*/, "")} was never released: ${
         namesOf(ended)
       } ${who} ended without release(); ` +
@@ -404,30 +435,65 @@ function failureVerdict(failures: readonly FailureSnapshot[]): string | null {
 
 /** A task that has been given its CancelledError and goes on. */
 function cancelledVerdict(tasks: readonly TaskSnapshot[]): string | null {
-  const task = tasks.find(({ cancelled }) => isLate(cancelled));
+  const late = tasks.filter(({ cancelled }) => isLate(cancelled));
+  const ids = new Set(late.map(({ id }) => id));
+  const waitsForLate = ({ waits }: TaskSnapshot) =>
+    waits.some(({ tasks }) => tasks.some((id) => ids.has(id)));
+  const task = late.find((it) => !waitsForLate(it)) ?? late[0];
   if (task === undefined) return null;
-  const waits = task.waits.map(textOf).join(", ");
-  const shielded = task.waits.some(({ kind }) => kind === "shield");
-  const why = shielded
-    ? "a shield keeps it from ending"
-    : "it cleans up, or it caught the CancelledError and did not throw it on";
+  const waits = task.waits.map(placedTextOf).join(", ");
+  const shield = task.waits.find(({ kind }) => kind === "shield");
+  const why = shield === undefined
+    ? "it cleans up, or it caught the CancelledError and did not throw it on"
+    : `a shield keeps it from ending${shieldedText(tasks, shield)}`;
+  const group = tasks.flatMap(({ scopes }) => scopes)
+    .find((scope) => scope.includes(" failing with "));
   return `Task ${task.name} was ${requestText(task.cancelled!)} and goes on${
     waits === "" ? "" : ` (waiting for ${waits})`
-  }: ${why}`;
+  }: ${why}${group === undefined ? "" : `; it holds up a ${group}`}`;
 }
 
+/** What the task behind a shield waits for. */
+function shieldedText(
+  tasks: readonly TaskSnapshot[],
+  shield: WaitSnapshot,
+): string {
+  const task = tasks.find(({ id }) => shield.tasks.includes(id));
+  const [wait] = task?.waits ?? [];
+  if (wait === undefined) return "";
+  const advice = ADVICE[wait.kind];
+  return `; ${task!.name} waits for ${placedTextOf(wait)}${
+    advice === undefined ? "" : `: ${advice}`
+  }`;
+}
+
+function placedTextOf(wait: WaitSnapshot): string {
+  return `${textOf(wait)}${wait.place === null ? "" : ` at ${wait.place}`}`;
+}
+
+/** Many tasks in one place, and more by the second. */
 function pileVerdict(groups: readonly Group[]): string | null {
   const largest = groups.reduce<Group | null>(
     (most, group) =>
       most === null || group.tasks.length > most.tasks.length ? group : most,
     null,
   );
-  if (largest === null || largest.tasks.length < PILE) return null;
+  if (largest === null || largest.tasks.length < PILE_SIZE) return null;
   const [task] = largest.tasks;
   if (task!.waits[0]?.kind === "timer") return null;
+  const growth =
+    largest.tasks.filter(({ seconds }) => seconds !== null && seconds <= 1)
+      .length;
+  if (growth === 0) return null;
+  const [at = null] = [task!.madeAt, task!.stack[0]].filter(isKnown);
+  const made = task!.madeAt === null ? "at" : "made at";
   return `${largest.tasks.length} tasks are in one place, ${doing(largest)}${
-    task!.madeAt === null ? "" : `, made at ${task!.madeAt}`
-  }: they are made faster than they end`;
+    at === null ? "" : `, ${made} ${at}`
+  }, ${growth} more in the last second: they are made faster than they end`;
+}
+
+function isKnown(place: string | null | undefined): place is string {
+  return typeof place === "string";
 }
 
 /** What has to happen for each kind of wait. */
@@ -440,23 +506,37 @@ const ADVICE: { [kind: string]: string } = {
   "lock": "nobody releases it",
   "semaphore": "nobody releases a permit",
   "barrier": "parties are missing",
+  "read": "the other side does not send it",
+  "thread": "the function has not ended; a thread cannot be interrupted",
   "future": "nobody sets its result",
   "foreign":
     "only what made the promise can end that; a timeout or cancellable() makes it interruptible",
 };
+
+/** Waits that often mean no more than that there is nothing to do. */
+const IDLE: ReadonlySet<string> = new Set(["timer", "queue.get"]);
 
 /** The wait at the end of a chain of tasks that wait for one another. */
 function leafVerdict({ tasks, loop }: Snapshot): string | null {
   const leaves = tasks.filter(({ waits }) =>
     waits.some(({ tasks }) => tasks.length === 0)
   );
-  const leaf = leaves.find(({ waits }) => waits[0]!.kind !== "timer");
+  const leaf = leaves.find(({ waits }) => waits[0]!.kind === "queue.join") ??
+    leaves.find(({ waits }) => !IDLE.has(waits[0]!.kind)) ??
+    leaves.find(({ waits }) => waits[0]!.kind !== "timer");
   if (leaf === undefined) return null;
   const wait = leaf.waits[0];
   const advice = ADVICE[wait!.kind];
-  const place = wait!.place === null ? "" : ` at ${wait!.place}`;
   const timed = loop.timers > 0 ? " so far" : "";
-  return `Task ${leaf.name} waits for ${textOf(wait!)}${place}${
+  return `Task ${leaf.name} waits for ${placedTextOf(wait!)}${
     advice === undefined ? "" : `: ${advice}${timed}`
-  }`;
+  }${explanation(wait!)}`;
+}
+
+/** What is known of who has what is waited for, or of the last time that it came. */
+function explanation(wait: WaitSnapshot): string {
+  const notes = notesOn(wait);
+  const note = notes.find((it) => it.startsWith("last ")) ??
+    (wait.holders.length > 0 ? notes.at(-1) : undefined);
+  return note === undefined ? "" : `; ${note}`;
 }

@@ -8,12 +8,18 @@
  */
 
 import "./_event_loop.ts";
+import {
+  type ChildSnapshot,
+  inventories,
+  type ThreadSnapshot,
+} from "./_inventory.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
 import type { SuspendedAwait } from "./_cancel_scope.ts";
 import type { WaitDetails } from "./_wait_source.ts";
 import { type AnyFuture, futures } from "./_future.ts";
 import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
+import { allPromises, findForeignWaits } from "./_foreign_places.ts";
 import { isReadable, processId } from "./_host.ts";
 import {
   type BaseEventLoop,
@@ -21,7 +27,7 @@ import {
   internals as loops,
   livingLoops,
 } from "./_scheduler.ts";
-import { creationSite, framesOf } from "./_call_site.ts";
+import { type CallSite, creationSite, framesOf } from "./_call_site.ts";
 import {
   futuresBehind,
   isPending,
@@ -31,6 +37,8 @@ import {
 } from "./_inspect.ts";
 import { titleOf } from "./_text.ts";
 import { failuresOf } from "./_unhandled.ts";
+
+export type { ChildSnapshot, ThreadSnapshot } from "./_inventory.ts";
 
 /** What a loop is doing. Plain data: `JSON.stringify` loses nothing of it. */
 export interface Snapshot {
@@ -58,7 +66,7 @@ export interface LoopSnapshot {
   name: string;
   /** Whether a runner is running it. */
   state: "running" | "idle" | "closed";
-  /** Whether debug mode is on. Places are known only there, and in a `DeadlockError`. */
+  /** Whether debug mode is on. Elsewhere places are known only in a `DeadlockError`, and in reports of `run()` and `ps`. */
   debug: boolean;
   /** Whether the environment may ask for debug mode in vain, as `ASYNCIO_DEBUG` may not be read. */
   debugUnreadable?: true;
@@ -92,9 +100,12 @@ export interface TaskSnapshot {
   scopes: string[];
   /** What it is suspended in: nothing, one thing, or several under a `Promise.all`. */
   waits: WaitSnapshot[];
-  /** How long it has been suspended, in seconds; `null` where that is not known. */
+  /**
+   * How long it has been suspended, in seconds; `null` where that is not known.
+   * In a foreign promise without debug mode: how long at most.
+   */
   seconds: number | null;
-  /** Where it is suspended, the innermost call first; in debug mode or a `DeadlockError`, and of the 200 newest tasks. */
+  /** Where it is suspended, the innermost call first; in debug mode, in a report of `run()` or `ps`, and of some 200 tasks. */
   stack: string[];
   /** Where it was made, in debug mode, and of the 200 newest tasks. */
   madeAt: string | null;
@@ -117,7 +128,8 @@ export interface WaitSnapshot {
   /**
    * What kind of wait it is: `task`, `gather`, `shield`, `wait`, `group`,
    * `timer`, `lock`, `semaphore`, `event`, `condition`, `barrier`,
-   * `queue.get`, `queue.put`, `queue.join`, `future`, `foreign`, or `other`.
+   * `queue.get`, `queue.put`, `queue.join`, `read`, `process`, `thread`,
+   * `future`, `foreign`, or `other`.
    */
   kind: string;
   /** What it is, in a few words. */
@@ -128,7 +140,7 @@ export interface WaitSnapshot {
   tasks: number[];
   /** The tasks that hold what is waited for. */
   holders: HolderSnapshot[];
-  /** Where it is awaited, in debug mode or a `DeadlockError`. */
+  /** Where it is awaited, known as `stack` is. */
   place: string | null;
   /** More that may explain it: `"never notified since 3.0 s"`. */
   notes: string[];
@@ -142,26 +154,6 @@ export interface HolderSnapshot {
   name: string;
   /** Whether it is done, and so will never release it. */
   ended: boolean;
-}
-
-/** A call in a thread. */
-export interface ThreadSnapshot {
-  /** The function. */
-  name: string;
-  /** What it waits for before it runs, `null` for one that runs. */
-  waits: string | null;
-  /** How long ago it was called, in seconds; `null` where that is not known. */
-  seconds: number | null;
-}
-
-/** A child process. */
-export interface ChildSnapshot {
-  /** Its process id. */
-  pid: number;
-  /** The program. */
-  name: string;
-  /** More about it: `"stdout: 65536 bytes unread"`. */
-  notes: string[];
 }
 
 /** An error that nobody has looked at. */
@@ -186,17 +178,11 @@ export interface AbandonedSnapshot {
   place: string | null;
 }
 
-/** Part of a snapshot that a file above this one fills in, for a loop that has some. */
-export type Census = (snapshot: Snapshot, loop: BaseEventLoop) => void;
-
-/** Those parts. */
-export const censuses: Set<Census> = new Set();
-
 /** How many tasks of a gather or group, and how many holders, are listed. */
-const LISTED = 1000;
+const MOST_LISTED = 1000;
 
 /** The stacks of so many tasks are read at once: to format one takes the runtime up to a millisecond. */
-const STACKS = 200;
+const MOST_STACKS = 200;
 
 /** What a loop is doing. */
 export function snapshotOf(loop: BaseEventLoop): Snapshot {
@@ -221,8 +207,80 @@ export function snapshotOf(loop: BaseEventLoop): Snapshot {
     failures: failuresIn(loop),
     abandoned: [],
   };
-  for (const census of censuses) census(snapshot, loop);
+  for (const list of inventories.get(loop)) list(snapshot);
   return snapshot;
+}
+
+/** How many tasks that wait for the same thing are located, and how many in all. */
+const LOCATED_ALIKE = 20;
+const LOCATED = 200;
+
+/** Where tasks wait is to be found out, by the ids of the tasks. */
+type Wanted = Map<number, (place: CallSite) => void>;
+
+/**
+ * Adds to a snapshot where its tasks wait, which without debug mode nobody has
+ * noted: the awaits are asked, and of what sits in foreign promises the
+ * runtime, unless all promises are given.
+ *
+ * @param snapshot A snapshot that was taken just now.
+ * @param loop Its loop.
+ * @param promises All promises, or none for whoever cannot wait for the debugger.
+ * @returns The snapshot, after some microtasks at least.
+ */
+export async function located(
+  snapshot: Snapshot,
+  loop: BaseEventLoop,
+  promises?: readonly object[],
+): Promise<Snapshot> {
+  const wanted = toBeLocated(snapshot.tasks);
+  const foreign: Wanted = new Map();
+  let frame = tasksOf(loop).first;
+  for (; frame !== null && wanted.size > 0; frame = frame.next) {
+    const found = wanted.get(frame.id);
+    if (found === undefined) continue;
+    wanted.delete(frame.id);
+    const { awaits } = frame;
+    for (const reaction of awaits) reaction.locate(found);
+    if (awaits.length > 0) continue;
+    frame.linkBody();
+    foreign.set(frame.id, found);
+  }
+  await null;
+  if (foreign.size === 0) return snapshot;
+  const all = promises ?? await allPromises();
+  if (all !== null) await findForeignWaits(all, foreign);
+  return snapshot;
+}
+
+/**
+ * Tasks whose places are not known; of many alike only some, but all that are
+ * in foreign promises, as not every promise is looked at.
+ */
+function toBeLocated(tasks: readonly TaskSnapshot[]): Wanted {
+  const alike = new Map<string, number>();
+  const wanted: Wanted = new Map();
+  let total = 0;
+  for (const task of tasks) {
+    if (!SUSPENDED.has(task.state) || task.stack.length > 0) continue;
+    const { kind, object } = task.waits[0]!;
+    const key = `${task.coro} ${kind} ${object}`;
+    const known = alike.get(key) ?? 0;
+    const isForeign = task.state === "foreign";
+    if (!isForeign && (known >= LOCATED_ALIKE || total >= LOCATED)) continue;
+    alike.set(key, known + 1);
+    if (!isForeign) total++;
+    wanted.set(task.id, (place) => addPlace(task, place));
+  }
+  return wanted;
+}
+
+const SUSPENDED: ReadonlySet<string> = new Set(["waiting", "foreign"]);
+
+function addPlace(task: TaskSnapshot, { frames, line }: CallSite): void {
+  if (task.stack.length > 0) return;
+  task.stack = [...frames];
+  task.waits = task.waits.map((wait) => ({ ...wait, place: line }));
 }
 
 /** Reads the tasks of a loop. What many of them wait for is described once. */
@@ -231,7 +289,7 @@ class TaskReader {
   readonly #now: number;
   readonly #shared = new Map<object, WaitSnapshot>();
   /** How many stacks may still be read. */
-  #stacks = STACKS;
+  #stacks = MOST_STACKS;
 
   constructor(loop: BaseEventLoop) {
     this.#loop = loop;
@@ -253,7 +311,7 @@ class TaskReader {
     const standing = frame.phaseIn(awaits);
     const isReady = standing === "waiting" && waits.length === 0;
     const since = standing === "foreign"
-      ? watched?.foreignSince ?? null
+      ? watched?.foreignSince ?? frame.suspendedAt
       : frame.suspendedAt;
     const place = watched?.place ?? null;
     return {
@@ -311,7 +369,7 @@ class TaskReader {
         : numberOf(behind.object ?? behind),
       tasks: isPlain
         ? []
-        : tasksBehind(source).slice(0, LISTED).map(({ id }) => id),
+        : tasksBehind(source).slice(0, MOST_LISTED).map(({ id }) => id),
       holders: behind === null ? [] : holdersOf(behind),
       place: null,
       notes: behind?.notes?.() ?? [],
@@ -359,7 +417,7 @@ function holdersOf(behind: WaitDetails): HolderSnapshot[] {
     if (frame === null) continue;
     const { id, name, isOver } = frame;
     found.set(id, { id, name, ended: isOver });
-    if (found.size >= LISTED) break;
+    if (found.size >= MOST_LISTED) break;
   }
   return [...found.values()];
 }
@@ -406,18 +464,33 @@ function numberOf(object: object): number {
  * The name of a global function that gives the snapshots of all loops of the
  * process that are not closed, as the JSON text of an array. It is for tools
  * that attach to a process, and takes in those of other copies of this module.
+ * A tool that can wait gives it all promises of the thread, or an empty list,
+ * and gets a promise of the text, with the places where the tasks wait.
  */
 export const LOOPS: unique symbol = Symbol.for("asyncio.loops");
 
-const others = (globalThis as { [LOOPS]?: () => string })[LOOPS];
+interface Registry {
+  [LOOPS]?: (promises?: readonly object[]) => string | Promise<string>;
+}
+
+const others = (globalThis as Registry)[LOOPS];
 
 Object.defineProperty(globalThis, LOOPS, {
   configurable: true,
   enumerable: false,
   writable: true,
-  value: (): string => {
-    const snapshots = others === undefined ? [] : JSON.parse(others());
-    for (const loop of livingLoops()) snapshots.push(snapshotOf(loop));
-    return JSON.stringify(snapshots);
+  value: (promises?: readonly object[]): string | Promise<string> => {
+    const text = others?.(promises) ?? "[]";
+    const loops = [...livingLoops()];
+    const snapshots = loops.map(snapshotOf);
+    if (promises === undefined) return textOf(text as string, snapshots);
+    const all = snapshots.map((it, at) => located(it, loops[at]!, promises));
+    return Promise.all([text, ...all])
+      .then(([text]) => textOf(text, snapshots));
   },
 });
+
+/** Adds snapshots to the text of an array of them. */
+function textOf(text: string, snapshots: readonly Snapshot[]): string {
+  return JSON.stringify([...JSON.parse(text), ...snapshots]);
+}

@@ -14,8 +14,10 @@ import {
   cancelNested,
 } from "./_cancel_request.ts";
 import {
+  addGuest,
   type CancelScope,
   InnerScope,
+  removeGuest,
   type ScopeOwner,
 } from "./_cancel_scope.ts";
 import { reportSwallowed } from "./_debug_mode.ts";
@@ -127,6 +129,8 @@ export class TaskGroup implements AsyncDisposable {
   #aborting = false;
   /** Whether the group has cancelled its scope, and has to withdraw that request. */
   #bodyCancelled = false;
+  /** Describes a group without a scope of its own in the scope where it was created. */
+  readonly #guest = new GroupOwner();
   /** Resolved when the last child is done; awaited when the group exits. */
   #allDone: Future<void> | null = null;
   /** Backs `signal` for a group without a scope of its own. */
@@ -143,6 +147,7 @@ export class TaskGroup implements AsyncDisposable {
    */
   constructor() {
     const scope = nextScope ?? currentScope();
+    if (nextScope === null && scope !== null) this.#guest.group = this;
     nextScope = null;
     this.#scope = scope;
     this.#loop = (scope?.loop ?? callersLoop()) as EventLoop;
@@ -251,6 +256,7 @@ export class TaskGroup implements AsyncDisposable {
     // An eager child may already be done, have failed, or have cancelled the
     // group.
     this.#children.add(task as Task<unknown>);
+    if (this.#guest.group !== null) addGuest(this.#scope!, this.#guest);
     if (this.#aborting) task.cancel();
     return task;
   }
@@ -401,8 +407,9 @@ export class TaskGroup implements AsyncDisposable {
   }
 
   #childDone(task: Task<unknown>): void {
-    if (this.#children.size === 0 && this.#allDone?.done() === false) {
-      this.#allDone.setResult();
+    if (this.#children.size === 0) {
+      if (this.#scope !== null) removeGuest(this.#scope, this.#guest);
+      if (this.#allDone?.done() === false) this.#allDone.setResult();
     }
     if (task.cancelled()) return;
     const exception = task.exception();

@@ -186,7 +186,7 @@ export class TaskState extends CancelScope implements Job {
     return this.#stage === OVER;
   }
 
-  /** When the task was last suspended, in milliseconds of the loop's clock. */
+  /** When the task last began or ended a wait of this module, in milliseconds of the loop's clock. */
   get suspendedAt(): number | null {
     return this.#suspendedAt;
   }
@@ -251,8 +251,9 @@ export class TaskState extends CancelScope implements Job {
     if (this.#pendingScopes > 0) this.linkBody(); // cancelled in its first step
   }
 
-  protected linkBody(): void {
-    if (this.#bodyEnd !== null) void awaitBody[BODY](this.#bodyEnd);
+  /** Has stacks that lead out of the body end with a frame that names the task. */
+  linkBody(): void {
+    if (this.#bodyEnd !== null) awaitBody(this.#bodyEnd, this.#id);
     this.#bodyEnd = null;
   }
 
@@ -289,6 +290,7 @@ export class TaskState extends CancelScope implements Job {
 
   /** Calls the body. If it returns no promise, the task is done at once. */
   callBody(): void {
+    this.#suspendedAt = loops.cachedNow(this.#loop);
     this.#context = captureSlot();
     const body = this.#body!; // a call as a function, without `this`
     try {
@@ -373,7 +375,9 @@ export class TaskState extends CancelScope implements Job {
   }
 
   /** An await ends. */
-  awaitEnded(_wait: SuspendedAwait): void {}
+  awaitEnded(_wait: SuspendedAwait): void {
+    this.#suspendedAt = loops.cachedNow(this.#loop);
+  }
 
   /** A request was made, to the task or a scope in it. */
   cancelRequested(request: CancelRequest): void {
@@ -461,12 +465,14 @@ function reportUndelivered(): void {
   for (const [state, { place }] of due) state.reportUndelivered(place);
 }
 
-/** Awaits the end of a body, so that stacks lead to it. Only cancelled tasks need that. */
-const awaitBody = {
-  [BODY]: async (end: Promise<void>) => {
+/** Awaits the end of a body, so that stacks lead to it. Only cancelled tasks and reports need that. */
+function awaitBody(end: Promise<void>, id: number): void {
+  const link = async () => {
     await end;
-  },
-};
+  };
+  Object.defineProperty(link, "name", { value: `${BODY} ${id}` });
+  void link();
+}
 
 /** The contexts of tasks that are done, where they held more than the task. */
 export const finalContexts: WeakMap<object, unknown> = new WeakMap();

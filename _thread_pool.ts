@@ -21,6 +21,8 @@ import { type AnyFuture, futures, type WaitSource } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { cpuUsage, nextTurn, startWorker } from "./_host.ts";
 import { framesOf } from "./_call_site.ts";
+import { inventories, type ThreadSnapshot } from "./_inventory.ts";
+import { internals as loops } from "./_scheduler.ts";
 import { type Definition, nameOfDefinition } from "./_thread_function.ts";
 import { THREAD_PROGRAM } from "./_thread_program.ts";
 import {
@@ -76,6 +78,14 @@ export class ThreadPool {
 
   constructor(loop: EventLoop) {
     this.#loop = loop;
+    inventories.get(loop).add((lists) => lists.threads = this.#list());
+  }
+
+  /** The calls that run, then those that wait. */
+  #list(): ThreadSnapshot[] {
+    const running = Array.from(this.#threads, ({ call }) => call ?? []).flat();
+    return [...running, ...this.#queue].filter(({ isDropped }) => !isDropped)
+      .map((call) => call.toJSON());
   }
 
   /** Whether calls are running or queued. */
@@ -263,6 +273,7 @@ export class ThreadPool {
 
 /** A call of a function in a thread. */
 class Call implements WaitSource {
+  readonly kind = "thread";
   readonly future: AnyFuture;
   readonly target: Target;
   readonly #pool: ThreadPool;
@@ -276,6 +287,7 @@ class Call implements WaitSource {
   readonly #loop: EventLoop;
   /** The call site. */
   readonly #callSite: Error;
+  readonly #since: number;
 
   constructor(
     pool: ThreadPool,
@@ -287,10 +299,18 @@ class Call implements WaitSource {
     this.#pool = pool;
     this.#loop = loop;
     this.#callSite = callSite;
+    this.#since = loops.cachedNow(loop);
     this.target = target;
     this.args = args;
     this.transfers = claimTransfers(args);
     this.future = futures.make(loop, this);
+  }
+
+  /** The call for reports. */
+  toJSON(): ThreadSnapshot {
+    const { name, waitingFor: waits } = this;
+    const seconds = (loops.cachedNow(this.#loop) - this.#since) / 1000;
+    return { name, waits, seconds, place: framesOf(this.#callSite)[0] ?? null };
   }
 
   /** Copies the arguments, so that later changes do not matter. */

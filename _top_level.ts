@@ -13,7 +13,7 @@
  */
 
 import { hasTimeoutSignal } from "./_abort_signal.ts";
-import { calmMark } from "./_deadlock.ts";
+import { operationMark } from "./_deadlock.ts";
 import { debugHooks } from "./_debug_hooks.ts";
 import type { AnyFuture } from "./_future.ts";
 import { nextTurn, runtimeCore, systemTimer } from "./_host.ts";
@@ -72,7 +72,7 @@ function look(): void {
 }
 
 function isCalm(watch: Watch): boolean {
-  const seen = `${loops.checkpoints(watch.loop)} ${calmMark()}`;
+  const seen = `${loops.checkpoints(watch.loop)} ${operationMark()}`;
   if (seen.endsWith("busy")) {
     watch.seen = "";
     return false;

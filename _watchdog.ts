@@ -74,18 +74,18 @@ export async function watchBlocks(
   await ready;
   worker.unref();
   ownOperations.count += WORKER_OPERATIONS;
-  if (order.url === null) observe(loop, new Notes(memory));
+  if (order.url === null) observe(loop, new RunningTaskNotes(memory));
   const stopBeats = startBeats(new Int32Array(memory), interval);
   return async () => {
     stopBeats();
     ownOperations.count -= WORKER_OPERATIONS;
     await worker.terminate();
-    if (--watching === 0) leave();
+    if (--watching === 0) unpublish();
   };
 }
 
 /** Notes which task runs, for a thread that cannot ask. */
-class Notes implements Observer {
+class RunningTaskNotes implements Observer {
   readonly #length: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #encoder = new TextEncoder();
@@ -153,7 +153,7 @@ function publish(): void {
 }
 
 /** Takes back what was put up for all watchdogs. */
-function leave(): void {
+function unpublish(): void {
   delete (globalThis as unknown as Record<symbol, unknown>)[KEY];
   if (hasOpened) node("inspector").close();
   hasOpened = false;

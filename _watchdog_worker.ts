@@ -88,7 +88,7 @@ class BlockWatcher {
 
   async #report(age: number): Promise<void> {
     const blocking = await this.#look().catch(() => null);
-    const task = blocking === null ? this.#noted() : blocking.task;
+    const task = blocking === null ? this.#notedTask() : blocking.task;
     const by = task === null ? "" : ` by the task ${task}`;
     const head = `The event loop has been blocked for ${span(age)}${by}`;
     if (blocking !== null) {
@@ -133,7 +133,7 @@ class BlockWatcher {
   }
 
   /** The task that the other thread has noted, as it cannot be asked. */
-  #noted(): string | null {
+  #notedTask(): string | null {
     const length = Atomics.load(this.#beats, 1);
     if (length === 0) return null;
     const bytes = new Uint8Array(this.#order.memory, 8, length);

@@ -40,11 +40,11 @@ Exit status:
   4  not a Deno process`;
 
 /** How long a port that somebody else has is waited for, in milliseconds. */
-const BUSY = 5000;
+const PORT_TIMEOUT = 5000;
 /** How long the start of a process may take, in milliseconds. */
-const START = 10_000;
+const START_TIMEOUT = 10_000;
 /** How long a process keeps its debugger open after this one was killed, in milliseconds. */
-const GUARD = 3000;
+const GUARD_TIME = 3000;
 
 /** What is asked for. */
 interface Order {
@@ -99,17 +99,17 @@ async function main(args: readonly string[]): Promise<number> {
 async function report(order: Order): Promise<void> {
   const { pid, watch, force, close } = order;
   const table = processTable();
-  let stop = (): void => leave(pid);
+  let stop = (): void => exitEarly(pid);
   const onSignal = () => stop();
   deno.addSignalListener("SIGINT", onSignal);
   try {
-    const guard = (watch ?? 0) * 1000 + GUARD;
-    const times = { busy: BUSY, start: START, guard };
+    const guard = (watch ?? 0) * 1000 + GUARD_TIME;
+    const times = { busy: PORT_TIMEOUT, start: START_TIMEOUT, guard };
     const target = await attach(pid, { table, force, close, tell, ...times });
     try {
       const command = await table.command(pid).catch(() => "");
       const title = `Process ${pid}: ${command}`;
-      if (watch === null) await once(target, title, order);
+      if (watch === null) await printOnce(target, title, order);
       else {
         const stopped = new Promise<void>((resolve) => stop = resolve);
         await again(target, title, order, stopped);
@@ -123,14 +123,14 @@ async function report(order: Order): Promise<void> {
 }
 
 /** What Ctrl-C does where the process may not answer. */
-function leave(pid: number): never {
+function exitEarly(pid: number): never {
   tell(
     `Process ${pid} may still open its debugger when its block ends: ps --close ${pid} closes it`,
   );
   deno.exit(130);
 }
 
-async function once(
+async function printOnce(
   target: Target,
   title: string,
   { pid, json }: Order,

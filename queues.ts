@@ -34,8 +34,10 @@ import {
   settledPromise,
   settledVoid,
 } from "./_waiting_call.ts";
+import { Holders } from "./_holders.ts";
 import { inspect } from "./_host.ts";
 import type { Cancellable, Named } from "./_options.ts";
+import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import {
   activeSignalOf,
   checkCallback,
@@ -109,13 +111,15 @@ export class Queue<T> implements AsyncIterable<T> {
   #items: Store<T> = new FifoStore<T>();
   /** The number of items that were put and not yet marked by `taskDone`. */
   #unfinished = 0;
+  /** Who has taken items that `taskDone` has not answered. */
+  readonly #takers = new Holders();
   #isShutDown = false;
   /** The item of each waiting `put`, by its future. */
   readonly #pendingItems = new Map<unknown, T>();
   readonly #binding = new LoopBinding();
   readonly #getters: WaitQueue<T> = new WaitQueue<T>({
-    complete: () =>
-      this.empty() && !this.#isShutDown ? AGAIN : this.getNowait(),
+    complete: (_, by) =>
+      this.empty() && !this.#isShutDown ? AGAIN : this.#take(by),
     handOff: () => void (this.empty() || this.#getters.notifyNext()),
     kind: "queue.get",
     describe: () => `an item of ${this.#describe()}`,
@@ -140,6 +144,7 @@ export class Queue<T> implements AsyncIterable<T> {
     kind: "queue.join",
     describe: () =>
       `taskDone() on ${this.#describe()}, ${this.#unfinished} unfinished`,
+    holders: () => this.#takers,
   }, this.#binding);
 
   /**
@@ -269,6 +274,10 @@ export class Queue<T> implements AsyncIterable<T> {
    * @throws {QueueShutDown} If the queue is shut down and empty.
    */
   getNowait(): T {
+    return this.#take(currentExecution());
+  }
+
+  #take(by: ExecutionContext | null | undefined): T {
     if (this.empty()) {
       if (this.#isShutDown) {
         throw new QueueShutDown("Cannot get an item: the queue is shut down");
@@ -276,6 +285,7 @@ export class Queue<T> implements AsyncIterable<T> {
       throw new QueueEmpty("Cannot get an item: the queue is empty");
     }
     const item = this.#items.pop() as T;
+    this.#takers.add(by);
     this.#putters.notifyNext();
     return item;
   }
@@ -292,6 +302,7 @@ export class Queue<T> implements AsyncIterable<T> {
       );
     }
     this.#unfinished--;
+    this.#takers.remove(currentExecution());
     if (this.#unfinished === 0) this.#joiners.notifyAll();
   }
 

@@ -50,7 +50,7 @@ import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { allTasks } from "./_awaitable.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
-import { type Snapshot, snapshotOf } from "./_snapshot.ts";
+import { located, type Snapshot, snapshotOf } from "./_snapshot.ts";
 import { debugHooks } from "./_debug_hooks.ts";
 import { chainOf, isPending, nameOf, progressOf } from "./_inspect.ts";
 import { firstOf, span } from "./_text.ts";
@@ -432,7 +432,7 @@ export class Runner implements AsyncDisposable {
   #dumpOnSignal(loop: EventLoop): void {
     const { dumpSignal } = this.#options;
     if (dumpSignal === null) return;
-    const onSignal = () => console.error(formatSnapshot(snapshotOf(loop)));
+    const onSignal = () => void printReport(loop);
     if (dumpSignal === undefined) {
       this.#undump = listen([DUMP_SIGNAL], onSignal);
       return;
@@ -455,6 +455,7 @@ export class Runner implements AsyncDisposable {
       this.#isDeadlocked = true;
       const report = async () => {
         const snapshot = snapshotOf(loop);
+        if (isFirst) await located(snapshot, loop);
         await addPlaces(snapshot, loop);
         const title = "Deadlock: nothing is left that could wake a task";
         if (isFirst) console.error(reportOn(snapshot, title));
@@ -522,7 +523,7 @@ export class Runner implements AsyncDisposable {
       if (allTasks(loop).size === 0 || this.#isDeadlocked) return;
       const title = `Tasks that were left have not ended ${LATE} s after ` +
         "they were cancelled";
-      console.error(reportOn(snapshotOf(loop), title));
+      void printReport(loop, title);
     });
     const { shutdownTimeout: limit = null } = this.#options;
     if (limit === null) return unreport;
@@ -584,7 +585,7 @@ class Interruption implements Abortable {
     this.#unreport = systemTimer(LATE, () => {
       const title = `${name} came ${LATE} s ago and has not ended the ` +
         "program, a second one will";
-      console.error(reportOn(snapshotOf(task.getLoop()), title));
+      void printReport(task.getLoop(), title);
     });
     cancelFrom(name, () => task.cancel());
   }
@@ -613,6 +614,14 @@ class Interruption implements Abortable {
 /** What a loop is doing, below a title. */
 function reportOn(snapshot: Snapshot, title: string): string {
   return `${title}\n${formatSnapshot(snapshot)}`;
+}
+
+/** Prints what a loop is doing. */
+async function printReport(loop: EventLoop, title?: string): Promise<void> {
+  const snapshot = await located(snapshotOf(loop), loop);
+  console.error(
+    title === undefined ? formatSnapshot(snapshot) : reportOn(snapshot, title),
+  );
 }
 
 /** Cancels the tasks of a loop and adds to a snapshot where they waited. */

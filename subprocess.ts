@@ -121,6 +121,7 @@ export class Process implements AsyncDisposable {
     complete: () => this.returncode!,
     handOff: () => {},
     remove: () => this.#waiterLeft(),
+    kind: "process",
     describe: () => this.#child.describeEnd(),
   }, new LoopBinding());
   /** Notifies the waiters. Being registered with the child, it keeps this object alive while there are any. */

@@ -22,8 +22,9 @@
  * @module
  */
 
-import { type Guard, ReleaseGuard } from "./_guard.ts";
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
+import { type Guard, ReleaseGuard } from "./_guard.ts";
+import { Holders, Occasion } from "./_holders.ts";
 import type { Cancellable, Named } from "./_options.ts";
 import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import {
@@ -227,12 +228,14 @@ export class Lock {
  */
 export class Event {
   #set = false;
+  #lastSet: Occasion | null = null;
   readonly #label: string;
   readonly #waiters: WaitQueue<true> = new WaitQueue<true>({
     complete: () => true,
     handOff: () => {},
     kind: "event",
     describe: () => this.#describe(),
+    notes: () => this.#lastSet === null ? [] : [String(this.#lastSet)],
   }, new LoopBinding());
 
   /**
@@ -254,6 +257,7 @@ export class Event {
   set(): void {
     if (this.#set) return;
     this.#set = true;
+    this.#lastSet = new Occasion("set", this.#waiters.waiting);
     this.#waiters.notifyAll();
   }
 
@@ -344,6 +348,8 @@ export class Condition {
   readonly #lock: Lock;
   readonly #waiters: WaitQueue<void>;
   readonly #label: string;
+  /** The last notification. */
+  #notified: Occasion | null = null;
   /** The futures of waiters that were cancelled after they were notified and have not reacquired the lock. */
   readonly #unclaimed = new Set<unknown>();
 
@@ -363,6 +369,7 @@ export class Condition {
       handOff: (future) => void this.#unclaimed.add(future),
       kind: "condition",
       describe: () => this.#describe(),
+      notes: () => [this.#notified?.toString() ?? "never notified"],
     }, locks.binding(lock));
   }
 
@@ -528,6 +535,7 @@ export class Condition {
   notify(n = 1): void {
     checkNumber(n, "notify", "n");
     this.#checkLocked("notify");
+    this.#notified = new Occasion("notified", this.#waiters.waiting);
     for (let i = 0; i < n && this.#waiters.notifyNext(); i++);
   }
 
@@ -598,10 +606,12 @@ export class Semaphore {
   #value: number;
   readonly #label: string;
   readonly #dispose = (): void => this.release();
+  readonly #size: number;
+  readonly #holders = new Holders();
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
-    complete: () => {
+    complete: (_, by) => {
       this.#notifyWaiters();
-      return new ReleaseGuard(this.#dispose);
+      return this.#grant(by);
     },
     handOff: () => {
       this.#value++;
@@ -609,6 +619,8 @@ export class Semaphore {
     },
     kind: "semaphore",
     describe: () => this.#describe(),
+    notes: () => [`permits: ${this.#size}`],
+    holders: () => this.#holders,
   }, new LoopBinding());
 
   /**
@@ -622,7 +634,7 @@ export class Semaphore {
   constructor(value = 1, options?: Named) {
     checkCount(value, 0, "create a semaphore", "value");
     this.#label = labelOf(options, "create a semaphore");
-    this.#value = value;
+    this.#size = this.#value = value;
   }
 
   static {
@@ -667,12 +679,19 @@ export class Semaphore {
   /** Returns a permit; the first waiter gets it. */
   release(): void {
     this.#value++;
+    this.#holders.remove(currentExecution());
     this.#notifyNext();
   }
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
+  }
+
+  /** A semaphore created without permits signals something: nobody returns its permits. */
+  #grant(by: ExecutionContext | null | undefined): Guard {
+    if (this.#size > 0) this.#holders.add(by);
+    return new ReleaseGuard(this.#dispose);
   }
 
   static #acquire(
@@ -685,7 +704,7 @@ export class Semaphore {
     if (semaphore.locked()) return semaphore.#waiters.enqueue(signal);
     if (isOverdue()) return checkpoint(Semaphore.#acquire, semaphore, options);
     semaphore.#value--;
-    return settledPromise(new ReleaseGuard(semaphore.#dispose));
+    return settledPromise(semaphore.#grant(currentExecution()));
   }
 
   #notifyNext(): boolean {

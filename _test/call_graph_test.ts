@@ -367,3 +367,28 @@ Deno.test("formatCallGraph() draws a flow chart of Mermaid, each task once", asy
     await wait(parents);
   });
 });
+
+Deno.test("captureCallGraph() finds the task that has opened a group by hand, as long as the group has the child", async () => {
+  await plain(async () => {
+    const children: Task<unknown>[] = [];
+    const parents = [
+      createTask(async () => {
+        await using group = new TaskGroup();
+        children.push(group.createTask(() => sleep(2), { name: "first" }));
+        await sleep(5);
+      }, { name: "using" }),
+      createTask(async () => {
+        const group = new TaskGroup();
+        children.push(group.createTask(() => sleep(2), { name: "second" }));
+        await sleep(5);
+        await group.join();
+      }, { name: "joins" }),
+    ];
+    await sleep(1);
+    const graphs = () => children.map((child) => captureCallGraph(child)!);
+    assertEquals(graphs().map(names), ["first(using)", "second(joins)"]);
+    await sleep(2);
+    assertEquals(graphs().map(names), ["first", "second"]);
+    await wait(parents);
+  });
+});

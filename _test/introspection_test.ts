@@ -274,8 +274,8 @@ Deno.test("run({ dumpSignal }) writes the tasks down, and the program goes on", 
   for (let i = 0; i < 2; i++) {
     child.kill("SIGUSR1");
     assertMatch(
-      await readUntil(stderr, "where they wait\n"),
-      /^Task listener waits for a foreign promise: .*\n<EventLoop running, 2 tasks, 0 timers>\n\* Task "Task-1" waiting for the task listener since .* s\n\* Task "listener" waiting for a foreign promise since .* s\n/,
+      await readUntil(stderr, /"listener" .*\n.*\n/),
+      /^Task listener waits for a foreign promise at file:.*alive\.ts:8:26: .*\n<EventLoop running, 2 tasks, 0 timers>\n\* Task "Task-1" waiting for the task listener since .* s\n +at file:.*alive\.ts:10:3\n\* Task "listener" waiting for a foreign promise since .* s\n +at file:.*alive\.ts:8:26\n$/,
     );
   }
   const stdin = child.stdin.getWriter();

@@ -55,6 +55,32 @@ Deno.test("ps names the waits of a program that was not prepared, and leaves it 
     await live.until("tick");
   }));
 
+Deno.test("ps shows the lines where tasks wait, in promises from elsewhere too", () =>
+  withPort(async () => {
+    await using live = await LiveProgram.start(program(`
+      const queue = new Queue();
+      const { promise, resolve } = Promise.withResolvers();
+      globalThis.resolve = resolve;
+      async function takes() { await queue.get(); }
+      async function reads() { await promise; }
+      async function parses() { await reads(); }
+      createTask(takes, { name: "taker" });
+      createTask(parses, { name: "parser" });
+    `));
+    await live.until("ready");
+    for (let i = 0; i < 2; i++) {
+      const { code, stdout } = await ps(`${live.pid}`);
+      assertEquals(code, 0);
+      assertMatch(stdout, /"taker" waiting .*\n {4}at takes \(/);
+      assertMatch(
+        stdout,
+        /"parser" waiting for a foreign promise .*\n {4}at reads \(.*\n {4}at parses \(/,
+      );
+      assert(!stdout.includes("Debug mode would"));
+      await live.until("tick");
+    }
+  }));
+
 Deno.test("ps --json gives the snapshots of 10,000 tasks", () =>
   withPort(async () => {
     await using live = await LiveProgram.start(program(`
