@@ -6,8 +6,7 @@
 
 import { isTcp, Socket } from "./_socket.ts";
 import { closeQuietly, deno } from "./_deno.ts";
-import type { EventLoop } from "./_event_loop.ts";
-import type { TimerHandle } from "./_scheduler.ts";
+import type { EventLoop, TimerHandle } from "./_event_loop.ts";
 import type { ResolvedTlsTimeouts } from "./_stream_options.ts";
 import type { ServerTlsConfig } from "./_tls.ts";
 import type { SocketFile } from "./_unix_socket.ts";

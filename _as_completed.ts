@@ -11,7 +11,7 @@
 import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
 import { Deque } from "./_collections.ts";
 import { Future, futures } from "./_future.ts";
-import type { Job, TimerHandle } from "./_scheduler.ts";
+import type { Job, TimerHandle } from "./_event_loop.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 import { promiseTry } from "./_waiting_call.ts";

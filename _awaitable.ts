@@ -8,7 +8,12 @@
 import { tasksOf } from "./_task_state.ts";
 import { adopt } from "./_continuation.ts";
 import { type Awaitable, Future, futures, type WaitSource } from "./_future.ts";
-import { EventLoop, getEventLoop, type TaskFactory } from "./_event_loop.ts";
+import {
+  currentExecution,
+  EventLoop,
+  getEventLoop,
+  type TaskFactory,
+} from "./_event_loop.ts";
 import {
   checkBag,
   checkCallback,
@@ -22,7 +27,6 @@ import { TASK_OPTIONS } from "./_options.ts";
 import { Task } from "./_task.ts";
 import { futureForOwnPromise } from "./_waiting_call.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
-import { currentExecution } from "./_scheduler.ts";
 
 /**
  * Runs a coroutine function as a task of the current loop, or of the implicit

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Job } from "./_scheduler.ts";
+import type { Job } from "./_event_loop.ts";
 
 /** One callback, or several in registration order. */
 export type Callbacks = Job | Job[] | Set<Job> | null;

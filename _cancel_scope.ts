@@ -33,12 +33,12 @@ import { runInSlot, SlotValue } from "./_context.ts";
 import type { AnyFuture } from "./_future.ts";
 import type { TaskState } from "./_task_state.ts";
 import {
-  type BaseEventLoop,
   currentExecution,
+  type EventLoop,
   type ExecutionContext,
   internals as loops,
   type Job,
-} from "./_scheduler.ts";
+} from "./_event_loop.ts";
 import { type CallSite, followsPromises, type Probe } from "./_call_site.ts";
 import type { CancelledError } from "./exceptions.ts";
 
@@ -167,7 +167,7 @@ export abstract class CancelScope extends SlotValue
   #controller: AbortController | null = null;
   #cancelState: CancelState | null = null;
 
-  abstract readonly loop: BaseEventLoop;
+  abstract readonly loop: EventLoop;
   abstract readonly task: NamedTask | null;
   /** The scope of the task. */
   abstract readonly taskState: TaskState;
@@ -674,7 +674,7 @@ export class InnerScope extends CancelScope {
     return this.#taskState;
   }
 
-  get loop(): BaseEventLoop {
+  get loop(): EventLoop {
     return this.#taskState.loop;
   }
 

@@ -5,7 +5,12 @@
  */
 
 import { type Duration, toSeconds } from "./_duration.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
+import {
+  type EventLoop,
+  getEventLoop,
+  internals as loops,
+  type TimerHandle,
+} from "./_event_loop.ts";
 import { operation } from "./_waiting_call.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
 import { runInSlot } from "./_context.ts";
@@ -19,7 +24,6 @@ import {
   toPath,
 } from "./_address.ts";
 import { closeQuietly, deno, needDeno } from "./_deno.ts";
-import { internals as loops, type TimerHandle } from "./_scheduler.ts";
 import {
   isTcp,
   type OpenResource,
@@ -346,6 +350,7 @@ export function openStreams(
   const connection = new Connection(socket, options.onClosed);
   const pump = new WritePump(loop, socket, {
     reader,
+    readers,
     extraInfo: (name) => socket.extraInfo(name),
     onClosing: () => connection.startCloseTimer(),
     onClosed: () => connection.closed(),

@@ -24,7 +24,12 @@ import {
   runIn,
   runInSlot,
 } from "./_context.ts";
-import type { EventLoop } from "./_event_loop.ts";
+import {
+  type EventLoop,
+  type ExecutionContext,
+  internals as loops,
+  type Job,
+} from "./_event_loop.ts";
 import {
   type AnyFuture,
   failTask,
@@ -35,11 +40,6 @@ import {
   type WaitSource,
 } from "./_future.ts";
 import { isResolver } from "./_host.ts";
-import {
-  type ExecutionContext,
-  internals as loops,
-  type Job,
-} from "./_scheduler.ts";
 import { CallSite, Probe } from "./_call_site.ts";
 import { addWaiter } from "./_error_stack.ts";
 import { describe, isClass, isInstance, isThenable } from "./_validate.ts";

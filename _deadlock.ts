@@ -23,7 +23,7 @@ import {
   runtimeCore,
   systemTimer,
 } from "./_host.ts";
-import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
+import { type EventLoop, internals as loops } from "./_event_loop.ts";
 
 /** Delay before the first check, in seconds; it doubles after each check. */
 const FIRST_CHECK = 0.02;
@@ -42,7 +42,7 @@ const MOST_OPERATIONS = 2_000_000;
  * what ends the watch.
  */
 export function watchForDeadlock(
-  loop: BaseEventLoop,
+  loop: EventLoop,
   waitsOutside: () => boolean,
   onDeadlock: () => void,
 ): () => void {
@@ -51,7 +51,7 @@ export function watchForDeadlock(
 }
 
 class DeadlockWatch {
-  readonly #loop: BaseEventLoop;
+  readonly #loop: EventLoop;
   readonly #waitsOutside: () => boolean;
   readonly #onDeadlock: () => void;
   #delay = FIRST_CHECK;
@@ -64,7 +64,7 @@ class DeadlockWatch {
   #since = 0;
 
   constructor(
-    loop: BaseEventLoop,
+    loop: EventLoop,
     waitsOutside: () => boolean,
     onDeadlock: () => void,
   ) {

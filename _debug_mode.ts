@@ -25,12 +25,12 @@ import { Future, futures } from "./_future.ts";
 import type { Coroutine } from "./_options.ts";
 import { TaskState } from "./_task_state.ts";
 import {
-  type BaseEventLoop,
   currentExecution,
   debugHooks,
+  type EventLoop,
   type ExceptionContext,
   internals as loops,
-} from "./_scheduler.ts";
+} from "./_event_loop.ts";
 import { CallSite, creationSite, recordCreation } from "./_call_site.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -86,7 +86,7 @@ export class DebugTaskState extends TaskState {
   readonly #watched: NamedTask;
 
   constructor(
-    loop: BaseEventLoop,
+    loop: EventLoop,
     task: NamedTask,
     name: string | number,
     body: Coroutine<unknown>,
@@ -260,7 +260,7 @@ let stacksLeft = BURST;
 let countedAt = 0;
 
 /** Whether a stack may be taken now, which then counts. */
-function mayTakeStack(loop: BaseEventLoop): boolean {
+function mayTakeStack(loop: EventLoop): boolean {
   const now = loops.cachedNow(loop);
   if (now !== countedAt) {
     const more = Math.abs(now - countedAt) * PER_MILLISECOND; // loops have clocks of their own
@@ -300,7 +300,7 @@ debugHooks.slow = (loop, job, seconds) => {
  *
  * @throws {RuntimeError} If it does.
  */
-function checkCaller(loop: BaseEventLoop): void {
+function checkCaller(loop: EventLoop): void {
   const caller = currentExecution()?.loop;
   if (caller === undefined || caller === loop) return;
   if (!caller.isRunning() || !loop.isRunning()) return;

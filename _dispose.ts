@@ -5,9 +5,12 @@
  */
 
 import { runInSlot } from "./_context.ts";
-import type { EventLoop } from "./_event_loop.ts";
+import {
+  currentExecution,
+  type EventLoop,
+  internals as loops,
+} from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
-import { currentExecution, internals as loops } from "./_scheduler.ts";
 
 /**
  * Waits until something is disposed of. A cancellation does not throw here, as

@@ -4,10 +4,14 @@
  * @module
  */
 
-import type { EventLoop } from "./_event_loop.ts";
+import {
+  type EventLoop,
+  internals as loops,
+  type Job,
+  type TimerEntry,
+} from "./_event_loop.ts";
 import { type AnyFuture, futures, type WaitSource } from "./_future.ts";
 import type { Failure } from "./_waiting_call.ts";
-import { internals as loops, type Job, type TimerEntry } from "./_scheduler.ts";
 
 /** The wait source of a future that waits for other futures. */
 export class FuturesSource implements WaitSource {

@@ -34,14 +34,16 @@ import {
 import { Deque } from "./_collections.ts";
 import { currentSlot } from "./_context.ts";
 import { classes } from "./_core_classes.ts";
-import { EventLoop, getEventLoop, isLoop } from "./_scheduler.ts";
 import {
   currentExecution,
   debugHooks,
+  EventLoop,
   type ExecutionContext,
+  getEventLoop,
   internals as loops,
+  isLoop,
   type Job,
-} from "./_scheduler.ts";
+} from "./_event_loop.ts";
 import type { CallbackOptions, Coroutine } from "./_options.ts";
 import type { Continuation, Handler } from "./_continuation.ts";
 import { UnretrievedError } from "./_unhandled.ts";
@@ -84,7 +86,6 @@ const STATES = [
 /** In place of the report of an error: it will not be reported. */
 const SILENCED = Symbol("muted");
 
-export { getEventLoop as callersLoop, isImplicit } from "./_scheduler.ts";
 export { AGAIN, type WaitSource } from "./_wait_source.ts";
 
 /** A future of any type. */

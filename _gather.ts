@@ -8,8 +8,8 @@ import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
 import { errorOf, FuturesSource, onceDone } from "./_done_callbacks.ts";
 import { cancelNested } from "./_cancel_request.ts";
 import { isBeingCancelled } from "./_cancel_request.ts";
-import { callersLoop, Future, futures, looksLikeFuture } from "./_future.ts";
-import type { Job } from "./_scheduler.ts";
+import { Future, futures, looksLikeFuture } from "./_future.ts";
+import { getEventLoop, type Job } from "./_event_loop.ts";
 import type { Failure } from "./_waiting_call.ts";
 import { CancelledError } from "./exceptions.ts";
 
@@ -36,7 +36,7 @@ export class GatheringFuture extends Future<unknown[]> {
     areDistinct: boolean,
     signal: AbortSignal | undefined,
   ) {
-    super((children[0]?.getLoop() ?? callersLoop()) as never);
+    super((children[0]?.getLoop() ?? getEventLoop()) as never);
     futures.setSource(this, new FuturesSource(children, "gather"));
     this.#children = children;
     this.#returnExceptions = returnExceptions;

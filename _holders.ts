@@ -6,7 +6,7 @@
  */
 
 import { CancelScope } from "./_cancel_scope.ts";
-import type { ExecutionContext } from "./_scheduler.ts";
+import type { ExecutionContext } from "./_event_loop.ts";
 import { span } from "./_text.ts";
 
 /** How many tasks are remembered, in things that many tasks take and nobody gives back. */

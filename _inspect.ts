@@ -12,7 +12,7 @@ import { firstOf, span } from "./_text.ts";
 import type { TaskState } from "./_task_state.ts";
 import { inspect, sourceOf } from "./_host.ts";
 import type { Coroutine } from "./_options.ts";
-import { debugHooks, type ExecutionContext } from "./_scheduler.ts";
+import { debugHooks, type ExecutionContext } from "./_event_loop.ts";
 import { creationSite } from "./_call_site.ts";
 
 /** How many things a line names before it counts the rest. */

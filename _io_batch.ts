@@ -14,10 +14,13 @@
  */
 
 import { runInSlot } from "./_context.ts";
-import type { EventLoop } from "./_event_loop.ts";
+import {
+  currentExecution,
+  type EventLoop,
+  internals as loops,
+} from "./_event_loop.ts";
 import { afterMicrotasks } from "./_host.ts";
 import { LoopLocal } from "./_loop_local.ts";
-import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { RuntimeError } from "./exceptions.ts";
 
 /** Number of pending writes at which a batch is sent early, so that a long batch does not delay the first responses. */

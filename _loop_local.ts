@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { EventLoop } from "./_scheduler.ts";
+import type { EventLoop } from "./_event_loop.ts";
 
 /** One value per loop, created on first use and collected with the loop. */
 export class LoopLocal<T> {

@@ -19,11 +19,11 @@ import type { Coroutine } from "./_options.ts";
 import { TaskState } from "./_task_state.ts";
 import { LoopLocal } from "./_loop_local.ts";
 import {
-  type BaseEventLoop,
   currentExecution,
+  type EventLoop,
   internals as loops,
   type Job,
-} from "./_scheduler.ts";
+} from "./_event_loop.ts";
 
 /** What is told of the tasks of a loop. */
 export interface Observer {
@@ -52,7 +52,7 @@ type TaskStateClass = new (
 ) => TaskState;
 
 /** Has everything that happens to the tasks of a loop told, as long as it is not closed. */
-export function observe(loop: BaseEventLoop, observer: Observer): void {
+export function observe(loop: EventLoop, observer: Observer): void {
   observers.get(loop).add(observer);
 }
 
@@ -122,7 +122,7 @@ function observed(
 
 /** Own methods of one queue, so that those of all others stay as they are. */
 function watchQueue(
-  loop: BaseEventLoop,
+  loop: EventLoop,
   tell: (call: (observer: Observer) => void) => void,
 ): void {
   const queue = loops.ready(loop);

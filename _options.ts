@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { EventLoop } from "./_scheduler.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import type { Context } from "./_context.ts";
 import type { Duration } from "./_duration.ts";
 

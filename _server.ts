@@ -19,12 +19,15 @@ import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { closeQuietly, deno, needDeno } from "./_deno.ts";
 import { waitWhileDisposing } from "./_dispose.ts";
 import { rejection } from "./_error_stack.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
+import {
+  type EventLoop,
+  getEventLoop,
+  internals as loops,
+} from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
 import { operation } from "./_waiting_call.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
-import { internals as loops } from "./_scheduler.ts";
 import {
   checkLimit,
   checkServerTls,

@@ -22,11 +22,11 @@ import { tasksOf, type TaskState } from "./_task_state.ts";
 import { allPromises, findForeignWaits } from "./_foreign_places.ts";
 import { isReadable, processId } from "./_host.ts";
 import {
-  type BaseEventLoop,
+  type EventLoop,
   type ExecutionContext,
   internals as loops,
   livingLoops,
-} from "./_scheduler.ts";
+} from "./_event_loop.ts";
 import { type CallSite, creationSite, framesOf } from "./_call_site.ts";
 import {
   futuresBehind,
@@ -185,7 +185,7 @@ const MOST_LISTED = 1000;
 const MOST_STACKS = 200;
 
 /** What a loop is doing. */
-export function snapshotOf(loop: BaseEventLoop): Snapshot {
+export function snapshotOf(loop: EventLoop): Snapshot {
   const { ready, timers, due } = loops.counts(loop);
   const time = loop.time();
   const snapshot: Snapshot = {
@@ -230,7 +230,7 @@ type Wanted = Map<number, (place: CallSite) => void>;
  */
 export async function located(
   snapshot: Snapshot,
-  loop: BaseEventLoop,
+  loop: EventLoop,
   promises?: readonly object[],
 ): Promise<Snapshot> {
   const wanted = toBeLocated(snapshot.tasks);
@@ -285,13 +285,13 @@ function addPlace(task: TaskSnapshot, { frames, line }: CallSite): void {
 
 /** Reads the tasks of a loop. What many of them wait for is described once. */
 class TaskReader {
-  readonly #loop: BaseEventLoop;
+  readonly #loop: EventLoop;
   readonly #now: number;
   readonly #shared = new Map<object, WaitSnapshot>();
   /** How many stacks may still be read. */
   #stacks = MOST_STACKS;
 
-  constructor(loop: BaseEventLoop) {
+  constructor(loop: EventLoop) {
     this.#loop = loop;
     this.#now = Math.round(loop.time() * 1000);
   }
@@ -440,7 +440,7 @@ function coroOf(frame: TaskState): string | null {
   return typeof name === "string" && name !== "" ? name : null;
 }
 
-function failuresIn(loop: BaseEventLoop): FailureSnapshot[] {
+function failuresIn(loop: EventLoop): FailureSnapshot[] {
   const now = Math.round(loop.time() * 1000);
   return failuresOf(loop).map(({ message, exception, owner, since }) => ({
     message,

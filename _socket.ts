@@ -8,11 +8,10 @@
 import { formatAddress, formatUnixPath, unmapAddress } from "./_address.ts";
 import { awaitDeno } from "./_await_deno.ts";
 import { closeQuietly, deno } from "./_deno.ts";
-import type { EventLoop } from "./_event_loop.ts";
+import type { EventLoop, TimerHandle } from "./_event_loop.ts";
 import { nextTurn } from "./_host.ts";
 import { closers, LoopLocal } from "./_loop_local.ts";
 import type { ByteSource } from "./_read_pump.ts";
-import type { TimerHandle } from "./_scheduler.ts";
 import type { ResolvedTlsTimeouts } from "./_stream_options.ts";
 import { type ServerTlsConfig, TlsConnection } from "./_tls.ts";
 import type { ByteSink, StartTlsOptions } from "./_write_pump.ts";

@@ -16,13 +16,16 @@ import {
   toBytes,
 } from "./_bytes.ts";
 import { rejection } from "./_error_stack.ts";
-import { AGAIN, type AnyFuture, callersLoop, futures } from "./_future.ts";
-import type { EventLoop } from "./_event_loop.ts";
+import { AGAIN, type AnyFuture, futures } from "./_future.ts";
+import {
+  type EventLoop,
+  getEventLoop,
+  internals as loops,
+} from "./_event_loop.ts";
 import { checkpoint, isOverdue, settledPromise } from "./_waiting_call.ts";
 import type { Cancellable } from "./_options.ts";
 import { checkCaller, outsideTasks } from "./_io_batch.ts";
 import { type ByteSource, ReadPump } from "./_read_pump.ts";
-import { internals as loops } from "./_scheduler.ts";
 import { checkLimit, DEFAULT_LIMIT } from "./_stream_options.ts";
 import {
   NEWLINE,
@@ -463,7 +466,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
 
   /** The loop of the connection, or else of the caller. */
   get #loop(): EventLoop {
-    return this.#pump?.loop ?? callersLoop();
+    return this.#pump?.loop ?? getEventLoop();
   }
 
   #register(read: ReadRequest): void {

@@ -6,12 +6,14 @@
 
 import { outsideTasks } from "./_io_batch.ts";
 import type { Cancellable } from "./_options.ts";
-import { isInstance } from "./_validate.ts";
-import {
-  type StartTlsOptions,
-  type WriteBufferLimits,
+import type {
+  StartTlsOptions,
+  WriteBufferLimits,
   WritePump,
 } from "./_write_pump.ts";
+
+/** What only this file can pass to a constructor. */
+const KEY = Symbol("key");
 
 /** Creates a writer over a pump. */
 export let makeWriter: (pump: WritePump) => StreamWriter;
@@ -43,13 +45,13 @@ let makeTransport: (pump: WritePump) => WriteTransport;
 export class WriteTransport {
   readonly #pump: WritePump;
 
-  private constructor(pump: WritePump) {
-    checkPump(pump);
+  private constructor(pump: WritePump, key?: symbol) {
+    checkKey(key);
     this.#pump = pump;
   }
 
   static {
-    makeTransport = (pump) => new WriteTransport(pump);
+    makeTransport = (pump) => new WriteTransport(pump, KEY);
   }
 
   /** @ignore */
@@ -176,13 +178,13 @@ export class StreamWriter implements AsyncDisposable {
   #transport: WriteTransport | null = null;
   #writable: WritableStream<Uint8Array> | null = null;
 
-  private constructor(pump: WritePump) {
-    checkPump(pump);
+  private constructor(pump: WritePump, key?: symbol) {
+    checkKey(key);
     this.#pump = pump;
   }
 
   static {
-    makeWriter = (pump) => new StreamWriter(pump);
+    makeWriter = (pump) => new StreamWriter(pump, KEY);
   }
 
   /** The transport of this writer. */
@@ -445,8 +447,8 @@ export class StreamWriter implements AsyncDisposable {
   }
 }
 
-function checkPump(pump: unknown): void {
-  if (isInstance(pump, WritePump)) return;
+function checkKey(key: unknown): void {
+  if (key === KEY) return;
   throw new TypeError(
     "Cannot create a stream writer: connections and processes create their own",
   );

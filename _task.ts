@@ -14,10 +14,13 @@ import {
   type Context,
   runFrom,
 } from "./_context.ts";
-import type { EventLoop } from "./_event_loop.ts";
+import {
+  debugHooks,
+  type EventLoop,
+  internals as loops,
+} from "./_event_loop.ts";
 import { finalContexts, original, TaskState } from "./_task_state.ts";
 import { checkedLoop, Future, futures } from "./_future.ts";
-import { debugHooks, internals as loops } from "./_scheduler.ts";
 import {
   type Coroutine,
   type PrintStackOptions,

@@ -22,12 +22,11 @@ import {
 } from "./_cancel_scope.ts";
 import { reportSwallowed } from "./_debug_mode.ts";
 import { FuturesSource } from "./_done_callbacks.ts";
-import type { EventLoop } from "./_event_loop.ts";
-import { callersLoop, type Future, futures } from "./_future.ts";
+import { type EventLoop, getEventLoop, type Job } from "./_event_loop.ts";
+import { type Future, futures } from "./_future.ts";
 import { titleOf } from "./_text.ts";
 import { Limiter } from "./_limiter.ts";
 import type { Cancellable, Coroutine, TaskOptions } from "./_options.ts";
-import type { Job } from "./_scheduler.ts";
 import type { Task } from "./_task.ts";
 import {
   checkBody,
@@ -150,7 +149,7 @@ export class TaskGroup implements AsyncDisposable {
     if (nextScope === null && scope !== null) this.#guest.group = this;
     nextScope = null;
     this.#scope = scope;
-    this.#loop = (scope?.loop ?? callersLoop()) as EventLoop;
+    this.#loop = (scope?.loop ?? getEventLoop()) as EventLoop;
     this.#requests = scope === null ? 0 : scope.pathRequests;
   }
 

@@ -35,11 +35,11 @@ import { sourceOf, systemTimer } from "./_host.ts";
 import type { Coroutine } from "./_options.ts";
 import { isThenable } from "./_validate.ts";
 import {
-  type BaseEventLoop,
   currentExecution,
+  type EventLoop,
   internals as loops,
   type Job,
-} from "./_scheduler.ts";
+} from "./_event_loop.ts";
 import { BODY, CallSite } from "./_call_site.ts";
 import { tidyStack } from "./_error_stack.ts";
 
@@ -79,7 +79,7 @@ const OVER = 3;
  * state alive, so the state drops the task once that is done.
  */
 export class TaskState extends CancelScope implements Job {
-  readonly #loop: BaseEventLoop;
+  readonly #loop: EventLoop;
   /** `null` once the task is done. */
   #task: NamedTask | null;
   /** The stage of the task's life; a task that is not scheduled starts at once. */
@@ -104,7 +104,7 @@ export class TaskState extends CancelScope implements Job {
   #lastRequest: CancelRequest | null = null;
 
   constructor(
-    loop: BaseEventLoop,
+    loop: EventLoop,
     task: NamedTask | null,
     name: string | number = "",
     body: Coroutine<unknown> | null = null,
@@ -142,7 +142,7 @@ export class TaskState extends CancelScope implements Job {
     return this.#lastRequest?.by ?? 0;
   }
 
-  get loop(): BaseEventLoop {
+  get loop(): EventLoop {
     return this.#loop;
   }
 
@@ -493,6 +493,6 @@ function takesSignal(body: Coroutine<unknown>): boolean {
 const NO_PARAMETERS = /^(?:async ?)?\(\) ?=>/;
 
 /** The list of a loop's tasks that are not done, newest first. */
-export function tasksOf(loop: BaseEventLoop): { first: TaskState | null } {
+export function tasksOf(loop: EventLoop): { first: TaskState | null } {
   return loops.tasks(loop) as { first: TaskState | null };
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Duration } from "./_duration.ts";
-import type { EventLoop } from "./_scheduler.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import type { LoopHandle } from "./_thread_channel.ts";
 import type { ThreadFunction } from "./_thread_serialize.ts";
 

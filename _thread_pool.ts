@@ -18,11 +18,10 @@ import type { Worker } from "node:worker_threads";
 import { Deque, LruMap } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
 import { type AnyFuture, futures, type WaitSource } from "./_future.ts";
-import type { EventLoop } from "./_event_loop.ts";
+import { type EventLoop, internals as loops } from "./_event_loop.ts";
 import { cpuUsage, nextTurn, startWorker } from "./_host.ts";
 import { framesOf } from "./_call_site.ts";
 import { inventories, type ThreadSnapshot } from "./_inventory.ts";
-import { internals as loops } from "./_scheduler.ts";
 import { type Definition, nameOfDefinition } from "./_thread_function.ts";
 import { THREAD_PROGRAM } from "./_thread_program.ts";
 import {

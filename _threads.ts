@@ -15,11 +15,11 @@ import {
   futures,
   type WaitSource,
 } from "./_future.ts";
-import { EventLoop, getEventLoop, threads } from "./_event_loop.ts";
+import { currentExecution, EventLoop, getEventLoop } from "./_event_loop.ts";
+import { threads } from "./_thread_hooks.ts";
 import type { Task } from "./_task.ts";
 import type { Coroutine } from "./_options.ts";
 import { LoopLocal } from "./_loop_local.ts";
-import { currentExecution } from "./_scheduler.ts";
 import { errorOf, onceDone } from "./_done_callbacks.ts";
 import { LruMap } from "./_collections.ts";
 import { isOfRuntime } from "./_host.ts";

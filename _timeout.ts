@@ -11,8 +11,7 @@ import { InnerScope, type ScopeOwner } from "./_cancel_scope.ts";
 import { reportSwallowed } from "./_debug_mode.ts";
 import { type Duration, toSeconds, toTime } from "./_duration.ts";
 import { Deadline } from "./_done_callbacks.ts";
-import type { EventLoop } from "./_event_loop.ts";
-import { callersLoop } from "./_future.ts";
+import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { addOrigin } from "./_error_stack.ts";
 import { chainOf } from "./_inspect.ts";
 import { span } from "./_text.ts";
@@ -47,7 +46,7 @@ class TimeoutOwner implements ScopeOwner {
 /** A deadline a number of seconds from now. */
 export function timeoutAfter(seconds: number | null): Timeout {
   if (seconds === null) return new Timeout(null);
-  const timeout = new Timeout(callersLoop().time() + seconds);
+  const timeout = new Timeout(getEventLoop().time() + seconds);
   setDelay(timeout, seconds);
   return timeout;
 }

@@ -17,7 +17,7 @@ import { operationMark } from "./_deadlock.ts";
 import { debugHooks } from "./_debug_hooks.ts";
 import type { AnyFuture } from "./_future.ts";
 import { nextTurn, runtimeCore, systemTimer } from "./_host.ts";
-import { type BaseEventLoop, internals as loops } from "./_scheduler.ts";
+import { type EventLoop, internals as loops } from "./_event_loop.ts";
 
 /** How long nothing may be under way before that is taken for a deadlock, in seconds. */
 const CALM = 2;
@@ -28,7 +28,7 @@ const CALM_INTERVAL = 0.1;
 const NAMED = 8;
 
 interface Watch {
-  readonly loop: BaseEventLoop;
+  readonly loop: EventLoop;
   /** What was seen when nothing was under way, and since when. */
   seen: string;
   since: number;
@@ -42,7 +42,7 @@ let outside: AnyFuture[] = [];
 
 /** Something begins to wait on the implicit loop; code of a task, or outside of all. */
 export function watchTopLevel(
-  loop: BaseEventLoop,
+  loop: EventLoop,
   future: AnyFuture,
   isTask: boolean,
 ): void {
@@ -97,14 +97,14 @@ function lookAgain(watch: Watch, isCalm: boolean): void {
 }
 
 /** The loop may come to rest without a wait beginning. */
-function lookAfterBatch(loop: BaseEventLoop): void {
+function lookAfterBatch(loop: EventLoop): void {
   loops.afterBatch(loop, () => {
     watch?.cancel();
     nextTurn(look);
   });
 }
 
-function report(loop: BaseEventLoop): void {
+function report(loop: EventLoop): void {
   const title = "Deadlock: nothing is left that could wake the program";
   console.error(`${title}\n${debugHooks.report(loop, outside)}`);
   outside = [];

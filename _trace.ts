@@ -17,7 +17,7 @@
 import { deno } from "./_deno.ts";
 import type { TaskState } from "./_task_state.ts";
 import { afterMicrotasks, onExit, processId } from "./_host.ts";
-import type { BaseEventLoop } from "./_scheduler.ts";
+import type { EventLoop } from "./_event_loop.ts";
 import { observe, type Observer, type Outcome } from "./_observer.ts";
 import { waitedFor } from "./_inspect.ts";
 import { writeAll } from "./_text.ts";
@@ -64,7 +64,7 @@ interface Row {
  * @throws {Deno.errors.NotCapable} If the file must not be written.
  */
 export function writeTrace(
-  loop: BaseEventLoop,
+  loop: EventLoop,
   path: string | URL,
 ): () => void {
   const trace = new Trace(new TraceFile(path), now);

@@ -9,13 +9,13 @@
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { onExit, systemTimer } from "./_host.ts";
 import { LoopLocal } from "./_loop_local.ts";
-import type { BaseEventLoop, ExecutionContext } from "./_scheduler.ts";
+import type { EventLoop, ExecutionContext } from "./_event_loop.ts";
 import { creationSite } from "./_call_site.ts";
 import { isInstance } from "./_validate.ts";
 
 /** An error that was not retrieved yet. */
 export class UnretrievedError {
-  readonly #loop: BaseEventLoop;
+  readonly #loop: EventLoop;
   readonly #message: string;
   readonly #exception: unknown;
   readonly #owner: WeakRef<object>;
@@ -29,7 +29,7 @@ export class UnretrievedError {
 
   constructor(
     owner: object,
-    loop: BaseEventLoop,
+    loop: EventLoop,
     exception: unknown,
     isHeard: boolean,
     since: number,
@@ -109,12 +109,12 @@ function readStack(error: Error): void {
 }
 
 /** Reports the unretrieved errors of a loop. */
-export function reportUnretrieved(loop: BaseEventLoop): void {
+export function reportUnretrieved(loop: EventLoop): void {
   for (const error of [...unretrieved.get(loop)]) error.report();
 }
 
 /** The last errors that were reported, then those not retrieved yet. */
-export function failuresOf(loop: BaseEventLoop): UnretrievedError[] {
+export function failuresOf(loop: EventLoop): UnretrievedError[] {
   return [...reported.get(loop), ...unretrieved.get(loop)];
 }
 
@@ -122,7 +122,7 @@ export function failuresOf(loop: BaseEventLoop): UnretrievedError[] {
 const KEPT = 20;
 const reported = new LoopLocal<UnretrievedError[]>(() => []);
 
-function remember(loop: BaseEventLoop, error: UnretrievedError): void {
+function remember(loop: EventLoop, error: UnretrievedError): void {
   const kept = reported.get(loop);
   kept.push(error);
   if (kept.length > KEPT) kept.shift();
@@ -159,7 +159,7 @@ function reportDue(): void {
 }
 
 /** Loops with unretrieved errors; kept alive until those are reported. */
-const holding = new Set<BaseEventLoop>();
+const holding = new Set<EventLoop>();
 let listening = false;
 const collected = new FinalizationRegistry<UnretrievedError>((error) =>
   error.report()
@@ -168,7 +168,7 @@ const collected = new FinalizationRegistry<UnretrievedError>((error) =>
 const unretrieved = new LoopLocal(() => new Set<UnretrievedError>());
 
 /** Reports the errors of a loop at the end of the program; one listener serves all loops. */
-function hold(loop: BaseEventLoop): void {
+function hold(loop: EventLoop): void {
   holding.add(loop);
   if (listening) return;
   listening = true;

@@ -14,15 +14,18 @@ import { Deque } from "./_collections.ts";
 import {
   AGAIN,
   type AnyFuture,
-  callersLoop,
   type Future,
   futures,
-  isImplicit,
   type WaitSource,
 } from "./_future.ts";
-import type { EventLoop } from "./_event_loop.ts";
+import {
+  currentExecution,
+  type EventLoop,
+  type ExecutionContext,
+  getEventLoop,
+  isImplicit,
+} from "./_event_loop.ts";
 import type { Cancellable } from "./_options.ts";
-import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import { watchTopLevel } from "./_top_level.ts";
 import { checkSignal } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
@@ -222,7 +225,7 @@ export class LoopBinding {
    * @throws {RuntimeError} If the primitive is bound to another loop.
    */
   bind(source: WaitSource): EventLoop {
-    const current = callersLoop();
+    const current = getEventLoop();
     if (isImplicit(current)) return current;
     if (this.#loop === null || this.#loop.isClosed()) this.#loop = current;
     if (this.#loop === current) return current;

@@ -5,7 +5,7 @@
  */
 
 import type { AnyFuture } from "./_future.ts";
-import type { ExecutionContext } from "./_scheduler.ts";
+import type { ExecutionContext } from "./_event_loop.ts";
 
 /** Returned by {@linkcode WaitSource.complete}: there is nothing to take after all, so wait again. */
 export const AGAIN: unique symbol = Symbol("again");

@@ -17,7 +17,6 @@ import { type CancelScope, InnerScope } from "./_cancel_scope.ts";
 import { TaskState } from "./_task_state.ts";
 import { adopt, probedOutcome } from "./_continuation.ts";
 import {
-  callersLoop,
   Future,
   futures,
   looksLikeFuture,
@@ -25,7 +24,7 @@ import {
 } from "./_future.ts";
 import { isThenable } from "./_validate.ts";
 import { fulfilledWith, readsPromises } from "./_host.ts";
-import { currentExecution } from "./_scheduler.ts";
+import { currentExecution, getEventLoop } from "./_event_loop.ts";
 import { BODY } from "./_call_site.ts";
 import { rejection, tidyStack } from "./_error_stack.ts";
 
@@ -97,7 +96,7 @@ export function checkpoint<A extends unknown[], T>(
   ...args: A
 ): Promise<T> {
   return operation(async () => {
-    await futures.makeYield(callersLoop(), undefined);
+    await futures.makeYield(getEventLoop(), undefined);
     return await call(...args);
   });
 }
@@ -239,5 +238,5 @@ class OperationFuture<T> extends Future<T> implements WaitSource {
 
 /** A scope for calls outside of tasks, which only the holder of their promise can cancel. */
 function detachedScope(): CancelScope {
-  return new TaskState(callersLoop(), null);
+  return new TaskState(getEventLoop(), null);
 }

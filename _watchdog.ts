@@ -17,7 +17,7 @@ import { node, ownOperations } from "./_host.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
 import { deno, needDeno } from "./_deno.ts";
 import type { TaskState } from "./_task_state.ts";
-import { type BaseEventLoop, currentExecution } from "./_scheduler.ts";
+import { currentExecution, type EventLoop } from "./_event_loop.ts";
 import { observe, type Observer } from "./_observer.ts";
 import { CallSite } from "./_call_site.ts";
 import {
@@ -50,7 +50,7 @@ let hasOpened = false;
  * @throws {Deno.errors.NotSupported} If this is not Deno.
  */
 export async function watchBlocks(
-  loop: BaseEventLoop,
+  loop: EventLoop,
   seconds: number,
 ): Promise<() => Promise<void>> {
   needDeno("watch for blocks");

@@ -24,7 +24,7 @@ import type { EventLoop } from "./_event_loop.ts";
 import { operation } from "./_waiting_call.ts";
 import { checkCaller, IoBatch } from "./_io_batch.ts";
 import type { Cancellable, TlsTimeouts } from "./_options.ts";
-import { readers, type StreamReader } from "./_stream_reader.ts";
+import type { ReaderInternals, StreamReader } from "./_stream_reader.ts";
 import type { StreamFailure } from "./_read_request.ts";
 import { tlsTimeouts } from "./_stream_options.ts";
 import {
@@ -58,6 +58,8 @@ export interface ByteSink {
 export interface WritePumpOptions {
   /** The reader of the same connection, which ends with the writer; `null` if there is none. */
   reader: StreamReader | null;
+  /** Access to the private fields of that reader. */
+  readers?: ReaderInternals;
   /** Answers `getExtraInfo`; `undefined` for an unknown name. */
   extraInfo: (name: string) => unknown;
   /** Whether the output can end while the connection stays open; it can if this is omitted. */
@@ -309,7 +311,7 @@ export class WritePump {
     if (this.#afterHandshake !== null && this.size === 0) {
       return this.terminate(null);
     }
-    if (this.options.reader) readers.pump(this.options.reader)?.stop();
+    if (this.options.reader) this.#readers!.pump(this.options.reader)?.stop();
     this.#batch.writeNow(this);
     if (this.#connectionState !== CLOSED) this.options.onClosing?.();
   }
@@ -330,7 +332,7 @@ export class WritePump {
     if (this.#afterHandshake !== null) this.#afterHandshake = new WriteBuffer();
     this.#inFlight = this.#inFlightMemory = NO_BYTES;
     this.#sink.close();
-    if (this.options.reader) readers.end(this.options.reader, failure);
+    if (this.options.reader) this.#readers!.end(this.options.reader, failure);
     this.#drainers.notifyAll();
     this.#flushers.notifyAll();
     this.#closers.notifyAll();
@@ -376,7 +378,9 @@ export class WritePump {
   async endWriting(): Promise<void> {
     this.#closesAtReaderEnd = true;
     const { reader, canWriteEof } = this.options;
-    if (canWriteEof === false || reader === null || readers.isEnded(reader)) {
+    if (
+      canWriteEof === false || reader === null || this.#readers!.isEnded(reader)
+    ) {
       this.close();
       return await this.waitClosed();
     }
@@ -404,7 +408,7 @@ export class WritePump {
     options.signal?.throwIfAborted();
     checkCaller(this.loop, "start TLS");
     this.#throwIfFailed();
-    const readPump = reader && readers.pump(reader);
+    const readPump = reader && this.#readers!.pump(reader);
     if (reader) this.#checkAllRead(reader);
     this.#afterHandshake = new WriteBuffer();
     readPump?.pause();
@@ -571,10 +575,10 @@ export class WritePump {
    * encrypted: an attacker on the network could have inserted them.
    */
   #checkAllRead(reader: StreamReader): void {
-    if (readers.pump(reader)?.isReading) {
+    if (this.#readers!.pump(reader)?.isReading) {
       throw new RuntimeError("Cannot start TLS: a read is in progress");
     }
-    if (!readers.hasUnread(reader)) return;
+    if (!this.#readers!.hasUnread(reader)) return;
     const error = new deno.errors.InvalidData(
       "Cannot start TLS: the peer has sent more in the clear than was read",
     );
@@ -582,14 +586,20 @@ export class WritePump {
     throw error;
   }
 
+  get #readers(): ReaderInternals | undefined {
+    return this.options.readers;
+  }
+
   /** Has the reader notice the end of the connection although nobody reads. */
   #watchReader(isWatched: boolean): void {
-    if (this.options.reader) readers.watch(this.options.reader, isWatched);
+    if (this.options.reader) {
+      this.#readers!.watch(this.options.reader, isWatched);
+    }
   }
 
   #throwIfFailed(): void {
     const { reader } = this.options;
-    const failure = reader && readers.failure(reader);
+    const failure = reader && this.#readers!.failure(reader);
     if (failure) {
       failure.isObserved = true;
       throw failure.error;

@@ -25,8 +25,7 @@
 
 import { framesOfLoop, waitersIn } from "./_call_graph.ts";
 import { type AnyFuture, Future, futures } from "./_future.ts";
-import { debugHooks } from "./_scheduler.ts";
-import { EventLoop, getEventLoop } from "./_event_loop.ts";
+import { debugHooks, EventLoop, getEventLoop } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
 import type { TextOutput } from "./_options.ts";
 import { taskStateOf } from "./_task.ts";

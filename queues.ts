@@ -37,7 +37,7 @@ import {
 import { Holders } from "./_holders.ts";
 import { inspect } from "./_host.ts";
 import type { Cancellable, Named } from "./_options.ts";
-import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
+import { currentExecution, type ExecutionContext } from "./_event_loop.ts";
 import {
   activeSignalOf,
   checkCallback,

@@ -28,7 +28,11 @@ import { watchForDeadlock } from "./_deadlock.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
 import { cancelFrom, original, tasksOf } from "./_task_state.ts";
 import { cancelAll, cancelSites } from "./_cancel_request.ts";
-import { EventLoop } from "./_event_loop.ts";
+import {
+  currentExecution,
+  EventLoop,
+  internals as loops,
+} from "./_event_loop.ts";
 import { stateOf, Task } from "./_task.ts";
 import { type AnyFuture, Future, futures } from "./_future.ts";
 import { onSignal as listenTo, systemTimer } from "./_host.ts";
@@ -46,7 +50,6 @@ import {
 } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
 import { closers } from "./_loop_local.ts";
-import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { allTasks } from "./_awaitable.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
@@ -75,7 +78,7 @@ export {
   type Handle,
   type LoopHost,
   type TimerHandle,
-} from "./_scheduler.ts";
+} from "./_event_loop.ts";
 export type { LoopHandle, ModuleFunction, ThreadFunction } from "./_threads.ts";
 
 /** Options of a {@linkcode Runner}. */

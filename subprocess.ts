@@ -36,10 +36,13 @@ import {
   futures,
   type WaitSource,
 } from "./_future.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
+import {
+  type EventLoop,
+  getEventLoop,
+  internals as loops,
+} from "./_event_loop.ts";
 import { afterMicrotasks, inspect } from "./_host.ts";
 import type { Cancellable } from "./_options.ts";
-import { internals as loops } from "./_scheduler.ts";
 import type { OutputPipe, PendingInput } from "./_child_pipes.ts";
 import { type Command, shellCommand, spawnChild } from "./_spawn.ts";
 import {

@@ -26,7 +26,7 @@ import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { type Guard, ReleaseGuard } from "./_guard.ts";
 import { Holders, Occasion } from "./_holders.ts";
 import type { Cancellable, Named } from "./_options.ts";
-import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
+import { currentExecution, type ExecutionContext } from "./_event_loop.ts";
 import {
   checkpoint,
   type Failure,

@@ -33,7 +33,13 @@ import {
   looksLikeFuture,
   type WaitSource,
 } from "./_future.ts";
-import { type EventLoop, getEventLoop } from "./_event_loop.ts";
+import {
+  type EventLoop,
+  getEventLoop,
+  internals as loops,
+  type Job,
+  type TimerEntry,
+} from "./_event_loop.ts";
 import { CompletionQueue, type Completions } from "./_as_completed.ts";
 import { GatheringFuture } from "./_gather.ts";
 import { Limiter } from "./_limiter.ts";
@@ -48,7 +54,6 @@ import {
   signalOf,
 } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
-import { internals as loops, type Job, type TimerEntry } from "./_scheduler.ts";
 import { recordCreation } from "./_call_site.ts";
 import { operation, promiseTry } from "./_waiting_call.ts";
 import { runTimeout, type Timeout, timeoutAfter } from "./_timeout.ts";

@@ -17,9 +17,12 @@
  */
 
 import { type Duration, toSeconds, toTime } from "./_duration.ts";
-import { EventLoop } from "./_event_loop.ts";
+import {
+  EventLoop,
+  type ExceptionContext,
+  type LoopHost,
+} from "./_event_loop.ts";
 import { nextTurn } from "./_host.ts";
-import type { ExceptionContext, LoopHost } from "./_scheduler.ts";
 import { formatSnapshot } from "./_report.ts";
 import { snapshotOf } from "./_snapshot.ts";
 import { allTasks, currentTask } from "./_awaitable.ts";
