@@ -7,9 +7,9 @@
 
 import {
   abortsByTimer,
+  abortsFetch,
   afterMicrotasks,
   dependentsOf,
-  endsFetch,
 } from "./_host.ts";
 
 /** Something that an abort signal can end. */
@@ -95,7 +95,7 @@ export function trackReason(
     queueMicrotask(() => afterMicrotasks(() => readAt = null));
   };
   for (const it of [signal, ...dependentsOf(signal)]) {
-    isPromised ||= endsFetch(it);
+    isPromised ||= abortsFetch(it);
     Object.defineProperties(it, {
       reason: {
         configurable: true,

@@ -55,7 +55,7 @@ const WORKER_TIMEOUT = 500;
 export interface AttachOptions {
   table: ProcessTable;
   /** Says something to whoever waits. */
-  tell(text: string): void;
+  print(text: string): void;
   /** Whether the program may have another name than Deno. */
   force: boolean;
   /** Whether to close the debugger at the end also if it was open before. */
@@ -73,18 +73,18 @@ export class Target {
   readonly #session: InspectorSession;
   /** When the process is to close its debugger, `null` for never. */
   readonly #guard: number | null;
-  readonly #tell: (text: string) => void;
+  readonly #print: (text: string) => void;
   /** Workers by their session. */
   readonly #workers = new Map<string, Worker>();
 
   constructor(
     session: InspectorSession,
     guard: number | null,
-    tell: (text: string) => void,
+    print: (text: string) => void,
   ) {
     this.#session = session;
     this.#guard = guard;
-    this.#tell = tell;
+    this.#print = print;
     session.onEvent = (method, params) => this.#take(method, params);
   }
 
@@ -143,7 +143,7 @@ export class Target {
   /** Waits for an answer, and tells the user if it takes long. */
   async #answer<T>(answer: Promise<T>): Promise<T> {
     const timer = setTimeout(
-      this.#tell,
+      this.#print,
       SLOW_AFTER,
       "The process does not answer: it waits in a call of the system",
     );
@@ -300,7 +300,7 @@ export async function attach(
     });
   const closes = !wasOpen || options.close;
   const guard = closes ? options.guard : null;
-  const target = new Target(session, guard, options.tell);
+  const target = new Target(session, guard, options.print);
   await target.open();
   return target;
 }
@@ -389,7 +389,7 @@ function signal(pid: number): void {
 /** Waits until nobody else has the port. */
 async function untilFree(
   pid: number,
-  { busy, tell }: AttachOptions,
+  { busy, print }: AttachOptions,
 ): Promise<void> {
   const start = Date.now();
   let hasTold = false;
@@ -404,7 +404,7 @@ async function untilFree(
     }
     if (!hasTold && Date.now() > start + SLOW_AFTER) {
       hasTold = true;
-      tell(`Port ${DEFAULT_PORT} is taken by ${who}, and is waited for`);
+      print(`Port ${DEFAULT_PORT} is taken by ${who}, and is waited for`);
     }
     await delay(POLL_INTERVAL * 10);
   }
@@ -426,7 +426,7 @@ async function untilPrepared(
   { table, start }: AttachOptions,
 ): Promise<void> {
   const end = Date.now() + start;
-  while (!await table.isPrepared(pid).catch(describeRefusal(pid))) {
+  while (!await table.handlesSigusr1(pid).catch(describeRefusal(pid))) {
     if (Date.now() > end) {
       throw new PsError(
         EXIT.noDebugger,
@@ -445,7 +445,7 @@ async function untilOpen(
   pid: number,
   options: AttachOptions,
 ): Promise<Found> {
-  const { table, tell } = options;
+  const { table, print } = options;
   signal(pid);
   let hasTold = false;
   let last = Date.now();
@@ -460,7 +460,7 @@ async function untilOpen(
       const ports = await table.ports(pid).catch(describeRefusal(pid));
       const elsewhere = await findAt(ports ?? [], pid);
       if (elsewhere !== null) return elsewhere;
-      if (!hasTold) tell(blockedText(pid));
+      if (!hasTold) print(blockedText(pid));
       hasTold = true;
       await untilFree(pid, options);
       signal(pid);

@@ -25,7 +25,7 @@ export function awaitDeno<T>(
 ): Promise<T> {
   let complete: () => T;
   let discard: () => void;
-  const future: AnyFuture = futures.make(loop, {
+  const future: AnyFuture = futures.create(loop, {
     complete: () => complete(),
     handOff: () => discard(),
     remove: () => late.onCancel?.(),

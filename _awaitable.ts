@@ -80,10 +80,10 @@ export function createTask<T>(
  */
 export function currentTask(loop?: EventLoop): Task<unknown> | null {
   if (loop !== undefined) checkLoop(loop, "get the current task");
-  const frame = currentExecution();
-  if (frame === undefined || frame.task === null) return null;
-  if (loop !== undefined && frame.loop !== loop) return null;
-  return frame.task as Task<unknown>;
+  const execution = currentExecution();
+  if (execution === undefined || execution.task === null) return null;
+  if (loop !== undefined && execution.loop !== loop) return null;
+  return execution.task as Task<unknown>;
 }
 
 function checkLoop(loop: unknown, action: string): void {
@@ -116,8 +116,8 @@ export function allTasks(
 ): Set<Task<unknown>> {
   checkLoop(loop, "list the tasks");
   const tasks: Task<unknown>[] = [];
-  for (let frame = tasksOf(loop).first; frame !== null; frame = frame.next) {
-    tasks.push(frame.task as Task<unknown>);
+  for (let state = tasksOf(loop).first; state !== null; state = state.next) {
+    tasks.push(state.task as Task<unknown>);
   }
   return new Set(tasks.reverse());
 }
@@ -208,7 +208,7 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
   }
   const own = futureForOwnPromise(promise);
   if (own !== null) return own;
-  const future: Future<T> = futures.make(getEventLoop(), FOREIGN);
+  const future: Future<T> = futures.create(getEventLoop(), EXTERNAL_PROMISE);
   try {
     adopt(future, promise);
   } catch (error) {
@@ -349,7 +349,7 @@ export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
 const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
 
 /** The wait source of a wrapped promise. */
-const FOREIGN: WaitSource = {
+const EXTERNAL_PROMISE: WaitSource = {
   complete() {},
   handOff() {},
   remove() {},

@@ -1,5 +1,5 @@
 /**
- * Who waits for whom: the edges between tasks.
+ * The edges between tasks: which task waits for which.
  *
  * @module
  */
@@ -9,45 +9,45 @@ import { tasksOf, type TaskState } from "./_task_state.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import {
   awaitedBy,
-  futuresBehind,
   isPending,
+  reachableFutures,
   taskOfHolder,
 } from "./_inspect.ts";
 
-/** The frames of the tasks of a loop that are not done, in the order of their making. */
-export function framesOfLoop(loop: EventLoop): TaskState[] {
-  const frames: TaskState[] = [];
-  for (let it = tasksOf(loop).first; it !== null; it = it.next) frames.push(it);
-  return frames.reverse();
+/** The states of the pending tasks of a loop, in creation order. */
+export function taskStatesOf(loop: EventLoop): TaskState[] {
+  const states: TaskState[] = [];
+  for (let it = tasksOf(loop).first; it !== null; it = it.next) states.push(it);
+  return states.reverse();
 }
 
-/** By what is waited for: the tasks that wait for it, be it through a gather, a lock or the like. */
+/** The tasks that wait for each object, directly or through a gather, a lock and the like. */
 export function waitersIn(
-  frames: readonly TaskState[],
+  states: readonly TaskState[],
 ): Map<object, Set<TaskState>> {
   const waiters = new Map<object, Set<TaskState>>();
-  for (const frame of frames) {
-    const pending = awaitedBy(frame).filter(isPending);
-    for (const future of [...pending, ...frame.children]) {
+  for (const state of states) {
+    const pending = awaitedBy(state).filter(isPending);
+    for (const future of [...pending, ...state.children]) {
       for (const target of targetsOf(future)) {
         const known = waiters.get(target) ?? new Set();
-        waiters.set(target, known.add(frame));
+        waiters.set(target, known.add(state));
       }
     }
   }
   return waiters;
 }
 
-/** Everything that a future stands for: itself, what it waits for, and who holds that. */
+/** What a wait for a future waits for: the future, the futures it depends on, and the tasks that hold them. */
 function targetsOf(future: AnyFuture): object[] {
-  return [...futuresBehind(future)].flatMap((it) => [
+  return [...reachableFutures(future)].flatMap((it) => [
     it,
-    ...holders(it).flatMap((frame) => frame.task ?? []),
+    ...pendingHoldersOf(it).flatMap((state) => state.task ?? []),
   ]);
 }
 
-/** The task that has what a future waits for. */
-function holders(future: AnyFuture): TaskState[] {
-  const frame = taskOfHolder(futures.source(future)?.holder);
-  return frame === null || frame.isOver ? [] : [frame];
+/** The pending task that holds what a future waits for. */
+function pendingHoldersOf(future: AnyFuture): TaskState[] {
+  const state = taskOfHolder(futures.source(future)?.holder);
+  return state === null || state.isOver ? [] : [state];
 }

@@ -1,93 +1,97 @@
 /**
- * Places in a program: where a task was made, and where it waits. Only debug
- * mode records them, as a stack costs more than an await.
+ * Call sites: where a task was created, and where it waits. Only debug mode
+ * records them, as capturing a stack costs more than an await.
  *
  * @module
  */
 
-/** How many frames a place remembers. */
-const DEPTH = 64;
-/** The frames of the loop and its host that V8 counts beside those of the user. */
+/** How many frames a call site keeps. */
+const MOST_FRAMES = 64;
+/** Frames of the loop and the runtime, which count against V8's stack limit too. */
 const LOOP_FRAMES = 8;
-/** This file; nobody knows it in some bundles. */
-const FILE: string = import.meta.url ?? "";
-const HOME = pathOf(FILE.slice(0, FILE.lastIndexOf("/") + 1));
-/** A file that lies beside this one, not below and not a documentation test. */
+/** The URL of this file; `""` in some bundles. */
+const THIS_FILE: string = import.meta.url ?? "";
+const MODULE_FOLDER = pathOf(
+  THIS_FILE.slice(0, THIS_FILE.lastIndexOf("/") + 1),
+);
+/** A file in the same folder as this one, except for documentation tests. */
 const OWN_FILE = /^\w+\.[jt]s:\d/;
-/** In a bundle all code lies in one file, and none can be told from this module's. */
-const BUNDLED = !/\/_call_site\.[^/]*$/.test(FILE);
+/** In a bundle all code is in one file, so this module's code cannot be recognized. */
+const BUNDLED = !/\/_call_site\.[^/]*$/.test(THIS_FILE);
 
-/** Where running code stands, with everything that waits for it. */
+/** The stack of running code, including the functions that await it. */
 export class CallSite {
-  readonly #taken: { stack?: string } = {};
-  #lines: readonly string[] | null = null;
+  readonly #captured: { stack?: string } = {};
+  #cachedFrames: readonly string[] | null = null;
 
   constructor() {
-    captureStack(this.#taken, CallSite);
+    captureStack(this.#captured, CallSite);
   }
 
   /** The frames outside of this module, innermost first: `"name (file:line:column)"`. */
   get frames(): readonly string[] {
-    return this.#all.filter(isExternal).map(withoutAsync);
+    return this.#allFrames.filter(isExternal).map(withoutAsync);
   }
 
-  /** The innermost of them, `null` if there is none. */
+  /** The innermost of these frames, `null` if there is none. */
   get line(): string | null {
     return this.frames[0] ?? null;
   }
 
   /**
-   * Whether code outside of this module is running here itself, and is not
-   * just waiting for code of this module that runs.
+   * Whether code outside of this module is itself running here, and not only
+   * awaiting code of this module.
    */
-  get fresh(): boolean {
-    const first = this.#all.findIndex(isExternal);
+  get isDirect(): boolean {
+    const first = this.#allFrames.findIndex(isExternal);
     return first >= 0 &&
-      !this.#all.slice(0, first + 1).some((line) => line.startsWith("async "));
+      !this.#allFrames.slice(0, first + 1).some((line) =>
+        line.startsWith("async ")
+      );
   }
 
-  /** Whether the same statement is being run, called from the same statements. */
+  /** Whether both are the same statement, called from the same statements. */
   equals(other: CallSite): boolean {
-    return this.fresh && other.fresh && this.line === other.line &&
-      this.#rows === other.#rows;
+    return this.isDirect && other.isDirect && this.line === other.line &&
+      this.#withoutColumns === other.#withoutColumns;
   }
 
-  /** Whether this is the other place, or lies inside of a call that it waits for. */
+  /** Whether this is the other call site, or inside a call that the other one awaits. */
   isWithin(other: CallSite): boolean {
-    return this.#rows.endsWith(other.#rows);
+    return this.#withoutColumns.endsWith(other.#withoutColumns);
   }
 
-  /** Formatting is what is expensive about a stack, so it waits for the first question. */
-  get #all(): readonly string[] {
-    return this.#lines ??= linesOf(this.#taken.stack);
+  /** Formatting a stack is the expensive part, so it happens on first use. */
+  get #allFrames(): readonly string[] {
+    return this.#cachedFrames ??= linesOf(this.#captured.stack);
   }
 
   /**
-   * The frames without their columns: a caller stands at the call before its
-   * first wait and at the `await` afterwards, on one line in two columns.
+   * The frames without their columns: a caller is at the call until it first
+   * waits and at the `await` afterwards, two columns of the same line.
    */
-  get #rows(): string {
+  get #withoutColumns(): string {
     return this.frames.map((line) => `\n${line.replace(/:\d+(?=\)?$)/, "")}`)
       .join("");
   }
 }
 
 /**
- * What the names of the functions that await the body of a task or scope begin
- * with; the number of the task follows. A string, which minifiers leave as it is.
+ * The prefix of the names of functions that await the body of a task or scope;
+ * the id of the task follows. Minifiers do not change strings.
  */
 export const BODY = "asyncio body";
 
 /**
- * Takes the stack, without the calls above `above`. Inside of the `then` of a
- * thenable that a promise was resolved with, V8 follows promises from there to
- * the functions that await them.
+ * Captures the stack below the function `above`. Inside the `then` of a
+ * thenable that a promise was resolved with, V8 also adds the functions that
+ * await this promise.
  */
 export function captureStack(
   target: object,
   // deno-lint-ignore ban-types
   above: Function,
-  depth: number = DEPTH,
+  depth: number = MOST_FRAMES,
 ): void {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = depth;
@@ -95,41 +99,41 @@ export function captureStack(
   Error.stackTraceLimit = limit;
 }
 
-/** Leaves room on stacks for the frames of the loop. Returns the limit before. */
-export function widenStacks(): number {
+/** Makes room on stacks for the frames of the loop. Returns the previous limit. */
+export function raiseStackLimit(): number {
   const limit = Error.stackTraceLimit;
   if (limit > 0) Error.stackTraceLimit = limit + LOOP_FRAMES;
   return limit;
 }
 
-/** Restores the limit of stacks, unless somebody else has changed it meanwhile. */
-export function narrowStacks(limit: number): void {
+/** Restores the limit of stacks, unless other code has changed it since. */
+export function restoreStackLimit(limit: number): void {
   if (Error.stackTraceLimit === limit + LOOP_FRAMES) {
     Error.stackTraceLimit = limit;
   }
 }
 
 /**
- * Whether the code of a task or scope awaits a promise: the functions that
- * await it, through `Promise.all` and its kin, lead to the one that awaits the
- * body. The loser of a `Promise.race` leads nowhere, and what rejects a
- * `Promise.any` may be ignored by it.
+ * Whether the code of a task or scope awaits a promise: then the functions that
+ * await it, directly or through `Promise.all` and the like, lead to the function
+ * that awaits the body. The loser of a `Promise.race` leads nowhere, and a
+ * `Promise.any` may ignore a rejection.
  */
 export class Probe {
-  readonly #taken: { stack?: unknown } = {};
-  /** How many bodies the promise itself stands for. */
-  readonly #own: number;
+  readonly #captured: { stack?: unknown } = {};
+  /** The number of bodies on the stack that belong to the promise itself. */
+  readonly #ownBodies: number;
 
   // deno-lint-ignore ban-types
   constructor(above: Function, own = 0) {
-    this.#own = own;
-    if (followsPromises) captureStack(this.#taken, above);
+    this.#ownBodies = own;
+    if (followsPromises) captureStack(this.#captured, above);
   }
 
-  /** Formatting a stack is expensive, so it waits for this question. */
+  /** Formatting a stack is expensive, so it happens only here. */
   get isAwaited(): boolean {
-    let own = this.#own;
-    for (const call of callsOf(this.#taken)) {
+    let own = this.#ownBodies;
+    for (const call of callsOf(this.#captured)) {
       if (String(call).includes("Promise.any")) return false;
       if (call.getFunctionName()?.startsWith(BODY) && own-- === 0) return true;
     }
@@ -138,16 +142,17 @@ export class Probe {
 }
 
 /**
- * Whether the engine follows promises out of the `then` of a thenable, as V8
- * has done since 14.0. A trial tells, in the microtasks after the import.
+ * Whether the engine adds the awaiting functions to a stack captured in the
+ * `then` of a thenable, as V8 does since 14.0. Known a few microtasks after the
+ * import.
  */
 export let followsPromises = false;
 
 const trial = {
   then(this: object, resolve: () => void): void {
-    const taken: { stack?: unknown } = {};
-    Error.captureStackTrace?.(taken, trial.then);
-    followsPromises = callsOf(taken)
+    const captured: { stack?: unknown } = {};
+    Error.captureStackTrace?.(captured, trial.then);
+    followsPromises = callsOf(captured)
       .some((call) => call.getFunctionName() === BODY);
     resolve();
   },
@@ -159,7 +164,7 @@ const trial = {
   },
 })[BODY]();
 
-/** One call on a stack, as V8 gives it. */
+/** One call on a stack, as V8 represents it. */
 export interface V8CallSite {
   getFunctionName(): string | null;
 }
@@ -190,53 +195,53 @@ export function framesOf(error: unknown): string[] {
 
 const creationSites = new WeakMap<object, CallSite>();
 
-/** Remembers where a thing was made. */
-export function recordCreation(thing: object): void {
-  creationSites.set(thing, new CallSite());
+/** Records where an object was created. */
+export function recordCreation(object: object): void {
+  creationSites.set(object, new CallSite());
 }
 
-/** Where a thing was made, if that was remembered. */
-export function creationSite(thing: object): CallSite | null {
-  return creationSites.get(thing) ?? null;
+/** Where an object was created, `null` if that was not recorded. */
+export function creationSite(object: object): CallSite | null {
+  return creationSites.get(object) ?? null;
 }
 
-/** The frames of a stack that lie in files, those of the host left out. */
+/** The frames of a stack that are in files, without those of the runtime. */
 export function linesOf(stack: unknown): string[] {
   if (typeof stack !== "string") return [];
   return stack.split("\n")
     .filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line))
     .map((line) => line.trim().slice("at ".length))
-    .filter((line) => !isOfHost(line));
+    .filter((line) => !isRuntimeFrame(line));
 }
 
-/** Whether a line of a stack is outside of this module and of the host; `null` for a call into the engine. */
+/** Whether a line of a stack is outside of this module and the runtime; `null` for a call into the engine. */
 export function isExternalFrame(line: string): boolean | null {
   const frame = line.trim().slice("at ".length);
   if (!/:\d+:\d+\)?$/.test(frame)) return null;
   const isBody = frame.replace(/^async /, "").startsWith(`${BODY} (`);
-  return !isBody && !isOfHost(frame) && isExternal(frame);
+  return !isBody && !isRuntimeFrame(frame) && isExternal(frame);
 }
 
-function isOfHost(frame: string): boolean {
+function isRuntimeFrame(frame: string): boolean {
   return /^(?:ext|node|native):/.test(locationOf(frame));
 }
 
 function isExternal(line: string): boolean {
-  return BUNDLED || !isOwn(locationOf(line), HOME);
+  return BUNDLED || !isOwn(locationOf(line), MODULE_FOLDER);
 }
 
-/** Whether a location is in a file of the folder `home` itself. */
-export function isOwn(location: string, home: string): boolean {
+/** Whether a location is in a file directly in `folder`. */
+export function isOwn(location: string, folder: string): boolean {
   const path = pathOf(location);
-  return path.startsWith(home) && OWN_FILE.test(path.slice(home.length));
+  return path.startsWith(folder) && OWN_FILE.test(path.slice(folder.length));
 }
 
-/** The location of a frame; names of folders may have parentheses. */
+/** The location of a frame. Folder names may contain parentheses. */
 export function locationOf(line: string): string {
   return /^.*? \((.*)\)$/.exec(line)?.[1] ?? line.replace(/^async /, "");
 }
 
-/** A location as a plain path: some runtimes write URLs, with or without escapes, others paths. */
+/** A location as a plain path. Runtimes write paths, or URLs with or without escapes. */
 export function pathOf(location: string): string {
   const path = location.replace(/^file:\/\/(?:\/(?=[A-Za-z]:))?/, "")
     .replaceAll("\\", "/");
@@ -247,7 +252,7 @@ export function pathOf(location: string): string {
   }
 }
 
-/** A frame without `async`, and without the name that the engine has made up for an anonymous function. */
+/** A frame without `async`, and without a name that the engine invented for an anonymous function. */
 function withoutAsync(line: string): string {
   return line.replace(/^async /, "")
     .replace(/^[a-z_$][\w$]*\.[^()]* \((.*)\)$/, "$1");

@@ -189,8 +189,8 @@ export function cancelAll(tasks: Iterable<Cancelable>): void {
  * Where the waits of tasks are cancelled, by the ids of the tasks; recorded
  * while the tasks of a deadlocked loop are being cancelled.
  */
-export const cancelSites: { places: Map<number, CallSite> | null } = {
-  places: null,
+export const cancelSites: { sites: Map<number, CallSite> | null } = {
+  sites: null,
 };
 
 /** How many first steps of eager tasks are running, one inside of another. */

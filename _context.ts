@@ -17,9 +17,9 @@ import {
   type ContextObject,
   hasNode,
   node,
-  notHere,
   type RuntimeCore,
   runtimeCore,
+  unsupported,
 } from "./_host.ts";
 
 /** Runs a function in a captured context, as `AsyncLocalStorage.snapshot()` returns it. */
@@ -132,7 +132,7 @@ function passesTrial(
 /** A slot that stays empty, so that the module loads where no task can run. */
 function emptySlot(): Slot {
   const refuse = () => {
-    throw notHere("run a task");
+    throw unsupported("run a task");
   };
   return {
     current: () => undefined,

@@ -270,9 +270,9 @@ class ProbedOutcome {
     const outcome = this.#outcome;
     const above = loops.entryFunction(this.#scope.loop) ??
       ProbedOutcome.prototype.then;
-    if (cancelSites.places !== null) {
+    if (cancelSites.sites !== null) {
       recordCancelSite(
-        cancelSites.places,
+        cancelSites.sites,
         this.#scope.taskState.id,
         new CallSite(),
       );

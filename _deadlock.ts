@@ -1,15 +1,15 @@
 /**
- * Whether anything is left that could wake a loop.
+ * Detects when nothing is left that could wake a loop.
  *
- * Node tells before it ends a program, and stays for what begins then. Deno
- * knows too, but does not tell. Two ways lead to its knowledge. Code that runs
- * by `setImmediate`, when nothing else is under way, can ask it: exact, but
- * while a module is being evaluated, as under `await run(main)`, the answer is
- * that there is more to do. There the operations are counted instead: they have
- * numbers, each can be asked for, and those that wait for signals of the
- * system, which keep no program alive, are as many as there are such resources.
- * That count does not see a module that is being loaded, so it has to stay the
- * same for a while.
+ * Node emits an event before it ends a program, and work started then keeps the
+ * program alive. Deno has no such event, but there are two ways to find out. A
+ * `setImmediate` callback can ask whether the program would end now. This is
+ * exact, but while a module is being evaluated, as under `await run(main)`, the
+ * answer is always no. Then the pending operations are counted instead: they
+ * have numbers, and each number can be checked. Operations that wait for
+ * signals of the system do not keep a program alive; there is one for each
+ * signal resource. The count misses modules that are being loaded, so it must
+ * stay the same for a while.
  *
  * @module
  */
@@ -31,58 +31,59 @@ const FIRST_CHECK = 0.02;
 const LONGEST_INTERVAL = 1;
 /** How long the number of operations must not change, in seconds. */
 const QUIET_TIME = 1;
-/** The same where a task waits for a promise from outside, which may be that of a module. */
-const QUIET_TIME_FOREIGN = 5;
-/** Of so many operations it is found out whether they are still under way. */
+/** The same while a task waits for a promise from outside of this module, which may be that of an `import()`. */
+const QUIET_TIME_EXTERNAL = 5;
+/** The maximum number of operations that are checked at once. */
 const MOST_OPERATIONS = 2_000_000;
 
 /**
- * Calls back, once, when nothing is left that could wake a loop. `waitsOutside`
- * tells whether one of its tasks waits for a promise from outside. Returns
- * what ends the watch.
+ * Calls a function once when nothing is left that could wake a loop. Returns a
+ * function that ends the watch.
+ *
+ * @param hasExternalWait Whether a task waits for a promise from outside of this module.
  */
 export function watchForDeadlock(
   loop: EventLoop,
-  waitsOutside: () => boolean,
+  hasExternalWait: () => boolean,
   onDeadlock: () => void,
 ): () => void {
-  const watch = new DeadlockWatch(loop, waitsOutside, onDeadlock);
+  const watch = new DeadlockWatch(loop, hasExternalWait, onDeadlock);
   return () => watch.end();
 }
 
 class DeadlockWatch {
   readonly #loop: EventLoop;
-  readonly #waitsOutside: () => boolean;
+  readonly #hasExternalWait: () => boolean;
   readonly #onDeadlock: () => void;
   #delay = FIRST_CHECK;
   #cancel: (() => void) | null = null;
-  /** Ends what tells that nothing is left; `null` where the runtime does not. */
-  readonly #stop: (() => void) | null;
+  /** Removes the listener of the runtime's idle event; `null` if there is no such event. */
+  readonly #stopIdleListener: (() => void) | null;
   #ended = false;
-  /** What was seen when nothing seemed to be under way, and since when. */
+  /** The state when no operation seemed to be pending, and since when it is the same. */
   #seen = "";
   #since = 0;
 
   constructor(
     loop: EventLoop,
-    waitsOutside: () => boolean,
+    hasExternalWait: () => boolean,
     onDeadlock: () => void,
   ) {
     this.#loop = loop;
-    this.#waitsOutside = waitsOutside;
+    this.#hasExternalWait = hasExternalWait;
     this.#onDeadlock = onDeadlock;
-    this.#stop = onIdle(() => this.#idle());
-    if (this.#stop === null) this.#schedule();
+    this.#stopIdleListener = onIdle(() => this.#onIdle());
+    if (this.#stopIdleListener === null) this.#schedule();
   }
 
   end(): void {
     this.#ended = true;
     this.#cancel?.();
-    this.#stop?.();
+    this.#stopIdleListener?.();
   }
 
-  /** Nothing keeps the process, but a signal that aborts by a timer would not either. */
-  #idle(): void {
+  /** Nothing keeps the process alive; but a timer that aborts a signal would not either. */
+  #onIdle(): void {
     this.#cancel?.();
     if (hasTimeoutSignal()) {
       this.#cancel = systemTimer(LONGEST_INTERVAL, () => {}, true);
@@ -92,7 +93,7 @@ class DeadlockWatch {
     this.#onDeadlock();
   }
 
-  /** The timer keeps the process: what is stuck would otherwise end before it can tell. */
+  /** The timer keeps the process alive: a stuck program would otherwise end before the report. */
   #schedule(): void {
     this.#cancel = systemTimer(this.#delay, () => this.#poll(), true);
     this.#delay = Math.min(2 * this.#delay, LONGEST_INTERVAL);
@@ -118,41 +119,43 @@ class DeadlockWatch {
 
   #isStuck(): boolean {
     if (runtimeCore.eventLoopHasMoreWork?.() === false) return true;
-    const seen = `${loops.checkpoints(this.#loop)} ${operationMark()}`;
+    const seen = `${loops.checkpoints(this.#loop)} ${operationFingerprint()}`;
     const now = performance.now();
     if (seen.endsWith("busy") || seen !== this.#seen) {
       this.#seen = seen;
       this.#since = now;
       return false;
     }
-    const calm = this.#waitsOutside() ? QUIET_TIME_FOREIGN : QUIET_TIME;
-    return now - this.#since >= calm * 1000;
+    const quietTime = this.#hasExternalWait()
+      ? QUIET_TIME_EXTERNAL
+      : QUIET_TIME;
+    return now - this.#since >= quietTime * 1000;
   }
 }
 
-/** The number of the first operation that was not looked at. */
-let next = 0;
-/** Operations that were under way at the last look. */
-const underWay = new Set<number>();
-/** Looks that were taken, each of which begins an operation. */
-let looks = 0;
-let isLost = false;
+/** The number of the first operation that was not checked yet. */
+let nextId = 0;
+/** Operations that were pending at the last check. */
+const pendingOperations = new Set<number>();
+/** The number of checks so far, each of which starts an operation itself. */
+let probes = 0;
+let isUncountable = false;
 
-/** The same text as long as no operation is under way, or has been in between; otherwise "busy". */
-export function operationMark(): string {
-  const resourcesInUse = activeResources().length; // the look loads the operations too
+/** "busy" while an operation is pending; otherwise a text that stays the same until another one starts. */
+export function operationFingerprint(): string {
+  const resourcesInUse = activeResources().length; // this call also loads the operations
   const { hasPromise, getActiveImmediateCount, resources, ops } = runtimeCore;
   const isKnown = typeof hasPromise === "function" &&
     typeof getActiveImmediateCount === "function" &&
     typeof resources === "function" &&
     typeof ops?.op_void_async_deferred === "function";
-  if (!isKnown || isLost) return "busy";
+  if (!isKnown || isUncountable) return "busy";
   if (getActiveImmediateCount() > 0 || resourcesInUse > 0) return "busy";
   const signals = Object.values(resources())
     .filter((name) => name === "signal").length;
   const idle = signals + ownOperations.count;
   if (countOperations(hasPromise, ops) > idle) return "busy";
-  return String(next - looks);
+  return String(nextId - probes);
 }
 
 function countOperations(
@@ -163,11 +166,17 @@ function countOperations(
   const last = (promise as unknown as Record<symbol, number>)[
     runtimeCore.promiseIdSymbol!
   ];
-  if (!Number.isInteger(last) || last! - next > MOST_OPERATIONS) isLost = true;
-  if (isLost) return Infinity;
-  for (const id of underWay) if (!hasPromise(id)) underWay.delete(id);
-  for (let id = next; id < last!; id++) if (hasPromise(id)) underWay.add(id);
-  next = last! + 1;
-  looks++;
-  return underWay.size;
+  if (!Number.isInteger(last) || last! - nextId > MOST_OPERATIONS) {
+    isUncountable = true;
+  }
+  if (isUncountable) return Infinity;
+  for (const id of pendingOperations) {
+    if (!hasPromise(id)) pendingOperations.delete(id);
+  }
+  for (let id = nextId; id < last!; id++) {
+    if (hasPromise(id)) pendingOperations.add(id);
+  }
+  nextId = last! + 1;
+  probes++;
+  return pendingOperations.size;
 }

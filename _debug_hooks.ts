@@ -1,5 +1,6 @@
 /**
- * What debug mode and inspection do for the core, which stands below them.
+ * The functions of debug mode and inspection that the core calls. They import
+ * the core, so they register themselves here.
  *
  * @module
  */
@@ -11,21 +12,21 @@ import type {
   TaskStateFactory,
 } from "./_event_loop.ts";
 
-/** What debug mode and inspection do for the core, which stands below them; `_debug_mode.ts` and `_inspect.ts` fill it in, and `runner.ts` what makes reports. */
+/** Set by `_debug_mode.ts` and `_inspect.ts`, and `report` by `runner.ts`. */
 export interface DebugHooks {
-  /** One loop more, or one less, is in debug mode. */
+  /** Called when debug mode of a loop is turned on or off. */
   debug(on: boolean): void;
-  /** A job and what it resumed took longer than it may. */
+  /** Called when a job and the code it resumed took too long. */
   slow(loop: EventLoop, job: Job, seconds: number): void;
   /** Throws if the running code belongs to another loop. */
   checkCaller(loop: EventLoop): void;
-  /** The state of a task of a loop in debug mode. */
+  /** Creates the state of a task of a loop in debug mode. */
   createTaskState: TaskStateFactory;
   /** Where a task is suspended, innermost first. */
   stackOf(state: ExecutionContext): readonly string[];
-  /** A future on one line. */
+  /** Describes a future on one line. */
   inspect(future: object): string;
-  /** What a loop is doing, and what code outside of its tasks waits for, a line each. */
+  /** Describes what a loop is doing, and the waits of code outside of its tasks, one line each. */
   report(loop: EventLoop, waits: readonly object[]): string;
 }
 

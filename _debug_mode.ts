@@ -1,16 +1,16 @@
 /**
  * Debug mode: records that are too expensive to keep always, and the reports
- * that are made of them.
+ * based on them.
  *
  * A loop in debug mode gives its tasks a {@linkcode DebugTaskState}, which
- * overrides what it wants to be told. Tasks of other loops have a plain
- * `TaskFrame`, so debug mode costs nothing while it is off.
+ * overrides the methods it needs. Tasks of other loops have a plain
+ * `TaskState`, so debug mode costs nothing while it is off.
  *
- * The place of an `await` can be seen only while it begins, from inside of a
- * property that it reads: `then` of a future; `constructor` of a native
- * promise, which tells the engine whether it has to wrap it. Both become
- * accessors while any loop is in debug mode. Nothing else shows where a task
- * awaits a promise from outside of this module.
+ * The location of an `await` is visible only when it starts, inside a property
+ * that it reads: `then` of a future, or `constructor` of a native promise, which
+ * the engine reads to decide whether to wrap the promise. Both become accessors
+ * while any loop is in debug mode. Nothing else shows where a task awaits a
+ * promise from outside of this module.
  *
  * @module
  */
@@ -34,56 +34,56 @@ import {
 import { CallSite, creationSite, recordCreation } from "./_call_site.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** A cancellation that the code of a task has been given. */
+/** A cancellation that was delivered to the code of a task. */
 interface Delivery {
-  readonly place: CallSite;
-  /** How many requests there were: once there are fewer, this one was taken back. */
+  readonly site: CallSite;
+  /** The number of requests then. Once there are fewer, this one was withdrawn. */
   readonly requests: number;
-  /** Whether the task has begun another wait since. */
-  wentOn: boolean;
+  /** Whether the task has started another wait since. */
+  hasContinued: boolean;
 }
 
-/** How many awaits of native promises are kept before those of the runtime are dropped. */
-const FOREIGN = 64;
+/** How many awaits of native promises are kept before the runtime's own are dropped. */
+const MOST_EXTERNAL_WAITS = 64;
 
 /**
- * How many stacks may be taken at once, and how many more with every
- * millisecond. One takes as long as ten awaits, so a program that awaits all
- * the time would do nothing else; of such a one they are samples.
+ * How many stacks may be captured at once, and how many more per millisecond.
+ * A stack takes as long as ten awaits, so a program that awaits constantly
+ * would do little else. In such a program only some awaits are recorded.
  */
-const BURST = 1000;
-const PER_MILLISECOND = 2;
-/** So many have to be left for awaits of native promises to be seen again. */
-const REOPEN = BURST / 4;
+const MOST_STACKS = 1000;
+const STACKS_PER_MILLISECOND = 2;
+/** Awaits of native promises are recorded again once this many stacks are left. */
+const RESUME_AT = MOST_STACKS / 4;
 
-/** Makes the futures that the blocking calls of this module give. */
+/** Creates the futures that waiting calls of this module return. */
 interface FutureFactory {
-  make(...args: never[]): object;
+  create(...args: never[]): object;
 }
 
 /** An await of a native promise. */
 interface ExternalWait {
-  readonly place: CallSite;
+  readonly site: CallSite;
   readonly step: number;
   readonly since: number;
 }
 
-/** A frame that remembers where its task waits, and watches how its code answers a cancellation. */
+/** A task state that records where its task waits, and whether its code swallows a cancellation. */
 export class DebugTaskState extends TaskState {
-  /** Where the `await` stands that is just beginning. */
-  #beginning: CallSite | null = null;
-  readonly #places = new Map<SuspendedAwait, CallSite>();
-  /** Where it last awaited something of this module, if that is known. */
-  #last: CallSite | null = null;
-  /** The awaits of native promises since then. */
-  #foreign: ExternalWait[] = [];
-  /** The number of the step that runs, or ran last: code up to the next microtask. */
+  /** The location of an `await` that is just starting. */
+  #startingSite: CallSite | null = null;
+  readonly #sites = new Map<SuspendedAwait, CallSite>();
+  /** Where it last awaited something of this module, `null` if unknown. */
+  #lastSite: CallSite | null = null;
+  /** Awaits of native promises since then. */
+  #externalWaits: ExternalWait[] = [];
+  /** The number of the current or last step, the code up to the next microtask. */
   #step = 0;
   #inStep = false;
-  /** The oldest request that was delivered and neither taken back nor reported. */
+  /** The oldest delivered request that was neither withdrawn nor reported. */
   #delivery: Delivery | null = null;
-  /** Its task, also when that is done. */
-  readonly #watched: NamedTask;
+  /** The task, even after it is done. */
+  readonly #watchedTask: NamedTask;
 
   constructor(
     loop: EventLoop,
@@ -93,85 +93,85 @@ export class DebugTaskState extends TaskState {
   ) {
     checkCaller(loop);
     super(loop, task, name, body);
-    this.#watched = task;
-    if (mayTakeStack(loop)) recordCreation(task);
+    this.#watchedTask = task;
+    if (mayCaptureStack(loop)) recordCreation(task);
   }
 
-  get watched(): NamedTask {
-    return this.#watched;
+  get watchedTask(): NamedTask {
+    return this.#watchedTask;
   }
 
-  /** Where the task is suspended, as far as known. */
-  get place(): CallSite | null {
-    const [reaction] = this.awaits;
-    if (reaction === undefined) return this.#foreignPlace() ?? this.#last;
-    return this.placeOf(reaction);
+  /** Where the task is suspended, `null` if unknown. */
+  get site(): CallSite | null {
+    const [suspension] = this.awaits;
+    if (suspension === undefined) return this.#externalSite() ?? this.#lastSite;
+    return this.siteOf(suspension);
   }
 
-  /** When it began to wait for a promise from outside, in milliseconds. */
-  get foreignSince(): number | null {
-    return this.#known().at(-1)?.since ?? null;
+  /** When it started to wait for a promise from outside of this module, in milliseconds. */
+  get externalSince(): number | null {
+    return this.#userWaits().at(-1)?.since ?? null;
   }
 
-  /** Where the wait stands that it came back from last. */
-  get last(): CallSite | null {
-    return this.#last;
+  /** The location of the last wait that it resumed from. */
+  get lastSite(): CallSite | null {
+    return this.#lastSite;
   }
 
-  /** Where an await stands; or, where a body just returned what a call gave it, that call. */
-  placeOf(reaction: SuspendedAwait): CallSite | null {
-    const { source: future } = reaction;
-    const place = this.#places.get(reaction) ?? null;
-    if (place !== null || future === null) return place;
+  /** The location of an await; if a body returned the promise of a call without awaiting it, that of the call. */
+  siteOf(suspension: SuspendedAwait): CallSite | null {
+    const { source: future } = suspension;
+    const site = this.#sites.get(suspension) ?? null;
+    if (site !== null || future === null) return site;
     if (futures.source(future) === null) return null;
     return creationSite(future);
   }
 
-  /** Runs the beginning of an `await` of a future. */
-  begin<R>(place: CallSite, call: () => R): R {
-    this.#beginning = place;
+  /** Calls `then` of a future for an `await` at `site`. */
+  startAwait<R>(site: CallSite, call: () => R): R {
+    this.#startingSite = site;
     try {
       return call();
     } finally {
-      this.#beginning = null;
+      this.#startingSite = null;
     }
   }
 
-  /** An `await` of a native promise begins. */
-  beginForeign(): void {
+  /** Records the start of an `await` of a native promise. */
+  startExternalAwait(): void {
     if (this.isOver) return;
     if (!this.#inStep) {
       this.#inStep = true;
       this.#step++;
-      soon(() => this.#inStep = false);
+      enqueueMicrotask(() => this.#inStep = false);
     }
     const since = loops.cachedNow(this.loop);
-    this.#foreign.push({ place: new CallSite(), step: this.#step, since });
-    if (this.#foreign.length <= FOREIGN) return;
-    this.#foreign = this.#known().slice(-FOREIGN / 4);
+    this.#externalWaits.push({ site: new CallSite(), step: this.#step, since });
+    if (this.#externalWaits.length <= MOST_EXTERNAL_WAITS) return;
+    this.#externalWaits = this.#userWaits().slice(-MOST_EXTERNAL_WAITS / 4);
   }
 
-  override awaitStarted(reaction: SuspendedAwait): void {
-    super.awaitStarted(reaction);
-    const place = this.#beginning ?? this.placeOf(reaction);
-    if (place === null && this.#delivery === null) return;
-    if (!reaction.isAwait) return;
-    if (place !== null) this.#places.set(reaction, place);
-    if (this.#delivery !== null) this.#goOn(this.#delivery, place);
+  override awaitStarted(suspension: SuspendedAwait): void {
+    super.awaitStarted(suspension);
+    const site = this.#startingSite ?? this.siteOf(suspension);
+    if (site === null && this.#delivery === null) return;
+    if (!suspension.isAwait) return;
+    if (site !== null) this.#sites.set(suspension, site);
+    if (this.#delivery !== null) this.#onNextWait(this.#delivery, site);
   }
 
-  override awaitEnded(reaction: SuspendedAwait): void {
-    this.#last = this.placeOf(reaction);
-    this.#places.delete(reaction);
-    if (this.#foreign.length > 0) this.#foreign = [];
+  override awaitEnded(suspension: SuspendedAwait): void {
+    this.#lastSite = this.siteOf(suspension);
+    this.#sites.delete(suspension);
+    if (this.#externalWaits.length > 0) this.#externalWaits = [];
   }
 
   override errorDelivered(): void {
-    this.#told(this.#last);
+    this.#recordDelivery(this.#lastSite);
   }
 
   override deliveredBySignal(): void {
-    this.#told(this.#foreignPlace());
+    this.#recordDelivery(this.#externalSite());
   }
 
   override requestWithdrawn(): void {
@@ -187,86 +187,90 @@ export class DebugTaskState extends TaskState {
   }
 
   /**
-   * The code came to a value though it was cancelled by a request beyond the
-   * first `above`: that is reported if it has waited again.
+   * Reports that the code ended without an error although a request beyond the
+   * first `above` was delivered to it, if it has waited again since.
    */
   reportSwallowed(above = 0): void {
     const delivery = this.#delivery;
     if (delivery === null || delivery.requests <= above) return;
     this.#delivery = null;
-    if (!delivery.wentOn) return;
-    report(this, {
+    if (!delivery.hasContinued) return;
+    reportTask(this, {
       message: `Task ${this.name} was cancelled but went on: the ` +
-        `CancelledError of its wait at ${delivery.place.line} was caught ` +
+        `CancelledError of its wait at ${delivery.site.line} was caught ` +
         "and not thrown on",
-      cancelledAt: textOf(delivery.place),
+      cancelledAt: formatSite(delivery.site),
     });
   }
 
-  /** The code of the task sees a cancellation. */
-  #told(place: CallSite | null): void {
-    if (this.#delivery !== null || place === null || !place.line) return;
-    this.#delivery = { place, requests: this.totalRequests, wentOn: false };
+  /** A cancellation is delivered to the code of the task. */
+  #recordDelivery(site: CallSite | null): void {
+    if (this.#delivery !== null || site === null || !site.line) return;
+    this.#delivery = {
+      site,
+      requests: this.totalRequests,
+      hasContinued: false,
+    };
   }
 
-  /** The task waits again: to clean up, or because it swallowed the cancellation. */
-  #goOn(delivery: Delivery, place: CallSite | null): void {
-    if (!place?.fresh) return;
-    delivery.wentOn = true;
-    if (place.equals(delivery.place)) this.reportSwallowed();
+  /** The task waits again, to clean up or because it swallowed the cancellation. */
+  #onNextWait(delivery: Delivery, site: CallSite | null): void {
+    if (!site?.isDirect) return;
+    delivery.hasContinued = true;
+    if (site.equals(delivery.site)) this.reportSwallowed();
   }
 
-  /** The innermost of the awaits that the code has begun last, in one step from the inside out. */
-  #foreignPlace(): CallSite | null {
-    const places = this.#known();
-    const step = places.at(-1)?.step;
-    let place = places.pop()?.place ?? null;
-    for (const inner of places.reverse()) {
-      if (inner.step !== step || !inner.place.isWithin(place!)) break;
-      place = inner.place;
+  /** The innermost of the nested awaits that the code started last, in one step. */
+  #externalSite(): CallSite | null {
+    const waits = this.#userWaits();
+    const step = waits.at(-1)?.step;
+    let site = waits.pop()?.site ?? null;
+    for (const inner of waits.reverse()) {
+      if (inner.step !== step || !inner.site.isWithin(site!)) break;
+      site = inner.site;
     }
-    return place;
+    return site;
   }
 
-  /** Those that code outside of this module has begun: the runtime awaits promises too. */
-  #known(): ExternalWait[] {
-    return this.#foreign.filter(({ place }) => place.line !== null);
+  /** The awaits in code of the user. The runtime awaits promises too. */
+  #userWaits(): ExternalWait[] {
+    return this.#externalWaits.filter(({ site }) => site.line !== null);
   }
 
   protected override get externalLine(): string | null {
-    return this.#foreignPlace()?.line ?? null;
+    return this.#externalSite()?.line ?? null;
   }
 }
 
 /** Where a task is suspended, innermost first. Needs debug mode, unless the task itself asks. */
-function stackOf(frame: TaskState): readonly string[] {
-  if (frame.isRunning) return new CallSite().frames;
-  return frame instanceof DebugTaskState ? frame.place?.frames ?? [] : [];
+function stackOf(state: TaskState): readonly string[] {
+  if (state.isRunning) return new CallSite().frames;
+  return state instanceof DebugTaskState ? state.site?.frames ?? [] : [];
 }
 
-/** A scope has cancelled its task beyond `above` requests, and its body came to a value. */
-export function reportSwallowed(frame: TaskState, above: number): void {
-  if (frame instanceof DebugTaskState) frame.reportSwallowed(above);
+/** Reports that the body of a scope ended without an error, although its scope had cancelled it beyond `above` requests. */
+export function reportSwallowed(state: TaskState, above: number): void {
+  if (state instanceof DebugTaskState) state.reportSwallowed(above);
 }
 
 /** How many loops are in debug mode. */
-let watching = 0;
-let restore: (() => void)[] = [];
-/** Has awaits of native promises seen no more; `null` while they are not. */
-let closeForeign: (() => void) | null = null;
-const soon = queueMicrotask;
-/** How many stacks may still be taken, as of when, in milliseconds of a loop's clock. */
-let stacksLeft = BURST;
+let debuggedLoops = 0;
+let undoAccessors: (() => void)[] = [];
+/** Stops recording awaits of native promises; `null` while they are not recorded. */
+let restoreConstructor: (() => void) | null = null;
+const enqueueMicrotask = queueMicrotask;
+/** How many stacks may still be captured, and when that was computed, in milliseconds of a loop's clock. */
+let stacksLeft = MOST_STACKS;
 let countedAt = 0;
 
-/** Whether a stack may be taken now, which then counts. */
-function mayTakeStack(loop: EventLoop): boolean {
+/** Whether a stack may be captured now. If so, it counts as captured. */
+function mayCaptureStack(loop: EventLoop): boolean {
   const now = loops.cachedNow(loop);
   if (now !== countedAt) {
-    const more = Math.abs(now - countedAt) * PER_MILLISECOND; // loops have clocks of their own
-    stacksLeft = Math.min(BURST, stacksLeft + more);
+    const more = Math.abs(now - countedAt) * STACKS_PER_MILLISECOND; // loops have clocks of their own
+    stacksLeft = Math.min(MOST_STACKS, stacksLeft + more);
     countedAt = now;
-    if (stacksLeft >= REOPEN) openForeign();
+    if (stacksLeft >= RESUME_AT) watchNativeAwaits();
   }
   if (stacksLeft <= 0) return false;
   stacksLeft--;
@@ -274,21 +278,21 @@ function mayTakeStack(loop: EventLoop): boolean {
 }
 
 debugHooks.debug = (on) => {
-  watching += on ? 1 : -1;
-  if (on && watching === 1) openDoors();
-  if (!on && watching === 0) closeDoors();
+  debuggedLoops += on ? 1 : -1;
+  if (on && debuggedLoops === 1) installAccessors();
+  if (!on && debuggedLoops === 0) removeAccessors();
 };
 
 debugHooks.slow = (loop, job, seconds) => {
-  const frame = job instanceof TaskState
+  const state = job instanceof TaskState
     ? job
     : (job as Partial<SuspendedAwait>).scope?.taskState;
-  const task = frame instanceof DebugTaskState ? frame.watched : null;
-  const what = frame instanceof TaskState
-    ? `A step of task ${frame.name}`
+  const task = state instanceof DebugTaskState ? state.watchedTask : null;
+  const what = state instanceof TaskState
+    ? `A step of task ${state.name}`
     : job.describe?.() ?? "A callback of this module";
-  const from = job !== frame && frame instanceof DebugTaskState
-    ? frame.last?.line
+  const from = job !== state && state instanceof DebugTaskState
+    ? state.lastSite?.line
     : null;
   const where = from ? `, on from its wait at ${from}` : "";
   const message = `${what} took ${seconds.toFixed(3)} s${where}`;
@@ -296,7 +300,7 @@ debugHooks.slow = (loop, job, seconds) => {
 };
 
 /**
- * Refuses code that one running loop runs and that calls into another.
+ * Checks that the running code does not belong to another running loop.
  *
  * @throws {RuntimeError} If it does.
  */
@@ -318,22 +322,22 @@ debugHooks.createTaskState = (loop, task, name, body) =>
     body as Coroutine<unknown>,
   );
 
-function openDoors(): void {
-  openForeign();
-  restore = [
+function installAccessors(): void {
+  watchNativeAwaits();
+  undoAccessors = [
     intercept(Future.prototype as PromiseLike<unknown>, "then", (then) => {
-      const frame = watchedFrame();
-      if (frame === null || !mayTakeStack(frame.loop)) return then;
-      const place = new CallSite();
+      const state = watchedState();
+      if (state === null || !mayCaptureStack(state.loop)) return then;
+      const site = new CallSite();
       return function (this: unknown, ...args: unknown[]): unknown {
-        return frame.begin(place, () => Reflect.apply(then, this, args));
+        return state.startAwait(site, () => Reflect.apply(then, this, args));
       };
     }),
-    intercept(futures as FutureFactory, "make", (make) => {
-      const frame = watchedFrame();
-      if (frame === null || !mayTakeStack(frame.loop)) return make;
+    intercept(futures as FutureFactory, "create", (create) => {
+      const state = watchedState();
+      if (state === null || !mayCaptureStack(state.loop)) return create;
       return (...args: never[]) => {
-        const future = make(...args);
+        const future = create(...args);
         recordCreation(future);
         return future;
       };
@@ -341,34 +345,34 @@ function openDoors(): void {
   ];
 }
 
-/** Even an accessor that does nothing makes every await of a native promise slower. */
-function openForeign(): void {
-  if (watching === 0) return;
-  closeForeign ??= intercept(
+/** Installed only while needed: even an empty accessor slows down every await of a native promise. */
+function watchNativeAwaits(): void {
+  if (debuggedLoops === 0) return;
+  restoreConstructor ??= intercept(
     Promise.prototype as { constructor: unknown },
     "constructor",
     (value) => {
-      const frame = watchedFrame();
-      if (frame === null) return value;
-      if (mayTakeStack(frame.loop)) frame.beginForeign();
-      else stopForeign();
+      const state = watchedState();
+      if (state === null) return value;
+      if (mayCaptureStack(state.loop)) state.startExternalAwait();
+      else ignoreNativeAwaits();
       return value;
     },
   );
 }
 
-function stopForeign(): void {
-  closeForeign?.();
-  closeForeign = null;
+function ignoreNativeAwaits(): void {
+  restoreConstructor?.();
+  restoreConstructor = null;
 }
 
-function closeDoors(): void {
-  stopForeign();
-  for (const undo of restore) undo();
-  restore = [];
+function removeAccessors(): void {
+  ignoreNativeAwaits();
+  for (const undo of undoAccessors) undo();
+  undoAccessors = [];
 }
 
-/** Makes a method an accessor; assigning to it works as before. */
+/** Turns a property into an accessor. Assigning to it works as before. Returns a function that undoes this. */
 function intercept<K extends PropertyKey, V>(
   owner: { [key in K]: V },
   key: K,
@@ -386,19 +390,19 @@ function intercept<K extends PropertyKey, V>(
   return () => Object.defineProperty(owner, key, before);
 }
 
-function watchedFrame(): DebugTaskState | null {
+function watchedState(): DebugTaskState | null {
   const scope = currentSlot();
   if (!(scope instanceof CancelScope)) return null;
   return scope.taskState instanceof DebugTaskState ? scope.taskState : null;
 }
 
-function report(frame: TaskState, context: ExceptionContext): void {
-  frame.loop.callExceptionHandler({
+function reportTask(state: TaskState, context: ExceptionContext): void {
+  state.loop.callExceptionHandler({
     ...context,
-    ...(frame.task && { task: frame.task }),
+    ...(state.task && { task: state.task }),
   });
 }
 
-function textOf(place: CallSite): string {
-  return place.frames.join("\n");
+function formatSite(site: CallSite): string {
+  return site.frames.join("\n");
 }

@@ -1,12 +1,11 @@
 /**
- * Stacks of errors as their readers need them: the code of the user, and who
- * waited for it.
+ * Stacks of errors that show the code of the user and the code that awaited it.
  *
- * V8 takes the stack where an error is made. That has the frames of the event
- * loop in it, and ends with the task: it does not know who awaits the task, or
- * what the loop has failed for its waiters. So an error that goes through this
- * module gets the frames of those waiters, and loses the ones of the module.
- * Both happen when somebody reads the stack, as formatting one is expensive.
+ * V8 captures the stack where an error is created. It contains the frames of
+ * the event loop and ends with the task: V8 does not know who awaits the task.
+ * So an error that passes through this module gets the frames of its waiters,
+ * and loses those of the module. Both happen when the stack is first read, as
+ * formatting it is expensive.
  *
  * @module
  */
@@ -17,21 +16,21 @@ import {
   isExternalFrame,
 } from "./_call_site.ts";
 
-/** What is known of a stack beyond what V8 has taken. */
+/** What is added to the stack that V8 captured. */
 interface Additions {
-  /** What has led to the error: its frames come first. */
+  /** The error that caused this one: its frames come first. */
   origin: Error | null;
-  /** Stacks of those who awaited the error, the innermost first. */
+  /** The stacks of the functions that awaited the error, innermost first. */
   readonly waiters: { stack?: string }[];
-  /** Lines that go below all frames. */
+  /** Lines below all frames. */
   readonly notes: string[];
-  /** The text that was made of it all; `null` before somebody has read it. */
-  shown: unknown;
+  /** The formatted stack; `null` until it is read. */
+  formatted: unknown;
 }
 
-/** How many frames are taken of those who wait. */
+/** How many frames of a waiter are captured. */
 const WAITER_FRAMES = 32;
-/** An error that many await keeps the stacks of so many. */
+/** How many waiters of an error are kept. */
 const MOST_WAITERS = 4;
 const FRAME = /^\s+at /;
 
@@ -39,18 +38,18 @@ const additions = new WeakMap<Error, Additions>();
 /** V8's own accessor of `stack`, the same for all errors; other engines have none. */
 const readRaw = Object.getOwnPropertyDescriptor(new Error(), "stack")?.get;
 
-/** Has the stack of an error show the code of the user alone. */
+/** Makes the stack of an error show only the code of the user. */
 export function tidyStack(error: unknown): void {
   try {
     if (error instanceof Error) additionsTo(error);
   } catch {
-    // It is frozen, or a proxy or a getter that throws.
+    // The error is frozen, or a proxy or getter throws.
   }
 }
 
 /**
- * Adds to the stack of an error who waits for it: what has called `above` and,
- * inside of the `then` of a thenable, those who await what it rejects.
+ * Adds a waiter to the stack of an error: the caller of `above` and, inside the
+ * `then` of a thenable, the functions that await the rejected promise.
  */
 export function addWaiter(
   error: unknown,
@@ -61,9 +60,9 @@ export function addWaiter(
     if (!(error instanceof Error)) return;
     const waiters = additionsTo(error)?.waiters;
     if (waiters === undefined || waiters.length >= MOST_WAITERS) return;
-    const taken = {};
-    captureStack(taken, above, WAITER_FRAMES);
-    waiters.push(taken);
+    const captured = {};
+    captureStack(captured, above, WAITER_FRAMES);
+    waiters.push(captured);
   } catch {
     // As above.
   }
@@ -81,8 +80,8 @@ export function addNote(error: unknown, note: string): void {
 }
 
 /**
- * Has the stack of an error begin with the frames of what has led to it. They
- * are shown there alone.
+ * Makes the stack of an error begin with the frames of the error that caused
+ * it, which then no longer shows them itself.
  */
 export function addOrigin(error: Error, origin: Error): void {
   tidyStack(origin);
@@ -90,20 +89,20 @@ export function addOrigin(error: Error, origin: Error): void {
   if (added !== null) added.origin = origin;
 }
 
-/** A promise that is rejected with an error, whose stack shows the caller. */
+/** A promise rejected with an error whose stack shows the caller. */
 export function rejection(error: unknown): Promise<never> {
   addWaiter(error);
   return Promise.reject(error);
 }
 
-/** What is added to a stack when it is read; `null` where the stack is somebody else's. */
+/** The additions to a stack; `null` if other code has replaced the stack. */
 function additionsTo(error: Error): Additions | null {
   const known = additions.get(error);
-  if (known !== undefined && known.shown === null) return known;
+  if (known !== undefined && known.formatted === null) return known;
   const before = Object.getOwnPropertyDescriptor(error, "stack");
   if (before === undefined || !before.configurable) return null;
   if (known !== undefined) {
-    if (before.value !== known.shown) return null;
+    if (before.value !== known.formatted) return null;
     define(error, known, before.value);
     return known;
   }
@@ -112,14 +111,14 @@ function additionsTo(error: Error): Additions | null {
     origin: null,
     waiters: [],
     notes: [],
-    shown: null,
+    formatted: null,
   };
   additions.set(error, added);
   define(error, added, before.value);
   return added;
 }
 
-/** Has the stack made when it is first read, of a text or of what V8 has taken. */
+/** Makes `stack` an accessor that formats the stack, from a text or V8's own frames, when it is first read. */
 function define(error: Error, added: Additions, text: unknown): void {
   const fix = (value: unknown) => {
     Object.defineProperty(error, "stack", {
@@ -129,49 +128,51 @@ function define(error: Error, added: Additions, text: unknown): void {
       enumerable: false,
     });
   };
-  added.shown = null;
+  added.formatted = null;
   Object.defineProperty(error, "stack", {
     configurable: true,
     enumerable: false,
     get() {
       const raw = text ?? readRaw?.call(error);
-      const stack = typeof raw === "string" ? finished(error, raw, added) : raw;
-      added.shown = stack;
+      const stack = typeof raw === "string"
+        ? formatStack(error, raw, added)
+        : raw;
+      added.formatted = stack;
       fix(stack);
       return stack;
     },
     set(value) {
-      added.shown = "";
+      added.formatted = "";
       fix(value);
     },
   });
 }
 
-function finished(error: Error, raw: string, added: Additions): string {
+function formatStack(error: Error, raw: string, added: Additions): string {
   tidyStack(error.cause);
   const { errors } = error as { errors?: unknown };
   if (Array.isArray(errors)) errors.forEach(tidyStack);
   const stack = textOf(error, raw, added);
-  added.waiters.fill({}); // they hold all that stands on their stacks
-  if (stack !== raw && readRaw !== undefined) forgetFrames(error);
+  added.waiters.fill({}); // captured stacks keep their functions alive
+  if (stack !== raw && readRaw !== undefined) dropRawFrames(error);
   return stack;
 }
 
-/** Deno prints the frames that V8 has taken rather than the text, if there are any. */
-function forgetFrames(error: Error): void {
+/** Removes V8's own frames, which Deno would print instead of the text. */
+function dropRawFrames(error: Error): void {
   Reflect.deleteProperty(error, "stack");
-  captureStack(error, forgetFrames, 0);
+  captureStack(error, dropRawFrames, 0);
   void error.stack;
 }
 
 function textOf(error: Error, raw: string, added: Additions): string {
-  const { header, frames: all } = partsOf(raw);
+  const { header, frames: all } = splitStack(raw);
   const frames = framesOfOrigin(added);
-  addNew(frames, all);
+  appendNew(frames, all);
   for (const { stack } of added.waiters) {
-    addNew(frames, stack?.split("\n") ?? []);
+    appendNew(frames, stack?.split("\n") ?? []);
   }
-  // An error in this module itself; a cancellation is made by it.
+  // An error in this module itself. Cancellations are always created by it.
   if (frames.length === 0 && error.name !== "CancelledError") {
     frames.push(...all);
   }
@@ -183,27 +184,27 @@ function framesOfOrigin(added: Additions): string[] {
   const { origin } = added;
   added.origin = null;
   if (typeof origin?.stack !== "string") return [];
-  const { header, frames } = partsOf(origin.stack);
+  const { header, frames } = splitStack(origin.stack);
   origin.stack = header.join("\n");
   return externalFrames(frames);
 }
 
-/** The message of an error, which may have several lines, and the lines below. */
-function partsOf(stack: string): { header: string[]; frames: string[] } {
+/** Splits a stack into the message, which may have several lines, and the frames. */
+function splitStack(stack: string): { header: string[]; frames: string[] } {
   const lines = stack.split("\n");
   const first = lines.findIndex((line) => FRAME.test(line));
   if (first < 0) return { header: lines, frames: [] };
   return { header: lines.slice(0, first), frames: lines.slice(first) };
 }
 
-/** Adds those frames of the user that are not there yet. */
-function addNew(frames: string[], lines: readonly string[]): void {
-  const known = new Set(frames.map(unmarked));
-  const isNew = (line: string) => !known.has(unmarked(line));
+/** Appends the frames of the user that are not in the list yet. */
+function appendNew(frames: string[], lines: readonly string[]): void {
+  const known = new Set(frames.map(withoutAsync));
+  const isNew = (line: string) => !known.has(withoutAsync(line));
   frames.push(...externalFrames(lines).filter(isNew));
 }
 
-/** The frames of the user; calls into the engine belong to who has made them. */
+/** The frames of the user. A call into the engine belongs to its caller. */
 function externalFrames(lines: readonly string[]): string[] {
   let isExternal = false;
   const frames: string[] = [];
@@ -215,7 +216,7 @@ function externalFrames(lines: readonly string[]): string[] {
   return frames.reverse();
 }
 
-/** A caller that has gone on to wait is the same frame. */
-function unmarked(frame: string): string {
+/** A frame without `async`: a caller gets it when it starts to wait, and is the same frame. */
+function withoutAsync(frame: string): string {
   return frame.replace(/^(\s+at )async /, "$1");
 }

@@ -97,9 +97,9 @@ export type Awaitable<T> = Future<T> | PromiseLike<T> | Coroutine<T>;
 
 /** What other files may do with a future; the static block of {@linkcode Future} implements it. */
 export interface FutureInternals {
-  make(loop: EventLoop, source: WaitSource | null): AnyFuture;
+  create(loop: EventLoop, source: WaitSource | null): AnyFuture;
   /** A future that completes on the next turn of the loop, after all jobs that are ready now. */
-  makeYield(loop: EventLoop, value: unknown): AnyFuture;
+  createYield(loop: EventLoop, value: unknown): AnyFuture;
   /** Completes such a future. Returns whether user code was resumed. */
   endYield(future: AnyFuture): boolean;
   /** Lets the running task end as a future does. */
@@ -203,12 +203,12 @@ export class Future<T> implements Promise<T> {
 
   static {
     futures = {
-      make: (loop, source) => {
+      create: (loop, source) => {
         const future = new Future(loop as never);
         future.#source = source;
         return future;
       },
-      makeYield: (loop, value) => {
+      createYield: (loop, value) => {
         const future: AnyFuture = new Future(loop as never);
         future.#value = value;
         // In the first step of an eager task, other jobs would run before its await.

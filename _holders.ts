@@ -1,6 +1,6 @@
 /**
- * What primitives remember for those who ask why somebody waits: who has what,
- * and when they last woke somebody.
+ * Records of primitives that explain waits in reports: which tasks hold them,
+ * and when they last notified a waiter.
  *
  * @module
  */
@@ -9,46 +9,48 @@ import { CancelScope } from "./_cancel_scope.ts";
 import type { ExecutionContext } from "./_event_loop.ts";
 import { span } from "./_text.ts";
 
-/** How many tasks are remembered, in things that many tasks take and nobody gives back. */
-const MOST = 1000;
+/** The maximum number of tasks in a record, for primitives that many tasks acquire and none releases. */
+const MOST_TASKS = 1000;
 
-/** How many of some things that are all alike each task has. */
+/** Counts how many of several equal permits or items each task holds. */
 export class Holders implements Iterable<ExecutionContext> {
   readonly #counts = new Map<ExecutionContext, number>();
-  /** The task that was counted last, which is often the next one too. */
+  /** The task that was counted last, and often comes next again. */
   #last: ExecutionContext | null = null;
   #lastCount = 0;
-  #isLost = false;
+  #isOverflowed = false;
 
-  /** A task takes one. */
+  /** A task takes a permit. */
   add(by: ExecutionContext | null | undefined): void {
-    if (this.#isLost || !by) return;
-    const task = rootOf(by);
-    if (task !== this.#last) this.#turnTo(task);
+    if (this.#isOverflowed || !by) return;
+    const task = taskOf(by);
+    if (task !== this.#last) this.#switchTo(task);
     this.#lastCount++;
   }
 
-  /** A task gives one back: one of its own, or else one of whoever has held one for longest. */
+  /** A task gives a permit back: its own, or else that of the longest holder. */
   remove(by: ExecutionContext | null | undefined): void {
-    if (this.#isLost) return;
-    const task = by ? rootOf(by) : null;
-    if (task === null || task !== this.#last) this.#turnTo(this.#giver(task));
+    if (this.#isOverflowed) return;
+    const task = by ? taskOf(by) : null;
+    if (task === null || task !== this.#last) {
+      this.#switchTo(this.#holderToRemove(task));
+    }
     if (this.#lastCount > 0) this.#lastCount--;
   }
 
   *[Symbol.iterator](): Iterator<ExecutionContext> {
-    this.#turnTo(null);
+    this.#switchTo(null);
     yield* this.#counts.keys();
   }
 
-  #giver(task: ExecutionContext | null): ExecutionContext | null {
-    this.#turnTo(null);
+  #holderToRemove(task: ExecutionContext | null): ExecutionContext | null {
+    this.#switchTo(null);
     if (task !== null && this.#counts.has(task)) return task;
     for (const first of this.#counts.keys()) return first;
     return null;
   }
 
-  #turnTo(task: ExecutionContext | null): void {
+  #switchTo(task: ExecutionContext | null): void {
     const counts = this.#counts;
     if (this.#last !== null) {
       if (this.#lastCount > 0) counts.set(this.#last, this.#lastCount);
@@ -56,32 +58,32 @@ export class Holders implements Iterable<ExecutionContext> {
     }
     this.#last = task;
     this.#lastCount = task === null ? 0 : counts.get(task) ?? 0;
-    if (counts.size < MOST) return;
-    this.#isLost = true;
+    if (counts.size < MOST_TASKS) return;
+    this.#isOverflowed = true;
     this.#last = null;
     counts.clear();
   }
 }
 
-/** The task of a scope; code outside of tasks is left as it is. */
-function rootOf(by: ExecutionContext): ExecutionContext {
+/** The task of a scope; the same execution context for code outside of tasks. */
+function taskOf(by: ExecutionContext): ExecutionContext {
   return by instanceof CancelScope ? by.taskState : by;
 }
 
-/** When something was last done to those who wait. */
-export class Occasion {
-  readonly #what: string;
+/** When a primitive last acted on its waiters. */
+export class LastAction {
+  readonly #action: string;
   readonly #waiting: number;
   readonly #at = performance.now();
 
-  constructor(what: string, waiting: number) {
-    this.#what = what;
+  constructor(action: string, waiting: number) {
+    this.#action = action;
     this.#waiting = waiting;
   }
 
   toString(): string {
     const ago = span((performance.now() - this.#at) / 1000);
     const nobody = this.#waiting === 0 ? ", when nobody waited" : "";
-    return `last ${this.#what} ${ago} ago${nobody}`;
+    return `last ${this.#action} ${ago} ago${nobody}`;
   }
 }

@@ -1,9 +1,9 @@
 /**
- * What this module takes from its runtime, which is Deno, Node or Bun. Sockets,
- * processes and files are Deno's alone and no part of it.
+ * The runtime, Deno, Node or Bun, as far as this module uses it. Sockets,
+ * processes and files exist only on Deno and are not part of it.
  *
- * A module of Node takes the host 5 to 20 ms to load, in every program that
- * imports it. So they are loaded when something of them is first called.
+ * Loading a Node module takes 5 to 20 ms in every program that imports it. So
+ * each is loaded on first use.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import type util from "node:util";
 import type v8 from "node:v8";
 import type workerThreads from "node:worker_threads";
 
-/** The modules of Node that are used here. */
+/** The Node modules that are used. */
 interface NodeModules {
   async_hooks: typeof asyncHooks;
   crypto: typeof crypto;
@@ -38,55 +38,55 @@ interface NodeModules {
   worker_threads: typeof workerThreads;
 }
 
-/** What the calls of the host hand on with the code, and its storages copy and extend. */
+/** The async context that calls of the runtime propagate, and that its storages copy and extend. */
 export type ContextObject = Record<PropertyKey, unknown> | null | undefined;
 
-/** What lies under the public names of the host, as far as it is used here. */
+/** The internals of Deno that are used. */
 export interface RuntimeCore {
   getAsyncContext(): ContextObject;
   setAsyncContext(context: ContextObject): void;
-  /** The storage under an `AsyncLocalStorage`. */
+  /** The storage behind an `AsyncLocalStorage`. */
   AsyncVariable: new () => {
-    /** Returns the context object from before. */
+    /** Returns the previous context object. */
     enter(value: unknown): ContextObject;
     get(): unknown;
   };
-  /** Runs the microtasks dry, unless it is called by one. */
+  /** Drains the microtask queue, unless it is called by a microtask. */
   runMicrotasks(): void;
   /** The state of a promise (0 pending, 1 fulfilled, 2 rejected) and its outcome. */
   getPromiseDetails(promise: Promise<unknown>): [state: number, value: unknown];
-  /** A timer that is no work of the program: neither its tests nor fake clocks see it. */
+  /** A timer that is not part of the program: test sanitizers and fake clocks ignore it. */
   createSystemTimer(fn: () => void, after: number, isRefed: boolean): object;
   cancelTimer(timer: object): void;
-  /** Whether the program would end now, asked by `setImmediate`; never while a module is being evaluated. */
+  /** `false` if the program would end now; only valid in a `setImmediate` callback. Always `true` while a module is being evaluated. */
   eventLoopHasMoreWork(): boolean;
-  /** Whether an operation is under way; they are numbered from 0. */
+  /** Whether an operation is pending. Operations are numbered from 0. */
   hasPromise(id: number): boolean;
   readonly promiseIdSymbol: symbol;
   getActiveImmediateCount(): number;
-  /** The names of open resources by their numbers. */
+  /** The names of open resources by resource id. */
   resources(): Record<string, string>;
   readonly ops: { op_void_async_deferred(): Promise<void> };
 }
 
-/** The clock and the pump under a loop; a virtual one can take its place. */
+/** The clock and scheduling functions of a loop. A virtual clock can replace the real one. */
 export interface LoopHost {
-  /** Seconds on a clock that never goes back. */
+  /** The time in seconds on a monotonic clock. */
   now(): number;
-  /** Calls `turn` on a new turn of the host, after its sockets and timers have had theirs. */
+  /** Calls `turn` on the next turn of the runtime's event loop, after its sockets and timers. */
   soon(turn: () => void): void;
-  /** Calls `turn` once `when` has come, instead of what was asked for before. */
+  /** Calls `turn` at the time `when`. Replaces the previous call. */
   wakeAt(when: number, turn: () => void): void;
-  /** Takes back the last `wakeAt`. */
+  /** Cancels the last `wakeAt`. */
   forget(): void;
 }
 
-/** The host's timers count milliseconds in 31 bits. */
+/** The longest delay of the runtime's timers, in milliseconds. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 /**
- * The globals that Node has, and the others with it: Deno loads them at the
- * first look. In a browser they are missing.
+ * Globals of Node that Deno and Bun have too. Deno loads them on first access.
+ * Browsers lack them.
  */
 const globals = globalThis as unknown as {
   process: typeof process;
@@ -126,39 +126,39 @@ export function isOlder(
   return ownMajor < major || ownMajor === major && ownMinor < minor;
 }
 
-/** What lies under the public names of Deno. No part of it is promised to be there. */
+/** The internals of Deno. Any of them may be missing. */
 export const runtimeCore: Partial<RuntimeCore> = deno?.[deno.internal]?.core ??
   {};
 
-/** Whether there are modules of Node, without which no task can run. */
+/** Whether Node modules are available, without which no task can run. */
 export const hasNode: boolean = deno !== undefined ||
   typeof globals.process?.getBuiltinModule === "function";
 
-/** Operations that this module has under way and that keep no program alive. */
+/** The number of this module's pending operations that do not keep the program alive. */
 export const ownOperations = { count: 0 };
 
-/** Loads a module of Node. */
+/** Loads a Node module. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
   if (!hasNode) {
-    throw notHere(`load node:${name}`);
+    throw unsupported(`load node:${name}`);
   }
   return globals.process.getBuiltinModule(`node:${name}`) as NodeModules[K];
 }
 
-/** Calls a function on a fresh turn of the host, after its sockets and timers had theirs. */
+/** Calls a function on the next turn of the runtime's event loop, after its sockets and timers. */
 export function nextTurn(fn: () => void): void {
-  if (!hasNode) throw notHere("run a task");
+  if (!hasNode) throw unsupported("run a task");
   globals.setImmediate(fn);
 }
 
-/** An error for what needs a module or a global of Node. */
-export function notHere(action: string): Error {
+/** The error of a call that needs a module or global of Node. */
+export function unsupported(action: string): Error {
   return new Error(
     `Cannot ${action}: asyncio runs on Deno, Node.js 22 or newer, and Bun, and this is ${runtime}`,
   );
 }
 
-/** The clock and the pump of the host. */
+/** The real clock, and the scheduling functions of the runtime. */
 export function systemHost(): LoopHost {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const now = () => performance.now() / 1000;
@@ -179,32 +179,33 @@ export function systemHost(): LoopHost {
 const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
 
 /**
- * Calls a function after a real time, fake clocks or not. The process stays
- * for it only if `holds`. Returns what prevents it.
+ * Calls a function after a delay in real time, even under a fake clock. The
+ * timer keeps the process alive only if `keepsAlive`. Returns a function that
+ * cancels the timer.
  */
 export function systemTimer(
   seconds: number,
   fn: () => void,
-  holds = false,
+  keepsAlive = false,
 ): () => void {
   const { createSystemTimer, cancelTimer } = runtimeCore;
   const after = seconds * 1000;
   if (createSystemTimer !== undefined && cancelTimer !== undefined) {
-    const timer = createSystemTimer(fn, after, holds);
+    const timer = createSystemTimer(fn, after, keepsAlive);
     return () => cancelTimer(timer);
   }
   const timer = startTimer(fn, after);
-  if (!holds) unrefTimer(timer);
+  if (!keepsAlive) unrefTimer(timer);
   return () => stopTimer(timer);
 }
 
-/** What keeps the process beside operations: timers, sockets of Node. */
+/** What keeps the process alive apart from operations: timers, sockets of Node. */
 export function activeResources(): string[] {
-  // Deno 2.7 does not tell.
+  // Deno 2.7 lacks this function.
   return globals.process.getActiveResourcesInfo?.() ?? ["unknown"];
 }
 
-/** Whether a signal will abort by a timer, which does not keep the process. */
+/** Whether a timer will abort a signal. Such a timer does not keep the process alive. */
 export function abortsByTimer(signal: AbortSignal): boolean {
   const sources = [signal];
   for (const it of sources) {
@@ -219,13 +220,13 @@ export function abortsByTimer(signal: AbortSignal): boolean {
   return false;
 }
 
-/** Has a timer no longer keep the process. */
+/** Lets the process end although a timer is pending. */
 function unrefTimer(timer: ReturnType<typeof setTimeout>): void {
   if (deno !== undefined) deno.unrefTimer(timer);
   else (timer as unknown as Partial<NodeJS.Timeout>).unref?.();
 }
 
-/** Calls a function once the microtasks have run dry. */
+/** Calls a function once the microtask queue is empty. */
 export function afterMicrotasks(fn: () => void): void {
   globals.process.nextTick(fn);
 }
@@ -233,38 +234,38 @@ export function afterMicrotasks(fn: () => void): void {
 const { runMicrotasks } = runtimeCore;
 const settled = Promise.resolve();
 let microtasksRan = false;
-const noteRun = () => {
+const onMicrotask = () => {
   microtasksRan = true;
 };
 
-/** Whether the microtasks can be run here: the host offers it, and this is none of them. */
+/** Whether microtasks can be run here: the runtime has a function for it, and this code is not a microtask. */
 export function canRunMicrotasks(): boolean {
   if (typeof runMicrotasks !== "function") return false;
   microtasksRan = false;
-  settled.then(noteRun);
+  settled.then(onMicrotask);
   runMicrotasks();
   return microtasksRan;
 }
 
-/** The processor time that this process has used, in microseconds; since an earlier answer, if there is one. */
+/** The processor time of this process in microseconds; since an earlier result, if given. */
 export function cpuUsage(since?: NodeJS.CpuUsage): NodeJS.CpuUsage {
   return globals.process.cpuUsage(since);
 }
 
-/** A variable of the environment, as far as it may be read without a prompt. */
+/** An environment variable; `undefined` if reading it would prompt. */
 export function environment(variable: string): string | undefined {
   if (deno === undefined) return globals.process?.env[variable];
-  return isReadable(variable) ? deno.env.get(variable) : undefined;
+  return isEnvReadable(variable) ? deno.env.get(variable) : undefined;
 }
 
-/** Whether a variable of the environment may be read without a prompt. */
-export function isReadable(variable: string): boolean {
+/** Whether an environment variable may be read without a prompt. */
+export function isEnvReadable(variable: string): boolean {
   if (deno === undefined) return true;
   const { state } = deno.permissions.querySync({ name: "env", variable });
   return state === "granted";
 }
 
-/** How {@linkcode inspect} shows a value. */
+/** Options of {@linkcode inspect}. */
 export interface InspectOptions {
   colors?: boolean;
   depth?: number;
@@ -278,7 +279,8 @@ export function inspect(value: unknown, options: InspectOptions = {}): string {
 }
 
 /**
- * Calls a function whenever the process gets a signal. Returns what ends that.
+ * Calls a function whenever the process receives a signal. Returns a function
+ * that removes the listener.
  *
  * @throws {TypeError} If the system does not have the signal.
  */
@@ -298,7 +300,7 @@ export function onSignal(name: string, fn: () => void): () => void {
   return () => globals.process.off(name, fn);
 }
 
-/** Calls a function when the process ends. Returns what prevents that. */
+/** Calls a function when the process ends. Returns a function that removes the listener. */
 export function onExit(fn: () => void): () => void {
   if (deno === undefined) {
     globals.process.on("exit", fn);
@@ -309,9 +311,9 @@ export function onExit(fn: () => void): () => void {
 }
 
 /**
- * Calls a function whenever nothing is left that keeps the process, which
- * stays for what that begins. Returns what ends it, `null` where the runtime
- * does not tell.
+ * Calls a function whenever nothing keeps the process alive any more. Work that
+ * the function starts keeps it alive. Returns a function that removes the
+ * listener; `null` if the runtime has no such event.
  */
 export function onIdle(fn: () => void): (() => void) | null {
   if (deno !== undefined || !hasNode) return null;
@@ -319,24 +321,24 @@ export function onIdle(fn: () => void): (() => void) | null {
   return () => globals.process.off("beforeExit", fn);
 }
 
-/** The number of the process. */
+/** The process id. */
 export function processId(): number {
   return globals.process.pid;
 }
 
 const { getPromiseDetails } = runtimeCore;
 
-/** Whether the runtime tells at once what a promise is fulfilled with. */
+/** Whether the value of a fulfilled promise can be read synchronously. */
 export const readsPromises: boolean = typeof getPromiseDetails === "function";
 
-/** What a promise is fulfilled with already; `null` if it is not, or nobody can tell. */
+/** The value of a fulfilled promise; `null` if it is not fulfilled, or this is unknown. */
 export function fulfilledWith(promise: unknown): { value: unknown } | null {
   if (!readsPromises || !(promise instanceof Promise)) return null;
   const [state, value] = getPromiseDetails!(promise);
   return state === 1 ? { value } : null;
 }
 
-/** The signals that `AbortSignal.any` and `Request` have made of one, as far as that can be seen. */
+/** The signals that `AbortSignal.any` and `Request` derived from a signal, as far as known. */
 export function dependentsOf(signal: AbortSignal): AbortSignal[] {
   const found = [signal];
   for (const it of found) {
@@ -351,10 +353,10 @@ export function dependentsOf(signal: AbortSignal): AbortSignal[] {
 }
 
 /**
- * Whether a `fetch` or `pipeTo` is under way that a signal ends. It rejects with the
- * reason, but not before the request or the streams have ended, some turns later.
+ * Whether a signal aborts a pending `fetch` or `pipeTo`. They reject with the
+ * reason, but only after the request or the streams have ended, some turns later.
  */
-export function endsFetch(signal: AbortSignal): boolean {
+export function abortsFetch(signal: AbortSignal): boolean {
   for (const call of internalsOf(signal, "abortAlgos")) {
     const { name } = call as { name?: unknown };
     if (name === "onabort" || name === "abortAlgorithm") return true;
@@ -370,7 +372,7 @@ function dereference(ref: unknown): unknown {
   }
 }
 
-/** What a signal keeps in a set under a symbol of the runtime, which no public name leads to. */
+/** The items of an internal set of a signal. */
 function internalsOf(signal: AbortSignal, name: string): Iterable<unknown> {
   const held = internalOf(signal, name);
   const isIterable = typeof held === "object" && held !== null &&
@@ -378,14 +380,14 @@ function internalsOf(signal: AbortSignal, name: string): Iterable<unknown> {
   return isIterable ? held as Iterable<unknown> : [];
 }
 
-/** Whether a function is one of the runtime's, which shows the source of some. */
-export function isOfRuntime(fn: { readonly name: string }): boolean {
+/** Whether a function is a global of the runtime. Some of these show their source. */
+export function isRuntimeFunction(fn: { readonly name: string }): boolean {
   return [globalThis, deno ?? {}, console].some((it) =>
     Object.getOwnPropertyDescriptor(it, fn.name)?.value === fn
   );
 }
 
-/** All of a worker's module, as the runtime quotes it in errors: it runs what comes beside it. */
+/** The module of a worker. It is short because the runtime quotes it in errors; the program is passed separately. */
 const WORKER_MODULE = `
 import process from "node:process";
 import { workerData } from "node:worker_threads";
@@ -394,11 +396,11 @@ start(process, import.meta.url, program);
 `;
 
 /**
- * The beginning of a worker thread: what its program takes from its runtime.
- * It is a text, as a bundler could change code.
+ * Starts a worker thread: passes its program what it needs from the runtime.
+ * It is a string because a bundler could change code.
  *
- * What a call has started is known by its async context, which Deno does not
- * restore for an error of a timer: those remember their call themselves.
+ * The call that started something is known from its async context. Deno does
+ * not restore this for errors in timers, so timers record their call.
  */
 const WORKER_START = `(process, url, program) => {
   const module = (name) => process.getBuiltinModule("node:" + name);
@@ -428,19 +430,20 @@ const WORKER_START = `(process, url, program) => {
   const listen = (onMessage, onError) => {
     if (Deno) scope.onmessage = (event) => onMessage(event.data);
     else parentPort.on("message", onMessage);
-    const hear = (error) => {
+    const onFailure = (error) => {
       const call = thrown?.error === error ? thrown.call : calls.getStore();
       thrown = undefined;
       onError(error, call);
     };
     if (Deno === undefined) {
-      process.on("uncaughtException", hear).on("unhandledRejection", hear);
+      process.on("uncaughtException", onFailure)
+        .on("unhandledRejection", onFailure);
       return;
     }
     for (const [type, what] of [["error", "error"], ["unhandledrejection", "reason"]]) {
       addEventListener(type, (event) => {
         event.preventDefault();
-        hear(event[what]);
+        onFailure(event[what]);
       });
     }
   };
@@ -451,10 +454,10 @@ const WORKER_START = `(process, url, program) => {
     post: postMessage,
     close: () => Deno ? scope.close() : process.exit(),
     enter: (call, fn, ...args) => calls.run(call, () => fn(...args)),
-    // The engine of Bun has none, and what it tells grows with the heap.
+    // The engine of Bun has no limit, and the number it reports grows with the heap.
     heapLimit: () => scope.Bun ? 0 : module("v8").getHeapStatistics().heap_size_limit,
   });
-  // A function's own names are not to be mistaken for these.
+  // Functions may use these names for their own variables.
   for (const name of ["name", "postMessage", "onmessage", "nodeBootstrap", "require"]) {
     delete scope[name];
   }
@@ -464,10 +467,10 @@ const WORKER_START = `(process, url, program) => {
 const MEBIBYTE = 2 ** 20;
 
 /**
- * Starts a worker thread. With a limit of its own, set to what it would be
- * anyway, it runs out of memory alone.
+ * Starts a worker thread. An explicit memory limit, equal to the default, makes
+ * only the thread fail when it runs out of memory, and not the process.
  *
- * @param program Its program: an expression whose value is a function.
+ * @param program The program: an expression whose value is a function.
  */
 export function startWorker(program: string): workerThreads.Worker {
   const { SHARE_ENV, Worker } = node("worker_threads");
@@ -475,7 +478,7 @@ export function startWorker(program: string): workerThreads.Worker {
   const url = `data:text/javascript,${encodeURIComponent(WORKER_MODULE)}`;
   return new Worker(new URL(url), {
     workerData: [WORKER_START, program],
-    // Otherwise Deno would read the environment to copy it, and that takes a permission.
+    // Otherwise Deno would copy the environment, which needs a permission.
     ...("deno" in globals.process.versions && { env: SHARE_ENV as never }),
     resourceLimits: {
       maxOldGenerationSizeMb: Math.floor(heap_size_limit / MEBIBYTE),
@@ -483,7 +486,7 @@ export function startWorker(program: string): workerThreads.Worker {
   });
 }
 
-/** What Node calls the fields of a signal that Deno names otherwise. */
+/** Node's names of internal fields of a signal, by Deno's names. */
 const NODE_FIELDS: Record<string, string> = {
   timerId: "kTimeout",
   sourceSignals: "kSourceSignals",
@@ -497,7 +500,7 @@ function internalOf(signal: AbortSignal, name: string): unknown {
   return key && (signal as unknown as Record<symbol, unknown>)[key];
 }
 
-/** The source of a function, whatever it has made of its own `toString`. */
+/** The source of a function, even if it overrides `toString`. */
 export const sourceOf: () => string = Function.prototype.toString;
 let resolverSource = "";
 new Promise<void>((resolve) => {
@@ -505,7 +508,7 @@ new Promise<void>((resolve) => {
   resolve();
 });
 
-/** Whether a function is the host's own, made to settle a promise. */
+/** Whether a function is one that the engine created to settle a promise. */
 export function isResolver(fn: unknown): boolean {
   return typeof fn === "function" && fn.name === "" &&
     sourceOf.call(fn) === resolverSource;

@@ -1,5 +1,5 @@
 /**
- * What consoles and error messages say of futures and tasks, on one line.
+ * One-line descriptions of futures and tasks for consoles and error messages.
  *
  * @module
  */
@@ -15,27 +15,29 @@ import type { Coroutine } from "./_options.ts";
 import { debugHooks, type ExecutionContext } from "./_event_loop.ts";
 import { creationSite } from "./_call_site.ts";
 
-/** How many things a line names before it counts the rest. */
+/** How many futures a line names before it only counts the rest. */
 const LISTED_NAMES = 3;
-/** How many links of a chain it follows. */
+/** How many links of a chain of waits it follows. */
 const CHAIN_LENGTH = 5;
-/** How many futures it looks at. */
+/** How many futures it visits. */
 const MOST_FUTURES = 10_000;
-/** How much of a value a line shows. */
+/** How many characters of a value a line shows. */
 const VALUE_LENGTH = 60;
 
-/** Futures whose values are being shown: one may hold itself. */
+/** Futures whose values are being formatted: a value may contain its own future. */
 const showing = new Set<AnyFuture>();
 
 /** A future on one line: `<Task pending name="a" waiting for <Lock locked> since 2.1 s>`. */
 export function inspectLine(future: AnyFuture): string {
   const { kind, state, isPending, source } = futures.inspect(future);
-  const frame = taskStateOf(future);
+  const taskState = taskStateOf(future);
   const words = [kind, state];
-  if (frame !== null) {
-    if (!frame.isOver && frame.totalRequests > 0) words[1] = "cancelling";
-    words.push(`name=${JSON.stringify(frame.name)}`);
-    if (!frame.isOver) words.push(progressOf(frame));
+  if (taskState !== null) {
+    if (!taskState.isOver && taskState.totalRequests > 0) {
+      words[1] = "cancelling";
+    }
+    words.push(`name=${JSON.stringify(taskState.name)}`);
+    if (!taskState.isOver) words.push(progressOf(taskState));
   } else if (isPending && source !== null) {
     words.push(`waiting for ${nameOf(future)}`);
   }
@@ -45,66 +47,66 @@ export function inspectLine(future: AnyFuture): string {
 }
 
 /** What a task is doing: "waiting for a timer due in 1.0 s since 2.1 s". */
-export function progressOf(frame: TaskState): string {
-  const { phase } = frame;
+export function progressOf(state: TaskState): string {
+  const { phase } = state;
   if (phase === "new") return "not started yet";
   if (phase === "running") return "running";
-  const what = waitedFor(frame);
+  const what = waitedFor(state);
   if (what === null) return "about to go on";
-  const seconds = waitingTime(frame);
+  const seconds = waitingTime(state);
   return `waiting for ${what}${
     seconds === null ? "" : ` since ${span(seconds)}`
   }`;
 }
 
-/** How long a task has been waiting, in seconds, as far as known. */
-export function waitingTime(frame: TaskState): number | null {
-  const since = frame.phase === "waiting"
-    ? frame.suspendedAt
-    : frame instanceof DebugTaskState
-    ? frame.foreignSince
+/** How long a task has been waiting, in seconds; `null` if unknown. */
+export function waitingTime(state: TaskState): number | null {
+  const since = state.phase === "waiting"
+    ? state.suspendedAt
+    : state instanceof DebugTaskState
+    ? state.externalSince
     : null;
   if (since === null) return null;
-  return Math.max(0, Math.round(frame.loop.time() * 1000) - since) / 1000;
+  return Math.max(0, Math.round(state.loop.time() * 1000) - since) / 1000;
 }
 
-/** What a task is suspended in; `null` if it is about to go on. */
-export function waitedFor(frame: CancelScope): string | null {
-  const isForeign = frame.awaits.length === 0 && !frame.isRunning &&
-    frame.taskState.phase !== "new";
-  if (isForeign && !frame.taskState.isOver) return "a foreign promise";
-  const pending = awaitedBy(frame).filter(isPending);
+/** What a task waits for; `null` if it is about to resume. */
+export function waitedFor(scope: CancelScope): string | null {
+  const isExternal = scope.awaits.length === 0 && !scope.isRunning &&
+    scope.taskState.phase !== "new";
+  if (isExternal && !scope.taskState.isOver) return "a foreign promise";
+  const pending = awaitedBy(scope).filter(isPending);
   return pending.length === 0 ? null : namesOf(pending);
 }
 
-/** As {@linkcode waitedFor}, on along a chain of tasks that wait for one another. */
-export function chainOf(
-  frame: CancelScope,
+/** Like {@linkcode waitedFor}, but continued along a chain of tasks that wait for each other. */
+export function waitChainOf(
+  scope: CancelScope,
   seen: Set<CancelScope> = new Set(),
 ): string | null {
-  const what = waitedFor(frame);
-  const [task, ...others] = awaitedBy(frame).filter(isPending).flatMap(
-    (future) => tasksBehind(future),
+  const what = waitedFor(scope);
+  const [task, ...others] = awaitedBy(scope).filter(isPending).flatMap(
+    (future) => reachableTasks(future),
   );
   if (task === undefined || others.length > 0) return what;
-  seen.add(frame);
+  seen.add(scope);
   if (seen.has(task) || seen.size >= CHAIN_LENGTH) return what;
-  const next = chainOf(task, seen);
+  const next = waitChainOf(task, seen);
   return next === null ? what : `${what}, which waits for ${next}`;
 }
 
-/** The pending tasks that a future stands for: itself, or those it waits for. */
-export function tasksBehind(future: AnyFuture): TaskState[] {
-  const frames: TaskState[] = [];
-  for (const it of futuresBehind(future)) {
-    const frame = taskStateOf(it);
-    if (frame !== null && !frame.isOver) frames.push(frame);
+/** The pending tasks that a future depends on: the task itself, or those it waits for. */
+export function reachableTasks(future: AnyFuture): TaskState[] {
+  const states: TaskState[] = [];
+  for (const it of reachableFutures(future)) {
+    const state = taskStateOf(it);
+    if (state !== null && !state.isOver) states.push(state);
   }
-  return frames;
+  return states;
 }
 
-/** A future, and all that it stands for down to tasks, each once: chains and graphs of any size. */
-export function futuresBehind(future: AnyFuture): Set<AnyFuture> {
+/** A future and all futures that it depends on, down to tasks, each once. */
+export function reachableFutures(future: AnyFuture): Set<AnyFuture> {
   const found = new Set([future]);
   for (const it of found) {
     if (taskStateOf(it) !== null) continue;
@@ -116,44 +118,44 @@ export function futuresBehind(future: AnyFuture): Set<AnyFuture> {
   return found;
 }
 
-/** The futures that a task is suspended in. */
-export function awaitedBy(frame: CancelScope): AnyFuture[] {
-  return frame.awaits.flatMap((reaction) => reaction.source ?? []);
+/** The futures that a task awaits. */
+export function awaitedBy(scope: CancelScope): AnyFuture[] {
+  return scope.awaits.flatMap((suspension) => suspension.source ?? []);
 }
 
-/** A future as what is waited for: "the task a", "<Lock locked> held by the task b". */
+/** Names a future as the object of a wait: "the task a", "<Lock locked> held by the task b". */
 export function nameOf(future: AnyFuture): string {
   const chain = new Set([future]);
   for (let it = future;;) {
-    const [only, ...others] = linksOf(it);
+    const [only, ...others] = targetsOf(it);
     if (only === undefined || others.length > 0 || chain.has(only)) {
-      return nameOfLink(it);
+      return ownNameOf(it);
     }
     chain.add(it = only);
   }
 }
 
-/** What a future stands for and nothing more, so that it needs no name of its own. */
-function linksOf(future: AnyFuture): AnyFuture[] {
+/** The pending futures that a future only forwards to, so that it needs no name itself. */
+function targetsOf(future: AnyFuture): AnyFuture[] {
   if (taskStateOf(future) !== null) return [];
-  const behind = futures.source(future);
-  if (!behind?.awaits || behind.describe) return [];
-  return behind.awaits.filter(isPending);
+  const source = futures.source(future);
+  if (!source?.awaits || source.describe) return [];
+  return source.awaits.filter(isPending);
 }
 
-function nameOfLink(future: AnyFuture): string {
-  const frame = taskStateOf(future);
-  if (frame !== null) return `the task ${frame.name}`;
-  const behind = futures.source(future);
-  if (behind?.describe) {
-    return behind.describe() + holderText(taskOfHolder(behind.holder));
+function ownNameOf(future: AnyFuture): string {
+  const state = taskStateOf(future);
+  if (state !== null) return `the task ${state.name}`;
+  const source = futures.source(future);
+  if (source?.describe) {
+    return source.describe() + holderText(taskOfHolder(source.holder));
   }
-  if (behind?.awaits) return namesOf(linksOf(future));
+  if (source?.awaits) return namesOf(targetsOf(future));
   const line = creationSite(future)?.line;
   return line ? `a future made at ${line}` : "a future";
 }
 
-/** A task and where it comes from, as far as known: "task a (main), made at b (c.ts:1:2)". */
+/** A task and where it was created, as far as known: "task a (main), made at b (c.ts:1:2)". */
 export function originOf(
   task: { getName(): string; getCoro(): Coroutine<unknown> | null },
 ): string {
@@ -164,7 +166,7 @@ export function originOf(
     (line ? `, made at ${line}` : "");
 }
 
-/** The source of a function that is short and nameless: "() => fetchRow(7)". */
+/** The source of a short anonymous function: "() => fetchRow(7)"; `""` for a long one. */
 function shortSource(fn: Coroutine<unknown>): string {
   const source = sourceOf.call(fn);
   return source.length > VALUE_LENGTH || source.includes("\n") ? "" : source;
@@ -174,7 +176,7 @@ export function isPending(future: AnyFuture): boolean {
   return futures.pending(future);
 }
 
-/** How deep names may stand within names: a gather of gathers. */
+/** How deep names may be nested: a gather of gathers. */
 const NESTING_LIMIT = 3;
 let nesting = 0;
 
@@ -190,17 +192,17 @@ function namesOf(futures: readonly AnyFuture[]): string {
   }
 }
 
-/** The task whose code has something, done or not; `null` for code outside of tasks. */
+/** The task of a holder, done or not; `null` for code outside of tasks. */
 export function taskOfHolder(
   holder: ExecutionContext | null | undefined,
 ): TaskState | null {
   return holder instanceof CancelScope ? holder.taskState : null;
 }
 
-function holderText(frame: TaskState | null): string {
-  if (frame === null) return "";
-  return ` held by the task ${frame.name}${
-    frame.isOver ? ", which has ended" : ""
+function holderText(state: TaskState | null): string {
+  if (state === null) return "";
+  return ` held by the task ${state.name}${
+    state.isOver ? ", which has ended" : ""
   }`;
 }
 

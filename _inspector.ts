@@ -1,11 +1,11 @@
 /**
- * A session with the debugger that the runtime has built in, over its
- * WebSocket: the Chrome DevTools Protocol.
+ * Sessions with the debugger of the runtime, which speaks the Chrome DevTools
+ * Protocol over a WebSocket.
  *
  * @module
  */
 
-/** What a call of the protocol gives, or the error that it ends with. */
+/** The result or error of a call, or an event. */
 interface Answer {
   id?: number;
   method?: string;
@@ -14,15 +14,15 @@ interface Answer {
   error?: { message: string };
 }
 
-/** What an evaluation gives. */
-interface Evaluated {
+/** The result of an evaluation. */
+interface Evaluation {
   result: { value?: unknown; description?: string; objectId?: string };
   exceptionDetails?: { text: string; exception?: { description?: string } };
 }
 
 /**
- * A connection to the debugger. It is used in a worker too, by its source
- * text, so it names nothing but itself and what the runtime has.
+ * A connection to the debugger. A worker evaluates its source text, so it may
+ * refer only to itself and to globals.
  */
 export class InspectorSession {
   readonly #socket: WebSocket;
@@ -34,14 +34,14 @@ export class InspectorSession {
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
-    socket.onmessage = ({ data }) => this.#take(JSON.parse(data));
-    socket.onclose = () => this.#end();
+    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    socket.onclose = () => this.#onClose();
   }
 
   /**
    * Opens a session.
    *
-   * @throws {Error} If nobody answers at that address.
+   * @throws {Error} If the connection fails.
    */
   static connect(url: string): Promise<InspectorSession> {
     const { promise, resolve, reject } = Promise.withResolvers<
@@ -56,7 +56,7 @@ export class InspectorSession {
     return promise;
   }
 
-  /** Settles once the connection has ended. */
+  /** Resolves once the connection is closed. */
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
@@ -64,7 +64,7 @@ export class InspectorSession {
   /**
    * Calls a method of the protocol.
    *
-   * @throws {Error} If the call is refused, or the connection ends before the answer.
+   * @throws {Error} If the debugger returns an error, or the connection ends first.
    */
   call<T>(method: string, params: object = {}): Promise<T> {
     const call = Promise.withResolvers<unknown>();
@@ -78,21 +78,21 @@ export class InspectorSession {
     return call.promise as Promise<T>;
   }
 
-  /** Ends the connection; resolves once that is done. */
+  /** Closes the connection; resolves once it is closed. */
   close(): Promise<void> {
     this.#socket.close();
     return this.closed;
   }
 
   /**
-   * Evaluates an expression as plain data, also in the midst of code
-   * that blocks the thread: it runs on top of that code then, unless its
-   * promise is to be awaited.
+   * Evaluates an expression to plain data. This also works while code blocks the
+   * thread: the expression then runs on top of that code, unless `awaitPromise`
+   * is set.
    *
-   * @throws {Error} If the call is refused, or the expression throws.
+   * @throws {Error} If the debugger returns an error, or the expression throws.
    */
   async evaluate(expression: string, awaitPromise = false): Promise<unknown> {
-    const evaluated = await this.call<Evaluated>(
+    const evaluated = await this.call<Evaluation>(
       "Runtime.evaluate",
       { expression, awaitPromise, returnByValue: true, silent: true },
     );
@@ -100,14 +100,17 @@ export class InspectorSession {
   }
 
   /**
-   * Calls a function, which is given as text, with the list of all objects
-   * that have a prototype as `this`; gives what it returns, as plain data.
+   * Calls a function with the list of all objects that have a certain prototype
+   * as `this`.
    *
-   * @throws {Error} If the call is refused, or the function throws.
+   * @param prototype An expression for the prototype.
+   * @param fn The source of the function.
+   * @returns What the function returns, as plain data.
+   * @throws {Error} If the debugger returns an error, or the function throws.
    */
   async callWithAll(prototype: string, fn: string): Promise<unknown> {
     const objectGroup = "asyncio";
-    const { result } = await this.call<Evaluated>("Runtime.evaluate", {
+    const { result } = await this.call<Evaluation>("Runtime.evaluate", {
       expression: prototype,
       objectGroup,
     });
@@ -115,7 +118,7 @@ export class InspectorSession {
       "Runtime.queryObjects",
       { prototypeObjectId: result.objectId, objectGroup },
     );
-    const called = await this.call<Evaluated>("Runtime.callFunctionOn", {
+    const called = await this.call<Evaluation>("Runtime.callFunctionOn", {
       functionDeclaration: fn,
       objectId: objects.objectId,
       awaitPromise: true,
@@ -125,13 +128,13 @@ export class InspectorSession {
     return InspectorSession.#valueOf(called);
   }
 
-  static #valueOf({ result, exceptionDetails }: Evaluated): unknown {
+  static #valueOf({ result, exceptionDetails }: Evaluation): unknown {
     if (exceptionDetails === undefined) return result.value ?? null;
     const { text, exception } = exceptionDetails;
     throw new Error(exception?.description ?? text);
   }
 
-  #take({ id, method, params, result, error }: Answer): void {
+  #receive({ id, method, params, result, error }: Answer): void {
     if (id === undefined) return this.onEvent(method!, params ?? {});
     const call = this.#calls.get(id);
     this.#calls.delete(id);
@@ -139,7 +142,7 @@ export class InspectorSession {
     else call?.reject(new Error(error.message));
   }
 
-  #end(): void {
+  #onClose(): void {
     this.#closed.resolve();
     for (const { reject } of this.#calls.values()) {
       reject(new Error("The debugger's connection has ended"));

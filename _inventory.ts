@@ -1,5 +1,5 @@
 /**
- * What a loop has beside its tasks, for the reports: calls in threads and child
+ * What a loop has besides tasks, for reports: calls in threads and child
  * processes.
  *
  * @module
@@ -11,11 +11,11 @@ import { LoopLocal } from "./_loop_local.ts";
 export interface ThreadSnapshot {
   /** The function. */
   name: string;
-  /** What it waits for before it runs, `null` for one that runs. */
+  /** What it waits for before it starts; `null` if it is running. */
   waits: string | null;
-  /** How long ago it was called, in seconds; `null` where that is not known. */
+  /** How long ago it was called, in seconds; `null` if unknown. */
   seconds: number | null;
-  /** Where it was called, `null` where that is not known. */
+  /** Where it was called; `null` if unknown. */
   place: string | null;
 }
 
@@ -25,16 +25,16 @@ export interface ChildSnapshot {
   pid: number;
   /** The program. */
   name: string;
-  /** More about it: `"stdout: 65536 bytes unread"`. */
+  /** Further details: `"stdout: 65536 bytes unread"`. */
   notes: string[];
 }
 
-/** The lists of a snapshot that are filled in from elsewhere. */
+/** The lists of a snapshot that other files fill in. */
 export interface Inventory {
   threads: ThreadSnapshot[];
   children: ChildSnapshot[];
 }
 
-/** Functions that add what a loop has to the lists of a snapshot. */
+/** Functions that add entries of a loop to the lists of a snapshot. */
 export const inventories: LoopLocal<Set<(lists: Inventory) => void>> =
   new LoopLocal(() => new Set());

@@ -70,7 +70,7 @@ export function noSwallowedCancellation(
     },
     CallExpression(call) {
       const handler = rejectionHandler(call);
-      if (!handler || !isTaken(call) || !inCoroutine(call, model)) return;
+      if (!handler || !isUsed(call) || !inCoroutine(call, model)) return;
       if (!isCancellable.by(handler.promise)) return;
       if (!handlers.swallowAll(handler.node)) return;
       ctx.report({ node: handler.node, message: MESSAGE, hint: HINT });
@@ -135,7 +135,7 @@ function inCoroutine(node: Node, model: Model): boolean {
 }
 
 /** Whether a promise is awaited or returned. */
-function isTaken(promise: Node): boolean {
+function isUsed(promise: Node): boolean {
   return isReturned(promise) ||
     parentOf(wrapped(promise))?.type === "AwaitExpression";
 }

@@ -38,10 +38,10 @@ export function noOuterSignal(
 ): Deno.lint.LintVisitor {
   return {
     Identifier(node) {
-      const signal = signalAt(node);
+      const signal = signalAt(node, model);
       if (!signal) return;
-      const scope = scopeAround(signal.node, signal.binding);
-      if (!scope || !isHandedOn(signal.node, model)) return;
+      const scope = scopeAround(signal.node, signal.binding, model);
+      if (!scope || !isPassedOn(signal.node, model)) return;
       ctx.report({
         node: signal.node,
         message: `${
@@ -49,73 +49,83 @@ export function noOuterSignal(
         } does not abort this signal, which belongs to an outer scope`,
         hint:
           "Use the signal of the scope: `({ signal }) => …`. It also aborts with the outer ones",
-        fix: fixOf(signal.node, scope.body),
+        fix: fixOf(signal.node, scope.body, model, ctx.sourceCode.text),
       });
     },
   };
+}
 
-  /** The signal that a name refers to, or that is read from it as a property. */
-  function signalAt(
-    id: Identifier,
-  ): { node: Node; binding: Binding } | undefined {
-    const binding = model.scopes.referent(id);
-    if (!binding || binding.isAssigned) return undefined;
-    if (!isFunction(binding.owner) || binding.position === undefined) {
-      return undefined;
-    }
-    const kind = model.kindOf(id);
-    const parent = parentOf(wrapped(id));
-    if (parent?.type === "MemberExpression") {
-      const name = propertyName(parent);
-      return name && memberOf(kind, name)?.is === "signal"
-        ? { node: parent, binding }
-        : undefined;
-    }
-    const isSignal = kind?.is === "signal" ||
-      id.name === "signal" && isOption(id) && mayBeSignal(binding);
-    return isSignal ? { node: id, binding } : undefined;
-  }
-
-  /** The innermost scope around a use that does not contain the declaration. */
-  function scopeAround(use: Node, binding: Binding): SignalScope | undefined {
-    for (let it = parentOf(use); it; it = parentOf(it)) {
-      if (it === binding.owner) return undefined;
-      if (!isFunction(it)) continue;
-      const name = model.roleOf(it);
-      if (name && SIGNAL_SCOPES.has(name)) return { name, body: it };
-    }
+/** The signal that a name refers to, or that is read from it as a property. */
+function signalAt(
+  id: Identifier,
+  model: Model,
+): { node: Node; binding: Binding } | undefined {
+  const binding = model.scopes.referent(id);
+  if (!binding || binding.isAssigned) return undefined;
+  if (!isFunction(binding.owner) || binding.position === undefined) {
     return undefined;
   }
-
-  function fixOf(use: Node, body: FunctionNode) {
-    const [param] = body.params as Node[];
-    if (!param && isOnlyUse(use, body)) {
-      const parens = emptyParens(body);
-      return parens &&
-        ((fixer: Deno.lint.Fixer) =>
-          fixer.replaceTextRange(parens, "({ signal })"));
-    }
-    if (param?.type !== "Identifier") return undefined;
-    const meant = model.scopes.lookUp(param.name, use);
-    if (meant?.owner !== body) return undefined;
-    return (fixer: Deno.lint.Fixer) =>
-      fixer.replaceText(use, `${shorthandKey(use)}${param.name}.signal`);
-  }
-
-  /** Whether a new parameter named `signal` would affect only this use. */
-  function isOnlyUse(use: Node, body: FunctionNode): boolean {
-    if (use.type !== "Identifier" || use.name !== "signal") return false;
-    const uses = model.scopes.lookUp("signal", use)!.references;
-    return uses.filter((it) => isInside(it, body)).length === 1;
-  }
-
-  function emptyParens(body: FunctionNode): [number, number] | undefined {
-    const [start, end] = [body.range[0], body.body!.range[0]];
-    const found = /\(\s*\)/.exec(ctx.sourceCode.text.slice(start, end));
-    return found
-      ? [start + found.index, start + found.index + found[0].length]
+  const kind = model.kindOf(id);
+  const parent = parentOf(wrapped(id));
+  if (parent?.type === "MemberExpression") {
+    const name = propertyName(parent);
+    return name && memberOf(kind, name)?.is === "signal"
+      ? { node: parent, binding }
       : undefined;
   }
+  const isSignal = kind?.is === "signal" ||
+    id.name === "signal" && isOption(id) && mayBeSignal(binding);
+  return isSignal ? { node: id, binding } : undefined;
+}
+
+/** The innermost scope around a use that does not contain the declaration. */
+function scopeAround(
+  use: Node,
+  binding: Binding,
+  model: Model,
+): SignalScope | undefined {
+  for (let it = parentOf(use); it; it = parentOf(it)) {
+    if (it === binding.owner) return undefined;
+    if (!isFunction(it)) continue;
+    const name = model.roleOf(it);
+    if (name && SIGNAL_SCOPES.has(name)) return { name, body: it };
+  }
+  return undefined;
+}
+
+/** A fix that uses the signal of the inner scope instead. */
+function fixOf(use: Node, body: FunctionNode, model: Model, text: string) {
+  const [param] = body.params as Node[];
+  if (!param && isOnlyUse(use, body, model)) {
+    const parens = emptyParens(body, text);
+    return parens &&
+      ((fixer: Deno.lint.Fixer) =>
+        fixer.replaceTextRange(parens, "({ signal })"));
+  }
+  if (param?.type !== "Identifier") return undefined;
+  const meant = model.scopes.lookUp(param.name, use);
+  if (meant?.owner !== body) return undefined;
+  return (fixer: Deno.lint.Fixer) =>
+    fixer.replaceText(use, `${shorthandKey(use)}${param.name}.signal`);
+}
+
+/** Whether a new parameter named `signal` would affect only this use. */
+function isOnlyUse(use: Node, body: FunctionNode, model: Model): boolean {
+  if (use.type !== "Identifier" || use.name !== "signal") return false;
+  const uses = model.scopes.lookUp("signal", use)!.references;
+  return uses.filter((it) => isInside(it, body)).length === 1;
+}
+
+/** The range of the empty parameter list of a function. */
+function emptyParens(
+  body: FunctionNode,
+  text: string,
+): [number, number] | undefined {
+  const [start, end] = [body.range[0], body.body!.range[0]];
+  const found = /\(\s*\)/.exec(text.slice(start, end));
+  return found
+    ? [start + found.index, start + found.index + found[0].length]
+    : undefined;
 }
 
 /** Whether a parameter may be an `AbortSignal`, judging by its type. */
@@ -125,14 +135,14 @@ function mayBeSignal({ annotation, path }: Binding): boolean {
 }
 
 /** Whether a signal is passed, as an argument or as the option `signal`, to a function outside of the module. */
-function isHandedOn(use: Node, model: Model): boolean {
+function isPassedOn(use: Node, model: Model): boolean {
   const node = wrapped(use);
   const parent = parentOf(node)!;
-  if (isCall(parent)) return isForeign(parent, node, model);
+  if (isCall(parent)) return isExternalCall(parent, node, model);
   if (!isOption(use)) return false;
   const argument = wrapped(parentOf(parent)!);
   const call = parentOf(argument)!;
-  return isCall(call) && isForeign(call, argument, model);
+  return isCall(call) && isExternalCall(call, argument, model);
 }
 
 /** Whether an expression is the value of `signal` in an object literal. */
@@ -146,7 +156,8 @@ function isCall(node: Node): node is CallExpression | Deno.lint.NewExpression {
   return node.type === "CallExpression" || node.type === "NewExpression";
 }
 
-function isForeign(
+/** Whether a call passes an argument to code outside of the module, other than `console`. */
+function isExternalCall(
   call: CallExpression | Deno.lint.NewExpression,
   argument: Node,
   model: Model,

@@ -1,9 +1,9 @@
 /**
- * Watching the tasks of a loop from outside: when each runs, waits and is
- * woken, and by whom.
+ * Observes the tasks of a loop: when each runs, waits and is notified, and by
+ * which task.
  *
- * Tasks of a loop that is observed have a frame that tells of it, and its
- * queue tells who puts what into it. Other loops know nothing of that.
+ * Tasks of an observed loop have a state that calls the observers, and so does
+ * the queue of the loop. Other loops are unaffected.
  *
  * @module
  */
@@ -25,124 +25,124 @@ import {
   type Job,
 } from "./_event_loop.ts";
 
-/** What is told of the tasks of a loop. */
+/** Receives the events of the tasks of a loop. */
 export interface Observer {
-  /** A task was made. */
-  made(frame: TaskState): void;
-  /** The code of a task is about to go on, as far as the loop knows: from an await, or from its beginning. */
-  resumed(frame: TaskState): void;
-  /** The code of a task begins to wait; it may go on with something else. */
-  awaits(frame: TaskState): void;
-  /** Whatever ran has come to its end, with its microtasks. */
-  stepped(): void;
-  /** The code of one task makes another one ready. */
-  wakes(waker: TaskState, woken: TaskState): void;
-  /** A request to cancel has come. */
-  requested(frame: TaskState): void;
-  /** A task ends; it may be told again. */
-  ends(frame: TaskState, outcome: Outcome): void;
+  /** A task was created. */
+  created(state: TaskState): void;
+  /** The code of a task is about to start, or to resume from an await of this module. */
+  resumed(state: TaskState): void;
+  /** The code of a task starts to wait. The same step may continue with other code. */
+  awaitStarted(state: TaskState): void;
+  /** The current step has ended, with its microtasks. */
+  stepEnded(): void;
+  /** The code of one task makes another task ready. */
+  notified(notifier: TaskState, notified: TaskState): void;
+  /** The cancellation of a task was requested. */
+  cancelRequested(state: TaskState): void;
+  /** A task ends. This may be called more than once. */
+  ended(state: TaskState, outcome: Outcome): void;
 }
 
 /** How a task ends. */
 export type Outcome = "done" | "failed" | "cancelled";
 
-/** A constructor of task states. */
+/** The constructor of a class of task states. */
 type TaskStateClass = new (
   ...args: ConstructorParameters<typeof DebugTaskState>
 ) => TaskState;
 
-/** Has everything that happens to the tasks of a loop told, as long as it is not closed. */
+/** Calls an observer for every event of the tasks of a loop, until the loop is closed. */
 export function observe(loop: EventLoop, observer: Observer): void {
   observers.get(loop).add(observer);
 }
 
-/** The observers of a loop; from the first one on its tasks are of classes that tell. */
+/** The observers of a loop. Once it has one, new tasks get observed states. */
 const observers = new LoopLocal((loop) => {
   const observers = new Set<Observer>();
-  const tell = (call: (observer: Observer) => void) => observers.forEach(call);
+  const emit = (call: (observer: Observer) => void) => observers.forEach(call);
   const [Plain, Watched] = [TaskState, DebugTaskState].map((base) =>
-    observed(base, tell)
+    observedClass(base, emit)
   );
   loops.setTaskStates(loop, (loop, task, name, body) => {
     const State = loop.getDebug() ? Watched : Plain;
-    const frame = new State!(
+    const state = new State!(
       loop,
       task as NamedTask,
       name,
       body as Coroutine<unknown>,
     );
-    tell((it) => it.made(frame));
-    return frame;
+    emit((it) => it.created(state));
+    return state;
   });
-  watchQueue(loop, tell);
+  observeQueue(loop, emit);
   return observers;
 });
 
-/** A class of frames that tell what happens to them. */
-function observed(
+/** A class of task states that emit their events. */
+function observedClass(
   Base: TaskStateClass,
-  tell: (call: (observer: Observer) => void) => void,
+  emit: (call: (observer: Observer) => void) => void,
 ): TaskStateClass {
   return class extends Base {
     override run(): boolean {
-      tell((it) => it.resumed(this));
+      emit((it) => it.resumed(this));
       const ran = super.run();
-      // A task that was cancelled before has not been called at all.
-      if (this.isOver) tell((it) => it.ends(this, "cancelled"));
+      // A task that was cancelled before it started never calls `finish` or `fail`.
+      if (this.isOver) emit((it) => it.ended(this, "cancelled"));
       return ran;
     }
 
-    override awaitStarted(reaction: SuspendedAwait): void {
-      super.awaitStarted(reaction);
-      tell((it) => it.awaits(this));
+    override awaitStarted(suspension: SuspendedAwait): void {
+      super.awaitStarted(suspension);
+      emit((it) => it.awaitStarted(this));
     }
 
-    override awaitEnded(reaction: SuspendedAwait): void {
-      super.awaitEnded(reaction);
-      tell((it) => it.resumed(this));
+    override awaitEnded(suspension: SuspendedAwait): void {
+      super.awaitEnded(suspension);
+      emit((it) => it.resumed(this));
     }
 
     override cancelRequested(request: CancelRequest): void {
       super.cancelRequested(request);
-      tell((it) => it.requested(this));
+      emit((it) => it.cancelRequested(this));
     }
 
     override finish(value: unknown): void {
-      tell((it) => it.ends(this, "done"));
+      emit((it) => it.ended(this, "done"));
       super.finish(value);
     }
 
     override fail(error: unknown): void {
       const outcome = asCancellation(error) ? "cancelled" : "failed";
-      tell((it) => it.ends(this, outcome));
+      emit((it) => it.ended(this, outcome));
       super.fail(error);
     }
   };
 }
 
-/** Own methods of one queue, so that those of all others stay as they are. */
-function watchQueue(
+/** Overrides the methods of this queue object only, so that other queues stay fast. */
+function observeQueue(
   loop: EventLoop,
-  tell: (call: (observer: Observer) => void) => void,
+  emit: (call: (observer: Observer) => void) => void,
 ): void {
   const queue = loops.ready(loop);
   const { push, shift } = queue;
   queue.push = (job) => {
-    const waker = frameOf(currentExecution());
-    const woken = frameOf(job) ??
-      frameOf((job as Partial<SuspendedAwait>).scope);
-    if (waker !== null && woken !== null && waker !== woken) {
-      tell((it) => it.wakes(waker, woken));
+    const notifier = taskStateIn(currentExecution());
+    const notified = taskStateIn(job) ??
+      taskStateIn((job as Partial<SuspendedAwait>).scope);
+    if (notifier !== null && notified !== null && notifier !== notified) {
+      emit((it) => it.notified(notifier, notified));
     }
     push.call(queue, job);
   };
   queue.shift = (): Job | undefined => {
-    tell((it) => it.stepped());
+    emit((it) => it.stepEnded());
     return shift.call(queue);
   };
 }
 
-function frameOf(thing: unknown): TaskState | null {
+function taskStateIn(thing: unknown): TaskState | null {
   if (!(thing instanceof CancelScope)) return null;
   return thing.taskState.task === null ? null : thing.taskState;
 }

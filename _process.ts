@@ -1,13 +1,13 @@
 /**
- * What the operating system tells of another process: which program it runs,
- * whether a signal would kill it, and where it listens.
+ * Reads from the operating system which program another process runs, whether a
+ * signal would kill it, and on which ports it listens.
  *
  * @module
  */
 
 import { deno } from "./_deno.ts";
 
-/** Why a process cannot be looked at, and with which status to exit. */
+/** The error when a process cannot be inspected, with the exit status. */
 export class PsError extends Error {
   /** The exit status. */
   readonly code: number;
@@ -31,27 +31,27 @@ export const EXIT = {
   noLoop: 8,
 } as const;
 
-/** Looks at processes as one operating system shows them. */
+/** Information about processes, as an operating system provides it. */
 export interface ProcessTable {
-  /** The path of the program, `null` if there is no such process. */
+  /** The path of the program; `null` if there is no such process. */
   program(pid: number): Promise<string | null>;
   /** The command line, as far as known. */
   command(pid: number): Promise<string>;
-  /** Whether the process has set up what opens its debugger on `SIGUSR1`, which kills it before. */
-  isPrepared(pid: number): Promise<boolean>;
-  /** The local TCP ports that a process listens on; `null` where that cannot be found out. */
+  /** Whether the process handles `SIGUSR1` by opening its debugger. Until it does, the signal kills it. */
+  handlesSigusr1(pid: number): Promise<boolean>;
+  /** The local TCP ports that a process listens on; `null` if unknown. */
   ports(pid: number): Promise<number[] | null>;
 }
 
-/** The table of this system. */
+/** The process table of this system. */
 export function processTable(): ProcessTable {
   if (deno.build.os === "linux") return linux;
   return deno.build.os === "windows" ? windows : unix;
 }
 
-/** The bit of `SIGUSR1` among the signals that a process handles. */
+/** The bit of `SIGUSR1` in the mask of handled signals. */
 const SIGUSR1 = 1n << 9n;
-/** On systems that do not show it, a process of this age has installed its signal handlers, in seconds. */
+/** The age in seconds at which a process is assumed to have installed its signal handlers, on systems without that mask. */
 const STARTED_AGE = 2;
 const LISTENING = "0A";
 
@@ -64,7 +64,7 @@ const linux: ProcessTable = {
     const text = await deno.readTextFile(`/proc/${pid}/cmdline`);
     return text.split("\0").join(" ").trim();
   },
-  async isPrepared(pid) {
+  async handlesSigusr1(pid) {
     const status = await deno.readTextFile(`/proc/${pid}/status`);
     const [, caught] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status) ?? [];
     return (BigInt(`0x${caught ?? 0}`) & SIGUSR1) !== 0n;
@@ -83,7 +83,7 @@ const linux: ProcessTable = {
   },
 };
 
-/** The ports of a table of the kernel that sockets of a process listen on. */
+/** The ports that the sockets of a process listen on, according to a table of the kernel. */
 export function listeningIn(
   table: string,
   inodes: ReadonlySet<string>,
@@ -101,7 +101,7 @@ const unix: ProcessTable = {
   async command(pid) {
     return await output("ps", "-o", "command=", "-p", `${pid}`);
   },
-  async isPrepared(pid) {
+  async handlesSigusr1(pid) {
     const age = await output("ps", "-o", "etime=", "-p", `${pid}`);
     return secondsOf(age) >= STARTED_AGE;
   },
@@ -119,11 +119,11 @@ const windows: ProcessTable = {
     return /^"([^"]+)"/.exec(text)?.[1] ?? null;
   },
   command: async (pid) => await windows.program(pid) ?? "",
-  isPrepared: () => Promise.resolve(false),
+  handlesSigusr1: () => Promise.resolve(false),
   ports: () => Promise.resolve(null),
 };
 
-/** An age as `ps` writes it: `[[days-]hours:]minutes:seconds`. */
+/** The seconds in an age as `ps` prints it: `[[days-]hours:]minutes:seconds`. */
 export function secondsOf(age: string): number {
   const [time, days = "0"] = age.trim().split("-").reverse();
   const seconds = time.split(":")
@@ -131,7 +131,7 @@ export function secondsOf(age: string): number {
   return Number(days) * 86_400 + seconds;
 }
 
-/** What a program of the system writes; `""` if it fails. */
+/** The output of a system program; `""` if the program does not exist. */
 async function output(program: string, ...args: string[]): Promise<string> {
   try {
     const { stdout } = await new deno.Command(program, {
@@ -145,7 +145,7 @@ async function output(program: string, ...args: string[]): Promise<string> {
   }
 }
 
-/** `null` for what is not there, or no longer. */
+/** The result of a read; `null` if the file does not exist. */
 async function orNull<T>(read: () => Promise<T>): Promise<T | null> {
   try {
     return await read();

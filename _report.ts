@@ -1,6 +1,6 @@
 /**
- * A snapshot as text: the probable cause first, then the tasks, those in the
- * same place on one line with their number.
+ * Formats snapshots as text: the probable cause first, then the tasks. Tasks in
+ * the same place share an entry.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const LISTED_ITEMS = 10;
 /** How many frames of a stack are shown. */
 const STACK_DEPTH = 8;
 /** This many tasks in one place count as a pile-up. */
-const PILE_SIZE = 100;
+const PILE_UP_SIZE = 100;
 /** How long a cancelled task may take to end before it is reported, in seconds. */
 const CANCEL_GRACE = 0.5;
 
@@ -34,7 +34,7 @@ interface Group {
   longest: number | null;
 }
 
-/** Words before what is waited for. */
+/** Prefixes of what is waited for, by kind of wait. */
 const PREFIXES: { [kind: string]: string } = {
   gather: "a gather of ",
   shield: "a shield of ",
@@ -44,10 +44,10 @@ const PREFIXES: { [kind: string]: string } = {
 };
 
 /**
- * Writes a snapshot as text: the probable cause first, then the tasks.
+ * Formats a snapshot as text: the probable cause first, then the tasks.
  *
- * @param snapshot What `snapshot()` gave.
- * @returns The lines.
+ * @param snapshot A snapshot.
+ * @returns The text, of several lines.
  *
  * @example
  * ```ts
@@ -96,7 +96,7 @@ function loopLine({ loop, tasks }: Snapshot): string {
 function groupsOf(tasks: readonly TaskSnapshot[]): Group[] {
   const groups = new Map<string, Group>();
   const keyOf = taskKeys();
-  /** By what tasks do: those whose place is known stand for those where it is not. */
+  /** The groups with a known stack. Tasks without one join the group that does the same. */
   const placed = new Map<string, Group>();
   for (const task of tasks) {
     if (task.stack.length === 0) continue;
@@ -129,7 +129,7 @@ function add(group: Group, task: TaskSnapshot): void {
   group.longest = Math.max(group.longest ?? 0, task.seconds);
 }
 
-/** Gives the keys of tasks: those with equal keys do the same. What many wait for is looked at once. */
+/** Returns a function that computes the key of a task; tasks with equal keys do the same. The keys of shared waits are cached. */
 function taskKeys(): (task: TaskSnapshot) => string {
   const known = new Map<WaitSnapshot, string>();
   const waitKey = (wait: WaitSnapshot): string => {
@@ -148,7 +148,7 @@ function taskKeys(): (task: TaskSnapshot) => string {
   };
 }
 
-/** The lines of the groups, as many as there is room for. */
+/** The lines of as many groups as there is room for. */
 function taskLines(groups: readonly Group[], room: number): string[] {
   const lines: string[] = [];
   let left = groups.length;
@@ -176,7 +176,7 @@ function groupLines(group: Group): string[] {
   ];
 }
 
-/** What explains a wait, on lines of its own. */
+/** The lines that explain a wait. */
 function notesOn({ kind, notes, holders, what }: WaitSnapshot): string[] {
   if (holders.length === 0 || what.includes(" held by ")) return notes;
   const who = firstOf(
@@ -290,47 +290,47 @@ export function verdictOf(
   groups: readonly Group[] = groupsOf(snapshot.tasks),
 ): string {
   const { tasks, failures } = snapshot;
-  return circleVerdict(tasks) ?? interruptionVerdict(tasks) ??
+  return cycleVerdict(tasks) ?? interruptionVerdict(tasks) ??
     holderVerdict(tasks) ?? failureVerdict(failures) ??
-    cancelledVerdict(tasks) ?? pileVerdict(groups) ?? leafVerdict(snapshot) ??
+    cancelledVerdict(tasks) ?? pileUpVerdict(groups) ?? leafVerdict(snapshot) ??
     "No task waits for anything that looks stuck";
 }
 
-/** Tasks that wait for one another. */
-function circleVerdict(tasks: readonly TaskSnapshot[]): string | null {
-  const circle = circleIn(tasks);
-  if (circle === null) return null;
+/** Tasks that wait for each other. */
+function cycleVerdict(tasks: readonly TaskSnapshot[]): string | null {
+  const cycle = findCycle(tasks);
+  if (cycle === null) return null;
   const steps = firstOf(
-    circle,
+    cycle,
     LISTED_NAMES,
     ({ task, wait }) => `${task.name} waits for ${textOf(wait)}`,
     "; ",
   );
-  const advice = circle.some(({ wait }) => wait.kind === "lock")
+  const advice = cycle.some(({ wait }) => wait.kind === "lock")
     ? "; take locks in the same order everywhere"
     : "";
   return `These tasks wait for each other in a circle: ${steps}${advice}`;
 }
 
-/** A task in a circle, and the wait that leads to the next. */
+/** A task in a cycle, and its wait for the next task. */
 interface Step {
   task: TaskSnapshot;
   wait: WaitSnapshot;
 }
 
-/** A circle of tasks; `null` if there is none. */
-function circleIn(tasks: readonly TaskSnapshot[]): Step[] | null {
-  // Tasks that wait for no other are most, and in no circle.
+/** A cycle of tasks that wait for each other; `null` if there is none. */
+function findCycle(tasks: readonly TaskSnapshot[]): Step[] | null {
+  // Most tasks wait for no other task and so are in no cycle.
   const candidates = tasks.filter(hasEdges);
   const byId = new Map(candidates.map((task) => [task.id, task]));
   const finished = new Set<number>();
-  /** Waits that lead into no circle, whoever is in them: many tasks share one. */
+  /** Waits that lead into no cycle. Many tasks may share one. */
   const explored = new Set<WaitSnapshot>();
   for (const start of candidates) {
     const wait = start.waits[0]!;
     if (finished.has(start.id) || explored.has(wait)) continue;
-    const circle = circleFrom(start, byId, finished);
-    if (circle !== null) return circle;
+    const cycle = cycleFrom(start, byId, finished);
+    if (cycle !== null) return cycle;
     explored.add(wait);
   }
   return null;
@@ -341,7 +341,7 @@ function hasEdges({ waits }: TaskSnapshot): boolean {
     (waits[0]!.tasks.length > 0 || waits[0]!.holders.length === 1);
 }
 
-function circleFrom(
+function cycleFrom(
   start: TaskSnapshot,
   byId: ReadonlyMap<number, TaskSnapshot>,
   finished: Set<number>,
@@ -369,8 +369,8 @@ function circleFrom(
 }
 
 /**
- * The tasks that one waits for. Of several holders of a semaphore each may
- * give up its permit, so that they make no circle.
+ * The tasks that a task waits for. If a semaphore has several holders, any of
+ * them may release it, so they form no cycle.
  */
 function* edgesOf(
   { waits }: TaskSnapshot,
@@ -381,19 +381,19 @@ function* edgesOf(
   if (wait.holders.length === 1) yield { id: wait.holders[0]!.id, wait };
 }
 
-/** A request to cancel that cannot interrupt a promise from outside. */
+/** A cancellation that cannot interrupt the wait for a promise from outside of this module. */
 function interruptionVerdict(tasks: readonly TaskSnapshot[]): string | null {
   const task = tasks.find(({ state, cancelled, scopes }) =>
     state === "foreign" && (isLate(cancelled) || scopes.length > 0)
   );
   if (task === undefined) return null;
   const place = task.waits[0]?.place ?? null;
-  return `Task ${task.name} ${whyEnding(task)}, but sits in a foreign promise${
+  return `Task ${task.name} ${endReason(task)}, but sits in a foreign promise${
     place === null ? "" : ` at ${place}`
   }, which nothing can interrupt: hand it the signal, or await what cancellable() makes of it`;
 }
 
-function whyEnding({ scopes, cancelled }: TaskSnapshot): string {
+function endReason({ scopes, cancelled }: TaskSnapshot): string {
   if (scopes.length > 0) return `has to end (${scopes.join(", ")})`;
   return `was ${requestText(cancelled!)}`;
 }
@@ -402,7 +402,7 @@ function isLate(cancelled: TaskSnapshot["cancelled"]): boolean {
   return cancelled !== null && cancelled.seconds >= CANCEL_GRACE;
 }
 
-/** Something that a task had when it ended. */
+/** Something that a task still held when it ended. */
 function holderVerdict(tasks: readonly TaskSnapshot[]): string | null {
   for (const task of tasks) {
     for (const { kind, what, holders } of task.waits) {
@@ -423,7 +423,7 @@ function holderVerdict(tasks: readonly TaskSnapshot[]): string | null {
   return null;
 }
 
-/** Somebody has failed, and others may wait for what it would have done. */
+/** Something has failed, and other tasks may wait for it. */
 function failureVerdict(failures: readonly FailureSnapshot[]): string | null {
   if (failures.length === 0) return null;
   const { message, error, stack } = failures[0]!;
@@ -433,7 +433,7 @@ function failureVerdict(failures: readonly FailureSnapshot[]): string | null {
   return `${message}: ${error}${at}${others}; what waits for it waits in vain`;
 }
 
-/** A task that has been given its CancelledError and goes on. */
+/** A task that was cancelled and continues. */
 function cancelledVerdict(tasks: readonly TaskSnapshot[]): string | null {
   const late = tasks.filter(({ cancelled }) => isLate(cancelled));
   const ids = new Set(late.map(({ id }) => id));
@@ -471,14 +471,14 @@ function placedTextOf(wait: WaitSnapshot): string {
   return `${textOf(wait)}${wait.place === null ? "" : ` at ${wait.place}`}`;
 }
 
-/** Many tasks in one place, and more by the second. */
-function pileVerdict(groups: readonly Group[]): string | null {
+/** Many tasks in the same place, and more every second. */
+function pileUpVerdict(groups: readonly Group[]): string | null {
   const largest = groups.reduce<Group | null>(
     (most, group) =>
       most === null || group.tasks.length > most.tasks.length ? group : most,
     null,
   );
-  if (largest === null || largest.tasks.length < PILE_SIZE) return null;
+  if (largest === null || largest.tasks.length < PILE_UP_SIZE) return null;
   const [task] = largest.tasks;
   if (task!.waits[0]?.kind === "timer") return null;
   const growth =
@@ -492,11 +492,11 @@ function pileVerdict(groups: readonly Group[]): string | null {
   }, ${growth} more in the last second: they are made faster than they end`;
 }
 
-function isKnown(place: string | null | undefined): place is string {
-  return typeof place === "string";
+function isKnown(site: string | null | undefined): site is string {
+  return typeof site === "string";
 }
 
-/** What has to happen for each kind of wait. */
+/** Why a wait may not end, by kind of wait. */
 const ADVICE: { [kind: string]: string } = {
   "condition": "nobody notifies it",
   "event": "nobody sets it",
@@ -513,10 +513,10 @@ const ADVICE: { [kind: string]: string } = {
     "only what made the promise can end that; a timeout or cancellable() makes it interruptible",
 };
 
-/** Waits that often mean no more than that there is nothing to do. */
+/** Kinds of waits of tasks that are probably just idle. */
 const IDLE: ReadonlySet<string> = new Set(["timer", "queue.get"]);
 
-/** The wait at the end of a chain of tasks that wait for one another. */
+/** The wait at the end of a chain of tasks that wait for each other. */
 function leafVerdict({ tasks, loop }: Snapshot): string | null {
   const leaves = tasks.filter(({ waits }) =>
     waits.some(({ tasks }) => tasks.length === 0)
@@ -533,7 +533,7 @@ function leafVerdict({ tasks, loop }: Snapshot): string | null {
   }${explanation(wait!)}`;
 }
 
-/** What is known of who has what is waited for, or of the last time that it came. */
+/** The last action on what is waited for, or its holders, as far as known. */
 function explanation(wait: WaitSnapshot): string {
   const notes = notesOn(wait);
   const note = notes.find((it) => it.startsWith("last ")) ??

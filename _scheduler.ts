@@ -33,7 +33,7 @@ import {
   type LoopHost,
   runtimeCore,
 } from "./_host.ts";
-import { narrowStacks, widenStacks } from "./_call_site.ts";
+import { raiseStackLimit, restoreStackLimit } from "./_call_site.ts";
 import type { EventLoop } from "./_event_loop.ts";
 
 /** Something to run on the loop. */
@@ -219,13 +219,13 @@ export class Scheduler {
     this.#nextBatch();
     if (!this.#canRunMicrotasks) return this.#runBatches();
     this.#checkpoint++;
-    const limit = widenStacks();
+    const limit = raiseStackLimit();
     while (this.#runJobs()) {
       runMicrotasks!();
       this.#checkpoint++;
       if (this.#measured !== null) this.#endMeasuring();
     }
-    narrowStacks(limit);
+    restoreStackLimit(limit);
   };
 
   /** Moves due timers into the queue and starts a batch. */

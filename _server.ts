@@ -266,7 +266,7 @@ export class Server implements AsyncDisposable {
       }
       signal?.throwIfAborted();
       this.#serve();
-      const forever = futures.make(this.#setup.loop, {
+      const forever = futures.create(this.#setup.loop, {
         complete: () => {},
         handOff: () => {},
         remove: () => {},

@@ -1,8 +1,8 @@
 /**
- * What a loop is doing as plain data, of which every report is made.
+ * Snapshots: what a loop is doing, as plain data. All reports are based on them.
  *
- * A tool that attaches to a process finds the loops of it by a registered
- * symbol; see {@linkcode LOOPS}.
+ * A tool that attaches to a process finds its loops by a registered symbol; see
+ * {@linkcode LOOPS}.
  *
  * @module
  */
@@ -19,8 +19,8 @@ import type { WaitDetails } from "./_wait_source.ts";
 import { type AnyFuture, futures } from "./_future.ts";
 import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
-import { allPromises, findForeignWaits } from "./_foreign_places.ts";
-import { isReadable, processId } from "./_host.ts";
+import { allPromises, findExternalWaits } from "./_external_waits.ts";
+import { isEnvReadable, processId } from "./_host.ts";
 import {
   type EventLoop,
   type ExecutionContext,
@@ -29,34 +29,34 @@ import {
 } from "./_event_loop.ts";
 import { type CallSite, creationSite, framesOf } from "./_call_site.ts";
 import {
-  futuresBehind,
   isPending,
   nameOf,
+  reachableFutures,
+  reachableTasks,
   taskOfHolder,
-  tasksBehind,
 } from "./_inspect.ts";
 import { titleOf } from "./_text.ts";
 import { failuresOf } from "./_unhandled.ts";
 
 export type { ChildSnapshot, ThreadSnapshot } from "./_inventory.ts";
 
-/** What a loop is doing. Plain data: `JSON.stringify` loses nothing of it. */
+/** What a loop is doing, as plain data that survives `JSON.stringify`. */
 export interface Snapshot {
-  /** The version of this form; a change that breaks readers raises it. */
+  /** The version of this format, incremented by breaking changes. */
   version: 1;
-  /** The process. */
+  /** The process id. */
   pid: number;
   /** The loop. */
   loop: LoopSnapshot;
-  /** Its tasks that are not done, oldest first. */
+  /** The tasks that are not done, oldest first. */
   tasks: TaskSnapshot[];
   /** Calls in threads. */
   threads: ThreadSnapshot[];
   /** Child processes. */
   children: ChildSnapshot[];
-  /** Errors of futures and tasks that nobody has looked at, and the last that were reported. */
+  /** Errors of futures and tasks that were never retrieved, and the last ones that were reported. */
   failures: FailureSnapshot[];
-  /** Promises that `cancellable` has abandoned and that are still to settle. */
+  /** Promises that `cancellable` has abandoned and that have not settled. */
   abandoned: AbandonedSnapshot[];
 }
 
@@ -66,64 +66,64 @@ export interface LoopSnapshot {
   name: string;
   /** Whether a runner is running it. */
   state: "running" | "idle" | "closed";
-  /** Whether debug mode is on. Elsewhere places are known only in a `DeadlockError`, and in reports of `run()` and `ps`. */
+  /** Whether debug mode is on. Without it, lines are known only in a `DeadlockError` and in reports of `run()` and `ps`. */
   debug: boolean;
-  /** Whether the environment may ask for debug mode in vain, as `ASYNCIO_DEBUG` may not be read. */
+  /** Set if `ASYNCIO_DEBUG` may not be read, so that it has no effect. */
   debugUnreadable?: true;
   /** The time on its clock, in seconds. */
   time: number;
-  /** How late the first timer is that is due and has not run, in seconds. */
+  /** How late the first overdue timer is, in seconds. */
   lag: number;
-  /** Callbacks and steps that are ready to run. */
+  /** The number of callbacks and steps that are ready to run. */
   ready: number;
-  /** Timers. */
+  /** The number of timers. */
   timers: number;
 }
 
 /** A task that is not done. */
 export interface TaskSnapshot {
-  /** A number that no other task of the program has. */
+  /** A number that is unique in the program. */
   id: number;
   /** Its name. */
   name: string;
-  /** The name of its coroutine function, `null` for an anonymous one. */
+  /** The name of its coroutine function; `null` for an anonymous one. */
   coro: string | null;
-  /** The id of the task that made it, `null` if none did. */
+  /** The id of the task that created it; `null` if none did. */
   parent: number | null;
-  /** `ready` is about to go on; `foreign` sits in a promise from outside of this module. */
+  /** `ready` is about to resume; `foreign` awaits a promise from outside of this module. */
   state: "new" | "ready" | "running" | "waiting" | "foreign";
-  /** Requests to cancel it that nobody has taken back. */
+  /** The number of requests to cancel it that were not withdrawn. */
   requests: number;
-  /** The last of these requests, `null` if there is none. */
+  /** The last of these requests; `null` if there is none. */
   cancelled: CancelSnapshot | null;
-  /** The scopes it is in that explain its state: `"timeout(1) expired 2.0 s ago"`. */
+  /** Its scopes that explain its state: `"timeout(1) expired 2.0 s ago"`. */
   scopes: string[];
-  /** What it is suspended in: nothing, one thing, or several under a `Promise.all`. */
+  /** What it waits for: nothing, one thing, or several under a `Promise.all`. */
   waits: WaitSnapshot[];
   /**
-   * How long it has been suspended, in seconds; `null` where that is not known.
-   * In a foreign promise without debug mode: how long at most.
+   * How long it has been waiting, in seconds; `null` if unknown. For a promise
+   * from outside of this module without debug mode: how long at most.
    */
   seconds: number | null;
-  /** Where it is suspended, the innermost call first; in debug mode, in a report of `run()` or `ps`, and of some 200 tasks. */
+  /** Where it waits, innermost call first. Known in debug mode and in reports of `run()` and `ps`, of about 200 tasks. */
   stack: string[];
-  /** Where it was made, in debug mode, and of the 200 newest tasks. */
+  /** Where it was created. Known in debug mode, of the 200 newest tasks. */
   madeAt: string | null;
 }
 
 /** A request to cancel. */
 export interface CancelSnapshot {
-  /** How long ago it came, in seconds. */
+  /** How long ago it was made, in seconds. */
   seconds: number;
-  /** The id of the task it came from, `null` for code outside of tasks. */
+  /** The id of the task that made it; `null` for code outside of tasks. */
   by: number | null;
-  /** What it came from, if known: `"SIGINT"`, or the line that called `cancel()`. */
+  /** Its cause, if known: `"SIGINT"`, or the line that called `cancel()`. */
   from: string | null;
-  /** Whether the code of the task has been given the error. */
+  /** Whether the error was delivered to the code of the task. */
   delivered: boolean;
 }
 
-/** One thing that a task is suspended in. */
+/** One thing that a task waits for. */
 export interface WaitSnapshot {
   /**
    * What kind of wait it is: `task`, `gather`, `shield`, `wait`, `group`,
@@ -134,15 +134,15 @@ export interface WaitSnapshot {
   kind: string;
   /** What it is, in a few words. */
   what: string;
-  /** A number of the object that is waited for: waits with the same number wait for the same; `null` for none. */
+  /** A number that identifies the object waited for, shared by all waits for it; `null` for none. */
   object: number | null;
-  /** The ids of the tasks that it stands for. */
+  /** The ids of the tasks that it depends on. */
   tasks: number[];
-  /** The tasks that hold what is waited for. */
+  /** The tasks that hold the object waited for. */
   holders: HolderSnapshot[];
-  /** Where it is awaited, known as `stack` is. */
+  /** Where it is awaited; known when `stack` is. */
   place: string | null;
-  /** More that may explain it: `"never notified since 3.0 s"`. */
+  /** Further details: `"never notified since 3.0 s"`. */
   notes: string[];
 }
 
@@ -152,36 +152,36 @@ export interface HolderSnapshot {
   id: number;
   /** Its name. */
   name: string;
-  /** Whether it is done, and so will never release it. */
+  /** Whether it is done and so will never release the object. */
   ended: boolean;
 }
 
-/** An error that nobody has looked at. */
+/** An error that was never retrieved. */
 export interface FailureSnapshot {
   /** What failed: `"Task exception was never retrieved: consumer"`. */
   message: string;
   /** The error on one line. */
   error: string;
-  /** Where it was thrown, the innermost call first. */
+  /** Where it was thrown, innermost call first. */
   stack: string[];
-  /** The id of the task that failed, `null` for a plain future. */
+  /** The id of the task that failed; `null` for a plain future. */
   task: number | null;
   /** How long ago, in seconds. */
   seconds: number;
 }
 
-/** A promise that nothing waits for any more. */
+/** A promise that was abandoned. */
 export interface AbandonedSnapshot {
   /** How long ago it was abandoned, in seconds. */
   seconds: number;
-  /** Where it was awaited, in debug mode. */
+  /** Where it was awaited; known in debug mode. */
   place: string | null;
 }
 
 /** How many tasks of a gather or group, and how many holders, are listed. */
 const MOST_LISTED = 1000;
 
-/** The stacks of so many tasks are read at once: to format one takes the runtime up to a millisecond. */
+/** How many stacks a snapshot reads: formatting one takes up to a millisecond. */
 const MOST_STACKS = 200;
 
 /** What a loop is doing. */
@@ -195,7 +195,7 @@ export function snapshotOf(loop: EventLoop): Snapshot {
       name: loop.constructor.name,
       state: loop.isClosed() ? "closed" : loop.isRunning() ? "running" : "idle",
       debug: loop.getDebug(),
-      ...(isReadable("ASYNCIO_DEBUG") ? {} : { debugUnreadable: true }),
+      ...(isEnvReadable("ASYNCIO_DEBUG") ? {} : { debugUnreadable: true }),
       time,
       lag: Math.max(0, time - due),
       ready,
@@ -212,84 +212,87 @@ export function snapshotOf(loop: EventLoop): Snapshot {
 }
 
 /** How many tasks that wait for the same thing are located, and how many in all. */
-const LOCATED_ALIKE = 20;
-const LOCATED = 200;
+const MOST_LOCATED_ALIKE = 20;
+const MOST_LOCATED = 200;
 
-/** Where tasks wait is to be found out, by the ids of the tasks. */
-type Wanted = Map<number, (place: CallSite) => void>;
+/** Callbacks that receive where a task waits, by task id. */
+type SiteCallbacks = Map<number, (place: CallSite) => void>;
 
 /**
- * Adds to a snapshot where its tasks wait, which without debug mode nobody has
- * noted: the awaits are asked, and of what sits in foreign promises the
- * runtime, unless all promises are given.
+ * Adds to a snapshot where its tasks wait, as this is not recorded without debug
+ * mode. The awaits of this module are asked. For promises from outside of it the
+ * debugger lists all promises, unless they are given.
  *
- * @param snapshot A snapshot that was taken just now.
+ * @param snapshot A snapshot that was just taken.
  * @param loop Its loop.
- * @param promises All promises, or none for whoever cannot wait for the debugger.
+ * @param promises All promises; an empty list for callers that cannot wait for the debugger.
  * @returns The snapshot, after some microtasks at least.
  */
-export async function located(
+export async function locateWaits(
   snapshot: Snapshot,
   loop: EventLoop,
   promises?: readonly object[],
 ): Promise<Snapshot> {
-  const wanted = toBeLocated(snapshot.tasks);
-  const foreign: Wanted = new Map();
-  let frame = tasksOf(loop).first;
-  for (; frame !== null && wanted.size > 0; frame = frame.next) {
-    const found = wanted.get(frame.id);
-    if (found === undefined) continue;
-    wanted.delete(frame.id);
-    const { awaits } = frame;
-    for (const reaction of awaits) reaction.locate(found);
+  const wanted = unlocatedTasks(snapshot.tasks);
+  const external: SiteCallbacks = new Map();
+  let state = tasksOf(loop).first;
+  for (; state !== null && wanted.size > 0; state = state.next) {
+    const onFound = wanted.get(state.id);
+    if (onFound === undefined) continue;
+    wanted.delete(state.id);
+    const { awaits } = state;
+    for (const suspension of awaits) suspension.locate(onFound);
     if (awaits.length > 0) continue;
-    frame.linkBody();
-    foreign.set(frame.id, found);
+    state.linkBody();
+    external.set(state.id, onFound);
   }
   await null;
-  if (foreign.size === 0) return snapshot;
+  if (external.size === 0) return snapshot;
   const all = promises ?? await allPromises();
-  if (all !== null) await findForeignWaits(all, foreign);
+  if (all !== null) await findExternalWaits(all, external);
   return snapshot;
 }
 
 /**
- * Tasks whose places are not known; of many alike only some, but all that are
- * in foreign promises, as not every promise is looked at.
+ * The suspended tasks without a known call site. Of many equal ones only some,
+ * but all that await a promise from outside of this module, as not all of these
+ * will be found.
  */
-function toBeLocated(tasks: readonly TaskSnapshot[]): Wanted {
+function unlocatedTasks(tasks: readonly TaskSnapshot[]): SiteCallbacks {
   const alike = new Map<string, number>();
-  const wanted: Wanted = new Map();
+  const wanted: SiteCallbacks = new Map();
   let total = 0;
   for (const task of tasks) {
     if (!SUSPENDED.has(task.state) || task.stack.length > 0) continue;
     const { kind, object } = task.waits[0]!;
     const key = `${task.coro} ${kind} ${object}`;
     const known = alike.get(key) ?? 0;
-    const isForeign = task.state === "foreign";
-    if (!isForeign && (known >= LOCATED_ALIKE || total >= LOCATED)) continue;
+    const isExternal = task.state === "foreign";
+    if (!isExternal && (known >= MOST_LOCATED_ALIKE || total >= MOST_LOCATED)) {
+      continue;
+    }
     alike.set(key, known + 1);
-    if (!isForeign) total++;
-    wanted.set(task.id, (place) => addPlace(task, place));
+    if (!isExternal) total++;
+    wanted.set(task.id, (place) => setSite(task, place));
   }
   return wanted;
 }
 
 const SUSPENDED: ReadonlySet<string> = new Set(["waiting", "foreign"]);
 
-function addPlace(task: TaskSnapshot, { frames, line }: CallSite): void {
+function setSite(task: TaskSnapshot, { frames, line }: CallSite): void {
   if (task.stack.length > 0) return;
   task.stack = [...frames];
   task.waits = task.waits.map((wait) => ({ ...wait, place: line }));
 }
 
-/** Reads the tasks of a loop. What many of them wait for is described once. */
+/** Reads the tasks of a loop. An object that many of them wait for is described once. */
 class TaskReader {
   readonly #loop: EventLoop;
   readonly #now: number;
   readonly #shared = new Map<object, WaitSnapshot>();
   /** How many stacks may still be read. */
-  #stacks = MOST_STACKS;
+  #stacksLeft = MOST_STACKS;
 
   constructor(loop: EventLoop) {
     this.#loop = loop;
@@ -298,37 +301,37 @@ class TaskReader {
 
   tasks(): TaskSnapshot[] {
     const tasks: TaskSnapshot[] = [];
-    let frame = tasksOf(this.#loop).first;
-    for (; frame !== null; frame = frame.next) tasks.push(this.#read(frame));
+    let state = tasksOf(this.#loop).first;
+    for (; state !== null; state = state.next) tasks.push(this.#read(state));
     return tasks.reverse();
   }
 
-  #read(frame: TaskState): TaskSnapshot {
-    const { awaits } = frame;
-    const isShown = frame instanceof DebugTaskState && this.#stacks-- > 0;
-    const watched = isShown ? frame : null;
+  #read(state: TaskState): TaskSnapshot {
+    const { awaits } = state;
+    const isShown = state instanceof DebugTaskState && this.#stacksLeft-- > 0;
+    const watched = isShown ? state : null;
     const waits = this.#waitsOf(watched, awaits);
-    const standing = frame.phaseIn(awaits);
-    const isReady = standing === "waiting" && waits.length === 0;
-    const since = standing === "foreign"
-      ? watched?.foreignSince ?? frame.suspendedAt
-      : frame.suspendedAt;
-    const place = watched?.place ?? null;
+    const phase = state.phaseIn(awaits);
+    const isReady = phase === "waiting" && waits.length === 0;
+    const since = phase === "foreign"
+      ? watched?.externalSince ?? state.suspendedAt
+      : state.suspendedAt;
+    const place = watched?.site ?? null;
     return {
-      id: frame.id,
-      name: frame.name,
-      coro: coroOf(frame),
-      parent: frame.parent || null,
-      state: isReady ? "ready" : standing as TaskSnapshot["state"],
-      requests: frame.totalRequests,
-      cancelled: frame.totalRequests > 0 ? this.#cancelOf(frame) : null,
-      scopes: frame.explanations,
-      waits: standing === "foreign" ? [foreign(place?.line ?? null)] : waits,
+      id: state.id,
+      name: state.name,
+      coro: coroOf(state),
+      parent: state.parent || null,
+      state: isReady ? "ready" : phase as TaskSnapshot["state"],
+      requests: state.totalRequests,
+      cancelled: state.totalRequests > 0 ? this.#cancelOf(state) : null,
+      scopes: state.explanations,
+      waits: phase === "foreign" ? [externalWait(place?.line ?? null)] : waits,
       seconds: since === null ? null : this.#secondsSince(since),
       stack: place === null ? [] : place.frames.slice(),
       madeAt: watched === null
         ? null
-        : creationSite(watched.watched)?.line ?? null,
+        : creationSite(watched.watchedTask)?.line ?? null,
     };
   }
 
@@ -337,51 +340,51 @@ class TaskReader {
     awaits: readonly SuspendedAwait[],
   ): WaitSnapshot[] {
     const waits: WaitSnapshot[] = [];
-    for (const reaction of awaits) {
-      const { source } = reaction;
+    for (const suspension of awaits) {
+      const { source } = suspension;
       if (source === null || !isPending(source)) continue;
       const wait = this.#wait(source);
-      const place = watched?.placeOf(reaction)?.line ?? null;
+      const place = watched?.siteOf(suspension)?.line ?? null;
       waits.push(place === null ? wait : { ...wait, place });
     }
     return waits;
   }
 
   #wait(source: AnyFuture): WaitSnapshot {
-    const behind = behindOf(source);
-    if (behind === null || behind === source as unknown) {
-      return this.#describe(source, behind);
+    const details = detailsOf(source);
+    if (details === null || details === source as unknown) {
+      return this.#describe(source, details);
     }
-    let wait = this.#shared.get(behind);
+    let wait = this.#shared.get(details);
     if (wait === undefined) {
-      this.#shared.set(behind, wait = this.#describe(source, behind));
+      this.#shared.set(details, wait = this.#describe(source, details));
     }
     return wait;
   }
 
-  #describe(source: AnyFuture, behind: WaitDetails | null): WaitSnapshot {
-    const isPlain = behind !== null && behind.awaits === undefined;
+  #describe(source: AnyFuture, details: WaitDetails | null): WaitSnapshot {
+    const isPlain = details !== null && details.awaits === undefined;
     return {
-      kind: kindOf(source, behind),
+      kind: kindOf(source, details),
       what: nameOf(source),
-      object: behind === null || behind === source as unknown
+      object: details === null || details === source as unknown
         ? null
-        : numberOf(behind.object ?? behind),
+        : objectIdOf(details.object ?? details),
       tasks: isPlain
         ? []
-        : tasksBehind(source).slice(0, MOST_LISTED).map(({ id }) => id),
-      holders: behind === null ? [] : holdersOf(behind),
+        : reachableTasks(source).slice(0, MOST_LISTED).map(({ id }) => id),
+      holders: details === null ? [] : holdersOf(details),
       place: null,
-      notes: behind?.notes?.() ?? [],
+      notes: details?.notes?.() ?? [],
     };
   }
 
-  #cancelOf(frame: TaskState): CancelSnapshot {
+  #cancelOf(state: TaskState): CancelSnapshot {
     return {
-      seconds: this.#secondsSince(frame.cancelRequestedAt ?? this.#now),
-      by: frame.cancelledBy || null,
-      from: frame.cancelledFrom,
-      delivered: !frame.hasUndelivered,
+      seconds: this.#secondsSince(state.cancelRequestedAt ?? this.#now),
+      by: state.cancelledBy || null,
+      from: state.cancelledFrom,
+      delivered: !state.hasUndelivered,
     };
   }
 
@@ -390,39 +393,39 @@ class TaskReader {
   }
 }
 
-/** What a future stands for, through others that stand for it and nothing more. */
-function behindOf(source: AnyFuture): WaitDetails | null {
+/** The details of what a future waits for, through futures that only forward to another one. */
+function detailsOf(source: AnyFuture): WaitDetails | null {
   if (taskStateOf(source) !== null) return null;
-  const behind = futures.source(source);
-  if (behind === null || behind.kind !== undefined || behind.describe) {
-    return behind;
+  const details = futures.source(source);
+  if (details === null || details.kind !== undefined || details.describe) {
+    return details;
   }
-  const chain = [...futuresBehind(source)];
-  if (chain.length !== 2) return behind;
-  return behindOf(chain[1]!);
+  const chain = [...reachableFutures(source)];
+  if (chain.length !== 2) return details;
+  return detailsOf(chain[1]!);
 }
 
-function kindOf(source: AnyFuture, behind: WaitDetails | null): string {
-  if (behind?.kind !== undefined) return behind.kind;
-  if (tasksBehind(source).length === 1) return "task";
-  return behind === null ? "future" : "other";
+function kindOf(source: AnyFuture, details: WaitDetails | null): string {
+  if (details?.kind !== undefined) return details.kind;
+  if (reachableTasks(source).length === 1) return "task";
+  return details === null ? "future" : "other";
 }
 
-function holdersOf(behind: WaitDetails): HolderSnapshot[] {
-  const holders = new Set<ExecutionContext>(behind.holders?.() ?? []);
-  if (behind.holder) holders.add(behind.holder);
+function holdersOf(details: WaitDetails): HolderSnapshot[] {
+  const holders = new Set<ExecutionContext>(details.holders?.() ?? []);
+  if (details.holder) holders.add(details.holder);
   const found = new Map<number, HolderSnapshot>();
   for (const holder of holders) {
-    const frame = taskOfHolder(holder);
-    if (frame === null) continue;
-    const { id, name, isOver } = frame;
+    const state = taskOfHolder(holder);
+    if (state === null) continue;
+    const { id, name, isOver } = state;
     found.set(id, { id, name, ended: isOver });
     if (found.size >= MOST_LISTED) break;
   }
   return [...found.values()];
 }
 
-function foreign(place: string | null): WaitSnapshot {
+function externalWait(place: string | null): WaitSnapshot {
   return {
     kind: "foreign",
     what: "a foreign promise",
@@ -434,8 +437,8 @@ function foreign(place: string | null): WaitSnapshot {
   };
 }
 
-function coroOf(frame: TaskState): string | null {
-  const task = frame.task as { getCoro?(): { name?: unknown } } | null;
+function coroOf(state: TaskState): string | null {
+  const task = state.task as { getCoro?(): { name?: unknown } } | null;
   const name = task?.getCoro?.().name;
   return typeof name === "string" && name !== "" ? name : null;
 }
@@ -451,21 +454,21 @@ function failuresIn(loop: EventLoop): FailureSnapshot[] {
   }));
 }
 
-const numbers = new WeakMap<object, number>();
-let numbered = 0;
+const objectIds = new WeakMap<object, number>();
+let lastObjectId = 0;
 
-function numberOf(object: object): number {
-  let number = numbers.get(object);
-  if (number === undefined) numbers.set(object, number = ++numbered);
-  return number;
+function objectIdOf(object: object): number {
+  let id = objectIds.get(object);
+  if (id === undefined) objectIds.set(object, id = ++lastObjectId);
+  return id;
 }
 
 /**
- * The name of a global function that gives the snapshots of all loops of the
- * process that are not closed, as the JSON text of an array. It is for tools
- * that attach to a process, and takes in those of other copies of this module.
- * A tool that can wait gives it all promises of the thread, or an empty list,
- * and gets a promise of the text, with the places where the tasks wait.
+ * The key of a global function for tools that attach to a process. It returns
+ * the snapshots of all loops that are not closed, including those of other
+ * copies of this module, as the JSON text of an array. A tool that can wait
+ * passes all promises of the thread, or an empty list, and gets a promise of the
+ * text, which then contains the lines where the tasks wait.
  */
 export const LOOPS: unique symbol = Symbol.for("asyncio.loops");
 
@@ -473,24 +476,26 @@ interface Registry {
   [LOOPS]?: (promises?: readonly object[]) => string | Promise<string>;
 }
 
-const others = (globalThis as Registry)[LOOPS];
+const otherCopies = (globalThis as Registry)[LOOPS];
 
 Object.defineProperty(globalThis, LOOPS, {
   configurable: true,
   enumerable: false,
   writable: true,
   value: (promises?: readonly object[]): string | Promise<string> => {
-    const text = others?.(promises) ?? "[]";
+    const text = otherCopies?.(promises) ?? "[]";
     const loops = [...livingLoops()];
     const snapshots = loops.map(snapshotOf);
-    if (promises === undefined) return textOf(text as string, snapshots);
-    const all = snapshots.map((it, at) => located(it, loops[at]!, promises));
+    if (promises === undefined) return appendJson(text as string, snapshots);
+    const all = snapshots.map((it, at) =>
+      locateWaits(it, loops[at]!, promises)
+    );
     return Promise.all([text, ...all])
-      .then(([text]) => textOf(text, snapshots));
+      .then(([text]) => appendJson(text, snapshots));
   },
 });
 
-/** Adds snapshots to the text of an array of them. */
-function textOf(text: string, snapshots: readonly Snapshot[]): string {
+/** Appends snapshots to the JSON text of an array. */
+function appendJson(text: string, snapshots: readonly Snapshot[]): string {
   return JSON.stringify([...JSON.parse(text), ...snapshots]);
 }

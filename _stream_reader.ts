@@ -457,7 +457,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const loop = this.#loop;
     checkCaller(loop, "read");
     this.#register(read);
-    const future = futures.make(loop, read);
+    const future = futures.create(loop, read);
     read.future = future;
     if (signal) futures.subscribeSignal(future, signal);
     this.#requestMore(read);

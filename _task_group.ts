@@ -350,7 +350,7 @@ export class TaskGroup implements AsyncDisposable {
     let cancelled: Failure | null = null;
     let last: Failure | null = null;
     while (this.#children.size > 0) {
-      this.#allDone = futures.make(
+      this.#allDone = futures.create(
         this.#loop,
         new FuturesSource(this.#children, "group"),
       );

@@ -387,7 +387,7 @@ export class TaskState extends CancelScope implements Job {
     request.by = currentId();
     request.context = cancelOrigin;
     request.isWatched = isNoted;
-    if (isNoted || cancelSites.places !== null || !this.hasUndelivered) return;
+    if (isNoted || cancelSites.sites !== null || !this.hasUndelivered) return;
     if (this.phase !== "foreign") return;
     request.isWatched = true;
     watchUndelivered(this);

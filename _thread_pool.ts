@@ -302,7 +302,7 @@ class Call implements WaitSource {
     this.target = target;
     this.args = args;
     this.transfers = claimTransfers(args);
-    this.future = futures.make(loop, this);
+    this.future = futures.create(loop, this);
   }
 
   /** The call for reports. */

@@ -22,7 +22,7 @@ import type { Coroutine } from "./_options.ts";
 import { LoopLocal } from "./_loop_local.ts";
 import { errorOf, onceDone } from "./_done_callbacks.ts";
 import { LruMap } from "./_collections.ts";
-import { isOfRuntime } from "./_host.ts";
+import { isRuntimeFunction } from "./_host.ts";
 import { errorsOfRuntime } from "./_system_errors.ts";
 import { framesOf } from "./_call_site.ts";
 import { callLoop, isLoopHandle, type LoopHandle } from "./_thread_channel.ts";
@@ -265,7 +265,7 @@ class LocalCall<T> implements ThreadCall<T>, WaitSource {
 
   constructor(loop: EventLoop, coro: Coroutine<T>) {
     this.#loop = loop;
-    this.#future = futures.make(loop, this);
+    this.#future = futures.create(loop, this);
     loop.callSoonThreadsafe(() => this.#start(coro));
   }
 
@@ -392,7 +392,7 @@ function checkSource(fn: ThreadFunction, name: string, source: string): void {
         excerpt(name) || "a function"
       } to a thread: ${why}; pass a function or an arrow function that does the work, or { module, export }`,
     );
-  if (/\{\s*\[native code\]\s*\}$/.test(source) || isOfRuntime(fn)) {
+  if (/\{\s*\[native code\]\s*\}$/.test(source) || isRuntimeFunction(fn)) {
     throw refuse("it is native or bound and has no source of its own");
   }
   if (isClass(fn)) throw refuse("it is a class");
@@ -500,7 +500,7 @@ async function shutdown(loop: EventLoop, timeout: Duration): Promise<void> {
     joined.then(() => clearTimeout(timer));
   }
   if (currentExecution()?.loop !== loop) return await joined;
-  const future: Future<void> = futures.make(loop, SHUTDOWN);
+  const future: Future<void> = futures.create(loop, SHUTDOWN);
   adopt(future, joined);
   await future;
 }

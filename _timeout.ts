@@ -13,7 +13,7 @@ import { type Duration, toSeconds, toTime } from "./_duration.ts";
 import { Deadline } from "./_done_callbacks.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { addOrigin } from "./_error_stack.ts";
-import { chainOf } from "./_inspect.ts";
+import { waitChainOf } from "./_inspect.ts";
 import { span } from "./_text.ts";
 import { checkBody } from "./_validate.ts";
 import {
@@ -182,7 +182,7 @@ export class Timeout {
 
   #expire(): void {
     this.#state = "expiring";
-    this.#waitChain = chainOf(this.#scope!);
+    this.#waitChain = waitChainOf(this.#scope!);
     this.#scope!.request(undefined);
   }
 

@@ -1,5 +1,5 @@
 /**
- * The view of a live process that is drawn again and again: tasks by place.
+ * The live view of a process: its tasks, grouped by place.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import type { ThreadLoops } from "./_attach.ts";
 import type { Snapshot, TaskSnapshot, WaitSnapshot } from "./_snapshot.ts";
 import { span } from "./_text.ts";
 
-/** One row: tasks in the same place. */
+/** A row of the view: tasks in the same place. */
 interface Row {
   readonly what: string;
   count: number;
   oldest: number | null;
 }
 
-/** Kinds of waits of which each has an object of its own. */
+/** Labels of waits whose objects are all different, by kind of wait. */
 const SINGLE: { [kind: string]: string } = {
   timer: "a timer",
   task: "a task",
@@ -27,19 +27,19 @@ const SINGLE: { [kind: string]: string } = {
   shield: "a shield",
 };
 
-/** Draws what a process is doing, with what has changed since the last time. */
+/** Draws what a process is doing, and how it has changed since the last view. */
 export class Top {
-  /** The counts of the last view, and when that was. */
+  /** The counts of the last view, and its time. */
   #before = new Map<string, number>();
   #at: number | null = null;
 
   /**
    * Draws a view.
    *
-   * @param title The process.
-   * @param threads What it is doing.
+   * @param title The title, which names the process.
+   * @param threads What the process is doing.
    * @param now The time in milliseconds.
-   * @param size Columns and rows there is room for.
+   * @param size The available columns and rows.
    */
   draw(
     title: string,
@@ -75,7 +75,7 @@ export class Top {
   }
 }
 
-/** A loop on one line. */
+/** Describes a loop on one line. */
 function summary(
   { loop, tasks, threads, children, failures }: Snapshot,
 ): string {
@@ -93,7 +93,7 @@ function summary(
   ].join(", ");
 }
 
-/** Tasks by place, the most first. */
+/** Groups tasks by place, largest group first. */
 function rowsOf(snapshots: readonly Snapshot[]): Row[] {
   const rows = new Map<string, Row>();
   for (const task of snapshots.flatMap(({ tasks }) => tasks)) {
@@ -123,7 +123,7 @@ function label({ kind, what }: WaitSnapshot): string {
   return SINGLE[kind] ?? what;
 }
 
-/** The queues that somebody waits for, each once. */
+/** The queues that tasks wait for, each once. */
 function queueLines(snapshots: readonly Snapshot[]): string[] {
   const queues = new Map<string, string>();
   for (const [at, { tasks }] of snapshots.entries()) {
@@ -136,7 +136,7 @@ function queueLines(snapshots: readonly Snapshot[]): string[] {
   return ["", "  QUEUES", ...[...queues.values()].map((it) => `    ${it}`)];
 }
 
-/** Cuts what there is no room for. */
+/** Cuts lines to the available size. */
 function fit(
   lines: readonly string[],
   { columns, rows }: { columns: number; rows: number },

@@ -1,35 +1,35 @@
 /**
- * Deadlocks of code that runs without `run`, on the implicit loop.
+ * Detects deadlocks of code that runs without `run`, on the implicit loop.
  *
- * The runtime ends such a program, with "Top-level await promise never
- * resolved" and no word of what it waited for, and calls nobody before. So the
- * first wait on the implicit loop begins a watch. It looks when the loop has
- * come to rest, and holds the program only while nothing at all is under way
- * and the main module is still being evaluated: to see that it stays so, as a
- * module that is being loaded cannot be seen. Then it reports, and lets the
- * runtime end the program.
+ * The runtime ends such a program with "Top-level await promise never
+ * resolved", does not say what it waited for, and calls no handler before. So
+ * the first wait on the implicit loop starts a watch, which checks whenever the
+ * loop becomes idle. It keeps the program alive only while no operation is
+ * pending and the main module is still being evaluated, to see that this lasts,
+ * as the loading of a module is not visible. Then it prints a report and lets
+ * the runtime end the program.
  *
  * @module
  */
 
 import { hasTimeoutSignal } from "./_abort_signal.ts";
-import { operationMark } from "./_deadlock.ts";
+import { operationFingerprint } from "./_deadlock.ts";
 import { debugHooks } from "./_debug_hooks.ts";
 import type { AnyFuture } from "./_future.ts";
 import { nextTurn, runtimeCore, systemTimer } from "./_host.ts";
 import { type EventLoop, internals as loops } from "./_event_loop.ts";
 
-/** How long nothing may be under way before that is taken for a deadlock, in seconds. */
-const CALM = 2;
-/** How long until the next look, while something is under way and while nothing is. */
+/** How long no operation may be pending before this counts as a deadlock, in seconds. */
+const QUIET_TIME = 2;
+/** Seconds until the next check, while operations are pending and while none is. */
 const BUSY_INTERVAL = 1;
-const CALM_INTERVAL = 0.1;
-/** So many futures are named that code outside of tasks waits for. */
-const NAMED = 8;
+const QUIET_INTERVAL = 0.1;
+/** How many futures that code outside of tasks waits for are named. */
+const MOST_NAMED = 8;
 
 interface Watch {
   readonly loop: EventLoop;
-  /** What was seen when nothing was under way, and since when. */
+  /** The state when no operation was pending, and since when it is the same. */
   seen: string;
   since: number;
   cancel: () => void;
@@ -37,10 +37,10 @@ interface Watch {
 
 let watch: Watch | null = null;
 let isReported = false;
-/** What code outside of tasks waits for, the newest last. They are held: nothing else may refer to a queue that is stuck. */
-let outside: AnyFuture[] = [];
+/** The futures that code outside of tasks waits for, newest last. These are strong references: nothing else may refer to a queue that is stuck. */
+let outsideWaits: AnyFuture[] = [];
 
-/** Something begins to wait on the implicit loop; code of a task, or outside of all. */
+/** Called when a task, or code outside of tasks, starts to wait on the implicit loop. */
 export function watchTopLevel(
   loop: EventLoop,
   future: AnyFuture,
@@ -48,31 +48,31 @@ export function watchTopLevel(
 ): void {
   if (isReported) return;
   if (!isTask) {
-    if (outside.length >= NAMED) outside.shift();
-    outside.push(future);
+    if (outsideWaits.length >= MOST_NAMED) outsideWaits.shift();
+    outsideWaits.push(future);
   }
   if (watch !== null) return;
   if (runtimeCore.eventLoopHasMoreWork === undefined) return;
   watch = { loop, seen: "", since: 0, cancel: () => {} };
-  nextTurn(look);
+  nextTurn(check);
 }
 
-function look(): void {
+function check(): void {
   if (watch === null) return;
-  outside = outside.filter((future) => !future.done());
+  outsideWaits = outsideWaits.filter((future) => !future.done());
   const { ready, timers } = loops.counts(watch.loop);
   if (ready > 0 || timers > 0 || loops.isScheduled(watch.loop)) {
-    lookAfterBatch(watch.loop);
+    checkAfterBatch(watch.loop);
   } else if (runtimeCore.eventLoopHasMoreWork!() === false) {
     watch = null; // the program ends by itself
-    outside = [];
+    outsideWaits = [];
   } else {
-    lookAgain(watch, !hasTimeoutSignal() && isCalm(watch));
+    scheduleCheck(watch, !hasTimeoutSignal() && isQuiet(watch));
   }
 }
 
-function isCalm(watch: Watch): boolean {
-  const seen = `${loops.checkpoints(watch.loop)} ${operationMark()}`;
+function isQuiet(watch: Watch): boolean {
+  const seen = `${loops.checkpoints(watch.loop)} ${operationFingerprint()}`;
   if (seen.endsWith("busy")) {
     watch.seen = "";
     return false;
@@ -84,28 +84,28 @@ function isCalm(watch: Watch): boolean {
   return true;
 }
 
-/** Only a program in which nothing is under way is held. */
-function lookAgain(watch: Watch, isCalm: boolean): void {
-  if (isCalm && performance.now() - watch.since >= CALM * 1000) {
+/** Keeps the program alive only while no operation is pending. */
+function scheduleCheck(watch: Watch, isProgramQuiet: boolean): void {
+  if (isProgramQuiet && performance.now() - watch.since >= QUIET_TIME * 1000) {
     isReported = true;
     report(watch.loop);
     return;
   }
-  const seconds = isCalm ? CALM_INTERVAL : BUSY_INTERVAL;
-  watch.cancel = systemTimer(seconds, () => nextTurn(look), isCalm);
-  if (!isCalm) lookAfterBatch(watch.loop);
+  const seconds = isProgramQuiet ? QUIET_INTERVAL : BUSY_INTERVAL;
+  watch.cancel = systemTimer(seconds, () => nextTurn(check), isProgramQuiet);
+  if (!isProgramQuiet) checkAfterBatch(watch.loop);
 }
 
-/** The loop may come to rest without a wait beginning. */
-function lookAfterBatch(loop: EventLoop): void {
+/** The loop may become idle without a new wait. */
+function checkAfterBatch(loop: EventLoop): void {
   loops.afterBatch(loop, () => {
     watch?.cancel();
-    nextTurn(look);
+    nextTurn(check);
   });
 }
 
 function report(loop: EventLoop): void {
   const title = "Deadlock: nothing is left that could wake the program";
-  console.error(`${title}\n${debugHooks.report(loop, outside)}`);
-  outside = [];
+  console.error(`${title}\n${debugHooks.report(loop, outsideWaits)}`);
+  outsideWaits = [];
 }

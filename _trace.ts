@@ -1,15 +1,15 @@
 /**
- * A picture of a run: the Trace Event Format, which Perfetto and
- * `chrome://tracing` show.
+ * Writes traces of a run in the Trace Event Format, which Perfetto and
+ * `chrome://tracing` display.
  *
- * Each task is a row. On it lie its whole life, and below that its steps and
- * its waits in turn. An arrow leads from the step that wakes a task, makes it
- * or cancels it to the step that follows from it. A wait for a promise from
- * outside of this module lasts, for the picture, until the task turns to this
- * module again, as nothing tells when it goes on.
+ * Each task is a row: a slice for its whole lifetime, and below it alternating
+ * slices for its steps and waits. An arrow leads from the step that notifies,
+ * creates or cancels a task to the resulting step. A wait for a promise from
+ * outside of this module is drawn until the task next uses this module, as its
+ * actual end is unknown.
  *
- * The file is a JSON array, which readers take without its end too: a process
- * that dies leaves a trace up to the last flush.
+ * The file is a JSON array. Viewers accept it without its end too, so a process
+ * that crashes leaves a trace up to the last flush.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { writeAll } from "./_text.ts";
 
 /** An event of the format. Times are in microseconds. */
 export interface TraceEvent {
-  /** What kind of event it is: a slice, an instant, the ends of a flow, or data about a row. */
+  /** The phase: a slice, an instant, the start or end of a flow, or metadata of a row. */
   ph: "X" | "i" | "s" | "f" | "M";
   name: string;
   cat?: string;
@@ -33,35 +33,35 @@ export interface TraceEvent {
   ts: number;
   dur?: number;
   id?: number;
-  /** For the end of a flow: the slice around it, and not the next one. */
+  /** For the end of a flow: it belongs to the enclosing slice, not to the next one. */
   bp?: "e";
   /** For an instant: it belongs to its row. */
   s?: "t";
   args?: Record<string, unknown>;
 }
 
-/** So many characters are written at once. */
-const CHUNK = 1 << 16;
-/** A trace has at most so many events; what comes later is left out. */
+/** The number of characters that are written at once. */
+const FLUSH_SIZE = 1 << 16;
+/** The maximum number of events in a trace. Later ones are dropped. */
 const MOST_EVENTS = 2_000_000;
 
-/** What is known of a task that is not done. */
+/** A task that is not done. */
 interface Row {
-  readonly frame: TaskState;
-  readonly born: number;
-  /** Since when it has not run, and why. */
+  readonly state: TaskState;
+  readonly createdAt: number;
+  /** When it last stopped running, and why. */
   since: number;
-  why: string;
-  /** Who has brought about its next step, and when. */
-  waker: { readonly frame: TaskState; readonly time: number } | null;
+  reason: string;
+  /** The task that caused its next step, and when. */
+  notifier: { readonly state: TaskState; readonly time: number } | null;
   cancelled: boolean;
 }
 
 /**
  * Writes a trace of a loop to a file.
  *
- * @returns What ends the trace.
- * @throws {Deno.errors.NotCapable} If the file must not be written.
+ * @returns A function that ends the trace.
+ * @throws {Deno.errors.NotCapable} If writing the file is not permitted.
  */
 export function writeTrace(
   loop: EventLoop,
@@ -70,33 +70,33 @@ export function writeTrace(
   const trace = new Trace(new TraceFile(path), now);
   observe(loop, trace);
   const end = () => trace.end();
-  const stay = onExit(end);
+  const removeListener = onExit(end);
   return () => {
-    stay();
+    removeListener();
     end();
   };
 }
 
-/** Takes the events of a trace. */
+/** Receives the events of a trace. */
 export interface TraceSink {
   add(event: TraceEvent): void;
   close(): void;
 }
 
-/** Makes the events of a trace out of what happens to tasks. */
+/** Turns events of tasks into events of a trace. */
 export class Trace implements Observer {
   readonly #sink: TraceSink;
   readonly #now: () => number;
   readonly #rows = new Map<TaskState, Row>();
-  /** The task that runs, and since when. */
+  /** The running task, and since when it runs. */
   #running: { row: Row; since: number } | null = null;
   #flows = 0;
   #isOver = false;
 
   /**
-   * Begins a trace.
+   * Starts a trace.
    *
-   * @param sink Where the events go.
+   * @param sink Receives the events.
    * @param now The time in microseconds.
    */
   constructor(sink: TraceSink, now: () => number) {
@@ -105,95 +105,95 @@ export class Trace implements Observer {
     this.#describe(0, "process_name", { name: `Deno ${processId()}` });
   }
 
-  made(frame: TaskState): void {
+  created(state: TaskState): void {
     if (this.#isOver) return;
     const time = this.#now();
-    this.#rows.set(frame, {
-      frame,
-      born: time,
+    this.#rows.set(state, {
+      state,
+      createdAt: time,
       since: time,
-      why: "not started yet",
-      waker: null,
+      reason: "not started yet",
+      notifier: null,
       cancelled: false,
     });
   }
 
-  resumed(frame: TaskState): void {
-    const row = this.#rows.get(frame);
+  resumed(state: TaskState): void {
+    const row = this.#rows.get(state);
     if (row === undefined || this.#running?.row === row) return;
-    this.stepped();
+    this.stepEnded();
     const time = this.#now();
-    this.#slice(row, row.why, "wait", row.since, time);
+    this.#slice(row, row.reason, "wait", row.since, time);
     this.#running = { row, since: time };
     this.#flow(row, time);
     afterMicrotasks(this.#afterMicrotasks);
   }
 
-  awaits(frame: TaskState): void {
-    this.resumed(frame); // it came from a promise that nobody knows of
+  awaitStarted(state: TaskState): void {
+    this.resumed(state); // resumed from a promise from outside of this module
   }
 
-  stepped(): void {
+  stepEnded(): void {
     if (this.#running === null) return;
     const { row, since } = this.#running;
     this.#running = null;
     const time = this.#now();
     this.#slice(row, "step", "step", since, time);
     row.since = time;
-    row.why = `wait for ${waitedFor(row.frame) ?? "its turn"}`;
+    row.reason = `wait for ${waitedFor(row.state) ?? "its turn"}`;
   }
 
-  wakes(waker: TaskState, woken: TaskState): void {
-    const row = this.#rows.get(woken);
-    if (row === undefined || row.waker !== null) return;
-    if (this.#running?.row.frame !== waker) return;
-    row.waker = { frame: waker, time: this.#now() };
+  notified(notifier: TaskState, notified: TaskState): void {
+    const row = this.#rows.get(notified);
+    if (row === undefined || row.notifier !== null) return;
+    if (this.#running?.row.state !== notifier) return;
+    row.notifier = { state: notifier, time: this.#now() };
   }
 
-  requested(frame: TaskState): void {
-    const row = this.#rows.get(frame);
+  cancelRequested(state: TaskState): void {
+    const row = this.#rows.get(state);
     if (row === undefined) return;
     row.cancelled = true;
     const event = { name: "cancel", cat: "cancel", ts: this.#now() };
-    this.#add(frame, { ph: "i", s: "t", ...event });
+    this.#add(state, { ph: "i", s: "t", ...event });
   }
 
-  ends(frame: TaskState, outcome: Outcome): void {
-    const row = this.#rows.get(frame);
+  ended(state: TaskState, outcome: Outcome): void {
+    const row = this.#rows.get(state);
     if (row === undefined) return;
-    this.resumed(frame);
-    this.stepped();
-    this.#life(row, outcome);
+    this.resumed(state);
+    this.stepEnded();
+    this.#addTask(row, outcome);
   }
 
-  readonly #afterMicrotasks = (): void => this.stepped();
+  readonly #afterMicrotasks = (): void => this.stepEnded();
 
-  /** Ends the trace. What is still there is shown up to now. */
+  /** Ends the trace. Tasks that are not done are shown up to now. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.stepped();
+    this.stepEnded();
     const time = this.#now();
     for (const row of this.#rows.values()) {
-      this.#slice(row, row.why, "wait", row.since, time);
-      this.#life(row, "pending");
+      this.#slice(row, row.reason, "wait", row.since, time);
+      this.#addTask(row, "pending");
     }
     this.#sink.close();
   }
 
-  /** The whole life of a task, as the slice around all others of its row. */
-  #life(row: Row, outcome: string): void {
-    const { frame, born, cancelled } = row;
-    this.#rows.delete(frame);
-    this.#describe(frame.id, "thread_name", { name: frame.name });
-    this.#describe(frame.id, "thread_sort_index", { sort_index: frame.id });
-    const dur = tenths(this.#now() - born);
-    const args = { outcome, cancelled, parent: frame.parent || null };
-    this.#add(frame, {
+  /** Adds the slice of the whole lifetime of a task, which encloses all others of its row. */
+  #addTask(row: Row, outcome: string): void {
+    const { state, createdAt, cancelled } = row;
+    this.#rows.delete(state);
+    this.#describe(state.id, "thread_name", { name: state.name });
+    this.#describe(state.id, "thread_sort_index", { sort_index: state.id });
+    const dur = tenths(this.#now() - createdAt);
+    const args = { outcome, cancelled, parent: state.parent || null };
+    this.#add(state, {
       ph: "X",
-      name: frame.name,
+      name: state.name,
       cat: "task",
-      ts: born,
+      ts: createdAt,
       dur,
       args,
     });
@@ -202,20 +202,20 @@ export class Trace implements Observer {
   #slice(row: Row, name: string, cat: string, from: number, to: number): void {
     if (to <= from) return;
     const dur = tenths(to - from);
-    this.#add(row.frame, { ph: "X", name, cat, ts: from, dur });
+    this.#add(row.state, { ph: "X", name, cat, ts: from, dur });
   }
 
   /** The arrow that leads to a step. */
   #flow(row: Row, time: number): void {
-    if (row.waker === null) return;
+    if (row.notifier === null) return;
     const both = { name: "wake", cat: "wake", id: ++this.#flows };
-    this.#add(row.waker.frame, { ...both, ph: "s", ts: row.waker.time });
-    this.#add(row.frame, { ...both, ph: "f", bp: "e", ts: time });
-    row.waker = null;
+    this.#add(row.notifier.state, { ...both, ph: "s", ts: row.notifier.time });
+    this.#add(row.state, { ...both, ph: "f", bp: "e", ts: time });
+    row.notifier = null;
   }
 
-  #add(frame: TaskState, event: Omit<TraceEvent, "pid" | "tid">): void {
-    this.#sink.add({ pid: processId(), tid: frame.id, ...event });
+  #add(state: TaskState, event: Omit<TraceEvent, "pid" | "tid">): void {
+    this.#sink.add({ pid: processId(), tid: state.id, ...event });
   }
 
   #describe(tid: number, name: string, args: Record<string, unknown>): void {
@@ -223,7 +223,7 @@ export class Trace implements Observer {
   }
 }
 
-/** A trace in a file. If that cannot be written any more, the program goes on without a trace. */
+/** Writes a trace to a file. If writing fails, the program continues without a trace. */
 class TraceFile implements TraceSink {
   readonly #file: Deno.FsFile;
   #text = "[";
@@ -239,7 +239,7 @@ class TraceFile implements TraceSink {
     if (this.#hasFailed || ++this.#events > MOST_EVENTS) return;
     const separator = this.#events === 1 ? "\n" : ",\n";
     this.#text += separator + JSON.stringify(event);
-    if (this.#text.length >= CHUNK) this.#flush();
+    if (this.#text.length >= FLUSH_SIZE) this.#flush();
   }
 
   close(): void {
@@ -272,7 +272,7 @@ function now(): number {
   return tenths(performance.now() * 1000);
 }
 
-/** A number to a tenth, as more digits make a file larger and mean nothing. */
+/** Rounds a number to tenths, as further digits only enlarge the file. */
 function tenths(number: number): number {
   return Math.round(number * 10) / 10;
 }

@@ -109,7 +109,7 @@ export class WaitQueue<T> implements WaitSource {
    */
   enqueue(signal?: AbortSignal): Future<T> {
     const loop = this.#binding.bind(this);
-    const future: Future<T> = futures.make(loop, this);
+    const future: Future<T> = futures.create(loop, this);
     if (signal !== undefined) futures.subscribeSignal(future, signal);
     if (isImplicit(loop)) {
       watchTopLevel(loop, future, Boolean(currentExecution()?.task));

@@ -96,7 +96,7 @@ export function checkpoint<A extends unknown[], T>(
   ...args: A
 ): Promise<T> {
   return operation(async () => {
-    await futures.makeYield(getEventLoop(), undefined);
+    await futures.createYield(getEventLoop(), undefined);
     return await call(...args);
   });
 }
@@ -193,10 +193,10 @@ export function futureForOwnPromise<T>(
 
 /** The scope of the running code, `null` outside of tasks. */
 export function currentScope(): CancelScope | null {
-  const frame = currentExecution();
-  return frame === undefined || frame.task === null
+  const execution = currentExecution();
+  return execution === undefined || execution.task === null
     ? null
-    : (frame as CancelScope).open;
+    : (execution as CancelScope).open;
 }
 
 /** The future of a pending call; cancelling it interrupts what the call waits for. */

@@ -1,14 +1,13 @@
 /**
- * The watchdog: says that the event loop is blocked while it is blocked, and
- * by which code.
+ * The watchdog: reports that the event loop is blocked, and by which code, while
+ * it is blocked.
  *
- * A thread listens to a heartbeat of the thread that is watched. If it stays
- * away, the thread asks for the stack through the debugger of the runtime,
- * which evaluates an expression on top of the code that runs, also in the
- * midst of a loop.
- * The runtime offers that to a thread of the same process through a socket
- * only (`connectToMainThread()` is not supported), so the debugger listens on
- * a port of its own as long as the watchdog is there.
+ * A thread watches the heartbeat of the thread of the loop. If it stops, the
+ * watchdog gets the stack through the debugger of the runtime, which can
+ * evaluate an expression on top of running code, even in the middle of a loop.
+ * A thread of the same process reaches the debugger only through a socket
+ * (`connectToMainThread()` is not supported), so the debugger listens on a port
+ * as long as the watchdog runs.
  *
  * @module
  */
@@ -21,32 +20,32 @@ import { currentExecution, type EventLoop } from "./_event_loop.ts";
 import { observe, type Observer } from "./_observer.ts";
 import { CallSite } from "./_call_site.ts";
 import {
-  type Blocking,
+  type Block,
+  type WatchdogOptions,
   watchdogUrl,
-  type WatchOrder,
 } from "./_watchdog_worker.ts";
 
-/** Under this name the thread of the watchdog finds what tells it of the block. */
+/** The key of the global function that describes the block to the watchdog's thread. */
 const KEY = Symbol.for("@asyncio/asyncio blocking");
 const EXPRESSION = `globalThis[Symbol.for(${
   JSON.stringify(KEY.description)
 })]()`;
-/** Bytes for two counters and a name. */
+/** The size of the shared memory: two counters and a name. */
 const MEMORY = 512;
 
-/** A worker that nothing waits for has so many operations under way: for its messages, and for its end. */
+/** The pending operations of an unreferenced worker: for its messages and for its end. */
 const WORKER_OPERATIONS = 2;
 
-/** How many watchdogs are there. */
-let watching = 0;
-/** Whether the debugger was opened here. */
-let hasOpened = false;
+/** The number of watchdogs. */
+let watchdogs = 0;
+/** Whether this file has opened the debugger. */
+let isDebuggerOurs = false;
 
 /**
- * Has every block of the thread of a loop reported that lasts longer than a
- * number of seconds.
+ * Reports every block of the thread of a loop that lasts longer than a number of
+ * seconds.
  *
- * @returns What ends that; nothing is left of the watchdog once it resolves.
+ * @returns A function that ends the watchdog; nothing of it is left once its promise resolves.
  * @throws {Deno.errors.NotSupported} If this is not Deno.
  */
 export async function watchBlocks(
@@ -57,12 +56,12 @@ export async function watchBlocks(
   const limit = Math.min(seconds * 1000, 2 ** 31 - 1);
   const interval = Math.max(1, Math.min(250, limit / 8));
   const memory = new SharedArrayBuffer(MEMORY);
-  watching++;
+  watchdogs++;
   publish();
   const { SHARE_ENV, Worker } = node("worker_threads");
-  // Otherwise the environment would be read to be copied, and that takes a permission.
+  // Otherwise the environment would be copied, which needs a permission.
   const worker = new Worker(watchdogUrl(), { env: SHARE_ENV as never });
-  const order: WatchOrder = {
+  const options: WatchdogOptions = {
     limit,
     interval,
     memory,
@@ -70,22 +69,22 @@ export async function watchBlocks(
     expression: EXPRESSION,
   };
   const ready = new Promise((resolve) => worker.once("message", resolve));
-  worker.postMessage(order);
+  worker.postMessage(options);
   await ready;
   worker.unref();
   ownOperations.count += WORKER_OPERATIONS;
-  if (order.url === null) observe(loop, new RunningTaskNotes(memory));
-  const stopBeats = startBeats(new Int32Array(memory), interval);
+  if (options.url === null) observe(loop, new RunningTaskRecorder(memory));
+  const stopHeartbeat = startHeartbeat(new Int32Array(memory), interval);
   return async () => {
-    stopBeats();
+    stopHeartbeat();
     ownOperations.count -= WORKER_OPERATIONS;
     await worker.terminate();
-    if (--watching === 0) unpublish();
+    if (--watchdogs === 0) unpublish();
   };
 }
 
-/** Notes which task runs, for a thread that cannot ask. */
-class RunningTaskNotes implements Observer {
+/** Records the running task in shared memory, for when there is no debugger. */
+class RunningTaskRecorder implements Observer {
   readonly #length: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #encoder = new TextEncoder();
@@ -95,72 +94,75 @@ class RunningTaskNotes implements Observer {
     this.#bytes = new Uint8Array(memory, 8);
   }
 
-  resumed(frame: TaskState): void {
-    const last = frame instanceof DebugTaskState ? frame.last?.line : null;
+  resumed(state: TaskState): void {
+    const last = state instanceof DebugTaskState ? state.lastSite?.line : null;
     const from = last ? `, on from its wait at ${last}` : "";
-    const bytes = this.#encoder.encode(frame.name + from)
+    const bytes = this.#encoder.encode(state.name + from)
       .subarray(0, this.#bytes.length);
     this.#bytes.set(bytes);
     Atomics.store(this.#length, 0, bytes.length);
   }
 
-  stepped(): void {
+  stepEnded(): void {
     Atomics.store(this.#length, 0, 0);
   }
 
-  made(): void {}
-  awaits(): void {}
-  wakes(): void {}
-  requested(): void {}
-  ends(): void {}
+  created(): void {}
+  awaitStarted(): void {}
+  notified(): void {}
+  cancelRequested(): void {}
+  ended(): void {}
 }
 
-/** Counts up as long as this thread is not blocked. */
-function startBeats(beats: Int32Array, milliseconds: number): () => void {
-  // Those of Node, as a test may have put others in the place of the global ones.
+/** Increments a counter as long as this thread is not blocked. */
+function startHeartbeat(
+  heartbeats: Int32Array,
+  milliseconds: number,
+): () => void {
+  // A test may have replaced the global functions by fake ones.
   const { setInterval, clearInterval } = node("timers");
-  const timer = setInterval(() => Atomics.add(beats, 0, 1), milliseconds);
+  const timer = setInterval(() => Atomics.add(heartbeats, 0, 1), milliseconds);
   timer.unref();
   return () => clearInterval(timer);
 }
 
-/** Opens the debugger, unless it is open: then whoever opened it will close it. */
-function openDebugger(): { url: string | null; whyNot: string } {
+/** Opens the debugger, unless it is open already. */
+function openDebugger(): { url: string | null; debuggerError: string } {
   const inspector = node("inspector");
   try {
     checkPermission({ name: "sys", kind: "inspector" as "uid" });
     checkPermission({ name: "net", host: "127.0.0.1" });
     if (inspector.url() === undefined) {
       inspector.open(0, "127.0.0.1");
-      hasOpened = true;
+      isDebuggerOurs = true;
     }
-    return { url: inspector.url()!, whyNot: "" };
+    return { url: inspector.url()!, debuggerError: "" };
   } catch (error) {
-    return { url: null, whyNot: (error as Error).message };
+    return { url: null, debuggerError: (error as Error).message };
   }
 }
 
-/** Throws if something is not permitted, and asks nobody. */
+/** Throws if something is not permitted, without a prompt. */
 function checkPermission(permission: Deno.PermissionDescriptor): void {
   if (deno.permissions.querySync(permission).state === "granted") return;
   throw new Error("needs --allow-sys and --allow-net=127.0.0.1");
 }
 
-/** Lets the thread ask what blocks. */
+/** Defines the global function that describes the block. */
 function publish(): void {
-  const ask = { value: blocking, configurable: true, writable: true };
+  const ask = { value: describeBlock, configurable: true, writable: true };
   Object.defineProperty(globalThis, KEY, ask);
 }
 
-/** Takes back what was put up for all watchdogs. */
+/** Deletes the global function, and closes the debugger if it was opened here. */
 function unpublish(): void {
   delete (globalThis as unknown as Record<symbol, unknown>)[KEY];
-  if (hasOpened) node("inspector").close();
-  hasOpened = false;
+  if (isDebuggerOurs) node("inspector").close();
+  isDebuggerOurs = false;
 }
 
-/** What the thread is doing. It is called from the debugger, in the midst of the code that runs. */
-function blocking(): Blocking {
+/** Describes what blocks the thread. The debugger calls it on top of the running code. */
+function describeBlock(): Block {
   const task = currentExecution()?.task as
     | { getName(): string }
     | null

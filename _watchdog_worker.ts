@@ -1,142 +1,143 @@
 /**
- * What the watchdog's thread runs: it sees that the other thread is blocked,
- * and says so at once.
+ * The program of the watchdog's thread, which reports at once that the watched
+ * thread is blocked.
  *
- * As in `_thread_worker.ts`, the program is put together from the text of what
- * this side has loaded.
+ * The program consists of the source text of the functions below.
  *
  * @module
  */
 
 import { InspectorSession } from "./_inspector.ts";
 
-/** What the watchdog's thread is started with. */
-export interface WatchOrder {
+/** What the watchdog's thread receives at its start. */
+export interface WatchdogOptions {
   /** How long a block may last, in milliseconds. */
   readonly limit: number;
-  /** How often the heart beats, and how often that is looked at, in milliseconds. */
+  /** The interval of the heartbeat and of the checks for it, in milliseconds. */
   readonly interval: number;
-  /** The number of heartbeats, and the name of the task that runs, if it is noted there. */
+  /** The number of heartbeats, and the name of the running task if it is recorded. */
   readonly memory: SharedArrayBuffer;
-  /** The debugger of the thread that is watched, or why there is none. */
+  /** The URL of the debugger of the watched thread, or why there is none. */
   readonly url: string | null;
-  readonly whyNot: string;
-  /** An expression for what blocks; see {@linkcode Blocking}. */
+  readonly debuggerError: string;
+  /** An expression that evaluates to the {@linkcode Block}. */
   readonly expression: string;
 }
 
-/** What blocks, as seen in the midst of it. */
-export interface Blocking {
+/** What blocks a thread. */
+export interface Block {
   readonly task: string | null;
   /** The frames outside of this module, innermost first. */
   readonly stack: readonly string[];
 }
 
-/** Watches the heartbeats of another thread. */
+/** Watches the heartbeat of another thread. */
 class BlockWatcher {
-  /** How long a thread is given to tell its stack, in milliseconds. */
-  static readonly PATIENCE = 1000;
+  /** How long a thread may take to answer with its stack, in milliseconds. */
+  static readonly ANSWER_TIMEOUT = 1000;
   /** How many frames are shown. */
-  static readonly DEPTH = 16;
+  static readonly MOST_FRAMES = 16;
 
-  readonly #order: WatchOrder;
+  readonly #options: WatchdogOptions;
   readonly #connect: (url: string) => Promise<InspectorSession>;
-  readonly #beats: Int32Array;
+  readonly #heartbeats: Int32Array;
   #session: InspectorSession | null = null;
-  #seen = 0;
-  #seenAt = 0;
-  #tickAt = 0;
-  /** How long the block will have lasted when it is reported next. */
-  #next: number;
-  #isLooking = false;
-  /** How long the block has lasted that was reported. */
-  #reported = 0;
-  /** The stack that the last report of this block has shown. */
-  #shown = "";
+  #lastCount = 0;
+  #lastBeatAt = 0;
+  #lastTickAt = 0;
+  /** The duration of the block at which it is reported next, in milliseconds. */
+  #nextReportAfter: number;
+  #isInspecting = false;
+  /** The duration in the last report of the current block; 0 if there was none. */
+  #reportedDuration = 0;
+  /** The stack in the last report of this block. */
+  #lastStack = "";
 
   constructor(
-    order: WatchOrder,
+    options: WatchdogOptions,
     connect: (url: string) => Promise<InspectorSession>,
   ) {
-    this.#order = order;
+    this.#options = options;
     this.#connect = connect;
-    this.#beats = new Int32Array(order.memory, 0, 2);
-    this.#next = order.limit;
+    this.#heartbeats = new Int32Array(options.memory, 0, 2);
+    this.#nextReportAfter = options.limit;
   }
 
-  /** Looks for heartbeats; has to be called every `order.interval` milliseconds. */
+  /** Checks the heartbeat. Must be called every `options.interval` milliseconds. */
   tick(now: number): void {
-    const { limit, interval } = this.#order;
-    const beats = Atomics.load(this.#beats, 0);
-    // When the whole process stood still, nobody could beat.
-    const hasSlept = now - this.#tickAt > limit / 2 + interval;
-    this.#tickAt = now;
-    if (beats !== this.#seen || hasSlept) {
-      if (this.#reported > 0 && beats !== this.#seen) this.#end(now);
-      this.#seen = beats;
-      this.#seenAt = now;
-      this.#next = limit;
+    const { limit, interval } = this.#options;
+    const beats = Atomics.load(this.#heartbeats, 0);
+    // If the whole process was suspended, a missing heartbeat means nothing.
+    const hasSlept = now - this.#lastTickAt > limit / 2 + interval;
+    this.#lastTickAt = now;
+    if (beats !== this.#lastCount || hasSlept) {
+      if (this.#reportedDuration > 0 && beats !== this.#lastCount) {
+        this.#end(now);
+      }
+      this.#lastCount = beats;
+      this.#lastBeatAt = now;
+      this.#nextReportAfter = limit;
       return;
     }
-    const age = now - this.#seenAt;
-    if (age < this.#next || this.#isLooking) return;
-    this.#next = age * 2;
-    this.#reported = age;
-    this.#isLooking = true;
-    this.#report(age).finally(() => this.#isLooking = false);
+    const age = now - this.#lastBeatAt;
+    if (age < this.#nextReportAfter || this.#isInspecting) return;
+    this.#nextReportAfter = age * 2;
+    this.#reportedDuration = age;
+    this.#isInspecting = true;
+    this.#report(age).finally(() => this.#isInspecting = false);
   }
 
   async #report(age: number): Promise<void> {
-    const blocking = await this.#look().catch(() => null);
-    const task = blocking === null ? this.#notedTask() : blocking.task;
+    const blocking = await this.#inspect().catch(() => null);
+    const task = blocking === null ? this.#recordedTask() : blocking.task;
     const by = task === null ? "" : ` by the task ${task}`;
     const head = `The event loop has been blocked for ${span(age)}${by}`;
     if (blocking !== null) {
-      const frames = blocking.stack.slice(0, BlockWatcher.DEPTH);
+      const frames = blocking.stack.slice(0, BlockWatcher.MOST_FRAMES);
       const stack = frames.flatMap(withSource).join("\n");
       const rows = stack.replace(/:\d+(?=\)?$)/gm, ""); // the columns vary in a loop
-      const isSame = rows === this.#shown;
-      this.#shown = rows;
+      const isSame = rows === this.#lastStack;
+      this.#lastStack = rows;
       console.error(
         isSame ? `${head}, at the same place` : `${head}\n${stack}`,
       );
-    } else if (this.#order.url !== null) {
+    } else if (this.#options.url !== null) {
       console.error(`${head}, which waits in a call of the system`);
-    } else console.error(`${head} (no stack: ${this.#order.whyNot})`);
+    } else console.error(`${head} (no stack: ${this.#options.debuggerError})`);
   }
 
   #end(now: number): void {
-    const lasted = span(now - this.#seenAt);
+    const lasted = span(now - this.#lastBeatAt);
     console.error(`The event loop goes on after a block of ${lasted}`);
-    this.#reported = 0;
-    this.#shown = "";
+    this.#reportedDuration = 0;
+    this.#lastStack = "";
     this.#session?.close();
     this.#session = null;
   }
 
-  /** Asks on top of the code that blocks; a call of the system gives no answer. */
-  async #look(): Promise<Blocking | null> {
-    const { url, expression } = this.#order;
+  /** Asks the debugger what blocks; `null` if a system call does. */
+  async #inspect(): Promise<Block | null> {
+    const { url, expression } = this.#options;
     if (url === null) return null;
-    // A session would keep the process from ending, so there is one for a block only.
+    // A session keeps the process alive, so it is open only during a block.
     const session = this.#session ??= await this.#connect(url);
     let timer;
-    const late = new Promise<null>((resolve) => {
-      timer = setTimeout(resolve, BlockWatcher.PATIENCE, null);
+    const timeout = new Promise<null>((resolve) => {
+      timer = setTimeout(resolve, BlockWatcher.ANSWER_TIMEOUT, null);
     });
     try {
-      const seen = session.evaluate(expression);
-      return await Promise.race([seen, late]) as Blocking | null;
+      const answer = session.evaluate(expression);
+      return await Promise.race([answer, timeout]) as Block | null;
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** The task that the other thread has noted, as it cannot be asked. */
-  #notedTask(): string | null {
-    const length = Atomics.load(this.#beats, 1);
+  /** The running task as recorded in shared memory. */
+  #recordedTask(): string | null {
+    const length = Atomics.load(this.#heartbeats, 1);
     if (length === 0) return null;
-    const bytes = new Uint8Array(this.#order.memory, 8, length);
+    const bytes = new Uint8Array(this.#options.memory, 8, length);
     return new TextDecoder().decode(bytes.slice());
   }
 }
@@ -146,7 +147,7 @@ function span(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
-/** A frame of a stack with the line of the file that it stands at, if that may be read. */
+/** A frame of a stack and the line of source code that it refers to, if the file may be read. */
 function withSource(frame: string): string[] {
   const shown = `    at ${frame}`;
   const [, file, line] = /(file:\/\/\S+?):(\d+):\d+\)?$/.exec(frame) ?? [];
@@ -162,18 +163,18 @@ function withSource(frame: string): string[] {
   }
 }
 
-/** The beginning of the thread's program. */
+/** The entry point of the thread's program. */
 function start(
   Session: typeof InspectorSession,
   Watcher: typeof BlockWatcher,
 ): void {
   const scope = globalThis as unknown as {
-    onmessage: (event: MessageEvent<WatchOrder>) => void;
+    onmessage: (event: MessageEvent<WatchdogOptions>) => void;
     postMessage(value: unknown): void;
   };
-  scope.onmessage = ({ data: order }) => {
-    const watcher = new Watcher(order, Session.connect);
-    setInterval(() => watcher.tick(performance.now()), order.interval);
+  scope.onmessage = ({ data: options }) => {
+    const watcher = new Watcher(options, Session.connect);
+    setInterval(() => watcher.tick(performance.now()), options.interval);
     scope.postMessage("ready");
   };
 }
@@ -187,7 +188,7 @@ export function watchdogUrl(): URL {
   );
 }
 
-/** A bundler gives a class an inner name of its own, with an underscore before it. */
+/** The name of a class or function. Bundlers prepend an underscore to the inner names of classes. */
 function nameOf(part: { readonly name: string }): string {
   return part.name.replace(/^_/, "");
 }

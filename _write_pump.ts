@@ -535,7 +535,7 @@ export class WritePump {
 
   /** Yields to the loop first, so that a program that calls `drain()` in a loop notices the end. */
   async #drainWhileClosing(options?: Cancellable): Promise<void> {
-    await futures.makeYield(this.loop, undefined);
+    await futures.createYield(this.loop, undefined);
     this.#throwIfFailed();
     if (this.#isAboveHigh) await this.#drainers.wait(options);
   }

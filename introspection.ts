@@ -1,6 +1,6 @@
 /**
- * What a program is doing: which task waits for which, on what, since when
- * and, in debug mode, at which line.
+ * Shows what a program is doing: which tasks wait for which, for what, for how
+ * long and, in debug mode, at which line.
  *
  * ```ts
  * import { captureCallGraph } from "@asyncio/asyncio/introspection";
@@ -23,7 +23,7 @@
  * @module
  */
 
-import { framesOfLoop, waitersIn } from "./_call_graph.ts";
+import { taskStatesOf, waitersIn } from "./_call_graph.ts";
 import { type AnyFuture, Future, futures } from "./_future.ts";
 import { debugHooks, EventLoop, getEventLoop } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
@@ -39,7 +39,7 @@ import {
   isPending,
   nameOf,
   progressOf,
-  tasksBehind,
+  reachableTasks,
   waitingTime,
 } from "./_inspect.ts";
 import { print } from "./_text.ts";
@@ -75,15 +75,15 @@ export type {
 /** Options of {@linkcode captureCallGraph}. */
 export interface CallGraphOptions {
   /**
-   * The largest number of lines of each call stack: the outermost ones, or
-   * the innermost ones where it is negative.
+   * The maximum number of lines of each call stack: the outermost ones, or the
+   * innermost ones if it is negative.
    *
    * @default Infinity
    */
   limit?: number;
   /**
-   * The line of the caller's own stack to begin with; 1 is the call itself, 2
-   * the line that called the function around it.
+   * The first line of the caller's own stack: 1 is the call itself, 2 the call of
+   * the function around it.
    *
    * @default 1
    */
@@ -93,7 +93,7 @@ export interface CallGraphOptions {
 /** Options of {@linkcode formatCallGraph}. */
 export interface FormatCallGraphOptions extends CallGraphOptions {
   /**
-   * The form: lines for people, or a flow chart in the language of Mermaid.
+   * The format: lines of text, or a Mermaid flow chart.
    *
    * @default "text"
    */
@@ -110,17 +110,17 @@ export interface PrintCallGraphOptions extends FormatCallGraphOptions {
   file?: TextOutput;
 }
 
-/** One thing that a task is suspended in. */
+/** One thing that a task waits for. */
 export interface CallGraphWait {
   /** What it is, in a few words: `"<Lock locked, 1 waiting> held by the task a"`. */
   what: string;
-  /** Since when, in seconds; `null` where that is not known. */
+  /** For how long, in seconds; `null` if unknown. */
   seconds: number | null;
-  /** The future that it awaits, `null` for a promise from outside of this module. */
+  /** The awaited future; `null` for a promise from outside of this module. */
   future: Future<unknown> | null;
-  /** The tasks that this stands for: the children of a gather or of a group, for one. */
+  /** The tasks that the future depends on, such as the children of a gather or group. */
   tasks: readonly Task<unknown>[];
-  /** The task that holds the lock that it waits for. */
+  /** The task that holds the awaited lock. */
   holder: Task<unknown> | null;
 }
 
@@ -128,34 +128,34 @@ export interface CallGraphWait {
 export interface CallGraph {
   /** The future or task. */
   future: Future<unknown>;
-  /** The name of the task, `null` for a plain future. */
+  /** The name of the task; `null` for a plain future. */
   name: string | null;
-  /** What state it is in. */
+  /** Its state. */
   state: "pending" | "done" | "failed" | "cancelled";
-  /** What the task is doing, in words: `"waiting for the task a since 1.0 s"`; otherwise the state. */
+  /** What the task is doing: `"waiting for the task a since 1.0 s"`; for a plain future, its state. */
   doing: string;
-  /** What the task is suspended in: nothing, one thing, or several under a `Promise.all`. */
+  /** What the task waits for: nothing, one thing, or several under a `Promise.all`. */
   waitsFor: readonly CallGraphWait[];
-  /** Where it is suspended, the innermost call first. Filled for the running task, and in debug mode for others. */
+  /** Where it waits, innermost call first. Known for the running task, and in debug mode for others. */
   callStack: readonly string[];
-  /** Where it was made, in debug mode. */
+  /** Where it was created; known in debug mode. */
   madeAt: string | null;
   /** The tasks that wait for it, or for a lock that it holds. */
   awaitedBy: readonly CallGraph[];
-  /** It is in the graph above itself already: the tasks wait for each other, and the graph ends here. */
+  /** Whether the same task occurs above itself: the tasks wait for each other, and the graph ends here. */
   cycle: boolean;
 }
 
 /**
- * Finds out who waits for a task, and for those, and so on; and what each of
- * them is suspended in.
+ * Finds the tasks that wait for a task, directly or indirectly, and what each of
+ * them waits for.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-graph.html#asyncio.capture_call_graph}.
  *
  * @param future The task or future, by default the calling task.
- * @param options How much of the call stacks.
+ * @param options Which lines of the call stacks to include; all by default.
  * @returns The graph; `null` if no task is given and none is running.
- * @throws {TypeError} If it is not a future, or an option is unknown or of another kind.
+ * @throws {TypeError} If `future` is not a future, or an option is unknown or has the wrong type.
  *
  * @example
  * ```ts
@@ -185,7 +185,7 @@ export function captureCallGraph(
       `Cannot capture a call graph: expected a future, got ${describe(future)}`,
     );
   }
-  const waiters = waitersIn(framesOfLoop(future.getLoop()));
+  const waiters = waitersIn(taskStatesOf(future.getLoop()));
   const path = new Set<Future<unknown>>();
   let captured = 0;
   const capture = (future: Future<unknown>): CallGraph => {
@@ -204,15 +204,15 @@ export function captureCallGraph(
 }
 
 /**
- * Writes a call graph as text.
+ * Formats a call graph as text.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-graph.html#asyncio.format_call_graph}.
  *
- * @param future The task or future, by default the calling task; or a graph that was captured before.
- * @param options How much of the call stacks, and in which form.
- * @returns Some lines, `""` if no task is given and none is running.
- * @throws {TypeError} If it is neither.
- * @throws {RangeError} If the form is unknown.
+ * @param future The task or future, by default the calling task; or a captured graph.
+ * @param options The format, `"text"` by default, and which lines of the call stacks to include.
+ * @returns The text, of several lines; `""` if no task is given and none is running.
+ * @throws {TypeError} If `future` is none of these.
+ * @throws {RangeError} If the format is unknown.
  *
  * @example
  * ```ts
@@ -252,13 +252,13 @@ export function formatCallGraph(
 }
 
 /**
- * Writes a call graph to the standard output stream, or to a file.
+ * Prints a call graph to the standard output stream or another output.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-graph.html#asyncio.print_call_graph}.
  *
- * @param future The task or future, by default the calling task; or a graph that was captured before.
- * @param options How much of the call stacks, in which form, and where to write.
- * @throws {TypeError} If it is neither.
+ * @param future The task or future, by default the calling task; or a captured graph.
+ * @param options The output, the format, and which lines of the call stacks to include.
+ * @throws {TypeError} If `future` is none of these.
  *
  * @example
  * ```ts
@@ -277,7 +277,7 @@ export function printCallGraph(
   print(formatCallGraph(future, rest), file);
 }
 
-/** A call graph is followed so deep, and up to so many futures. */
+/** The maximum depth of a call graph, and the maximum number of futures in it. */
 const GRAPH_DEPTH = 100;
 const GRAPH_SIZE = 10_000;
 const GRAPH_OPTIONS = ["limit", "depth"] as const;
@@ -285,13 +285,13 @@ const FORMAT_OPTIONS = [...GRAPH_OPTIONS, "format"] as const;
 const PRINT_OPTIONS = [...FORMAT_OPTIONS, "file"] as const;
 
 /**
- * What a loop is doing, as plain data: its tasks with what each waits for, who
- * holds that, since when and, in debug mode, at which line; calls in threads,
- * child processes, and errors that nobody has looked at.
+ * Captures what a loop is doing as plain data: its tasks with what each waits
+ * for, which tasks hold that, for how long and, in debug mode, at which line;
+ * calls in threads, child processes, and errors that were never retrieved.
  *
- * @param loop The loop, by default the one of the caller.
- * @returns The data; `JSON.stringify` loses nothing of it.
- * @throws {TypeError} If it is not a loop.
+ * @param loop The loop, by default that of the caller.
+ * @returns The snapshot, which survives `JSON.stringify`.
+ * @throws {TypeError} If `loop` is not an event loop.
  *
  * @example
  * ```ts
@@ -316,14 +316,14 @@ export function snapshot(loop: EventLoop = getEventLoop()): Snapshot {
 }
 
 /**
- * Writes what a loop is doing to the standard error stream: the probable cause
- * of a standstill first, then its tasks with what they wait for, since when
- * and, in debug mode, at which line. Tasks in the same place are one line.
+ * Prints what a loop is doing to the standard error stream: the probable cause
+ * of a deadlock first, then its tasks with what they wait for, for how long and,
+ * in debug mode, at which line. Tasks in the same place share an entry.
  *
- * `run()` does the same whenever the process gets its `dumpSignal`.
+ * `run()` does the same whenever the process receives its `dumpSignal`.
  *
- * @param loop The loop, by default the one of the caller.
- * @throws {TypeError} If it is none.
+ * @param loop The loop, by default that of the caller.
+ * @throws {TypeError} If `loop` is not an event loop.
  *
  * @example
  * ```ts
@@ -350,43 +350,45 @@ function describeOne(
   limit: number,
   depth: number,
 ): Described {
-  const frame = taskStateOf(future);
+  const taskState = taskStateOf(future);
   const { state } = futures.inspect(future);
   return {
     future,
-    name: frame?.name ?? null,
+    name: taskState?.name ?? null,
     state: state as CallGraph["state"],
-    doing: frame === null || frame.isOver ? state : progressOf(frame),
-    waitsFor: frame === null ? [] : waitsOf(frame),
-    callStack: frame === null ? [] : linesIn(frame, limit, depth),
+    doing: taskState === null || taskState.isOver
+      ? state
+      : progressOf(taskState),
+    waitsFor: taskState === null ? [] : waitsOf(taskState),
+    callStack: taskState === null ? [] : linesIn(taskState, limit, depth),
     madeAt: creationSite(future)?.line ?? null,
   };
 }
 
 function linesIn(
-  frame: TaskState,
+  state: TaskState,
   limit: number,
   depth: number,
 ): readonly string[] {
-  const skipped = frame.isRunning ? Math.max(0, depth - 1) : 0;
-  const lines = debugHooks.stackOf(frame).slice(skipped);
+  const skipped = state.isRunning ? Math.max(0, depth - 1) : 0;
+  const lines = debugHooks.stackOf(state).slice(skipped);
   if (limit < 0) return lines.slice(0, -limit);
   return lines.slice(Math.max(0, lines.length - limit));
 }
 
-function waitsOf(frame: TaskState): CallGraphWait[] {
-  const seconds = waitingTime(frame);
-  if (frame.phase === "foreign") {
+function waitsOf(state: TaskState): CallGraphWait[] {
+  const seconds = waitingTime(state);
+  if (state.phase === "foreign") {
     const what = "a foreign promise";
     return [{ what, seconds, future: null, tasks: [], holder: null }];
   }
-  return awaitedBy(frame).filter(isPending).map((future) => {
+  return awaitedBy(state).filter(isPending).map((future) => {
     const holder = futures.source(future as AnyFuture)?.holder?.task ?? null;
     return {
       what: nameOf(future),
       seconds,
       future: future as AnyFuture,
-      tasks: tasksBehind(future).map(({ task }) => task as Task<unknown>),
+      tasks: reachableTasks(future).map(({ task }) => task as Task<unknown>),
       holder: holder as Task<unknown> | null,
     };
   });
@@ -428,7 +430,7 @@ function linesOf(graph: CallGraph): string[] {
   return lines;
 }
 
-/** A graph as a flow chart: arrows lead from who waits to what is waited for. */
+/** Formats a graph as a flow chart. Arrows lead from the waiting task to what it waits for. */
 function mermaidOf(graph: CallGraph): string {
   const ids = new Map<Future<unknown>, string>();
   const lines = ["flowchart TD"];
@@ -448,7 +450,7 @@ function mermaidOf(graph: CallGraph): string {
   return [...lines, ...edges].join("\n");
 }
 
-/** Text that has no meaning of its own in a label. */
+/** Escapes characters with a special meaning in labels. */
 function escaped(text: string): string {
   return text.replaceAll(/[#"&<>]/g, (sign) => `#${sign.charCodeAt(0)};`)
     .replaceAll("\n", " ");

@@ -1,16 +1,15 @@
 /**
- * What a running program is doing: its tasks, what each waits for, since when
- * and, in debug mode, at which line, with the probable cause of a standstill
- * first. The program need not be prepared for it.
+ * Prints what a running program is doing: its tasks, what each waits for and for
+ * how long and, in debug mode, at which line. The probable cause of a deadlock
+ * comes first. The program needs no preparation.
  *
  * ```sh
  * deno run -A jsr:@asyncio/asyncio/ps 4711
  * ```
  *
- * The process is asked through the debugger of the runtime, which `SIGUSR1`
- * opens and which is closed again afterwards; it prints some lines about that
- * to its standard error stream. On Windows the program has to be started with
- * `--inspect`.
+ * `SIGUSR1` opens the debugger of the process, and it is closed again afterwards.
+ * The process prints some lines about that to its standard error stream. On
+ * Windows the program has to be started with `--inspect`.
  *
  * @module
  */
@@ -27,9 +26,9 @@ Usage: deno run -A jsr:@asyncio/asyncio/ps [options] PID
 
 Options:
   --json             Print the snapshots as JSON
-  --watch[=SECONDS]  Draw tasks by place again and again, every second by default
+  --watch[=SECONDS]  Redraw the tasks by place, every second by default
   --force            Attach to a program that is not called deno ("deno compile")
-  --close            Close the debugger of the process also if it was open before
+  --close            Close the debugger of the process even if it was open before
   --help             Print this
 
 Exit status:
@@ -39,26 +38,26 @@ Exit status:
   3  no such process              8  the program has no event loop now
   4  not a Deno process`;
 
-/** How long a port that somebody else has is waited for, in milliseconds. */
+/** How long to wait for the port of another process's debugger, in milliseconds. */
 const PORT_TIMEOUT = 5000;
-/** How long the start of a process may take, in milliseconds. */
+/** How long to wait for a process to start up, in milliseconds. */
 const START_TIMEOUT = 10_000;
-/** How long a process keeps its debugger open after this one was killed, in milliseconds. */
+/** When a process closes its debugger after this program was killed, in milliseconds. */
 const GUARD_TIME = 3000;
 
-/** What is asked for. */
-interface Order {
+/** The command line options. */
+interface PsOptions {
   pid: number;
   json: boolean;
-  /** Seconds between two views, `null` for a single report. */
+  /** The seconds between two views; `null` for a single report. */
   watch: number | null;
   force: boolean;
   close: boolean;
 }
 
-/** Reads the command line; `null` if help is asked for. */
-function parse(args: readonly string[]): Order | null {
-  const order: Order = {
+/** Parses the command line; returns `null` for `--help`. */
+function parse(args: readonly string[]): PsOptions | null {
+  const options: PsOptions = {
     pid: NaN,
     json: false,
     watch: null,
@@ -68,26 +67,26 @@ function parse(args: readonly string[]): Order | null {
   for (const arg of args) {
     const [, seconds] = /^--watch=(.+)$/.exec(arg) ?? [];
     if (arg === "--help" || arg === "-h") return null;
-    else if (arg === "--json") order.json = true;
-    else if (arg === "--force") order.force = true;
-    else if (arg === "--close") order.close = true;
-    else if (arg === "--watch") order.watch = 1;
+    else if (arg === "--json") options.json = true;
+    else if (arg === "--force") options.force = true;
+    else if (arg === "--close") options.close = true;
+    else if (arg === "--watch") options.watch = 1;
     else if (seconds !== undefined && Number(seconds) > 0) {
-      order.watch = Number(seconds);
-    } else if (/^\d+$/.test(arg) && Number.isNaN(order.pid)) {
-      order.pid = Number(arg);
+      options.watch = Number(seconds);
+    } else if (/^\d+$/.test(arg) && Number.isNaN(options.pid)) {
+      options.pid = Number(arg);
     } else throw new PsError(EXIT.usage, `Unknown argument ${arg}\n\n${HELP}`);
   }
-  if (order.pid > 0) return order;
+  if (options.pid > 0) return options;
   throw new PsError(EXIT.usage, `Expected the id of a process\n\n${HELP}`);
 }
 
-/** Does what the command line says; returns the exit status. */
+/** Runs a command line; returns the exit status. */
 async function main(args: readonly string[]): Promise<number> {
   try {
-    const order = parse(args);
-    if (order === null) console.log(HELP);
-    else await report(order);
+    const options = parse(args);
+    if (options === null) console.log(HELP);
+    else await report(options);
     return 0;
   } catch (error) {
     if (!(error instanceof PsError)) throw error;
@@ -96,8 +95,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function report(order: Order): Promise<void> {
-  const { pid, watch, force, close } = order;
+async function report(options: PsOptions): Promise<void> {
+  const { pid, watch, force, close } = options;
   const table = processTable();
   let stop = (): void => exitEarly(pid);
   const onSignal = () => stop();
@@ -105,14 +104,14 @@ async function report(order: Order): Promise<void> {
   try {
     const guard = (watch ?? 0) * 1000 + GUARD_TIME;
     const times = { busy: PORT_TIMEOUT, start: START_TIMEOUT, guard };
-    const target = await attach(pid, { table, force, close, tell, ...times });
+    const target = await attach(pid, { table, force, close, print, ...times });
     try {
       const command = await table.command(pid).catch(() => "");
       const title = `Process ${pid}: ${command}`;
-      if (watch === null) await printOnce(target, title, order);
+      if (watch === null) await printOnce(target, title, options);
       else {
         const stopped = new Promise<void>((resolve) => stop = resolve);
-        await again(target, title, order, stopped);
+        await watchTasks(target, title, options, stopped);
       }
     } finally {
       await target.detach();
@@ -122,9 +121,9 @@ async function report(order: Order): Promise<void> {
   }
 }
 
-/** What Ctrl-C does where the process may not answer. */
+/** Handles Ctrl-C while attaching, when the process may not answer. */
 function exitEarly(pid: number): never {
-  tell(
+  print(
     `Process ${pid} may still open its debugger when its block ends: ps --close ${pid} closes it`,
   );
   deno.exit(130);
@@ -133,7 +132,7 @@ function exitEarly(pid: number): never {
 async function printOnce(
   target: Target,
   title: string,
-  { pid, json }: Order,
+  { pid, json }: PsOptions,
 ): Promise<void> {
   const threads = await read(target, pid);
   if (json) return console.log(JSON.stringify(threads));
@@ -149,25 +148,25 @@ async function printOnce(
   console.log([title, ...parts].join("\n\n"));
 }
 
-/** Draws views until Ctrl-C or the end of the process, also while that does not answer. */
-async function again(
+/** Draws views until Ctrl-C or the end of the process, even if the process does not answer. */
+async function watchTasks(
   target: Target,
   title: string,
-  { pid, json, watch }: Order,
+  { pid, json, watch }: PsOptions,
   stopped: Promise<void>,
 ): Promise<void> {
   const top = new Top();
-  const over = Promise.race([target.closed, stopped]).then(() => null);
+  const ended = Promise.race([target.closed, stopped]).then(() => null);
   for (;;) {
-    const threads = await Promise.race([read(target, pid), over]);
+    const threads = await Promise.race([read(target, pid), ended]);
     if (threads === null) return;
     if (json) console.log(JSON.stringify(threads));
     else show(top.draw(title, threads, performance.now(), size()));
     const pause = Promise.withResolvers<true>();
     const timer = setTimeout(pause.resolve, watch! * 1000, true);
-    const goesOn = await Promise.race([pause.promise, over]);
+    const isOpen = await Promise.race([pause.promise, ended]);
     clearTimeout(timer);
-    if (goesOn === null) return;
+    if (isOpen === null) return;
   }
 }
 
@@ -196,7 +195,7 @@ function size(): { columns: number; rows: number } {
   return { columns: Infinity, rows: Infinity };
 }
 
-function tell(text: string): void {
+function print(text: string): void {
   console.error(text);
 }
 

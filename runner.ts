@@ -1,5 +1,5 @@
 /**
- * Starting a program: `run` and `Runner`.
+ * Starts programs: `run` and `Runner`.
  *
  * ```ts
  * import { run } from "@asyncio/asyncio/runner";
@@ -35,7 +35,7 @@ import {
 } from "./_event_loop.ts";
 import { stateOf, Task } from "./_task.ts";
 import { type AnyFuture, Future, futures } from "./_future.ts";
-import { onSignal as listenTo, systemTimer } from "./_host.ts";
+import { onSignal as listenToSignal, systemTimer } from "./_host.ts";
 import { CallSite, framesOf } from "./_call_site.ts";
 import {
   checkCallback,
@@ -53,9 +53,9 @@ import { closers } from "./_loop_local.ts";
 import { allTasks } from "./_awaitable.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
-import { located, type Snapshot, snapshotOf } from "./_snapshot.ts";
+import { locateWaits, type Snapshot, snapshotOf } from "./_snapshot.ts";
 import { debugHooks } from "./_debug_hooks.ts";
-import { chainOf, isPending, nameOf, progressOf } from "./_inspect.ts";
+import { isPending, nameOf, progressOf, waitChainOf } from "./_inspect.ts";
 import { firstOf, span } from "./_text.ts";
 import "./_threads.ts";
 import { reportUnretrieved } from "./_unhandled.ts";
@@ -86,11 +86,11 @@ export interface RunnerOptions {
   /**
    * Whether debug mode is on; see {@linkcode EventLoop.setDebug}.
    *
-   * @default whether `ASYNCIO_DEBUG` is set, if it may be read without a prompt
+   * @default true if `ASYNCIO_DEBUG` is set and may be read without a prompt
    */
   debug?: boolean;
   /**
-   * Makes the loop.
+   * Creates the loop.
    *
    * @default a plain event loop
    */
@@ -102,34 +102,34 @@ export interface RunnerOptions {
    */
   signals?: readonly SignalName[];
   /**
-   * A signal on which all tasks are written to the standard error stream, as
-   * `dumpTasks()` does. The program goes on undisturbed. `null` for none.
+   * A signal on which all tasks are printed to the standard error stream, as by
+   * `dumpTasks()`. The program continues undisturbed. `null` for none.
    *
    * @default "SIGQUIT" (Ctrl-\\), where the system has it
    */
   dumpSignal?: SignalName | null;
   /**
-   * How long the tasks that are left may take to end, once they are cancelled.
-   * After that they are abandoned. `null` for as long as it takes.
+   * How long the remaining tasks may take to end after they are cancelled. Then
+   * they are abandoned. `null` for no limit.
    *
    * @default null
    */
   shutdownTimeout?: Duration | null;
   /**
-   * Has a block of the event loop that lasts longer than this reported on the
-   * standard error stream while it lasts, with the stack of the code that
-   * blocks. A thread watches for it and asks the debugger of the runtime for
-   * the stack. The debugger is open on a port of this machine meanwhile, which
-   * needs `--allow-sys --allow-net=127.0.0.1`; without these permissions only
-   * the task is named.
+   * Reports a block of the event loop that lasts longer than this on the standard
+   * error stream while it lasts, with the stack of the blocking code. A thread
+   * watches for blocks and gets the stack from the debugger of the runtime. The
+   * debugger listens on a local port during the run, which needs
+   * `--allow-sys --allow-net=127.0.0.1`. Without these permissions only the task
+   * is named.
    *
    * @default none
    */
   watchdog?: Duration;
   /**
-   * A file to write a trace to that Perfetto and `chrome://tracing` show: tasks
-   * as rows, with their steps and waits, and arrows from the task that wakes to
-   * the one that is woken. Needs `--allow-write` for the file.
+   * A file to write a trace to, for Perfetto and `chrome://tracing`: tasks as rows
+   * with their steps and waits, and arrows from each task to those it notifies.
+   * Needs `--allow-write` for the file.
    *
    * @default none
    */
@@ -150,13 +150,13 @@ export interface RunnerRunOptions extends Cancellable {
   context?: Context | undefined;
 }
 
-/** How many batches a loop still runs when its tasks are done, for what they have left ready. */
+/** How many batches a loop still runs after its tasks are done, for callbacks that they left behind. */
 const LAST_BATCHES = 4;
-/** After how many seconds it is reported what keeps a program from ending. */
-const LATE = 1;
-/** The names of so many tasks are in an error. */
-const MOST_SURVIVORS = 20;
-/** The longest that a timer of the host can take, in seconds. */
+/** The delay in seconds before a report of what keeps a program from ending. */
+const REPORT_DELAY = 1;
+/** The maximum number of tasks that an error names. */
+const MOST_NAMED = 20;
+/** The longest delay of the runtime's timers, in seconds. */
 const LONGEST_LIMIT = 2 ** 31 / 1000 - 1;
 const DUMP_SIGNAL: SignalName = "SIGQUIT";
 const RUN = "run";
@@ -174,30 +174,29 @@ const RUN_OPTIONS = [...RUNNER_OPTIONS, "signal"] as const;
 const RUNNER_RUN_OPTIONS = ["context", "signal"] as const;
 
 /**
- * Runs a coroutine function on an event loop of its own, to its end and that
- * of everything it started.
+ * Runs a coroutine function on a new event loop until it and everything it
+ * started has ended.
  *
  * Ctrl-C cancels the main task; if that ends it, `run` rejects with
- * `KeyboardInterrupt`. A second Ctrl-C ends it at once. When the main task is
- * done, tasks that are left are cancelled and awaited; their errors, and those
- * that nobody has looked at, go to the exception handler; worker threads are
- * joined. If something still keeps the program from ending a second after
- * Ctrl-C, or after main is done, that is reported on the standard error stream,
- * once each.
+ * `KeyboardInterrupt`. A second Ctrl-C ends the run at once. When the main task
+ * is done, the remaining tasks are cancelled and awaited; their errors, and
+ * errors that were never retrieved, go to the exception handler; worker threads
+ * are joined. If the program has not ended a second after Ctrl-C, or after the
+ * main task is done, a report on the standard error stream says why, once each.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-runner.html#asyncio.run}.
  *
  * @typeParam T What the coroutine returns.
- * @param main The coroutine function; or a future or task of the loop that `loopFactory` gives.
+ * @param main The coroutine function; or a future or task of the loop that `loopFactory` returns.
  * @param options Debug mode, the loop, and what interrupts it.
  * @returns What the coroutine returns.
- * @throws {TypeError} If `main` or an option is of the wrong kind, or an option is unknown.
+ * @throws {TypeError} If `main` or an option has the wrong type, or an option is unknown.
  * @throws {RuntimeError} If it is called inside a running loop.
  * @throws {DeadlockError} If all tasks wait and nothing is left that could wake one; a report says why.
- * @throws {TimeoutError} If tasks that are left have not ended within `shutdownTimeout`.
+ * @throws {TimeoutError} If the remaining tasks have not ended within `shutdownTimeout`.
  * @throws {KeyboardInterrupt} If the program was interrupted.
  * @throws {CancelledError} If the main task was cancelled otherwise.
- * @throws The reason of `options.signal`, if that ended it.
+ * @throws The reason of `options.signal`, if that ended the run.
  *
  * @example
  * ```ts
@@ -224,8 +223,8 @@ export async function run<T>(
 }
 
 /**
- * An event loop that several coroutines run on, one after another, in one
- * context.
+ * Runs several coroutines one after another, on the same event loop and in the
+ * same context.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-runner.html#asyncio.Runner}.
  *
@@ -242,24 +241,24 @@ export async function run<T>(
 export class Runner implements AsyncDisposable {
   readonly #options: RunnerOptions;
   #loop: EventLoop | null = null;
-  /** What the main tasks of its runs follow one another with, as `captureSlot()` gives it. */
+  /** The async context that each run hands on to the next, as `captureSlot()` returns it. */
   #context: unknown;
-  /** The closing under way or done. */
+  /** The pending or completed `close()`. */
   #closing: Promise<void> | null = null;
-  /** A second interrupt came: nothing is waited for any more. */
-  #forced = false;
-  /** A run has ended because nothing was left that could wake a task. */
+  /** After a second interrupt nothing is awaited any more. */
+  #isForced = false;
+  /** Whether a run has ended because nothing was left that could wake a task. */
   #isDeadlocked = false;
-  /** Ends the listening for `dumpSignal`, which lasts as long as the loop. */
-  #undump: () => void = () => {};
-  /** Ends what watches the loop; `null` before the first run. */
-  #unobserve: (() => unknown)[] | null = null;
+  /** Removes the listener of `dumpSignal`, which lasts as long as the loop. */
+  #stopDumpListener: () => void = () => {};
+  /** Functions that end the watchdog and the trace; `null` before the first run. */
+  #observerEnds: (() => unknown)[] | null = null;
 
   /**
-   * Makes a runner. Its loop is made when it is first needed.
+   * Creates a runner. Its loop is created when it is first needed.
    *
    * @param options Debug mode, the loop, what interrupts it, and what watches it.
-   * @throws {TypeError} If an option is of the wrong kind, or unknown.
+   * @throws {TypeError} If an option has the wrong type or is unknown.
    * @throws {RangeError} If `watchdog` is not above zero.
    */
   constructor(options: RunnerOptions = {}) {
@@ -269,7 +268,7 @@ export class Runner implements AsyncDisposable {
   /**
    * The loop.
    *
-   * @returns The loop, made now if necessary.
+   * @returns The loop, created now if necessary.
    * @throws {RuntimeError} If the runner is closed.
    */
   getLoop(): EventLoop {
@@ -285,17 +284,17 @@ export class Runner implements AsyncDisposable {
   }
 
   /**
-   * Runs a coroutine function as the main task. Tasks that it leaves behind go
-   * on in the next run.
+   * Runs a coroutine function as the main task. Tasks that it leaves behind
+   * continue in the next run.
    *
    * An interrupt or `options.signal` cancels the main task, and the call ends
-   * once it has; the runner can run another one.
+   * when that task has ended. The runner can be used again afterwards.
    *
    * @typeParam T What the coroutine returns.
    * @param coro The coroutine function; or a future or task of this loop.
    * @param options Its context, and a signal that cancels it.
    * @returns What the coroutine returns.
-   * @throws {TypeError} If `coro` or an option is of the wrong kind, or an option is unknown.
+   * @throws {TypeError} If `coro` or an option has the wrong type, or an option is unknown.
    * @throws {RuntimeError} If the runner is closed, or inside a running loop.
    * @throws {DeadlockError} If all tasks wait and nothing is left that could wake one; a report says why.
    * @throws {KeyboardInterrupt} If the program was interrupted.
@@ -322,7 +321,7 @@ export class Runner implements AsyncDisposable {
     checkOptions(options, RUNNER_RUN_OPTIONS, RUN);
     checkSignal(options.signal, RUN);
     checkContext(options.context, RUN);
-    const place = new CallSite();
+    const caller = new CallSite();
     if (currentExecution()?.loop.isRunning() || this.#loop?.isRunning()) {
       throw new RuntimeError("Cannot run a loop inside a running loop");
     }
@@ -342,13 +341,13 @@ export class Runner implements AsyncDisposable {
     const start = () => new Task(main, { context }, loop);
     loops.setRunning(loop, true);
     try {
-      if (this.#isToBeObserved) {
+      if (this.#needsObservers) {
         await this.#observe(loop);
         options.signal?.throwIfAborted();
       }
       return await this.#untilDone(
         runIn(this.#context, start, undefined),
-        place,
+        caller,
         options.signal,
       );
     } finally {
@@ -357,13 +356,13 @@ export class Runner implements AsyncDisposable {
   }
 
   /**
-   * Cancels and awaits the tasks that are left, reports their errors, joins
-   * the worker threads, and closes the loop. It may be called again.
+   * Cancels and awaits the remaining tasks, reports their errors, joins the
+   * worker threads, and closes the loop. It may be called more than once.
    *
    * @throws {RuntimeError} If it is called while the runner is running.
    * @throws {TimeoutError} If tasks have not ended within `shutdownTimeout`.
    * @throws {DeadlockError} If nothing is left that could end them.
-   * @throws {KeyboardInterrupt} If the program was interrupted meanwhile; what is left is not awaited then.
+   * @throws {KeyboardInterrupt} If the program is interrupted meanwhile. The remaining tasks are then not awaited.
    */
   close(): Promise<void> {
     if (this.#closing === null && this.#loop?.isRunning()) {
@@ -381,18 +380,18 @@ export class Runner implements AsyncDisposable {
 
   async #untilDone<T>(
     task: Task<T>,
-    place: CallSite,
+    caller: CallSite,
     signal?: AbortSignal,
   ): Promise<T> {
     const ended = Promise.withResolvers<void>();
     const interruption = new Interruption(task, (error) => {
-      this.#forced = true;
+      this.#isForced = true;
       ended.reject(error);
     });
     const loop = task.getLoop();
-    const unlisten = this.#listen((name) => interruption.onSignal(name));
+    const stopListening = this.#listen((name) => interruption.onSignal(name));
     let deadlock: Promise<DeadlockError> | null = null;
-    const unwatch = this.#watch(loop, place, (error) => {
+    const stopWatching = this.#watch(loop, caller, (error) => {
       deadlock = error;
       ended.reject(error);
     });
@@ -405,22 +404,22 @@ export class Runner implements AsyncDisposable {
       throw await deadlock ?? interruption.outcome(error);
     } finally {
       interruption.end();
-      unlisten();
-      unwatch();
+      stopListening();
+      stopWatching();
       if (signal) unsubscribeAbort(signal, interruption);
     }
   }
 
-  get #isToBeObserved(): boolean {
+  get #needsObservers(): boolean {
     const { watchdog, trace } = this.#options;
-    return this.#unobserve === null &&
+    return this.#observerEnds === null &&
       (watchdog !== undefined || trace !== undefined);
   }
 
-  /** Starts what looks at the loop. It is loaded only here, as most programs do without. */
+  /** Starts the watchdog and the trace. They are loaded only here, as most programs do not need them. */
   async #observe(loop: EventLoop): Promise<void> {
     const { watchdog, trace } = this.#options;
-    const ends: (() => unknown)[] = this.#unobserve = [];
+    const ends: (() => unknown)[] = this.#observerEnds = [];
     if (trace !== undefined) {
       const { writeTrace } = await import("./_trace.ts");
       ends.push(writeTrace(loop, trace));
@@ -431,40 +430,40 @@ export class Runner implements AsyncDisposable {
     }
   }
 
-  /** The default signal is not there on every system; one that was asked for has to be. */
+  /** The default signal may be missing on this system, an explicit one may not. */
   #dumpOnSignal(loop: EventLoop): void {
     const { dumpSignal } = this.#options;
     if (dumpSignal === null) return;
     const onSignal = () => void printReport(loop);
     if (dumpSignal === undefined) {
-      this.#undump = listen([DUMP_SIGNAL], onSignal);
+      this.#stopDumpListener = listen([DUMP_SIGNAL], onSignal);
       return;
     }
-    this.#undump = listenTo(dumpSignal, onSignal);
+    this.#stopDumpListener = listenToSignal(dumpSignal, onSignal);
   }
 
   /**
-   * Calls back when nothing is left that could wake a task. Without debug mode
-   * nobody knows where the tasks wait, but the errors that end them do.
+   * Calls `end` when nothing is left that could wake a task. Without debug mode
+   * the lines where tasks wait come from the stacks of the errors that end them.
    */
   #watch(
     loop: EventLoop,
-    place: CallSite,
+    caller: CallSite,
     end: (error: Promise<DeadlockError>) => void,
   ): () => void {
     const isFirst = !this.#isDeadlocked;
-    const isOutside = () => isFirst && waitsOutside(loop);
+    const isOutside = () => isFirst && hasExternalWait(loop);
     return watchForDeadlock(loop, isOutside, () => {
       this.#isDeadlocked = true;
       const report = async () => {
         const snapshot = snapshotOf(loop);
-        if (isFirst) await located(snapshot, loop);
-        await addPlaces(snapshot, loop);
+        if (isFirst) await locateWaits(snapshot, loop);
+        await addSites(snapshot, loop);
         const title = "Deadlock: nothing is left that could wake a task";
         if (isFirst) console.error(reportOn(snapshot, title));
         const message = `${title}; ${verdictOf(snapshot)}`;
         const error = new DeadlockError(message, { snapshot });
-        return withFrames(error, place);
+        return withFrames(error, caller);
       };
       end(report());
     });
@@ -480,68 +479,71 @@ export class Runner implements AsyncDisposable {
     return `<Runner ${state}>`;
   }
 
-  async #close(place: CallSite): Promise<void> {
+  async #close(caller: CallSite): Promise<void> {
     const loop = this.#loop;
     if (loop === null) return;
-    if (loop.isClosed()) return await this.#leave();
+    if (loop.isClosed()) return await this.#stopObservers();
     loops.setRunning(loop, true);
-    const broken = Promise.withResolvers<void>();
-    broken.promise.catch(() => {});
-    const unlisten = this.#listen((name) => {
+    const givenUp = Promise.withResolvers<void>();
+    givenUp.promise.catch(() => {});
+    const stopListening = this.#listen((name) => {
       void loop.shutdownDefaultExecutor(0);
-      broken.reject(interrupted(name));
+      givenUp.reject(interrupted(name));
     });
     const wasDeadlocked = this.#isDeadlocked;
-    const unwatch = this.#watch(loop, place, (error) => {
-      if (wasDeadlocked) broken.resolve();
-      else error.then(broken.reject);
+    const stopWatching = this.#watch(loop, caller, (error) => {
+      if (wasDeadlocked) givenUp.resolve();
+      else error.then(givenUp.reject);
     });
-    const unlimit = this.#limit(loop, place, broken.reject);
+    const clearLimit = this.#limit(loop, caller, givenUp.reject);
     try {
-      await Promise.race([this.#endAll(loop), broken.promise]);
+      await Promise.race([this.#endAll(loop), givenUp.promise]);
     } finally {
       reportUnretrieved(loop);
-      unlisten();
-      unwatch();
-      unlimit();
-      await this.#leave();
+      stopListening();
+      stopWatching();
+      clearLimit();
+      await this.#stopObservers();
       loops.setRunning(loop, false);
       loop.close();
     }
   }
 
-  /** Ends what watches the loop. */
-  async #leave(): Promise<void> {
-    this.#undump();
-    for (const end of this.#unobserve ?? []) await end();
+  /** Ends the watchdog, the trace and the `dumpSignal`. */
+  async #stopObservers(): Promise<void> {
+    this.#stopDumpListener();
+    for (const end of this.#observerEnds ?? []) await end();
   }
 
-  /** Reports what takes long to end, and gives it up after `shutdownTimeout`. Returns what prevents both. */
+  /** Reports tasks that take long to end, and gives up after `shutdownTimeout`. Returns a function that prevents both. */
   #limit(
     loop: EventLoop,
-    place: CallSite,
+    caller: CallSite,
     giveUp: (error: TimeoutError) => void,
   ): () => void {
-    const unreport = systemTimer(LATE, () => {
+    const cancelReport = systemTimer(REPORT_DELAY, () => {
       if (allTasks(loop).size === 0 || this.#isDeadlocked) return;
-      const title = `Tasks that were left have not ended ${LATE} s after ` +
+      const title =
+        `Tasks that were left have not ended ${REPORT_DELAY} s after ` +
         "they were cancelled";
       void printReport(loop, title);
     });
     const { shutdownTimeout: limit = null } = this.#options;
-    if (limit === null) return unreport;
+    if (limit === null) return cancelReport;
     const seconds = toSeconds(limit, "shutdownTimeout");
-    const ungive = systemTimer(Math.min(seconds, LONGEST_LIMIT), () => {
-      this.#forced = true;
-      giveUp(withFrames(new TimeoutError(survivors(loop, seconds)), place));
+    const cancelLimit = systemTimer(Math.min(seconds, LONGEST_LIMIT), () => {
+      this.#isForced = true;
+      giveUp(
+        withFrames(new TimeoutError(unfinishedTasks(loop, seconds)), caller),
+      );
     }, true);
     return () => {
-      unreport();
-      ungive();
+      cancelReport();
+      cancelLimit();
     };
   }
 
-  /** Cancels all tasks, awaits them, and whatever else belongs to the loop. */
+  /** Cancels and awaits all tasks, then closes everything else that belongs to the loop. */
   async #endAll(loop: EventLoop): Promise<void> {
     const rest = [...allTasks(loop)];
     cancelFrom("the end of run()", () => {
@@ -549,12 +551,12 @@ export class Runner implements AsyncDisposable {
         rest.filter((task) => !this.#isDeadlocked || task.cancelling() === 0),
       );
     });
-    if (this.#forced) await batches(loop, 2);
-    else if (rest.length > 0) await allDone(loop, rest);
+    if (this.#isForced) await runBatches(loop, 2);
+    else if (rest.length > 0) await whenAllDone(loop, rest);
     for (const task of rest) reportFailure(task);
     for (const close of closers.get(loop)) await close();
-    await batches(loop, LAST_BATCHES);
-    await loop.shutdownDefaultExecutor(this.#forced ? 0 : undefined);
+    await runBatches(loop, LAST_BATCHES);
+    await loop.shutdownDefaultExecutor(this.#isForced ? 0 : undefined);
   }
 
   #listen(onSignal: (name: SignalName) => void): () => void {
@@ -562,17 +564,17 @@ export class Runner implements AsyncDisposable {
   }
 }
 
-/** What ends a main task from outside: signals of the system, and one that abort. */
+/** Interrupts a main task from outside: by signals of the system or an `AbortSignal`. */
 class Interruption implements Abortable {
   readonly #task: Task<unknown>;
   readonly #force: (error: KeyboardInterrupt) => void;
-  /** The signal that came, and what the task waited for then. */
+  /** The first signal, and what the task waited for when it arrived. */
   #first: { name: SignalName; what: string | null } | null = null;
   #aborted: { reason: unknown } | null = null;
   #requests = 0;
-  #unreport: () => void = () => {};
+  #cancelReport: () => void = () => {};
 
-  /** `force` is called with the second signal. */
+  /** Calls `force` on the second signal. */
   constructor(task: Task<unknown>, force: (error: KeyboardInterrupt) => void) {
     this.#task = task;
     this.#force = force;
@@ -581,12 +583,13 @@ class Interruption implements Abortable {
   onSignal(name: SignalName): void {
     const task = this.#task;
     if (this.#first !== null || task.done()) {
-      return this.#force(interrupted(name, chainOf(stateOf(task))));
+      return this.#force(interrupted(name, waitChainOf(stateOf(task))));
     }
-    this.#first = { name, what: chainOf(stateOf(task)) };
+    this.#first = { name, what: waitChainOf(stateOf(task)) };
     this.#requests++;
-    this.#unreport = systemTimer(LATE, () => {
-      const title = `${name} came ${LATE} s ago and has not ended the ` +
+    this.#cancelReport = systemTimer(REPORT_DELAY, () => {
+      const title =
+        `${name} came ${REPORT_DELAY} s ago and has not ended the ` +
         "program, a second one will";
       void printReport(task.getLoop(), title);
     });
@@ -599,7 +602,7 @@ class Interruption implements Abortable {
     this.#task.cancel();
   }
 
-  /** The error for one that has ended the task. */
+  /** Translates the error of the task into that of the run. */
   outcome(error: unknown): unknown {
     if (!(error instanceof CancelledError)) return error;
     const requests = this.#requests;
@@ -610,36 +613,36 @@ class Interruption implements Abortable {
   }
 
   end(): void {
-    this.#unreport();
+    this.#cancelReport();
   }
 }
 
-/** What a loop is doing, below a title. */
+/** A report of what a loop is doing, below a title. */
 function reportOn(snapshot: Snapshot, title: string): string {
   return `${title}\n${formatSnapshot(snapshot)}`;
 }
 
-/** Prints what a loop is doing. */
+/** Prints a report of what a loop is doing. */
 async function printReport(loop: EventLoop, title?: string): Promise<void> {
-  const snapshot = await located(snapshotOf(loop), loop);
+  const snapshot = await locateWaits(snapshotOf(loop), loop);
   console.error(
     title === undefined ? formatSnapshot(snapshot) : reportOn(snapshot, title),
   );
 }
 
-/** Cancels the tasks of a loop and adds to a snapshot where they waited. */
-async function addPlaces(snapshot: Snapshot, loop: EventLoop): Promise<void> {
-  const places = cancelSites.places = new Map<number, CallSite>();
+/** Cancels the tasks of a loop, and adds to a snapshot where they waited. */
+async function addSites(snapshot: Snapshot, loop: EventLoop): Promise<void> {
+  const sites = cancelSites.sites = new Map<number, CallSite>();
   cancelFrom("the deadlock", () => {
     cancelAll(allTasks(loop));
   });
-  await batches(loop, LAST_BATCHES);
-  cancelSites.places = null;
+  await runBatches(loop, LAST_BATCHES);
+  cancelSites.sites = null;
   for (const task of snapshot.tasks) {
-    const place = places.get(task.id);
-    if (place === undefined || task.stack.length > 0) continue;
-    task.stack = [...place.frames];
-    task.waits = task.waits.map((wait) => ({ ...wait, place: place.line }));
+    const site = sites.get(task.id);
+    if (site === undefined || task.stack.length > 0) continue;
+    task.stack = [...site.frames];
+    task.waits = task.waits.map((wait) => ({ ...wait, place: site.line }));
   }
 }
 
@@ -652,17 +655,17 @@ debugHooks.report = (loop, waits) => {
   ].join("\n");
 };
 
-function waitsOutside(loop: EventLoop): boolean {
-  let frame = tasksOf(loop).first;
-  while (frame !== null && frame.phase !== "foreign") frame = frame.next;
-  return frame !== null;
+function hasExternalWait(loop: EventLoop): boolean {
+  let state = tasksOf(loop).first;
+  while (state !== null && state.phase !== "foreign") state = state.next;
+  return state !== null;
 }
 
-/** The tasks that have not ended in time. */
-function survivors(loop: EventLoop, seconds: number): string {
+/** The message of the error about tasks that have not ended in time. */
+function unfinishedTasks(loop: EventLoop, seconds: number): string {
   const tasks = firstOf(
     [...allTasks(loop)],
-    MOST_SURVIVORS,
+    MOST_NAMED,
     (task) => `${task.getName()} ${progressOf(stateOf(task))}`,
     "; ",
   );
@@ -671,14 +674,14 @@ function survivors(loop: EventLoop, seconds: number): string {
   }: ${tasks}`;
 }
 
-/** Shows where a runner was called, and nothing of this module. */
+/** Replaces the stack of an error by the frames of the caller. */
 function withFrames<E extends Error>(error: E, { frames }: CallSite): E {
   const lines = frames.map((line) => `\n    at ${line}`);
   error.stack = `${error.name}: ${error.message}${lines.join("")}`;
   return error;
 }
 
-/** Listens to signals, as far as the host lets it. Returns what ends that. */
+/** Listens to the signals that this system has. Returns a function that removes the listeners. */
 function listen(
   signals: readonly SignalName[],
   onSignal: (name: SignalName) => void,
@@ -686,18 +689,18 @@ function listen(
   const installed: (() => void)[] = [];
   for (const name of signals) {
     try {
-      installed.push(listenTo(name, () => onSignal(name)));
+      installed.push(listenToSignal(name, () => onSignal(name)));
     } catch (error) {
-      // Not every signal is there on every system; SIGINT may be asked for by default.
+      // This system lacks the signal.
       if (!(error instanceof TypeError)) throw error;
     }
   }
   return () => {
-    for (const unlisten of installed) unlisten();
+    for (const stopListening of installed) stopListening();
   };
 }
 
-/** An error of one line: whoever pressed Ctrl-C wants no stack. */
+/** An error without a stack, which nobody needs after Ctrl-C. */
 function interrupted(
   signal: SignalName,
   what: string | null = null,
@@ -711,8 +714,8 @@ function interrupted(
   return error;
 }
 
-/** Waits for tasks as a gather would, which stands above this file. */
-function allDone(
+/** Waits until all tasks are done. `gather` cannot be imported here. */
+function whenAllDone(
   loop: EventLoop,
   tasks: readonly Task<unknown>[],
 ): Promise<void> {
@@ -720,14 +723,14 @@ function allDone(
     let left = tasks.length;
     const onDone = () => {
       left--;
-      if (left === 0) resolve(batches(loop, 1));
+      if (left === 0) resolve(runBatches(loop, 1));
     };
     for (const task of tasks) onceDone(task, onDone);
   });
 }
 
-/** Lets a loop run a number of batches to their ends. */
-async function batches(loop: EventLoop, count: number): Promise<void> {
+/** Waits until a loop has run a number of batches. */
+async function runBatches(loop: EventLoop, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     await new Promise<void>((resolve) => {
       const run = () => (loops.afterBatch(loop, resolve), false);

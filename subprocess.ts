@@ -362,7 +362,7 @@ export class Process implements AsyncDisposable {
     this.#communicating = true;
     this.#child.ref();
     const controller = new AbortController();
-    const future = futures.make(getEventLoop(), {
+    const future = futures.create(getEventLoop(), {
       complete: () => this.#takeCollected(),
       handOff: () => this.#restore(this.#collected),
       remove: () => {

@@ -24,7 +24,7 @@
 
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import { type Guard, ReleaseGuard } from "./_guard.ts";
-import { Holders, Occasion } from "./_holders.ts";
+import { Holders, LastAction } from "./_holders.ts";
 import type { Cancellable, Named } from "./_options.ts";
 import { currentExecution, type ExecutionContext } from "./_event_loop.ts";
 import {
@@ -228,7 +228,7 @@ export class Lock {
  */
 export class Event {
   #set = false;
-  #lastSet: Occasion | null = null;
+  #lastSet: LastAction | null = null;
   readonly #label: string;
   readonly #waiters: WaitQueue<true> = new WaitQueue<true>({
     complete: () => true,
@@ -257,7 +257,7 @@ export class Event {
   set(): void {
     if (this.#set) return;
     this.#set = true;
-    this.#lastSet = new Occasion("set", this.#waiters.waiting);
+    this.#lastSet = new LastAction("set", this.#waiters.waiting);
     this.#waiters.notifyAll();
   }
 
@@ -349,7 +349,7 @@ export class Condition {
   readonly #waiters: WaitQueue<void>;
   readonly #label: string;
   /** The last notification. */
-  #notified: Occasion | null = null;
+  #notified: LastAction | null = null;
   /** The futures of waiters that were cancelled after they were notified and have not reacquired the lock. */
   readonly #unclaimed = new Set<unknown>();
 
@@ -535,7 +535,7 @@ export class Condition {
   notify(n = 1): void {
     checkNumber(n, "notify", "n");
     this.#checkLocked("notify");
-    this.#notified = new Occasion("notified", this.#waiters.waiting);
+    this.#notified = new LastAction("notified", this.#waiters.waiting);
     for (let i = 0; i < n && this.#waiters.notifyNext(); i++);
   }
 

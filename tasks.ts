@@ -288,7 +288,7 @@ export function sleep<T = void>(
     const { result, signal } = options;
     signal?.throwIfAborted();
     const loop = getEventLoop();
-    if (seconds <= 0) return futures.makeYield(loop, result);
+    if (seconds <= 0) return futures.createYield(loop, result);
     const future = new Sleep(loop, loop.time() + seconds, result as T);
     if (signal) futures.subscribeSignal(future, signal);
     return future;
@@ -486,13 +486,13 @@ export function waitFor<T>(
     if (currentTask() === null) {
       return runInTask(() => waitFor(aw, limit, options));
     }
-    if (isForeign(aw)) return waitForForeign(aw, limit, signal);
+    if (isExternal(aw)) return waitForExternal(aw, limit, signal);
     return waitForOwn(aw, limit, signal);
   });
 }
 
 /** Waits for a promise. One that has already settled is not interrupted, as its value would be lost. */
-async function waitForForeign<T>(
+async function waitForExternal<T>(
   promise: PromiseLike<T>,
   limit: number | null,
   signal: AbortSignal | undefined,
@@ -522,7 +522,7 @@ async function waitNoTime<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   if (future.done()) return future.result();
-  const ended = futures.make(
+  const ended = futures.create(
     getEventLoop(),
     new FuturesSource([future], "waitFor"),
   );
@@ -626,7 +626,7 @@ async function untilDone(
 ): Promise<void> {
   const loop = getEventLoop();
   const waiting = [...all].filter((future) => !future.done());
-  const waiter = futures.make(loop, new FuturesSource(waiting, "wait"));
+  const waiter = futures.create(loop, new FuturesSource(waiting, "wait"));
   if (signal) futures.subscribeSignal(waiter, signal);
   const release = () => {
     if (!waiter.done()) waiter.setResult(undefined);
@@ -686,7 +686,7 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
   checkAwaitable(aw, "shield");
   const inner = ensureFuture(aw);
   if (inner.done()) return inner;
-  const outer: Future<T> = futures.make(
+  const outer: Future<T> = futures.create(
     inner.getLoop(),
     new FuturesSource([inner as Future<unknown>], "shield"),
   );
@@ -745,7 +745,7 @@ export function asCompleted<T>(
 }
 
 /** Whether an awaitable is a promise from outside of this module. */
-function isForeign<T>(aw: Awaitable<T>): aw is PromiseLike<T> {
+function isExternal<T>(aw: Awaitable<T>): aw is PromiseLike<T> {
   return !(aw instanceof Future) && canBeAwaited(aw);
 }
 

@@ -1,6 +1,6 @@
 /**
- * Wrong arguments of every kind, for a table of calls that have to refuse
- * them: {@linkcode assertRefuses} checks a row of such a table.
+ * Invalid arguments of every kind, for tables of calls that must reject them.
+ * {@linkcode assertRefuses} checks a row of such a table.
  *
  * @module
  */
@@ -10,32 +10,32 @@ import { assert, assertEquals } from "@std/assert";
 import { allTasks, getEventLoop, run } from "@asyncio/asyncio";
 import { inspect } from "./_inspect.ts";
 
-/** Any value: the tables are about what types would not let through. */
+/** Any value: the tables contain values that the types do not allow. */
 // deno-lint-ignore no-explicit-any
 export type Any = any;
 
-/** A call with one argument that is wrong, or one option. */
+/** A call with one invalid argument or option. */
 export interface Row {
-  /** What is called, and which argument is tried. */
+  /** The call and the argument that is tested. */
   name: string;
-  /** Makes what it is called on; each value gets one of its own. */
+  /** Creates the object of the call, a new one for each value. */
   make(): Call | Promise<Call>;
-  /** The names of the values that are right here. */
+  /** The names of the valid values. */
   accepts: readonly string[];
   /** Whether it returns a native promise, and so never throws. */
   isAsync?: boolean;
 }
 
-/** A call that is ready to be made. */
+/** A prepared call. */
 export interface Call {
   call(value: unknown): unknown;
-  /** What must be as before when the call was refused. */
+  /** The state that a rejected call must not change. */
   state?(): string;
-  /** Ends what the call was made on. */
+  /** Disposes of the object of the call. */
   end?(): unknown;
 }
 
-/** The values by name, fresh ones each time. */
+/** The values by name, new ones each time. */
 export function badValues(): Record<string, unknown> {
   const rejected = Promise.reject(new Error("user code failed"));
   rejected.catch(() => {});
@@ -87,7 +87,7 @@ export function badValues(): Record<string, unknown> {
 export const NUMBERS = [
   ...["NaN", "-1", "0", "1.5", "Infinity", "-Infinity", "2**53"],
 ];
-/** The numbers that say how much or how long. */
+/** The numbers that are valid amounts and durations. */
 export const REAL_NUMBERS = NUMBERS.filter((name) => name !== "NaN");
 /** The strings among the values. */
 export const STRINGS = ['""', '"x"', '"5"'];
@@ -97,15 +97,15 @@ export const LIMITS = ["Infinity", "2**53"];
 export const FLAGS = ["true"];
 /** All of the values. */
 export const ANYTHING = Object.keys(badValues());
-/** The options of a call that waits; `undefined` alone is right there. */
+/** The valid values of `signal` among these: only `undefined`. */
 export const SIGNAL = { signal: [] };
-/** What can be called. */
+/** The functions among the values. */
 export const FUNCTIONS = [
   ...["arrow fn", "async fn", "throwing fn", "callable proxy that throws"],
 ];
-/** Options bags without an option. */
+/** The values that are valid empty options bags. */
 export const EMPTY = ["undefined", "{}", "null prototype"];
-/** What `String()` takes. */
+/** The values that `String()` accepts. */
 export const STRINGABLE = ANYTHING.filter((name) =>
   ![
     ...["null prototype", "bad toString", "proxy that throws"],
@@ -113,12 +113,12 @@ export const STRINGABLE = ANYTHING.filter((name) =>
   ].includes(name)
 );
 
-/** A call of its own, which has no state. */
+/** A call without state. */
 export function plain(call: (value: Any) => unknown): () => Call {
   return () => ({ call });
 }
 
-/** A method of a fresh object, whose console line is what must not change. */
+/** A method call on a new object, whose console line must not change. */
 export function on<T extends object>(
   make: () => T,
   call: (it: T, value: Any) => unknown,
@@ -135,8 +135,8 @@ export function on<T extends object>(
 }
 
 /**
- * Asserts that a call refuses each wrong value in words of its own and changes
- * nothing, and that it refuses none of the right ones.
+ * Asserts that a call rejects each invalid value with a message of this module
+ * and without side effects, and accepts the valid ones.
  */
 export async function assertRefuses(row: Row): Promise<void> {
   const values = badValues();
@@ -148,7 +148,7 @@ export async function assertRefuses(row: Row): Promise<void> {
   }
 }
 
-/** Rows for an options bag: the bag itself, and each of its options by the values that are right for it. */
+/** Rows for an options bag: the bag itself, and each option with its valid values. */
 export function optionRows(
   name: string,
   make: Row["make"],
@@ -172,7 +172,7 @@ export function optionRows(
   ];
 }
 
-/** Rows for an options bag that can be one of the named values too. */
+/** Rows for an argument that is an options bag or one of the named values. */
 export function alsoTaking(
   names: readonly string[],
   [bag, ...options]: Row[],
@@ -189,7 +189,7 @@ async function assertAccepted(
   name: string,
   value: unknown,
 ): Promise<void> {
-  // What user code throws may be reported, and what is asked for is printed.
+  // Errors of user code may be reported, and some calls print.
   getEventLoop().setExceptionHandler(() => {});
   const { error: print } = console;
   console.error = () => {};
@@ -225,7 +225,7 @@ async function assertRefused(
   }
 }
 
-/** What a call failed with, at once or, if it returns a promise, soon; otherwise `null`. */
+/** The error that a call throws or rejects with soon; `null` if it does neither. */
 async function errorOf(
   row: Row,
   call: Call["call"],
@@ -243,16 +243,16 @@ async function errorOf(
   return row.isAsync ? rejection : null;
 }
 
-/** Whether an error is of a class that says that an argument is wrong; the user code of the values throws no such error. */
+/** Whether an error has a class for invalid arguments. The user code of the values throws no such error. */
 function isRefusal(error: unknown): error is TypeError | RangeError {
   return error instanceof TypeError || error instanceof RangeError;
 }
 
-/** What an engine says, or what shows that nobody has looked. */
+/** Messages of the engine, and signs of a missing check. */
 const ENGINE_TEXT =
   /Cannot (read (propert|private)|convert|destructure|access|set propert)|is not (a function|iterable|a constructor)|private member|user code|\[object |=> *\{|undefined or null|has been revoked/;
 
-/** What a promise is rejected with; `null` if it is not, or waits, or is none. */
+/** The error that a promise rejects with; `null` if it fulfils, is pending, or is not a promise. */
 async function rejectionOf(outcome: unknown): Promise<unknown> {
   const isPromise = typeof outcome === "object" && outcome !== null &&
     "then" in outcome;

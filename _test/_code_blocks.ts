@@ -2,7 +2,7 @@
 
 /** A fenced block of TypeScript. */
 export interface CodeBlock {
-  /** The heading that it stands under, empty before the first. */
+  /** The heading above it; empty before the first. */
   section: string;
   code: string;
 }
@@ -10,7 +10,7 @@ export interface CodeBlock {
 const FENCE =
   /^(?<indent> *)```(?:ts|typescript|js|javascript)\b[^\n]*\n(?<code>.*?)^\k<indent>```$/gms;
 
-/** The blocks of a Markdown text, in their order. */
+/** The blocks of a Markdown text, in order. */
 export function blocksOf(markdown: string): CodeBlock[] {
   return [...markdown.matchAll(FENCE)].map(({ index, groups }) => {
     const { indent, code } = groups!;

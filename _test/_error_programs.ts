@@ -1,14 +1,14 @@
-/** Programs that fail as programs do every day, and what they have to print. */
+/** Programs that fail in common ways, and what they must print. */
 
-/** A program, and what is written when it fails. */
+/** A program, and what it prints when it fails. */
 interface Failing {
-  /** The program, below the import of all names. */
+  /** The source, without the import of all names. */
   source: string;
-  /** Parts of the text, in their order, each once. */
+  /** Parts of the output, in order, each once. */
   texts: string[];
-  /** The functions on the stack, the innermost first; "" for one without a name. */
+  /** The functions on the stack, innermost first; `""` for an anonymous one. */
   frames: string[];
-  /** The status it ends with. */
+  /** The exit status. */
   code?: number;
 }
 

@@ -1,22 +1,22 @@
-/** What the tests of the examples share: how a reader runs them, and what they print. */
+/** Helpers for tests of the examples, which run each as a reader would. */
 
 import { assert, assertEquals, AssertionError, assertMatch } from "@std/assert";
 
 const ROOT = new URL("..", import.meta.url);
 
-/** An example, as its file describes itself. */
+/** An example, as described in its file. */
 export interface Example {
-  /** Where it is below `examples/`. */
+  /** Its path below `examples/`. */
   path: string;
-  /** What its first line says. */
+  /** The text of its first line. */
   title: string;
-  /** The permissions with which its second line runs it. */
+  /** The permission flags in its second line. */
   flags: string[];
-  /** What it prints, with `{…}` for what changes from run to run. */
+  /** Its output, with `{…}` for parts that differ between runs. */
   output: string;
 }
 
-/** What may stand for a `{…}` in the output of an example. */
+/** The pattern of each `{…}` in the output of an example. */
 const CHANGING: Record<string, string> = {
   date: String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`,
   httpDate: String
@@ -26,7 +26,7 @@ const CHANGING: Record<string, string> = {
   worker: "worker-[012]",
 };
 
-/** All examples in the folders of the topics. */
+/** All examples, from the folders of all topics. */
 export async function allExamples(): Promise<Example[]> {
   const examples: Example[] = [];
   for (const folder of Deno.readDirSync(new URL("examples/", ROOT))) {
@@ -39,7 +39,7 @@ export async function allExamples(): Promise<Example[]> {
   return examples;
 }
 
-/** Reads an example; its file has to begin and to end as all of them do. */
+/** Reads an example, whose file must have the common header and footer. */
 export async function example(path: string): Promise<Example> {
   const text = await Deno.readTextFile(new URL(`examples/${path}`, ROOT));
   const [first, second, third] = text.split("\n");
@@ -60,7 +60,7 @@ export async function example(path: string): Promise<Example> {
   };
 }
 
-/** Starts an example as its second line says, and with more arguments or flags if need be. */
+/** Starts an example with the flags in its second line, and optional further arguments and flags. */
 export function start(
   { path, flags }: Example,
   args: string[] = [],
@@ -83,7 +83,7 @@ export function start(
   }).spawn();
 }
 
-/** What a process prints that ends well and reports no errors. */
+/** The output of a process, which must succeed and report no errors. */
 export async function printed(child: Deno.ChildProcess): Promise<string> {
   const { code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
@@ -92,8 +92,8 @@ export async function printed(child: Deno.ChildProcess): Promise<string> {
 }
 
 /**
- * Asserts that an example has printed what its file tells; gives what stood
- * for each `{…}`, in order.
+ * Asserts that an example has printed the output in its file. Returns the text
+ * in place of each `{…}`, in order.
  */
 export function assertPrinted(example: Example, printed: string): string[] {
   const pattern = example.output

@@ -1,4 +1,4 @@
-/** Garbage collection at once. */
+/** Immediate garbage collection. */
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";

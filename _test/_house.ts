@@ -1,18 +1,18 @@
-// The floor plan of the module: a file stands one floor above the highest file
-// that it imports values from. Run this file to print the plan:
+// The floor plan of the module: a file is one floor above the highest file that
+// it imports values from. Run this file to print the plan:
 //
 //     deno task floors
 
 /** The folder of the module. */
 export const ROOT = new URL("..", import.meta.url);
 
-/** Entry points; what none of them imports is not part of the module. */
+/** The entry points. Files that none of them imports are not part of the module. */
 const ENTRIES = ["mod.ts", "lint.ts", "ps.ts"];
 
-/** What each file imports. */
+/** The imports of each file. */
 export type Graph = Map<string, string[]>;
 
-/** The imports of files: those of values, and those of types alone, which are erased. */
+/** Imports of values, and type-only imports, which are erased. */
 export interface Imports {
   values: Graph;
   types: Graph;
@@ -28,7 +28,7 @@ export interface Info {
   modules: { specifier: string; dependencies?: Dependency[] }[];
 }
 
-/** The imports of entry points, of what they import, and so on. */
+/** Reads the imports of the entry points and of everything they import. */
 export async function readImports(entries = ENTRIES): Promise<Imports> {
   const infos = await Promise.all(
     entries.map((it) => denoJson("info", "--json", it) as Promise<Info>),
@@ -55,7 +55,7 @@ export function fileOf(specifier: string): string {
     : specifier;
 }
 
-/** The files floor by floor, the lowest first. There must be no cycle. */
+/** The files by floor, lowest first. There must be no cycle. */
 export function floorsOf(values: Graph): string[][] {
   const heights = new Map<string, number>();
   const height = (file: string): number => {
@@ -71,7 +71,7 @@ export function floorsOf(values: Graph): string[][] {
   return floors.map((files) => files.sort());
 }
 
-/** The files of a cycle in the order of their imports; none if there is no cycle. */
+/** The files of a cycle in import order; empty if there is no cycle. */
 export function cycleIn(graph: Graph): string[] {
   const clean = new Set<string>();
   const visit = (file: string, path: string[]): string[] => {
@@ -91,7 +91,7 @@ export function cycleIn(graph: Graph): string[] {
   return [];
 }
 
-/** What Deno prints as JSON. */
+/** The JSON output of a Deno command. */
 export async function denoJson(...args: string[]): Promise<unknown> {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args,

@@ -1,11 +1,11 @@
 /** Reads the report that `deno test --junit-path` writes. */
 
-/** Where the reports of the two halves of a test run lie. */
+/** The reports of the two halves of a test run. */
 export const REPORTS: readonly URL[] = ["core", "system"].map((half) =>
   new URL(`../.results/${half}.xml`, import.meta.url)
 );
 
-/** One test that was run, or was to be. */
+/** The result of a test. */
 export interface TestResult {
   name: string;
   outcome: "passed" | "failed" | "ignored";

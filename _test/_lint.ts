@@ -1,4 +1,4 @@
-/** What the lint plugin says of a source text. */
+/** Helpers that run the lint plugin on a source text. */
 
 import { assertEquals } from "@std/assert";
 import plugin from "../lint.ts";
@@ -14,13 +14,13 @@ import {
 import type { Process, StreamReader, StreamWriter, Task } from "@asyncio/asyncio";
 `;
 
-/** What a rule finds in a program after {@linkcode IMPORTS}, as its text. */
+/** The source text of each finding of a rule in a program after {@linkcode IMPORTS}. */
 export function found(rule: string, program: string): string[] {
   const source = IMPORTS + program;
   return diagnostics(rule, source).map(({ range }) => source.slice(...range));
 }
 
-/** Asserts what a rule finds in programs, one after another. */
+/** Asserts the findings of a rule in several programs. */
 export function assertFound(
   rule: string,
   table: Record<string, string[]>,
@@ -30,14 +30,14 @@ export function assertFound(
   }
 }
 
-/** Asserts that a rule leaves programs alone. */
+/** Asserts that a rule finds nothing in several programs. */
 export function assertNothing(rule: string, programs: string[]): void {
   for (const program of programs) {
     assertEquals(found(rule, program), [], program);
   }
 }
 
-/** What a rule finds in a whole file. */
+/** The source text of each finding of a rule in a whole file. */
 export function foundInFile(
   rule: string,
   source: string,
@@ -47,12 +47,12 @@ export function foundInFile(
     .map(({ range }) => source.slice(...range));
 }
 
-/** A program after all fixes of a rule, those of one pass. */
+/** A program after all fixes of a rule in one pass. */
 export function fixed(rule: string, program: string): string {
   return fixedFile(rule, IMPORTS + program).slice(IMPORTS.length);
 }
 
-/** A file after all fixes of a rule, those of one pass. */
+/** A file after all fixes of a rule in one pass. */
 export function fixedFile(rule: string, source: string): string {
   const fixes = diagnostics(rule, source).flatMap(({ fix = [] }) => fix)
     .sort((a, b) => b.range[0] - a.range[0]);
@@ -63,7 +63,7 @@ export function fixedFile(rule: string, source: string): string {
   return text;
 }
 
-/** Every finding of a rule, in the order of the text. */
+/** All findings of a rule, in source order. */
 export function diagnostics(
   rule: string,
   source: string,

@@ -1,4 +1,4 @@
-/** Live programs, and `ps` looking at them. */
+/** Helpers that run programs, and `ps` on them. */
 
 import { assert } from "@std/assert";
 import { delay } from "@std/async";
@@ -6,7 +6,7 @@ import { readUntil, textReader } from "./_programs.ts";
 
 const ROOT = new URL("..", import.meta.url);
 
-/** What `ps` has written, and its exit status. */
+/** The output and exit status of `ps`. */
 export interface Answer {
   code: number;
   stdout: string;
@@ -20,7 +20,7 @@ export async function ps(...args: string[]): Promise<Answer> {
   return { code, stdout: out, stderr: err };
 }
 
-/** `ps` as a command. */
+/** The command that runs `ps`. */
 export function psCommand(args: string[]): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", "ps.ts", ...args],
@@ -31,7 +31,7 @@ export function psCommand(args: string[]): Deno.Command {
   });
 }
 
-/** A running program, which ends with its scope. */
+/** A running program, which is killed when it is disposed of. */
 export class LiveProgram implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #output: ReadableStreamDefaultReader<string>;
@@ -43,7 +43,7 @@ export class LiveProgram implements AsyncDisposable {
     this.#errors = textReader(child.stderr);
   }
 
-  /** Starts a program of some lines, with everything of this module imported. */
+  /** Starts a program from its source, with everything from this module imported. */
   static async start(
     body: string,
     { args = ["--no-prompt"] }: { args?: string[] } = {},
@@ -74,12 +74,12 @@ export class LiveProgram implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  /** Reads what it writes until a text has come. */
+  /** Reads its standard output stream until a text has arrived. */
   until(text: string | RegExp): Promise<string> {
     return readUntil(this.#output, text);
   }
 
-  /** Reads its standard error stream until a text has come. */
+  /** Reads its standard error stream until a text has arrived. */
   untilError(text: string | RegExp): Promise<string> {
     return readUntil(this.#errors, text);
   }
@@ -95,7 +95,7 @@ export class LiveProgram implements AsyncDisposable {
   }
 }
 
-/** Whether nobody listens on a port. */
+/** Whether a port is free. */
 export function isFree(port: number): boolean {
   try {
     Deno.listen({ hostname: "127.0.0.1", port }).close();
@@ -106,7 +106,7 @@ export function isFree(port: number): boolean {
   }
 }
 
-/** Waits until nobody listens on a port any more. */
+/** Waits until a port is free. */
 export async function untilFree(port: number): Promise<void> {
   while (!isFree(port)) await delay(20);
 }

@@ -1,4 +1,4 @@
-/** What tests of debug mode share: reports, and the places that they name. */
+/** Helpers for tests of debug mode: reports, and the lines that they name. */
 
 import { readFileSync } from "node:fs";
 import {
@@ -9,7 +9,7 @@ import {
   VirtualTimeLoop,
 } from "@asyncio/asyncio";
 
-/** The file and line of the one line of a file that ends with a remark: `file:///a.ts:7:`. */
+/** The location of the only line of a file that ends with a certain comment: `file:///a.ts:7:`. */
 export function lineWith(remark: string, url: string): string {
   const lines = readFileSync(new URL(url), "utf8").split("\n");
   const at = lines.flatMap((line, i) =>
@@ -19,24 +19,24 @@ export function lineWith(remark: string, url: string): string {
   throw new Error(`${at.length} lines of ${url} end with the remark ${remark}`);
 }
 
-/** Runs a program without debug mode, whatever the environment says, and in virtual time. */
+/** Runs a program in virtual time without debug mode, regardless of the environment. */
 export function plain<T>(main: Coroutine<T>): Promise<T> {
   return run(main, { debug: false, loopFactory: () => new VirtualTimeLoop() });
 }
 
-/** Runs a program in debug mode and in virtual time. */
+/** Runs a program in virtual time and debug mode. */
 export function debugged<T>(main: Coroutine<T>): Promise<T> {
   return run(main, { debug: true, loopFactory: () => new VirtualTimeLoop() });
 }
 
-/** Has the exception handler of the running loop keep what it is told. */
+/** Collects the reports to the exception handler of the running loop. */
 export function collectReports(): ExceptionContext[] {
   const reports: ExceptionContext[] = [];
   getRunningLoop().setExceptionHandler((_, report) => reports.push(report));
   return reports;
 }
 
-/** What debug mode reports of a program. */
+/** The reports of debug mode about a program. */
 export async function reportsOf(
   main: Coroutine<unknown>,
 ): Promise<ExceptionContext[]> {

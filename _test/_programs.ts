@@ -1,10 +1,10 @@
-/** What tests share that run programs as processes of their own. */
+/** Helpers for tests that run programs in separate processes. */
 
 import { assertEquals } from "@std/assert";
 
 const ROOT = new URL("..", import.meta.url);
 
-/** Runs a body in a process of its own, and gives what it has written. */
+/** Runs a body in a separate process, and returns its output. */
 export async function program(
   body: string,
   options: { debug?: boolean } = {},
@@ -37,7 +37,7 @@ export async function program(
   return texts;
 }
 
-/** Starts one of the programs in `stuck/`. */
+/** Starts a program from `stuck/`. */
 export function spawnFile(
   file: string,
   { args = [], rest = [], env = {} }: {
@@ -56,7 +56,7 @@ export function spawnFile(
   }).spawn();
 }
 
-/** Runs a program that is given as its source, with all permissions. */
+/** Runs a program from its source, with all permissions. */
 export async function runSource(
   source: string,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
@@ -87,7 +87,7 @@ export function textReader(
   return stream.pipeThrough(new TextDecoderStream()).getReader();
 }
 
-/** Reads until a text has come; gives all that was read. */
+/** Reads until a text has arrived, and returns everything read. */
 export async function readUntil(
   reader: ReadableStreamDefaultReader<string>,
   what: string | RegExp,

@@ -1,5 +1,5 @@
-// Programs for runner_signal_test.ts, which runs one of them by its name and
-// sends a signal for every line "ready" that it writes.
+// Programs for runner_signal_test.ts, which runs one by name and sends it a
+// signal for every line "ready" that it prints.
 
 import process from "node:process";
 import {
@@ -17,7 +17,7 @@ import {
 const say = console.log;
 const ready = () => say("ready");
 
-/** Says how a program ends, and gives the exit status that a shell expects. */
+/** Prints how a program ends, and returns the exit status that a shell expects. */
 async function report(program: Promise<unknown>): Promise<number> {
   try {
     say(`value ${await program}`);
@@ -30,7 +30,7 @@ async function report(program: Promise<unknown>): Promise<number> {
   }
 }
 
-/** Sleeps for an hour, and says how that ends. */
+/** Sleeps for an hour, and prints how that ends. */
 const sleeper = (name: string) => async () => {
   try {
     await sleep(3600);
@@ -43,7 +43,7 @@ const sleeper = (name: string) => async () => {
   }
 };
 
-/** Takes no notice of cancellations. */
+/** Ignores cancellations. */
 async function ignoring(name: string): Promise<never> {
   for (;;) {
     await sleep(3600).catch(() => say(`${name} ignores it`));

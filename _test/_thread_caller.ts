@@ -1,8 +1,8 @@
-/** A worker of one's own that calls the loop whose handle is posted to it. */
+/** A plain worker that calls the loop whose handle is posted to it. */
 
 import { type LoopHandle, runCoroutineThreadsafe } from "@asyncio/asyncio";
 
-/** What is posted to it: a function of the loop, how often to call it, and with what before the number of the call. */
+/** The message to the worker: a function of the loop, how often to call it, and its arguments before the number of the call. */
 export interface Order {
   readonly loop: LoopHandle;
   readonly name: string;

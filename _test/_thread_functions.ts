@@ -1,4 +1,4 @@
-/** Functions that the tests of threads call by module and name. */
+/** Functions that tests of threads call by module and name. */
 
 import {
   type LoopHandle,
@@ -9,14 +9,14 @@ import {
 
 const greeting = "Hello";
 
-/** Uses something outside of itself. */
+/** Uses a variable of its module. */
 export function greet(name: string): string {
   return `${greeting} ${name}`;
 }
 
 let calls = 0;
 
-/** How often it was called in its thread. */
+/** Returns how often it was called in its thread. */
 export function countCalls(): number {
   return ++calls;
 }
@@ -35,7 +35,7 @@ export function makeMoved(length: number): ArrayBuffer {
   return transfer(new ArrayBuffer(length));
 }
 
-/** Blocks until the loop has answered, by the imported function and not by the global one. */
+/** Blocks until the loop has answered, using the imported function instead of the global one. */
 export function askLoop(loop: LoopHandle, n: number): number {
   return runCoroutineThreadsafe<number>("double", loop, n).result(60);
 }

@@ -1,4 +1,4 @@
-/** A worker of one's own that runs a loop, and posts its handle. */
+/** A plain worker that runs a loop and posts its handle. */
 
 import { getRunningLoop, run, sleep } from "@asyncio/asyncio";
 

@@ -1,9 +1,9 @@
 /**
- * Reads a trace by the rules of the Trace Event Format, in its form as a JSON
- * array, and by what Perfetto makes of it.
+ * Checks a trace against the Trace Event Format, in its JSON array form, and
+ * against what Perfetto expects.
  */
 
-/** An event as it stands in a file. */
+/** An event as read from a file. */
 export interface RawEvent {
   ph: string;
   name: string;
@@ -18,10 +18,10 @@ export interface RawEvent {
   args?: Record<string, unknown>;
 }
 
-/** Slices may touch within the rounding of their times, in microseconds. */
+/** How far slices may overlap because of rounding, in microseconds. */
 const ROUNDING = 0.2;
 
-/** What is wrong with a trace, a sentence each. */
+/** The flaws of a trace, one sentence each. */
 export function flawsOf(events: readonly RawEvent[]): string[] {
   return [
     ...events.flatMap(flawsOfEvent),
@@ -30,7 +30,7 @@ export function flawsOf(events: readonly RawEvent[]): string[] {
   ];
 }
 
-/** Fields that an event of each phase needs. */
+/** The required fields of events, by phase. */
 const NEEDED: Record<string, (keyof RawEvent)[]> = {
   X: ["name", "cat", "ts", "dur"],
   i: ["name", "cat", "ts", "s"],
@@ -38,7 +38,7 @@ const NEEDED: Record<string, (keyof RawEvent)[]> = {
   f: ["name", "cat", "ts", "id", "bp"],
   M: ["name", "args"],
 };
-/** Data about rows, and the argument that holds it. */
+/** The names of metadata events, and the argument of each. */
 const METADATA: Record<string, [string, string]> = {
   process_name: ["name", "string"],
   thread_name: ["name", "string"],
@@ -79,7 +79,7 @@ function rowsOf(events: readonly RawEvent[]): Map<string, RawEvent[]> {
   return rows;
 }
 
-/** Slices of one row lie beside or inside each other. */
+/** Checks that slices of a row are disjoint or nested. */
 function flawsOfRow(slices: readonly RawEvent[]): string[] {
   const sorted = [...slices].sort((a, b) => a.ts - b.ts || b.dur! - a.dur!);
   const flaws: string[] = [];
@@ -97,7 +97,7 @@ function flawsOfRow(slices: readonly RawEvent[]): string[] {
   return flaws;
 }
 
-/** A flow has two ends of one name, the start first, each on a slice of its row. */
+/** Checks that each flow has a start and then an end of the same name, each on a slice of its row. */
 function flawsOfFlows(events: readonly RawEvent[]): string[] {
   const rows = rowsOf(events);
   const flows = new Map<unknown, RawEvent[]>();

@@ -1,7 +1,7 @@
 /**
- * Little programs of tasks that use everything at once, and an interpreter that
- * writes down what happens in which order. `record/programs.py` is the same
- * interpreter on CPython's asyncio; both must log the same words.
+ * Small programs of tasks that use everything at once, and an interpreter that
+ * logs what happens in which order. `record/programs.py` is the same interpreter
+ * on CPython's asyncio; both must produce the same log.
  */
 
 import {
@@ -35,11 +35,11 @@ import {
   waitFor,
 } from "@asyncio/asyncio";
 
-/** A step of a program: its name and arguments, blocks of further steps among them. */
+/** A step of a program: its name and arguments, which may be blocks of further steps. */
 // deno-lint-ignore no-explicit-any
 export type Op = [string, ...any[]];
 
-/** What its tasks do, and how large its shared objects are. */
+/** The tasks of a program, and the sizes of its shared objects. */
 export interface Program {
   tasks: Op[][];
   maxsize: number;
@@ -47,10 +47,10 @@ export interface Program {
   parties: number;
 }
 
-/** When the program is looked at for the last time. */
+/** The time at which a program is stopped. */
 const HORIZON = 50;
 
-/** Runs a program; a line for everything that happened. */
+/** Runs a program, and returns a line for each event. */
 export async function trace(program: Program): Promise<string[]> {
   const interpreter = new Interpreter(program);
   return await run(() => interpreter.main(), {
@@ -58,7 +58,7 @@ export async function trace(program: Program): Promise<string[]> {
   });
 }
 
-/** The first line in which a trace differs from CPython's. */
+/** The first line at which a trace differs from CPython's. */
 export function firstDifference(
   cpython: readonly string[],
   here: readonly string[],
@@ -93,7 +93,7 @@ class Interpreter {
   readonly #barrier: Barrier;
   readonly #futures: Future<number>[];
   readonly #tasks: Task<string>[] = [];
-  /** The last task that each block has spawned. */
+  /** The last task that each block has started. */
   readonly #spawned = new Map<string, Task<unknown>>();
   readonly #timeouts = new Map<string, Timeout>();
   readonly #groups = new Map<string, TaskGroup>();
@@ -132,13 +132,13 @@ class Interpreter {
     return log;
   }
 
-  /** Ends what is left; a task may swallow many a cancellation. */
+  /** Ends the remaining tasks. A task may swallow several cancellations. */
   async #clear(): Promise<void> {
     const main = currentTask();
     for (let i = 0; i < 100; i++) {
       const left = [...allTasks()].filter((task) => task !== main);
       if (left.length === 0) return;
-      // One that holds the lock for ever would hold up a condition's waiters.
+      // A task that never releases the lock would block the waiters of a condition.
       if (this.#condition.locked()) this.#condition.release();
       for (const task of left) task.cancel();
       await sleep(0);
@@ -207,7 +207,7 @@ class Interpreter {
     };
   }
 
-  /** Does what needs no waiting; whether it did. */
+  /** Performs a step that does not wait. Returns whether it was one. */
   #act(id: string, block: string, op: Op): boolean {
     return this.#actOnTasks(id, block, op) ||
       this.#actOnScopes(id, block, op) ||
@@ -585,7 +585,7 @@ class Interpreter {
   }
 }
 
-/** The innermost of the scopes that an op stands in. */
+/** The innermost scope around a step. */
 function enclosing<T>(scopes: Map<string, T>, id: string): T | undefined {
   const keys = [...scopes.keys()].filter((key) => id.startsWith(key));
   const key = keys.reduce((a, b) => b.length > a.length ? b : a, "");

@@ -1,13 +1,13 @@
-/** What tests of scopes and runners share: a clock that jumps, and errors in a line. */
+/** Helpers for tests of scopes and runners: virtual time, and errors as one line. */
 
 import { type Coroutine, run, VirtualTimeLoop } from "@asyncio/asyncio";
 
-/** Runs a program on a loop whose clock jumps over the waiting. */
+/** Runs a program in virtual time. */
 export function virtual<T>(main: Coroutine<T>): Promise<T> {
   return run(main, { loopFactory: () => new VirtualTimeLoop() });
 }
 
-/** An error with all that is in it: `ExceptionGroup[RangeError(far), CancelledError]`. */
+/** An error with everything it contains: `ExceptionGroup[RangeError(far), CancelledError]`. */
 export function shape(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof AggregateError) {
@@ -16,7 +16,7 @@ export function shape(error: unknown): string {
   return error.message === "" ? error.name : `${error.name}(${error.message})`;
 }
 
-/** The shape of what a promise rejects with, or the value that it gives. */
+/** The shape of the error that a promise rejects with, or its value. */
 export async function outcome(promise: PromiseLike<unknown>): Promise<string> {
   try {
     return `value ${await promise}`;

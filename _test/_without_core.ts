@@ -1,4 +1,4 @@
-/** Imported first, it takes from the module what lies under the public names of the host. */
+/** Removes the internals of Deno. Must be imported before the module. */
 
 // deno-lint-ignore no-explicit-any
 const deno = Deno as any;

@@ -14,14 +14,14 @@ import {
   timeout,
   wait,
 } from "@asyncio/asyncio";
-import { located } from "../_snapshot.ts";
+import { locateWaits } from "../_snapshot.ts";
 import { lineWith, plain } from "./_places.ts";
 
 const here = (remark: string) => lineWith(remark, import.meta.url);
 
 /** A snapshot of the running loop with the places where its tasks wait. */
 function look(): Promise<Snapshot> {
-  return located(snapshot(), getRunningLoop());
+  return locateWaits(snapshot(), getRunningLoop());
 }
 
 function stackOf(name: string, { tasks }: Snapshot): string[] {
@@ -83,7 +83,7 @@ Deno.test("A report finds out without debug mode which foreign promises tasks si
     const slow = createTask(() => outer(0), { name: "slow" });
     const late = createTask(() => timeout(1, () => outer(1)), { name: "late" });
     await sleep(2);
-    const taken = await located(
+    const taken = await locateWaits(
       snapshot(),
       getRunningLoop(),
       promises.map(({ promise }) => promise),

@@ -152,7 +152,7 @@ Deno.test("ps says that a loop is blocked, and reports after the block", () =>
       { args: ["--no-prompt", `--allow-read=${file}`] },
     );
     await live.until("ready");
-    while (!await OPTIONS.table.isPrepared(live.pid)) await delay(5);
+    while (!await OPTIONS.table.handlesSigusr1(live.pid)) await delay(5);
     await Deno.chmod(file, 0o700 | 1);
     await live.until("blocked");
     const child = psCommand(["--json", `${live.pid}`]).spawn();
@@ -351,17 +351,17 @@ Deno.test("attach() tells whose debugger has the port, and sends no signal", () 
     await using live = await LiveProgram.start(program(""));
     await using other = await LiveProgram.start(program(""));
     await Promise.all([live.until("ready"), other.until("ready")]);
-    while (!await OPTIONS.table.isPrepared(other.pid)) await delay(5);
+    while (!await OPTIONS.table.handlesSigusr1(other.pid)) await delay(5);
     other.kill("SIGUSR1");
     await other.untilError("Debugger listening");
-    const told: string[] = [];
+    const printed: string[] = [];
     const attached = attach(live.pid, {
       ...OPTIONS,
-      tell: (text) => told.push(text),
+      print: (text) => printed.push(text),
     });
     const owner = `taken by the debugger of process ${other.pid}$`;
     await assertRejectsWith(attached, 6, new RegExp(owner));
-    assertEquals(told, []);
+    assertEquals(printed, []);
     // What was open before is closed only if that is asked for.
     assertEquals((await ps(`${other.pid}`)).code, 0);
     assert(!isFree(PORT));
@@ -371,7 +371,7 @@ Deno.test("attach() tells whose debugger has the port, and sends no signal", () 
 
 const OPTIONS = {
   table: processTable(),
-  tell: () => {},
+  print: () => {},
   force: false,
   close: false,
   busy: 50,

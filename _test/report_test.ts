@@ -23,14 +23,14 @@ import {
   toThread,
   wait,
 } from "@asyncio/asyncio";
-import { located } from "../_snapshot.ts";
+import { locateWaits } from "../_snapshot.ts";
 import { lineWith, plain } from "./_places.ts";
 
 const here = (remark: string) => lineWith(remark, import.meta.url);
 
 /** The report on the running loop, as `run()` prints it. */
 async function report(): Promise<string> {
-  return formatSnapshot(await located(snapshot(), getRunningLoop()));
+  return formatSnapshot(await locateWaits(snapshot(), getRunningLoop()));
 }
 
 /** What is said of a wait that the tasks are in, without the tasks and lines below it. */

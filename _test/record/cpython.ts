@@ -1,8 +1,8 @@
-/** CPython, which runs programs and tells what happened. */
+/** Runs programs on CPython. */
 
 import { TextLineStream } from "@std/streams";
 
-/** A process of CPython that answers programs with their traces, in order. */
+/** A CPython process that answers each program with its trace. */
 export class CPython implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
@@ -21,7 +21,7 @@ export class CPython implements AsyncDisposable {
       .getReader();
   }
 
-  /** What CPython printed for each of the programs. */
+  /** The traces of programs. */
   async traces<P>(programs: readonly P[]): Promise<string[][]> {
     const text = programs.map((it) => `${JSON.stringify(it)}\n`).join("");
     const written = this.#input.write(new TextEncoder().encode(text));
@@ -42,7 +42,7 @@ export class CPython implements AsyncDisposable {
   }
 }
 
-/** The interpreter that is asked for: the last option `--python`, or `ASYNCIO_PYTHON`. */
+/** The path of the interpreter: the last option `--python`, or `ASYNCIO_PYTHON`. */
 export function pythonPath(option: string): string {
   const path = option || Deno.env.get("ASYNCIO_PYTHON");
   if (path) return path;

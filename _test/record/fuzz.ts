@@ -1,14 +1,13 @@
 /**
- * Runs random programs here and on CPython, and tells where the two differ:
+ * Runs random programs here and on CPython, and prints where the two differ:
  *
  * ```sh
  * deno run -A _test/record/fuzz.ts --python PATH --seeds 1-1500
  * ```
  *
  * Options: `--language plain|wide` (`wide`), `--shrink N` (5): how many of the
- * differing programs are made smaller; `--without eager,tgcancel`: steps that
- * the programs shall not have (`"eager yield"`: no eager step that ends in
- * `sleep(0)`).
+ * differing programs are shrunk; `--without eager,tgcancel`: steps to leave out
+ * (`"eager yield"`: eager steps that end in `sleep(0)`).
  */
 
 import {
@@ -23,7 +22,7 @@ import { parseOptions } from "./options.ts";
 
 const BATCH = 100;
 
-/** Where two traces part. */
+/** The first difference between two traces. */
 interface Difference {
   program: Program;
   line: number;
@@ -31,7 +30,7 @@ interface Difference {
   here: string[];
 }
 
-/** The programs that differ, by their place. */
+/** The programs that differ, by index. */
 async function compare(
   python: CPython,
   programs: Program[],
@@ -63,7 +62,7 @@ async function traceOrError(program: Program): Promise<string[]> {
   }
 }
 
-/** Takes away from a program what the difference does not need. */
+/** Removes everything from a program that the difference does not need. */
 async function shrink(python: CPython, found: Difference): Promise<Difference> {
   let best = found;
   while (true) {
@@ -91,7 +90,7 @@ function withTask(program: Program, i: number, ops: Op[]): Program {
   return { ...program, tasks: program.tasks.with(i, ops) };
 }
 
-/** Blocks with an op less, an op's block in its stead, or a smaller op. */
+/** Smaller blocks: without an op, with an op's inner block instead of it, or with a smaller op. */
 function* smallerBlocks(ops: Op[]): Generator<Op[]> {
   for (const i of ops.keys()) yield ops.toSpliced(i, 1);
   for (const [i, op] of ops.entries()) {
@@ -112,7 +111,7 @@ function* smallerOps(op: Op): Generator<Op> {
   }
 }
 
-/** Of a block, a list of blocks, a child or a list of children. */
+/** Smaller versions of a block, a list of blocks, a child or a list of children. */
 function* smallerParts(part: Op[], children: boolean): Generator<Op[]> {
   if (isChild(part)) return yield* smallerOps(part) as Generator<Op[]>;
   if (isBlock(part) && !children) return yield* smallerBlocks(part);

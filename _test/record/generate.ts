@@ -1,13 +1,13 @@
-/** Makes random programs; the same seed always gives the same program. */
+/** Generates random programs. The same seed always gives the same program. */
 
 import type { Op, Program } from "../_trace_program.ts";
 
-/** `plain` is the language of the first traces, `wide` all that there is. */
+/** `plain` has the steps of the first traces, `wide` has all steps. */
 export type Language = "plain" | "wide";
 
 type Make = (it: Generator, depth: number) => Op;
 
-/** The program of a seed; steps named in `without` are sleeps. */
+/** Generates the program of a seed, with sleeps in place of the steps named in `without`. */
 export function generate(
   seed: number,
   language: Language,
@@ -20,10 +20,10 @@ class Generator {
   readonly #random: () => number;
   readonly #language: Language;
   readonly #without: Set<string>;
-  /** The task whose code is being made, and how many there are. */
+  /** The task whose code is being generated, and the number of tasks. */
   task = 0;
   tasks = 0;
-  /** How many ops may still be made. */
+  /** How many ops may still be generated. */
   #left = 0;
 
   constructor(seed: number, language: Language, without: readonly string[]) {
@@ -85,7 +85,7 @@ class Generator {
     return this.pick(wide ? WIDE_STEPS : STEPS)(this, depth);
   }
 
-  /** What neither waits nor nests. */
+  /** An op that neither waits nor contains others. */
   act(): Op {
     const op = this.pick(ACTS)(this, 9);
     return this.#without.has(op[0]) ? ["eset"] : op;
@@ -118,7 +118,7 @@ class Generator {
     return this.chance(0.3) ? [this.pick(["m", "n"])] : [];
   }
 
-  /** Tasks that this one may wait for, without ever waiting for itself. */
+  /** Tasks that this one may wait for without waiting for itself. */
   later(from: number, to: number): number[] | null {
     if (this.task === this.tasks - 1) return null;
     return this.many(from, to, () => this.int(this.task + 1, this.tasks - 1));
@@ -159,7 +159,7 @@ const SCOPES: Make[] = [
   (it, depth) => ["swallow", it.block(depth + 1)],
 ];
 
-/** Steps that are done at once, also in a callback or in an eager first step. */
+/** Steps that never wait, also for callbacks and eager first steps. */
 const ACTS: Make[] = [
   () => ["eset"],
   () => ["eclear"],
@@ -258,7 +258,7 @@ function onLater(
   return tasks === null ? ["sleep", 1] : make(tasks);
 }
 
-/** A small generator of numbers that is the same everywhere. */
+/** A small random number generator that is the same on all platforms. */
 function mulberry32(seed: number): () => number {
   let state = Math.imul(seed, 0x9e3779b1);
   return () => {

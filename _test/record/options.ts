@@ -1,6 +1,6 @@
 /** The options of the commands of this folder. */
 
-/** Reads `--name value` pairs; an unknown name ends the command. */
+/** Parses `--name value` pairs. Exits on an unknown name. */
 export function parseOptions<T extends Record<string, string>>(
   args: readonly string[],
   defaults: T,

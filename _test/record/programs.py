@@ -18,7 +18,7 @@ KEPT = []
 
 
 class Timer(asyncio.TimerHandle):
-    """A timer that keeps its place among those of the same moment."""
+    """A timer that keeps its order among timers of the same time."""
 
     __slots__ = ("order",)
     made = 0
@@ -73,7 +73,7 @@ class OrderedSet(dict):
 
 
 class Waiters(collections.deque):
-    """Remembers of each task whether it was notified."""
+    """Records for each task whether it was notified."""
 
     def __init__(self):
         super().__init__()
@@ -167,12 +167,12 @@ class Interpreter:
         return log
 
     async def clear(self):
-        """Ends what is left; a task may swallow many a cancellation."""
+        """Ends the remaining tasks. A task may swallow several cancellations."""
         for _ in range(100):
             left = asyncio.all_tasks() - {asyncio.current_task()}
             if not left:
                 return
-            # One that holds the lock for ever would hold up a condition's waiters.
+            # A task that never releases the lock would block a condition's waiters.
             if self.condition.locked():
                 self.condition.release()
             for task in left:
@@ -237,7 +237,7 @@ class Interpreter:
         return things[max(keys, key=len)] if keys else None
 
     def act(self, id, block, op):
-        """Does what needs no waiting; whether it did."""
+        """Performs a step that does not wait. Returns whether it was one."""
         return (
             self.act_on_tasks(id, block, op)
             or self.act_on_scopes(id, block, op)

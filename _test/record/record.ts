@@ -1,13 +1,13 @@
 /**
- * Asks CPython again for the stored traces and writes those that differ:
+ * Records the stored traces again with CPython, and writes those that differ:
  *
  * ```sh
  * deno run -A _test/record/record.ts --python PATH
  * ```
  *
- * `--seeds 1-33,35-60` makes the programs of the wide language anew, and
- * `--eager 1-20` those that start tasks eagerly too. The plain ones are older
- * than the generator and stay as they are.
+ * `--seeds 1-33,35-60` generates the programs of the wide language again, and
+ * `--eager 1-20` those that also start tasks eagerly. The plain programs are
+ * older than the generator and do not change.
  */
 
 import type { Program } from "../_trace_program.ts";
@@ -15,10 +15,10 @@ import { CPython, pythonPath } from "./cpython.ts";
 import { generate } from "./generate.ts";
 import { parseOptions } from "./options.ts";
 
-/** A name, a program and what CPython did with it. */
+/** A name, a program and its trace on CPython. */
 type Stored<P> = [name: string, program: P, trace: string[]];
 
-/** Records a file again, with other programs if there are any. */
+/** Records a file again, with new programs if given. */
 async function record<P>(
   path: string,
   script: string,
@@ -54,7 +54,7 @@ function same<P>(stored: Stored<P>[]): [string, P][] {
   return stored.map(([name, program]) => [name, program]);
 }
 
-/** Replaces the programs of a kind by those of the seeds, if there are any. */
+/** Replaces the programs of a kind by those of the seeds, if given. */
 function replaced(
   stored: [string, Program][],
   kind: string,

@@ -1,9 +1,9 @@
-/** A worker that abuses servers for some seconds, and then says how often it did what. */
+/** A worker that abuses servers for some seconds, then posts how often it did what. */
 
 import { delay } from "@std/async";
 import { type Abuse, ABUSES, type Target } from "./abuses.ts";
 
-/** What the worker is asked for. */
+/** The message to the worker. */
 export interface Order {
   readonly targets: readonly Target[];
   readonly seconds: number;

@@ -1,4 +1,4 @@
-/** What clients do to a server that it has to bear, each on bare sockets. */
+/** Ways in which clients abuse a server, on plain sockets. */
 
 import net from "node:net";
 import { delay } from "@std/async";
@@ -12,10 +12,10 @@ export interface Target {
   readonly tls: boolean;
 }
 
-/** One way to be a nuisance. */
+/** A kind of abuse. */
 export interface Abuse {
   readonly name: string;
-  /** Milliseconds between two times. */
+  /** The pause between two abuses, in milliseconds. */
   readonly pause: number;
   suits(target: Target): boolean;
   once(target: Target): Promise<void>;
@@ -31,7 +31,7 @@ export function connectTo(target: Target): Promise<Deno.Conn> {
     : Deno.connect(address);
 }
 
-/** Opens a connection for the time of a body. */
+/** Opens a connection while a body runs. */
 async function connected(
   target: Target,
   body: (conn: Deno.Conn) => Promise<unknown>,

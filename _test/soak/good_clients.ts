@@ -1,13 +1,12 @@
 /**
- * Clients that behave well, and how long they wait for their answers.
+ * Well-behaved clients, and how long they wait for their answers.
  *
- * Single waits say little on a machine that others use too: the scheduler
- * alone makes one in a hundred late. So the clients come in rounds, one after
- * another, and the statistic is the 90th percentile of their waits with the
- * abuse less that without it, in the same run on the same machine. A server
- * that stops accepting, or a loop that is held up, delays everybody who comes
- * meanwhile, so it shows there however short a stall of the machine is; and
- * the worst wait of all is bounded at ten times as much.
+ * A single wait means little on a shared machine: the scheduler alone delays
+ * one in a hundred. So the clients connect in rounds, one after another, and the
+ * statistic is the 90th percentile of their waits under abuse minus that without
+ * abuse, in the same run. A server that stops accepting, or a blocked loop,
+ * delays all clients that connect meanwhile and so shows in it, while a short
+ * stall of the machine does not. The longest wait may be ten times as long.
  */
 
 import { delay } from "@std/async";
@@ -16,13 +15,13 @@ import type { ServerProcess } from "./server_process.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-/** Milliseconds between two clients of a server. */
+/** The pause between two clients of a server, in milliseconds. */
 const PAUSE = 20;
 const PERCENTILE = 0.9;
-/** How much later than the others the worst may be. */
+/** How many times longer than the limit the longest wait may be. */
 const WORST_FACTOR = 10;
 
-/** How much longer clients waited than others. */
+/** How much longer clients waited under abuse. */
 export interface Extra {
   readonly milliseconds: number;
   readonly wrong: number;
@@ -38,7 +37,7 @@ export class GoodClients {
     this.#server = server;
   }
 
-  /** Has clients come to every server, for some seconds. */
+  /** Connects clients to every server for some seconds. */
   async run(seconds: number): Promise<void> {
     const until = performance.now() + seconds * 1000;
     const { targets, certificate } = this.#server;
@@ -56,7 +55,7 @@ export class GoodClients {
     }));
   }
 
-  /** How much longer these waited than others, at each server. */
+  /** How much longer these clients waited than others, by server. */
   extraOver(calm: GoodClients): Map<string, Extra> {
     const extras = new Map<string, Extra>();
     for (const [name, waits] of this.#waits) {
@@ -105,7 +104,7 @@ async function ask(
   }
 }
 
-/** The value that a share of the others does not exceed. */
+/** The given quantile of some values. */
 function at(values: number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.ceil(share * sorted.length) - 1] ?? NaN;

@@ -1,27 +1,27 @@
 /**
- * Servers under abuse: `deno task soak`, for 60 seconds or as many as the
- * argument says. The exit status is 1 if good clients had to wait, or if
- * memory or descriptors did not come back.
+ * Servers under abuse: `deno task soak`, for 60 seconds or the number of seconds
+ * given as an argument. The exit status is 1 if good clients had to wait, or if
+ * memory or descriptors leaked.
  *
- * The servers run in a process of their own, so that its heap is theirs alone;
- * the abusers in a worker, so that they hold up no good client; and the good
- * clients here. What a wait is compared with, `good_clients.ts` says. A machine
- * that is busy with something else gets three chances for the waits; memory
- * and descriptors have one.
+ * The servers run in a separate process, so that its heap contains nothing else;
+ * the abusers run in a worker, so that they do not delay the good clients, which
+ * run here. `good_clients.ts` says what their waits are compared with. The waits
+ * are measured up to three times, as the machine may be busy; memory and
+ * descriptors once.
  */
 
 import type { Order, Tally } from "./abuser.ts";
 import { type Extra, GoodClients } from "./good_clients.ts";
 import { type Measure, ServerProcess } from "./server_process.ts";
 
-/** How much of the time goes without abuse, to compare with. */
+/** The share of the time without abuse, for comparison. */
 const CALM_SHARE = 0.25;
-/** Seconds of abuse before the first measure: code is compiled, pools are filled. */
+/** Seconds of abuse before the first measurement, in which code is compiled and pools are filled. */
 const WARM_UP = 2;
 const CHANCES = 3;
-/** How much longer than without the abuse a good client may wait, in milliseconds. */
+/** How much longer a good client may wait under abuse, in milliseconds. */
 const MOST_EXTRA = 100;
-/** What the heap may grow by, in bytes. */
+/** How much the heap may grow, in bytes. */
 const MOST_KEPT = 2 * 2 ** 20;
 
 const seconds = Number(Deno.args[0] ?? 60);
@@ -43,7 +43,7 @@ for (const failure of failures) console.log(`FAILED ${failure}`);
 if (failures.length === 0) console.log("ok");
 Deno.exit(failures.length === 0 ? 0 : 1);
 
-/** Has good clients come without and with abuse; what is wrong with their waits. */
+/** Runs good clients without and with abuse. Returns what is wrong with their waits. */
 async function compareWaits(server: ServerProcess): Promise<string[]> {
   const calm = new GoodClients(server);
   await calm.run(seconds * CALM_SHARE);

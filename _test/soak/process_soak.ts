@@ -1,7 +1,7 @@
 /**
- * A thousand children a minute, with pipes, kills, early closes, and starts
- * and communications that are given up. Afterwards memory, descriptors and
- * children are back where they were, and no output was lost or wrong.
+ * A thousand child processes a minute, with pipes, kills, early closes, and
+ * cancelled starts and communications. Afterwards memory, descriptors and
+ * children must be as before, and no output may be lost or wrong.
  *
  * ```sh
  * deno run -A _test/soak/process_soak.ts 60
@@ -23,21 +23,21 @@ import {
   TimeoutError,
 } from "../../mod.ts";
 
-/** What a soak has left, and what went wrong in it. */
+/** What a soak has left behind, and what went wrong in it. */
 export interface ProcessSoak {
-  /** Children that were started. */
+  /** The number of children that were started. */
   children: number;
-  /** More than at the start, in each. */
+  /** How much more there is of each than at the start. */
   left: { children: number; descriptors: number; heapMiB: number };
-  /** What came out wrong, each kind once, with how often. */
+  /** What went wrong, and how often. */
   faults: Record<string, number>;
 }
 
 const PER_SECOND = 1_000 / 60;
 const AT_ONCE = 8;
-/** How much more memory may be in use at the end, in MiB. */
+/** How much the heap may grow, in MiB. */
 const SLACK = 2;
-/** How long the runtime may take to close and to reap, in milliseconds. */
+/** How long the runtime may take to close descriptors and reap children, in milliseconds. */
 const PATIENCE = 5_000;
 const MOMENT = 500;
 
@@ -45,10 +45,10 @@ const decoder = new TextDecoder();
 const pipes = { stdin: PIPE, stdout: PIPE } as const;
 const INPUT = "spam, ".repeat(20_000);
 
-/** Runs the soak for so many seconds. */
+/** Runs the soak for a number of seconds. */
 export async function soakProcesses(seconds: number): Promise<ProcessSoak> {
   const soak = new Soak();
-  await soak.run(2 * LIVES.length, 0); // what the runtime keeps for all later ones
+  await soak.run(2 * LIVES.length, 0); // fills the caches of the runtime
   const before = await levels();
   const children = Math.ceil(seconds * PER_SECOND);
   for (let left = children; left > 0; left -= Math.ceil(PER_SECOND)) {
@@ -67,7 +67,7 @@ export async function soakProcesses(seconds: number): Promise<ProcessSoak> {
   };
 }
 
-/** Whether nothing is left and nothing was wrong. */
+/** Whether nothing is left behind and nothing went wrong. */
 export function isSound({ left, faults }: ProcessSoak): boolean {
   return left.children === 0 && left.descriptors <= 0 &&
     left.heapMiB < SLACK && Object.keys(faults).length === 0;
@@ -77,7 +77,7 @@ class Soak {
   readonly faults: Record<string, number> = {};
   #made = 0;
 
-  /** Lives so many lives in a run of its own, evenly over so many seconds. */
+  /** Starts a number of children in a `run()`, evenly over a number of seconds. */
   async run(lives: number, seconds: number): Promise<void> {
     await run(async () => {
       getRunningLoop().setExceptionHandler((_, { message, exception }) => {
@@ -118,7 +118,7 @@ class Soak {
   }
 }
 
-/** The lives of children; each is told how often it was led before. */
+/** Ways to use a child. Each receives how often it was used before. */
 const LIVES: ((round: number) => Promise<void>)[] = [
   async function talks() {
     const cat = await createSubprocessExec("cat", [], pipes);
@@ -246,7 +246,7 @@ interface Levels {
   heap: number;
 }
 
-/** What is in use, once it is down to what it was or the patience is over; at first, after a moment. */
+/** What is in use, once it is down to `before` or the time limit is reached; the first time, after a moment. */
 async function levels(before?: Levels): Promise<Levels> {
   const { gc } = globalThis as { gc?(): void };
   const end = performance.now() + (before ? PATIENCE : MOMENT);
@@ -296,7 +296,7 @@ async function main(): Promise<void> {
   if (!isSound(soak)) Deno.exitCode = 1;
 }
 
-/** Runs this program again, with a collector that can be called. */
+/** Runs this program again, with a callable garbage collector. */
 async function runWithCollector(): Promise<void> {
   const { code } = await new Deno.Command(Deno.execPath(), {
     args: [

@@ -1,29 +1,29 @@
-/** The process with the servers, from the outside. */
+/** Controls the process with the servers. */
 
 import { delay } from "@std/async";
 import { TextLineStream } from "@std/streams";
 import type { Target } from "./abuses.ts";
 
-/** What the process with the servers has. */
+/** What the process with the servers uses. */
 export interface Measure {
   readonly heap: number;
   readonly resident: number;
   readonly sockets: number;
 }
 
-/** Seconds in which the last connections of the abusers may end. */
+/** How long the last connections of the abusers may take to end, in seconds. */
 const PATIENCE = 10;
-/** Bytes that a measure may be above the first before it is taken again. */
+/** How many bytes a measurement may exceed the first one before it is repeated. */
 const SLACK = 2 ** 20;
 
 export class ServerProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #lines: ReadableStreamDefaultReader<string>;
-  /** Before the first client. */
+  /** The measurement before the first client. */
   #first!: Measure;
   targets: readonly Target[] = [];
-  /** What the server with TLS shows. */
+  /** The certificate of the TLS server. */
   certificate = "";
 
   private constructor(child: Deno.ChildProcess) {
@@ -49,7 +49,7 @@ export class ServerProcess implements AsyncDisposable {
     return started;
   }
 
-  /** Measures after a collection; until it is as before, if it comes to that in time. */
+  /** Measures after garbage collections, until the result is as before or the time limit is reached. */
   async measure(before?: Measure): Promise<Measure> {
     const until = performance.now() + PATIENCE * 1000;
     for (;;) {
@@ -63,7 +63,7 @@ export class ServerProcess implements AsyncDisposable {
     }
   }
 
-  /** Has the servers closed; how many sockets more than in the beginning are left. */
+  /** Closes the servers. Returns how many more sockets are open than at the start. */
   async close(): Promise<number> {
     const { sockets } = await this.#ask("close");
     await this.#stdin.close();

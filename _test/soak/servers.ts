@@ -1,4 +1,4 @@
-/** The servers that are abused, in a process that answers questions about itself on its standard input. */
+/** The servers that are abused. Their process answers commands on its standard input. */
 
 import {
   getRunningLoop,
@@ -15,7 +15,7 @@ import { settle, sockets } from "../_streams.ts";
 import type { Target } from "./abuses.ts";
 
 const LIMIT = 16_384;
-/** Seconds that a client may take for its line. */
+/** How long a client may take to send its line, in seconds. */
 const PATIENCE = 2;
 const decoder = new TextDecoder();
 

@@ -1,7 +1,7 @@
 /**
- * Calls of threads and of loops from threads, of every kind and with every
- * end, for a time or longer; then memory, threads and descriptors must be
- * what they were:
+ * Calls of threads, and of loops from threads, of every kind and with every
+ * outcome, for at least the given time. Afterwards memory, threads and
+ * descriptors must be as before:
  *
  *     deno run -A _test/soak/thread_soak.ts SECONDS
  *
@@ -22,23 +22,23 @@ import {
   waitFor,
 } from "../../mod.ts";
 
-/** What a process has of what may leak. */
+/** The resources of a process that may leak. */
 interface Usage {
-  /** Mebibytes of the heap in use after collection. */
+  /** The used heap after garbage collection, in MiB. */
   readonly heap: number;
-  /** Mebibytes of the whole process. */
+  /** The memory of the whole process, in MiB. */
   readonly resident: number;
   readonly threads: number;
   readonly descriptors: number;
 }
 
-/** What a soak has done and left. */
+/** What a soak has done and left behind. */
 export interface SoakResult {
   readonly calls: number;
   readonly callsToLoop: number;
   readonly before: Usage;
   readonly after: Usage;
-  /** What was wrong, in words; empty if nothing was. */
+  /** What went wrong; empty if nothing did. */
   readonly faults: string[];
 }
 
@@ -47,13 +47,13 @@ interface Counts {
   callsToLoop: number;
 }
 
-/** Calls of each loop and its threads. */
+/** The number of calls of each loop and its threads. */
 const CALLS_OF_RUNNER = 440;
-/** Calls under way at a time: fewer than there may be threads, so that some are idle. */
+/** The number of concurrent calls, below the limit of threads, so that some are idle. */
 const WIDTH = 4;
-/** How many calls of each kind there are at least. */
+/** The minimum number of calls of each kind. */
 const LEAST_CALLS = 2_000;
-/** What memory may grow by: the heap is exact, the rest has allocators that keep some. */
+/** How much memory may grow. The heap is exact; outside of it, allocators keep some memory. */
 const HEAP_MIB = 2;
 const RESIDENT_MIB = 48;
 
@@ -70,7 +70,7 @@ export async function threadSoak(seconds: number): Promise<SoakResult> {
   return { calls, callsToLoop, before, after, faults };
 }
 
-/** Runners, one after another, until there were enough calls and the time is up. */
+/** Uses one runner after another until there were enough calls and the time is over. */
 async function round(
   counts: Counts,
   faults: string[],
@@ -120,7 +120,7 @@ function expose(loop: EventLoop, counts: Counts): void {
 
 type Kind = (n: number, loop: LoopHandle) => Promise<void>;
 
-/** One call of each kind, which checks what comes of it. */
+/** Calls of every kind, each of which checks its outcome. */
 const KINDS: Kind[] = [
   async (n) => same(await toThread((n) => n + 1, n), n + 1),
   async (n) => {
@@ -149,7 +149,7 @@ const KINDS: Kind[] = [
     );
     same(sum, 40 * n);
   },
-  // Answers that nobody hears.
+  // Answers that arrive after the call was cancelled.
   async (n, loop) => {
     await toThread(
       (loop, n) => {
@@ -178,7 +178,7 @@ const KINDS: Kind[] = [
     );
     same(seen, [`expected ${n}`, true, 2 * n]);
   },
-  // Each with a source of its own.
+  // Each with a different source.
   async (n) => {
     const fn = new Function("n", `return n + ${n % 700}`) as (
       n: number,
@@ -195,7 +195,7 @@ const KINDS: Kind[] = [
       await task.catch(() => {});
     }
   },
-  // Fails when nobody waits for it any more, or after its call.
+  // Fails after its waiter was cancelled, or after its call has ended.
   async (n) => {
     const late = toThread(async () => {
       await new Promise((resolve) => setTimeout(resolve, 1));
@@ -226,7 +226,7 @@ function same(actual: unknown, expected: unknown): void {
 
 async function usage(): Promise<Usage> {
   const { gc } = globalThis as { gc?: () => void };
-  // Threads end, and their handles are freed, a little after the runner.
+  // Threads end, and their handles are freed, slightly after the runner.
   for (let i = 0; i < 100 && (i < 5 || workers() > 0); i++) {
     gc?.();
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -240,7 +240,7 @@ async function usage(): Promise<Usage> {
   };
 }
 
-/** How many worker threads the process has. */
+/** The number of worker threads of the process. */
 function workers(): number {
   return [...Deno.readDirSync("/proc/self/task")].filter(({ name }) => {
     try {
@@ -267,7 +267,7 @@ function growth(before: Usage, after: Usage): string[] {
   return faults;
 }
 
-/** Runs this file again with a collector that can be called. */
+/** Runs this file again with a callable garbage collector. */
 async function again(seconds: string): Promise<number> {
   const { code } = await new Deno.Command(Deno.execPath(), {
     args: [

@@ -1,10 +1,10 @@
 /**
- * Where tasks wait for promises from outside of this module, found out without
+ * Finds where tasks wait for promises from outside of this module, without
  * debug mode.
  *
- * The debugger of the runtime lists all promises. From a pending one V8 follows
- * the functions that await it, one around the other, to the body of a task,
- * whose last frame carries the number of the task.
+ * The debugger of the runtime lists all promises. From a pending promise V8
+ * follows the functions that await it, outwards to the body of a task, whose
+ * last frame contains the id of the task.
  *
  * @module
  */
@@ -15,25 +15,25 @@ import { node, runtimeCore, systemTimer } from "./_host.ts";
 
 /** How many pending promises are inspected, evenly spread over all of them. */
 const MOST_PROMISES = 1000;
-/** How many are inspected between two looks at the clock, and the time limit, in milliseconds. */
+/** How many are inspected before the clock is read again, and the time limit in milliseconds. */
 const SLICE = 50;
 const BUDGET = 50;
-/** How many places are reported. */
-const MOST_PLACES = 100;
+/** How many call sites are reported. */
+const MOST_SITES = 100;
 /** How long the debugger may take, in seconds. */
 const DEBUGGER_TIMEOUT = 1;
 
-/** All promises of this thread; `null` where the debugger must not or cannot tell. */
+/** All promises of this thread; `null` if the debugger is not permitted or not available. */
 export async function allPromises(): Promise<readonly object[] | null> {
   if (!isPermitted()) return null;
-  const late = Promise.withResolvers<null>();
+  const timeout = Promise.withResolvers<null>();
   const stopTimer = systemTimer(
     DEBUGGER_TIMEOUT,
-    () => late.resolve(null),
+    () => timeout.resolve(null),
     true,
   );
   try {
-    return await Promise.race([askDebugger(), late.promise]);
+    return await Promise.race([askDebugger(), timeout.promise]);
   } catch {
     return null; // a runtime without a debugger
   } finally {
@@ -41,14 +41,14 @@ export async function allPromises(): Promise<readonly object[] | null> {
   }
 }
 
-/** Asks nobody. */
+/** Whether the debugger may be used without a prompt. */
 function isPermitted(): boolean {
   if (deno === undefined) return true;
   const permission = { name: "sys", kind: "inspector" as "uid" } as const;
   return deno.permissions.querySync(permission).state === "granted";
 }
 
-/** Where the debugger puts the promises for this side. */
+/** The global through which the debugger passes the promises. */
 const PROMISES_KEY = Symbol.for("@asyncio/asyncio promises");
 
 async function askDebugger(): Promise<readonly object[]> {
@@ -82,52 +82,54 @@ async function askDebugger(): Promise<readonly object[]> {
   } finally {
     session.disconnect();
   }
-  const courier = globalThis as unknown as Record<symbol, object[]>;
-  const promises = courier[PROMISES_KEY]!;
-  delete courier[PROMISES_KEY];
+  const transfer = globalThis as unknown as Record<symbol, object[]>;
+  const promises = transfer[PROMISES_KEY]!;
+  delete transfer[PROMISES_KEY];
   return promises;
 }
 
-/** What calls of the debugger give. */
+/** The results of debugger calls. */
 interface Answer {
   result?: { objectId: string };
   objects?: { objectId: string };
 }
 
 /**
- * Calls back with the places where tasks wait for some promises, by the ids of
- * the tasks; of very many promises only for some.
+ * Calls the callback of each task that waits for one of some promises with its
+ * call site. If there are very many promises, only a sample is inspected.
+ *
+ * @param onFound The callbacks, by task id.
  */
-export async function findForeignWaits(
+export async function findExternalWaits(
   promises: readonly object[],
-  found: ReadonlyMap<number, (place: CallSite) => void>,
+  onFound: ReadonlyMap<number, (place: CallSite) => void>,
 ): Promise<void> {
-  /** Of the promises that lead to a task the one that it takes the most calls from. */
+  /** For each task, the promise with the most calls between it and the task. */
   const innermost = new Map<number, { promise: object; depth: number }>();
   const start = performance.now();
-  const pending = spread(promises.filter(isPending), MOST_PROMISES);
+  const pending = sample(promises.filter(isPending), MOST_PROMISES);
   for (let at = 0; at < pending.length; at += SLICE) {
     if (performance.now() - start > BUDGET) break;
     for (const promise of pending.slice(at, at + SLICE)) {
-      fromAwaiting(promise, () => {
-        const calls = stackNames();
-        const id = idOf(calls.at(-1) ?? null);
+      followAwaiters(promise, () => {
+        const calls = functionNames();
+        const id = taskIdOf(calls.at(-1) ?? null);
         const depth = calls.length;
-        if (found.has(id) && depth > (innermost.get(id)?.depth ?? 0)) {
+        if (onFound.has(id) && depth > (innermost.get(id)?.depth ?? 0)) {
           innermost.set(id, { promise, depth });
         }
       });
     }
     await null;
   }
-  for (const [id, { promise }] of [...innermost].slice(0, MOST_PLACES)) {
-    fromAwaiting(promise, () => found.get(id)!(new CallSite()));
+  for (const [id, { promise }] of [...innermost].slice(0, MOST_SITES)) {
+    followAwaiters(promise, () => onFound.get(id)!(new CallSite()));
   }
   await null;
 }
 
-/** At most so many things out of a list, from all parts of it. */
-function spread<T>(list: readonly T[], most: number): readonly T[] {
+/** At most `most` items of a list, evenly spread. */
+function sample<T>(list: readonly T[], most: number): readonly T[] {
   if (list.length <= most) return list;
   const step = list.length / most;
   return Array.from({ length: most }, (_, at) => list[Math.floor(at * step)]!);
@@ -148,11 +150,11 @@ const { then } = Promise.prototype;
 const ignore = () => {};
 
 /**
- * Calls back, in a microtask, from where V8 follows a promise to those who
- * await it. The promise is not touched: it only passes for the one that a
- * `then` of the microtask's own promise gives.
+ * Calls `look` in a microtask whose stack contains the functions that await a
+ * promise. The promise is not changed: it only poses as the result of a `then`
+ * of the promise of this microtask.
  */
-function fromAwaiting(promise: object, look: () => void): void {
+function followAwaiters(promise: object, look: () => void): void {
   const job = Reflect.apply(then, Promise.resolve(), [look]);
   const species = class {
     constructor(start: (...resolvers: (() => void)[]) => void) {
@@ -165,15 +167,15 @@ function fromAwaiting(promise: object, look: () => void): void {
   Reflect.apply(then, job, [ignore]);
 }
 
-/** The names of the functions on the stack, the innermost first. */
-function stackNames(): (string | null)[] {
-  const taken: { stack?: unknown } = {};
-  captureStack(taken, stackNames);
-  return callsOf(taken).map((call) => call.getFunctionName());
+/** The names of the functions on the stack, innermost first. */
+function functionNames(): (string | null)[] {
+  const captured: { stack?: unknown } = {};
+  captureStack(captured, functionNames);
+  return callsOf(captured).map((call) => call.getFunctionName());
 }
 
-/** The id of the task whose body a frame of this module awaits; `NaN` for another frame. */
-function idOf(name: string | null): number {
+/** The id of the task whose body a function awaits, from the function's name; `NaN` for other functions. */
+function taskIdOf(name: string | null): number {
   return name?.startsWith(`${BODY} `)
     ? Number(name.slice(BODY.length + 1))
     : NaN;
