@@ -61,7 +61,7 @@ export class AbortSubscription implements Abortable {
     unsubscribeAbort(this.#signal, this);
   }
 
-  /** Whether an error is the signal's reason, which whoever aborted it knows already. */
+  /** Whether an error is the signal's reason, which the aborting code knows already. */
   isReason(error: unknown): boolean {
     return this.#signal.aborted && this.#signal.reason === error;
   }

@@ -33,7 +33,7 @@ const MIN_PAUSE = 0.05;
 const MAX_PAUSE = 1;
 
 /**
- * Errors of `accept` that concern only the connection that was to be accepted.
+ * Errors of `accept` that concern only the connection being accepted.
  * accept(2) says to retry after them. The last five come from reading the
  * addresses and options of a connection that was closed meanwhile.
  */

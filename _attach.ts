@@ -1,12 +1,11 @@
 /**
- * Attaching to a running Deno process through its debugger, and letting go of
- * it so that nothing has changed.
+ * Attaches to a running Deno process through its debugger, and detaches without
+ * leaving anything behind.
  *
- * `SIGUSR1` has the runtime open its debugger on a fixed port, from its event
- * loop: a blocked one does so after the block. The debugger then evaluates
- * what it is asked to also in the midst of a block. The process closes it
- * again by a timer, which is set off with every question, so that it does
- * even if this side is killed.
+ * `SIGUSR1` makes the runtime open its debugger on a fixed port. This happens on
+ * the event loop, so a blocked loop opens it after the block. The debugger can
+ * then evaluate expressions even during a block. A timer in the process, reset
+ * by every call, closes the debugger again even if this program is killed.
  *
  * @module
  */
@@ -21,60 +20,60 @@ import type { Snapshot } from "./_snapshot.ts";
 export interface ThreadLoops {
   /** `"main"`, or what the runtime calls the worker. */
   thread: string;
-  /** One for each loop. */
+  /** The snapshots of its loops. */
   loops: Snapshot[];
-  /** The stack of the code that runs, the innermost call first; empty if none does. */
+  /** The stack of the running code, innermost call first; empty if none is running. */
   stack: string[];
 }
 
-/** What an expression in the process gives. */
+/** What the process returns. */
 interface Seen {
-  /** JSON of the snapshots, `null` without the module, `""` if it is to be read in another way. */
+  /** The snapshots as JSON; `null` without the module, `""` if they must be read in another way. */
   loops: string | null;
   stack: string;
 }
 
-/** A debugger that is listening, and the process it belongs to. */
+/** A listening debugger, and the process it belongs to. */
 interface Found {
   readonly url: string;
   readonly pid: number;
 }
 
-/** Where `SIGUSR1` opens the debugger. */
+/** The port on which `SIGUSR1` opens the debugger. */
 const DEFAULT_PORT = 9229;
 /** Poll interval, in milliseconds. */
 const POLL_INTERVAL = 5;
-/** Without an answer for this long, the user is told why, in milliseconds. */
+/** How long to wait for an answer before telling the user why, in milliseconds. */
 const SLOW_AFTER = 1000;
 /** How long the runtime takes to announce its workers, in milliseconds. */
 const WORKER_DISCOVERY = 25;
 /** How long a worker may take to answer, in milliseconds. */
 const WORKER_TIMEOUT = 500;
 
-/** What attaching is to know. */
+/** Options of {@linkcode attach}. */
 export interface AttachOptions {
   table: ProcessTable;
-  /** Says something to whoever waits. */
+  /** Prints a message for the waiting user. */
   print(text: string): void;
-  /** Whether the program may have another name than Deno. */
+  /** Whether the program may have a name other than Deno. */
   force: boolean;
-  /** Whether to close the debugger at the end also if it was open before. */
+  /** Whether to close the debugger at the end even if it was open before. */
   close: boolean;
-  /** How long a port that somebody else has is waited for, in milliseconds. */
+  /** How long to wait for a port that another process uses, in milliseconds. */
   busy: number;
-  /** How long the start of a process may take, in milliseconds. */
+  /** How long to wait for a process to start up, in milliseconds. */
   start: number;
-  /** After so long without a question the process closes its debugger, in milliseconds. */
+  /** After this time without a call the process closes its debugger, in milliseconds. */
   guard: number;
 }
 
-/** A process that was attached to. */
+/** An attached process. */
 export class Target {
   readonly #session: InspectorSession;
-  /** When the process is to close its debugger, `null` for never. */
+  /** When the process will close its debugger; `null` for never. */
   readonly #guard: number | null;
   readonly #print: (text: string) => void;
-  /** Workers by their session. */
+  /** The workers by session. */
   readonly #workers = new Map<string, Worker>();
 
   constructor(
@@ -88,7 +87,7 @@ export class Target {
     session.onEvent = (method, params) => this.#take(method, params);
   }
 
-  /** Settles when the connection has ended, as when the process has. */
+  /** Resolves when the connection has ended, for example with the process. */
   get closed(): Promise<void> {
     return this.#session.closed;
   }
@@ -96,10 +95,10 @@ export class Target {
   /** Finds the workers. */
   async open(): Promise<void> {
     const params = { waitForDebuggerOnStart: false };
-    // A runtime that does not have it has only its main thread looked at.
+    // Without this method, only the main thread is inspected.
     const enabled = this.#session.call("NodeWorker.enable", params);
     await this.#answer(enabled.catch(() => {}));
-    // The runtime tells of its workers after its answer, and not of their end.
+    // The runtime announces its workers after its answer, and does not announce their end.
     await delay(WORKER_DISCOVERY);
   }
 
@@ -130,7 +129,7 @@ export class Target {
     }
   }
 
-  /** Reads the loops with the places where tasks wait, where no code is running: that takes microtasks. */
+  /** Reads the loops of threads that run no code, with the lines where tasks wait; this takes microtasks. */
   async #locate(guard: string): Promise<string> {
     const session = this.#session;
     const asked = session.evaluate(`(${guard}${LOCATE_EXPRESSION})`, true);
@@ -140,7 +139,7 @@ export class Target {
     return await this.#answer(located) as string;
   }
 
-  /** Waits for an answer, and tells the user if it takes long. */
+  /** Waits for an answer, and prints a message if it takes long. */
   async #answer<T>(answer: Promise<T>): Promise<T> {
     const timer = setTimeout(
       this.#print,
@@ -158,7 +157,7 @@ export class Target {
   async detach(): Promise<void> {
     if (this.#guard !== null) {
       this.#session.evaluate(closing(0)).catch(() => {});
-      // The process ends the connection as it closes its debugger.
+      // The process ends the connection by closing its debugger.
       const late = Promise.withResolvers<void>();
       const timer = setTimeout(late.resolve, SLOW_AFTER);
       await Promise.race([this.#session.closed, late.promise]);
@@ -202,7 +201,7 @@ class Worker {
     this.#send = send;
   }
 
-  /** What its thread sees; `null` if it does not answer soon. */
+  /** The answer of its thread; `null` if it does not answer soon. */
   async ask(): Promise<Seen | null> {
     const waiting = this.#waiting = Promise.withResolvers<Seen | null>();
     const expression = readExpression(false);
@@ -224,7 +223,7 @@ class Worker {
   }
 }
 
-/** Gives {@linkcode Seen}; without the loops if no code is running and whoever asks would rather wait for the places. */
+/** An expression for {@linkcode Seen}, without the loops if no code is running and the caller can wait for the lines. */
 function readExpression(canWait: boolean): string {
   return `(() => {
     const read = globalThis[Symbol.for("asyncio.loops")];
@@ -239,22 +238,22 @@ function readExpression(canWait: boolean): string {
   })()`;
 }
 
-/** Gives the loops with the places where tasks wait, where no code is running. */
+/** An expression for the loops with the lines where tasks wait, if no code is running. */
 const LOCATE_EXPRESSION = `globalThis[Symbol.for("asyncio.loops")]([])`;
 
-/** The same of all promises of the process, which tell where tasks wait for those of others. */
+/** The same as a function of all promises, which also finds waits for promises from outside of this module. */
 const LOCATE_FUNCTION = `function () {
   return globalThis[Symbol.for("asyncio.loops")](this);
 }`;
 
-/** Whether the place of a wait for a foreign promise is not known. */
+/** Whether the line of a wait for a promise from outside of this module is unknown. */
 function hasLostTask(loops: readonly Snapshot[]): boolean {
   return loops.some(({ tasks }) =>
     tasks.some(({ state, stack }) => state === "foreign" && stack.length === 0)
   );
 }
 
-/** Has the process close its debugger after a time, counted from the last such call. */
+/** An expression that makes the process close its debugger some time after the last such call. */
 function closing(milliseconds: number): string {
   return `(() => {
     const { setTimeout, clearTimeout } = process.getBuiltinModule("node:timers");
@@ -275,7 +274,7 @@ function threadOf(thread: string, seen: Seen | null): ThreadLoops | null {
   return { thread, loops: JSON.parse(seen.loops), stack: callsIn(seen.stack) };
 }
 
-/** The calls of a stack without those of the question itself. */
+/** The calls of a stack without those of the expression itself. */
 function callsIn(stack: string): string[] {
   return linesOf(stack).filter((line) => !line.startsWith("<anonymous>:"));
 }
@@ -283,7 +282,7 @@ function callsIn(stack: string): string[] {
 /**
  * Attaches to a process.
  *
- * @throws {PsError} If that is not possible.
+ * @throws {PsError} If this is not possible.
  */
 export async function attach(
   pid: number,
@@ -324,7 +323,7 @@ async function checkProgram(
   );
 }
 
-/** The debugger of a process, if it is open. */
+/** The debugger of a process; `null` if it is not open. */
 async function findOpen(
   pid: number,
   table: ProcessTable,
@@ -337,7 +336,7 @@ async function findOpen(
   return await findAt(likely, pid);
 }
 
-/** The debugger of a process, if it listens on one of some ports. */
+/** The debugger of a process; `null` if it listens on none of the given ports. */
 async function findAt(
   ports: readonly number[],
   pid: number,
@@ -349,7 +348,7 @@ async function findAt(
   return null;
 }
 
-/** Asks whether a debugger listens, and whose it is. */
+/** Finds out whether a debugger listens on a port, and whose it is. */
 async function ask(port: number): Promise<Found | null> {
   try {
     const response = await fetch(`http://127.0.0.1:${port}/json/list`, {
@@ -358,7 +357,7 @@ async function ask(port: number): Promise<Found | null> {
     const [{ title, webSocketDebuggerUrl: url }] = await response.json();
     return { url, pid: Number(/\[pid: (\d+)\]/.exec(title)?.[1]) };
   } catch {
-    return null; // nobody, or somebody else
+    return null; // nothing, or something else, listens there
   }
 }
 
@@ -386,7 +385,7 @@ function signal(pid: number): void {
   }
 }
 
-/** Waits until nobody else has the port. */
+/** Waits until no other process uses the port. */
 async function untilFree(
   pid: number,
   { busy, print }: AttachOptions,
@@ -420,7 +419,7 @@ function isFree(): boolean {
   }
 }
 
-/** Waits until the signal does not kill the process. */
+/** Waits until the signal no longer kills the process. */
 async function untilPrepared(
   pid: number,
   { table, start }: AttachOptions,
@@ -438,7 +437,7 @@ async function untilPrepared(
 }
 
 /**
- * Waits for the debugger; a loop that is blocked opens it after the block. The
+ * Waits for the debugger, which a blocked loop opens only after the block. The
  * signal is repeated, as another process may have taken the port just before.
  */
 async function untilOpen(
@@ -456,7 +455,7 @@ async function untilOpen(
       throw new PsError(EXIT.lost, `Process ${pid} has ended`);
     }
     if (Date.now() > last + SLOW_AFTER) {
-      // One that the program has opened itself, where only it knows.
+      // The program may have opened the debugger itself, on an unknown port.
       const ports = await table.ports(pid).catch(describeRefusal(pid));
       const elsewhere = await findAt(ports ?? [], pid);
       if (elsewhere !== null) return elsewhere;

@@ -67,7 +67,7 @@ export interface SuspendedAwait extends Job {
   readonly isAwait: boolean;
   /** A request that could not interrupt this await while others were pending beside it. */
   cancelRequest: CancelRequest | null;
-  /** Rejects the await with a cancellation; the awaited future goes on. */
+  /** Rejects the await with a cancellation; the awaited future continues. */
   interrupt(): void;
   /** Calls back, in a microtask, with the place of the `await`, if that can be found out. */
   locate(found: (place: CallSite) => void): void;

@@ -156,7 +156,7 @@ export class OutputPipe implements ByteSource, Output, Progress {
     if (!this.#isReadingAhead) void this.#runReadAhead();
   }
 
-  /** Reads on demand from now on. A pending read goes on. */
+  /** Reads on demand from now on. A pending read continues. */
   readOnDemand(): void {
     this.#readsAhead = false;
   }

@@ -159,7 +159,7 @@ export class Continuation<T> extends Future<T>
   }
 
   /**
-   * Calls back, in a microtask, with the place where it is awaited, and goes on
+   * Calls back, in a microtask, with the place where it is awaited, and continues
    * waiting: the runtime's promise is resolved with a thenable, from whose
    * `then` V8 follows it to the code that awaits it, and which is given new
    * resolving functions.

@@ -196,7 +196,7 @@ export class DebugTaskState extends TaskState {
     this.#delivery = null;
     if (!delivery.hasContinued) return;
     reportTask(this, {
-      message: `Task ${this.name} was cancelled but went on: the ` +
+      message: `Task ${this.name} was cancelled but continued: the ` +
         `CancelledError of its wait at ${delivery.site.line} was caught ` +
         "and not thrown on",
       cancelledAt: formatSite(delivery.site),

@@ -252,10 +252,10 @@ export class EventLoop {
    * Switches debug mode for tasks created from now on.
    *
    * In debug mode tasks remember where they were created and where they wait.
-   * The exception handler is told about callbacks and steps that take longer
-   * than {@linkcode EventLoop.slowCallbackDuration}, about tasks that were
-   * cancelled and went on, and about tasks that were cancelled but await a
-   * promise that cannot be interrupted.
+   * The exception handler gets reports of callbacks and steps that take longer
+   * than {@linkcode EventLoop.slowCallbackDuration}, of tasks that were cancelled
+   * and continued, and of tasks that were cancelled but await a promise that
+   * cannot be interrupted.
    *
    * It is on from the start if the environment variable `ASYNCIO_DEBUG` is set
    * and may be read.

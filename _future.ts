@@ -65,7 +65,7 @@ import {
 const PENDING = 0;
 /** Its turn has come, but the waiting code has not resumed yet. */
 const NOTIFIED = 1;
-/** Has its value, but completes on the next turn of the loop only. */
+/** The value is set, but the future completes only on the next turn of the loop. */
 const YIELDING = 2;
 /** The same, and that turn is scheduled already. */
 const YIELD_QUEUED = 3;
@@ -106,7 +106,7 @@ export interface FutureInternals {
   follow(future: AnyFuture): void;
   /** Runs a continuation on its turn. Returns whether user code was resumed. */
   resume(future: AnyFuture, continuation: Continuation<unknown>): boolean;
-  /** The awaiting task was cancelled after the future was done. It is told once the returned promise, if any, has settled. */
+  /** The awaiting task was cancelled after the future was done. The cancellation is delivered once the returned promise, if any, has settled. */
   discardOutcome(future: AnyFuture): void | Promise<void>;
   /** Ends a future with a value; unlike `setResult()`, also a task. */
   settle(future: AnyFuture, value: unknown): void;

@@ -52,7 +52,7 @@ export function progressOf(state: TaskState): string {
   if (phase === "new") return "not started yet";
   if (phase === "running") return "running";
   const what = waitedFor(state);
-  if (what === null) return "about to go on";
+  if (what === null) return "about to resume";
   const seconds = waitingTime(state);
   return `waiting for ${what}${
     seconds === null ? "" : ` since ${span(seconds)}`

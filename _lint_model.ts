@@ -1,6 +1,6 @@
 /**
- * A simple type inference for one file: which calls are calls of the module,
- * and which values are queues, locks, streams and promises. What cannot be told
+ * A simple type inference for one file: which calls are calls of the module, and
+ * which values are queues, locks, streams and promises. What cannot be inferred
  * from the file alone is unknown, and not reported.
  *
  * @module

@@ -121,7 +121,7 @@ export class ReadPump {
     }
   }
 
-  /** Called when nobody waits any more. A scheduled read is dropped, a pending one goes on. */
+  /** Called when no read waits any more. A scheduled read is dropped, a pending one continues. */
   release(): void {
     if (this.#state === SCHEDULED) this.#state = IDLE;
     else if (this.#state === READING && this.#isReferenced) {

@@ -214,7 +214,7 @@ function namesOf(tasks: readonly { name: string }[]): string {
 function doing({ tasks: [task], shortest, longest }: Group): string {
   if (task!.state === "new") return "not started yet";
   if (task!.state === "running") return "running";
-  if (task!.state === "ready") return "about to go on";
+  if (task!.state === "ready") return "about to resume";
   const what = task!.waits.map(textOf).join(", ");
   return `waiting for ${what}${sinceText(shortest, longest)}`;
 }
@@ -448,7 +448,7 @@ function cancelledVerdict(tasks: readonly TaskSnapshot[]): string | null {
     : `a shield keeps it from ending${shieldedText(tasks, shield)}`;
   const group = tasks.flatMap(({ scopes }) => scopes)
     .find((scope) => scope.includes(" failing with "));
-  return `Task ${task.name} was ${requestText(task.cancelled!)} and goes on${
+  return `Task ${task.name} was ${requestText(task.cancelled!)} and continues${
     waits === "" ? "" : ` (waiting for ${waits})`
   }: ${why}${group === undefined ? "" : `; it holds up a ${group}`}`;
 }

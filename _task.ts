@@ -171,7 +171,7 @@ export class Task<T> extends Future<T> {
   /**
    * Requests that the task end: what it awaits rejects with a
    * `CancelledError`, at once or at its next wait, and {@linkcode Task.signal}
-   * aborts. The task may catch that and go on.
+   * aborts. The task may catch that and continue.
    *
    * @param message The message of the error.
    * @returns `false` if the task is done already.

@@ -251,7 +251,7 @@ export class TaskState extends CancelScope implements Job {
     if (this.#pendingScopes > 0) this.linkBody(); // cancelled in its first step
   }
 
-  /** Has stacks that lead out of the body end with a frame that names the task. */
+  /** Makes stacks that lead out of the body end with a frame that names the task. */
   linkBody(): void {
     if (this.#bodyEnd !== null) awaitBody(this.#bodyEnd, this.#id);
     this.#bodyEnd = null;

@@ -32,7 +32,7 @@ export interface WaitDetails {
 export interface WaitSource extends WaitDetails {
   /** The future was notified and its code resumes: returns the value, or {@linkcode AGAIN}. */
   complete(future: AnyFuture, by: ExecutionContext | null): unknown;
-  /** The future was notified, but its code is cancelled: hands off to the next waiter. The code is told once a promise returned here has settled. */
+  /** The future was notified, but its code is cancelled: hands off to the next waiter. The cancellation is delivered once a promise returned here has settled. */
   handOff(future: AnyFuture): void | Promise<void>;
   /** The future ended before it was notified. */
   remove(future: AnyFuture): void;

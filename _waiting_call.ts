@@ -101,7 +101,7 @@ export function checkpoint<A extends unknown[], T>(
   });
 }
 
-/** Runs a waiting call in a scope, so that whoever holds its promise can cancel it. */
+/** Runs a waiting call in a scope, so that the holder of its promise can cancel it. */
 export function operation<T>(body: () => T | PromiseLike<T>): Promise<T> {
   const scope = new InnerScope(currentScope() ?? detachedScope());
   const promise = scope.run(awaitCall[BODY], { scope, body });

@@ -108,7 +108,7 @@ class BlockWatcher {
 
   #end(now: number): void {
     const lasted = span(now - this.#lastBeatAt);
-    console.error(`The event loop goes on after a block of ${lasted}`);
+    console.error(`The event loop runs again after a block of ${lasted}`);
     this.#reportedDuration = 0;
     this.#lastStack = "";
     this.#session?.close();

@@ -590,7 +590,7 @@ export class WritePump {
     return this.options.readers;
   }
 
-  /** Has the reader notice the end of the connection although nobody reads. */
+  /** Makes the reader notice the end of the connection although nothing reads. */
   #watchReader(isWatched: boolean): void {
     if (this.options.reader) {
       this.#readers!.watch(this.options.reader, isWatched);

@@ -261,7 +261,7 @@ export class Event {
     this.#waiters.notifyAll();
   }
 
-  /** Clears the event. Waiters that were already woken resume nevertheless. */
+  /** Clears the event. Waiters that were already notified resume nevertheless. */
   clear(): void {
     this.#set = false;
   }

@@ -1,5 +1,5 @@
 /**
- * The module as another commit has it, beside the workloads of today.
+ * Another version of the module, measured with the workloads of this one.
  *
  * @module
  */
@@ -13,17 +13,17 @@ const SIGNALS: readonly [Deno.Signal, number][] = Deno.build.os === "windows"
   ? [["SIGINT", 2]]
   : [["SIGINT", 2], ["SIGTERM", 15], ["SIGHUP", 1]];
 
-/** A temporary worktree; disposing of it removes it. */
+/** A temporary worktree, removed when it is disposed of. */
 export interface Checkout extends Disposable {
-  /** The full hash. */
+  /** The full hash of the commit. */
   readonly commit: string;
-  /** The folder of the workloads in it. */
+  /** The folder of the workloads in the worktree. */
   readonly bench: URL;
 }
 
 /**
- * Checks a commit out into a temporary worktree and replaces its benchmark by
- * the one of `root`. A signal that ends the process removes the worktree too.
+ * Checks out a commit into a temporary worktree, and replaces its benchmark by
+ * that of `root`. A signal that ends the process also removes the worktree.
  */
 export function checkOut(ref: string, root: URL = ROOT): Checkout {
   const commit = commitOf(ref, root);

@@ -1,11 +1,11 @@
 /**
- * What one writes on native promises where there is no library: the bare
- * sides of the workloads are made of these.
+ * Primitives on native promises, as one writes them without a library. The bare
+ * sides of the workloads use them.
  *
- * They are as quick as their kind can be. None can be cancelled, and none
- * knows a task. Whoever is woken goes on in the microtasks of whoever wakes
- * it, so a chain of hand-overs keeps timers and sockets waiting until it ends,
- * unless somebody asks for a {@linkcode fairTurn}.
+ * They are as fast as such code can be. None supports cancellation or tasks. A
+ * notified waiter resumes in the microtasks of the notifying code, so a chain of
+ * hand-offs delays timers and sockets until it ends, unless the code awaits a
+ * {@linkcode fairTurn}.
  *
  * @module
  */
@@ -16,12 +16,12 @@ import { Deque } from "./deque.ts";
 let asking: (() => void)[] = [];
 let turn: Promise<void> | null = null;
 
-/** The next turn of the host's event loop: a promise for each who asks, one `setImmediate` for all. */
+/** The next turn of Deno's event loop: a promise for each caller, and one `setImmediate` for all. */
 export function fairTurn(): Promise<void> {
   return new Promise(onNextTurn);
 }
 
-/** The same with one promise for all who ask: those cannot be told apart. */
+/** The same with a single promise for all callers. */
 export function sharedTurn(): Promise<void> {
   return turn ??= new Promise((resolve) =>
     setImmediate(() => {
@@ -43,7 +43,7 @@ function answer(): void {
 
 const done = Promise.resolve();
 
-/** A mutex that hands itself over. */
+/** A mutex that is handed off to the next waiter. */
 export class BareLock {
   #locked = false;
   readonly #waiters = new Deque<() => void>();
@@ -63,7 +63,7 @@ export class BareLock {
   }
 }
 
-/** Releases a lock or a semaphore at the end of a `using` block. */
+/** Releases a lock or semaphore at the end of a `using` block. */
 export class BareGuard implements Disposable {
   readonly #held: { release(): void };
 
@@ -76,7 +76,7 @@ export class BareGuard implements Disposable {
   }
 }
 
-/** A counter of permits that hands them over. */
+/** A semaphore that hands permits off to the next waiter. */
 export class BareSemaphore {
   #free: number;
   readonly #waiters = new Deque<() => void>();
@@ -100,7 +100,7 @@ export class BareSemaphore {
   }
 }
 
-/** A flag with one promise for all who wait. */
+/** An event with one promise for all waiters. */
 export class BareEvent {
   #promise = Promise.withResolvers<void>();
 
@@ -113,7 +113,7 @@ export class BareEvent {
   }
 }
 
-/** A flag with a promise for each who waits, so that one could be taken out. */
+/** An event with a promise for each waiter, so that a waiter could be removed. */
 export class BareEventEach {
   #set = false;
   #waiters: (() => void)[] = [];
@@ -149,7 +149,7 @@ export class BareCondition {
   }
 }
 
-/** A meeting point with one promise and one turn a round; gives each its position. */
+/** A barrier with one promise and one turn per round. Returns the position of each party. */
 export class BareBarrier {
   readonly #parties: number;
   #count = 0;
@@ -172,7 +172,7 @@ export class BareBarrier {
   }
 }
 
-/** A queue that hands items to those who wait, with back-pressure at `maxsize`. */
+/** A queue that hands items off to waiters, with backpressure at `maxsize`. */
 export class BareQueue<T> {
   readonly #maxsize: number;
   readonly #items = new Deque<T>();
@@ -207,7 +207,7 @@ export class BareQueue<T> {
   }
 }
 
-/** The heap of the textbooks. */
+/** A textbook heap. */
 export class BareHeap<T> {
   readonly #items: T[] = [];
   readonly #compare: (a: T, b: T) => number;
@@ -292,7 +292,7 @@ const timers = new BareHeap<Timer>((a, b) => a.due - b.due);
 let armed = Infinity;
 let handle: ReturnType<typeof setTimeout> | undefined;
 
-/** A sleep on one heap of timers with one timer of the host under all of them. */
+/** A sleep that uses one heap of timers, and a single timer of Deno for all of them. */
 export function heapSleep(seconds: number): Promise<void> {
   return new Promise((resolve) => {
     const due = performance.now() + seconds * 1000;

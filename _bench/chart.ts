@@ -1,7 +1,7 @@
 /**
- * The chart of the README: bars of a few workloads on a logarithmic axis, as
- * an SVG without scripts and fonts of its own. It brings its own background,
- * because a page and the system that shows it may differ in their scheme.
+ * The chart of the README: bars of a few workloads on a logarithmic axis, as an
+ * SVG without scripts or fonts. It has its own background, because the colour
+ * schemes of a page and of the system may differ.
  *
  * @module
  */
@@ -9,14 +9,14 @@
 import type { Result } from "./harness.ts";
 import { costPerItem, duration } from "./report.ts";
 
-/** One group of bars. */
+/** A group of bars. */
 export interface Group {
   readonly label: string;
-  /** By side; a side that is not there has no bar. */
+  /** The times by side. Missing sides have no bar. */
   readonly seconds: ReadonlyMap<string, number>;
 }
 
-/** In the order of the bars: the side, its name, and its colour by day and by night. */
+/** The sides in the order of their bars: key, name, and colour in the light and dark scheme. */
 const SIDES = [
   ["ours", "this module", "#1f6feb", "#58a6ff"],
   ["python", "CPython", "#a8740b", "#e3b341"],
@@ -25,17 +25,17 @@ const SIDES = [
 ] as const;
 const TITLE = "Time per item, logarithmic: shorter is better";
 const WIDTH = 840;
-/** Where the axis begins and ends; right of it there is room for a figure. */
+/** The start and end of the axis. To its right there is room for a figure. */
 const LEFT = 170;
 const RIGHT = WIDTH - 90;
 const TOP = 84;
 const BAR = 11;
 const BAR_STEP = 13;
 const GROUP_GAP = 14;
-/** Pixels between ticks that leave room for their text. */
+/** The distance between ticks that leaves room for their labels, in pixels. */
 const TICK_ROOM = 48;
 
-/** The groups of a run: the workloads that have a name in the chart. */
+/** The groups of a run: the workloads that have a label in the chart. */
 export function chartGroups(results: readonly Result[]): Group[] {
   const groups: Group[] = [];
   for (const result of results) {
@@ -51,7 +51,7 @@ export function chartGroups(results: readonly Result[]): Group[] {
   return groups;
 }
 
-/** Draws the groups; the caption stands below them, a line each. */
+/** Draws the groups, with the lines of the caption below them. */
 export function drawChart(
   groups: readonly Group[],
   caption: readonly string[],
@@ -85,18 +85,18 @@ class Axis {
   readonly #high: number;
 
   constructor(least: number, greatest: number) {
-    // The shortest bar is to be seen, too.
+    // The shortest bar must be visible too.
     this.#low = steps(least / 1e3, least / 1.5).at(-1)!;
     this.#high = steps(greatest, greatest * 1e3)[0];
   }
 
-  /** The pixel of a value. */
+  /** The x coordinate of a value. */
   x(seconds: number): number {
     const at = Math.log(seconds / this.#low) / Math.log(this.#high / this.#low);
     return LEFT + at * (RIGHT - LEFT);
   }
 
-  /** All of 1, 2 and 5 if there is room for their texts, else the powers of ten. */
+  /** The multiples 1, 2 and 5 if there is room for their labels, otherwise the powers of ten. */
   ticks(): number[] {
     const all = steps(this.#low, this.#high);
     const gap = this.x(this.#low * 2) - LEFT;
@@ -104,7 +104,7 @@ class Axis {
   }
 }
 
-/** The values 1, 2 and 5 times a power of ten from one to another. */
+/** The values 1, 2 and 5 times a power of ten in a range. */
 function steps(from: number, to: number): number[] {
   const list: number[] = [];
   for (let power = Math.floor(Math.log10(from)); 10 ** power <= to; power++) {
@@ -165,7 +165,7 @@ function bars(axis: Axis, { label, seconds }: Group, top: number): string[] {
   return lines;
 }
 
-/** "100 ns", "2 µs": no digits that mean nothing. */
+/** The label of a tick, without superfluous digits: "100 ns", "2 µs". */
 function tickName(seconds: number): string {
   return duration(seconds).replace(/\.0+(?= )/, "");
 }

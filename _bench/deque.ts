@@ -1,11 +1,11 @@
 /**
- * A first-in-first-out list for the bare sides. They use nothing of the
- * module, so they can stand beside any version of it.
+ * A FIFO list for the bare sides. They use nothing from the module, so they work
+ * beside any version of it.
  *
  * @module
  */
 
-/** Consumed items that are worth a copy of the rest. */
+/** The number of consumed items at which the rest is copied. */
 const COMPACT_AT = 32;
 
 /** A list with a consumed head. */
@@ -22,7 +22,7 @@ export class Deque<T> {
     this.#items.push(item);
   }
 
-  /** Takes the first item, `undefined` if there is none. */
+  /** Removes the first item; returns `undefined` if there is none. */
   shift(): T | undefined {
     const items = this.#items;
     if (this.#head === items.length) return undefined;

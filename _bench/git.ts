@@ -1,10 +1,10 @@
 /**
- * What the benchmark asks of git.
+ * Runs git for the benchmark.
  *
  * @module
  */
 
-/** Runs git in the work tree at `root`, without hooks; what it prints. */
+/** Runs git in the work tree at `root`, without hooks. Returns its output. */
 export function git(root: URL, ...args: string[]): string {
   const { success, stdout, stderr } = new Deno.Command("git", {
     args: ["-c", "core.hooksPath=/dev/null", ...args],

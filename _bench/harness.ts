@@ -1,22 +1,21 @@
 /**
  * Measures the same work done by several sides.
  *
- * Every side of a workload has a process of its own, started for that
- * workload alone: what the compiler has learnt of one side, and what one side
- * has left on the heap, cannot colour another. All processes of a workload
- * live side by side and wait for their turn at their standard input. After a
- * few rounds that are thrown away, the sides take turns, one round each, and
- * the one that begins rotates; while one works the others sleep. A slow
- * second of the machine therefore meets all sides alike. What is reported is
- * the median, over at least five rounds, of the ratio of ours to the other
- * side's measure *of the same round*: never a quotient of figures from
- * different times.
+ * Each side of a workload runs in a separate process, started for that workload
+ * only, so that compiled code and garbage of one side cannot affect another. All
+ * processes of a workload exist at the same time and wait for commands on their
+ * standard input. After a few warm-up rounds, the sides take turns, one round
+ * each, and the side that starts rotates; while one works, the others sleep. So
+ * a slow second of the machine affects all sides alike. The result is the
+ * median, over at least five rounds, of the ratio of our measurement to that of
+ * the other side *in the same round*, never a ratio of figures from different
+ * times.
  *
- * A round is big enough to last some tens of milliseconds, so that clocks do
- * not matter. Garbage that a round leaves is paid for by the next round of
- * the same side, as in a program that runs on.
+ * A round lasts some tens of milliseconds, so that the resolution of the clock
+ * does not matter. The garbage of a round is collected in the next round of the
+ * same side, as in a program that keeps running.
  *
- * A file of workloads has a list of them as its default export:
+ * The default export of a file of workloads is a list of them:
  *
  * ```ts
  * import { python, workload } from "./harness.ts";
@@ -46,75 +45,74 @@
 import { fileURLToPath as fromFileUrl } from "node:url";
 
 /**
- * One round of work, `size` items of it. The time from the call to the end of
- * what it returns is measured; a number that it gives is taken instead of
- * that time (seconds, or bytes where bytes are measured), and so are
- * {@linkcode Seconds}.
+ * Does one round of work of `size` items. The time from the call until its
+ * promise settles is measured. If it returns a number (of seconds, or of bytes
+ * where bytes are measured) or {@linkcode Seconds}, that counts instead.
  *
- * What has to be set up once, a server for instance, is kept in a variable of
- * the module: see {@linkcode prepared}.
+ * Anything that is set up once, such as a server, is kept in a variable of the
+ * module: see {@linkcode prepared}.
  */
 export type Round = (size: number) => unknown;
 
-/** What a round has measured on its own, where the process does not do the work itself. */
+/** The measurement of a round whose work is done in other processes. */
 export interface Seconds {
-  /** On the clock. */
+  /** Elapsed seconds. */
   readonly wall: number;
-  /** Of the processor. */
+  /** Processor seconds. */
   readonly cpu: number;
 }
 
-/** A function of a Python file under `_bench/python`. */
+/** A function in a file under `_bench/python`. */
 export interface PythonSide {
   readonly file: string;
   readonly name: string;
 }
 
-/** Who does the work, by name. The names with a meaning of their own: */
+/** The sides by name. These names are special: */
 export interface Sides {
   /** This module. */
   ours: Round;
-  /** The same on what the host gives. */
+  /** The same on plain Deno. */
   bare?: Round;
-  /** CPython's asyncio; run on uvloop too, if it is there. */
+  /** CPython's asyncio; also on uvloop, if it is installed. */
   python?: PythonSide;
-  /** Whatever else is worth a comparison. */
+  /** Other libraries. */
   [other: string]: Round | PythonSide | undefined;
 }
 
-/** The greatest cost of ours as a multiple of that of each side; 1 / 0.9 for "0.9 of its rate". */
+/** The maximum cost of ours as a multiple of that of each side; 1 / 0.9 means "0.9 of its rate". */
 export type Goal = { readonly [side: string]: number | undefined };
 
-/** What is to be measured. */
+/** A workload. */
 export interface Workload {
   readonly name: string;
-  /** Items in a round. */
+  /** The number of items in a round. */
   readonly size: number;
   readonly sides: Sides;
-  /** What the bare side is, and what it leaves out, in a few words. */
+  /** What the bare side is and what it lacks, in a few words. */
   readonly bareIs?: string;
   readonly goal?: Goal;
-  /** What an item is called in the chart; left out of it without. */
+  /** The name of an item in the chart; without it the workload is left out of the chart. */
   readonly chart?: string;
   /**
-   * The processor seconds of the process instead of the time on the clock,
-   * or bytes that a round returns.
+   * What is measured: elapsed seconds, processor seconds of the process, or the
+   * bytes that a round returns.
    *
    * @default "wall"
    */
   readonly measure?: "wall" | "cpu" | "bytes";
   /**
-   * The greatest cost per item at ten times the size, as a multiple of the
-   * cost at the plain size; not measured if left out.
+   * The maximum cost per item at ten times the size, as a multiple of that at
+   * the plain size; not measured if left out.
    */
   readonly linear?: number;
   /**
-   * For figures with a meaning of their own: the greatest difference of ours
-   * and bare, or ours alone where there is no bare side.
+   * For absolute figures: the maximum difference between ours and bare, or of
+   * ours if there is no bare side.
    */
   readonly limit?: { readonly atMost: number; readonly unit: Unit };
   /**
-   * A process of its own for each round, and no rounds thrown away.
+   * Whether each round has its own process, without warm-up rounds.
    *
    * @default false
    */
@@ -123,56 +121,56 @@ export interface Workload {
   readonly flags?: readonly string[];
 }
 
-/** How a figure with a meaning of its own is shown. */
+/** The unit of an absolute figure. */
 export type Unit = "ms" | "GiB" | "bytes";
 
-/** How to measure. */
+/** Options of a run. */
 export interface Options {
-  /** Rounds that count, at least five unless quick. */
+  /** The number of measured rounds, at least five unless `quick` is set. */
   readonly rounds: number;
-  /** A tenth of the size. */
+  /** Whether to use a tenth of the size. */
   readonly quick: boolean;
-  /** Also at ten times the size, where the workload asks for it. */
+  /** Whether to measure at ten times the size too, for workloads with `linear`. */
   readonly tenfold: boolean;
-  /** The interpreter, `null` for none. */
+  /** The path of the interpreter; `null` for none. */
   readonly python: string | null;
   readonly uvloop: boolean;
   /** Whether to run the sides other than ours, bare, and Python that have no goal. */
   readonly others: boolean;
-  /** Measures processor seconds wherever the clock is the measure; for busy machines. */
+  /** Whether to measure processor seconds in place of elapsed seconds, on busy machines. */
   readonly cpu: boolean;
-  /** The benchmark beside another version of the module, which plays the side "before". */
+  /** The benchmark folder of another version of the module, the side "before". */
   readonly before: URL | null;
 }
 
-/** The measures of one side, one for each round, in seconds or bytes. */
+/** The measurements of a side, one per round, in seconds or bytes. */
 export type Samples = readonly number[];
 
-/** What came of a workload. */
+/** The result of a workload. */
 export interface Result {
   readonly workload: Workload;
-  /** Items in a round. */
+  /** The number of items in a round. */
   readonly size: number;
-  /** By side; "ours × 10" and "bare × 10" are those at ten times the size. */
+  /** The measurements by side. "ours × 10" and "bare × 10" are those at ten times the size. */
   readonly samples: ReadonlyMap<string, Samples>;
   /** Sides that could not run, and why. */
   readonly failures: ReadonlyMap<string, string>;
 }
 
-/** Rounds that are thrown away; one does at ten times the size and for sides from npm. */
+/** The number of warm-up rounds. At ten times the size and for sides from npm one is enough. */
 const WARM_UP = 3;
-/** Seconds after which a round counts as hung. */
+/** The time limit of a round, in seconds. */
 const PATIENCE = 120;
-/** What is added to the name of a side for its run at ten times the size. */
+/** The suffix of the name of a side at ten times the size. */
 export const TENFOLD = " × 10";
-/** The name of the side that does what ours does, on another version of the module. */
+/** The name of our side on another version of the module. */
 export const BEFORE = "before";
 
 const HERE = new URL("./", import.meta.url);
 const MAIN_SIDES = ["ours", BEFORE, "bare", "python", "uvloop"];
 const PYTHON_SIDE = fromFileUrl(new URL("./python/side.py", import.meta.url));
 
-/** Checks and completes the description of a workload. */
+/** Checks the description of a workload, and adds its defaults. */
 export function workload(description: Workload): Workload {
   if (!(description.size >= 1)) {
     throw new RangeError(
@@ -182,14 +180,14 @@ export function workload(description: Workload): Workload {
   return description;
 }
 
-/** The side that a function of `_bench/python/<file>` plays, called with the size. */
+/** The side of a function in `_bench/python/<file>`, called with the size. */
 export function python(file: string, name: string): PythonSide {
   return { file, name };
 }
 
 /**
- * A side that sets something up in its process before its first round, such
- * as a server. The first rounds are thrown away, so that time never counts.
+ * A side that sets something up in its process before the first round, such as a
+ * server. This happens during warm-up, so its time does not count.
  */
 export function prepared(
   open: (size: number) => Round | Promise<Round>,
@@ -201,7 +199,7 @@ export function prepared(
   };
 }
 
-/** Runs a workload; `file` is the module that has it in its default export. */
+/** Runs a workload from the default export of `file`. */
 export async function measure(
   file: URL,
   workload: Workload,
@@ -233,12 +231,12 @@ export async function measure(
   return { workload, size, samples, failures };
 }
 
-/** The middle of several figures. */
+/** The median of several figures. */
 export function median(values: Samples): number {
   return quantile(values, 0.5);
 }
 
-/** The figure below which a part of several figures lies, between two of them if need be. */
+/** A quantile of several figures, interpolated between two of them. */
 export function quantile(values: Samples, part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const place = (sorted.length - 1) * part;
@@ -246,7 +244,7 @@ export function quantile(values: Samples, part: number): number {
   return low + (sorted[Math.ceil(place)] - low) * (place % 1);
 }
 
-/** What `combine` makes of the two measures of each round; `null` if a side did not run. */
+/** Combines the measurements of two sides, round by round; `null` if a side did not run. */
 export function ratios(
   result: Result,
   side: string,
@@ -267,14 +265,14 @@ export function paired(
   return values && median(values);
 }
 
-/** One side of a workload at one size, and its processes. */
+/** A side of a workload at a certain size, and its processes. */
 class Runner {
   readonly side: string;
   readonly warmUp: number;
   readonly #workload: Workload;
   readonly #cpu: boolean;
   readonly #start: () => Deno.ChildProcess;
-  /** `null` before the first round, and after each if every round has its own. */
+  /** `null` before the first round, and after each round if every round has its own process. */
   #process: SideProcess | null = null;
 
   constructor(
@@ -305,7 +303,7 @@ class Runner {
   }
 }
 
-/** What a side says after a round: seconds, and the figure that the round gave, if any. */
+/** The answer of a side after a round: seconds, and the figure that the round returned, if any. */
 export interface Answer {
   readonly wall: number;
   readonly cpu: number;
@@ -313,7 +311,7 @@ export interface Answer {
   readonly error?: string;
 }
 
-/** Begins the line with the answer, so that other output does no harm. */
+/** The prefix of the line with the answer, which distinguishes it from other output. */
 export const ANSWER = "\u0001";
 
 /** A process that does a round for each line it is sent. */
@@ -373,7 +371,7 @@ class SideProcess {
   }
 }
 
-/** The sides that take part, each at its sizes. */
+/** The participating sides, each with its sizes. */
 function plan(
   file: URL,
   workload: Workload,

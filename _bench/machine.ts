@@ -1,20 +1,20 @@
 /**
- * Where the benchmark ran, and on what.
+ * Describes the machine and the versions of a benchmark run.
  *
  * @module
  */
 
 import { cpus, release, totalmem, type } from "node:os";
 
-/** An interpreter to compare with. */
+/** A Python interpreter to compare with. */
 export interface Python {
   readonly path: string;
   readonly version: string;
-  /** The version of its uvloop, `null` if it has none. */
+  /** The version of its uvloop; `null` if it has none. */
   readonly uvloop: string | null;
 }
 
-/** `asyncio.TaskGroup` and `asyncio.timeout` came with it. */
+/** The first version with `asyncio.TaskGroup` and `asyncio.timeout`. */
 const OLDEST_PYTHON = [3, 11];
 
 const ASK_PYTHON = `
@@ -25,7 +25,7 @@ except ImportError:
     uvloop = None
 print(json.dumps([sys.version_info[:2], sys.version.split()[0], uvloop]))`;
 
-/** The processor, the memory and the system, in one line. */
+/** The processor, the memory and the system on one line. */
 export function describeMachine(): string {
   const all = cpus();
   const model = all[0]?.model.trim() || "Unknown processor";
@@ -34,7 +34,7 @@ export function describeMachine(): string {
   return `${model}, ${cores}, ${memory}, ${system()} (${Deno.build.arch})`;
 }
 
-/** What runs the sides, with versions. */
+/** The runtimes of the sides, with versions. */
 export function describeVersions(python: Python | null): string {
   const versions = [`Deno ${Deno.version.deno} (V8 ${Deno.version.v8})`];
   versions.push(python === null ? "no Python" : `CPython ${python.version}`);
@@ -42,7 +42,7 @@ export function describeVersions(python: Python | null): string {
   return versions.join(", ");
 }
 
-/** The interpreter to measure, if one is new enough. */
+/** The interpreter to measure; `null` if none is new enough. */
 export async function findPython(path = "python3"): Promise<Python | null> {
   try {
     const { success, stdout } = await new Deno.Command(path, {
@@ -65,7 +65,7 @@ export async function findPython(path = "python3"): Promise<Python | null> {
   }
 }
 
-/** The name of the distribution where there is one, and the kernel. */
+/** The names of the distribution, if any, and the kernel. */
 function system(): string {
   const kernel = `${type()} ${release()}`;
   try {

@@ -4,18 +4,18 @@
  * ```sh
  * deno task bench                  # everything
  * deno task bench queue            # workloads with "queue" in their name
- * deno task bench --quick          # a tenth of the work, to see that it runs
- * deno task bench --write          # keeps the results; of a clean work tree only
- * deno task bench --python=PATH    # another Python than the one on PATH
+ * deno task bench --quick          # a tenth of the work, to check that it runs
+ * deno task bench --write          # saves the results; needs a clean work tree
+ * deno task bench --python=PATH    # another Python than that on PATH
  * deno task bench --rounds=9       # more rounds than 5
  * deno task bench --only           # ours, bare and Python, nothing from npm
  * deno task bench --no-tenfold     # nothing at ten times the size
- * deno task bench --cpu            # processor seconds, where others use the machine too
+ * deno task bench --cpu            # processor seconds, for busy machines
  * deno task bench --against=main~3 # also the module of that commit, as the side "before"
  * ```
  *
- * How it measures stands at the head of `harness.ts`; what is compared, and
- * what a side leaves out, in `README.md` beside it.
+ * `harness.ts` explains how it measures; `README.md` explains what is compared,
+ * and what each side lacks.
  *
  * @module
  */
@@ -33,7 +33,7 @@ import {
 import { describeMachine, describeVersions, findPython } from "./machine.ts";
 import { details, frontPage, type Report, report } from "./report.ts";
 
-/** In the order of the table; those that are not there are left out. */
+/** The files of workloads, in the order of the table. Missing ones are skipped. */
 const FILES = [
   "workloads/tasks.ts",
   "workloads/queues.ts",
@@ -46,7 +46,7 @@ const FILES = [
   "threads.ts",
   "workloads/start.ts",
 ];
-/** Where the processor seconds of the side's own process are not the work. */
+/** Files whose work is not done in the processes of the sides. */
 const OTHERS_WORK = ["subprocess.ts", "threads.ts"];
 const ROOT = new URL("../", import.meta.url);
 const RESULTS = new URL("RESULTS.md", import.meta.url);
@@ -99,7 +99,7 @@ async function main(): Promise<void> {
   if (values.write) write(run);
 }
 
-/** What is written is to be of one whole run of a commit. */
+/** Checks that saved results will be those of a complete run of a commit. */
 function checkWritable(filters: readonly string[], quick: boolean): void {
   if (quick || filters.length > 0) {
     throw new Error("Cannot write the results: run all workloads in full");
@@ -119,7 +119,7 @@ function write(run: Report): void {
   Deno.writeTextFileSync(README, frontPage(readme, run));
 }
 
-/** The commit of the module; `null` without git. */
+/** The commit of the module; `null` outside of a git work tree. */
 function headCommit(): string | null {
   try {
     const commit = git(ROOT, "rev-parse", "--short=12", "HEAD");
@@ -129,7 +129,7 @@ function headCommit(): string | null {
   }
 }
 
-/** The files that differ from the commit, those aside that the benchmark writes. */
+/** The files that differ from the commit, except those that the benchmark writes. */
 function changes(): string {
   const written = [RESULTS, CHART, README].map((it) =>
     `:(exclude)${it.href.slice(ROOT.href.length)}`

@@ -1,7 +1,7 @@
 /**
- * What a JavaScript developer takes from npm, at fixed versions. Nothing of
- * it is needed by the module; each side loads its own when it first runs, so
- * the rest works without a network.
+ * Packages from npm for comparison, at fixed versions. The module does not use
+ * them. Each side loads its package when it first runs, so the other sides work
+ * without a network.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const VERSIONS = {
   "p-queue": "10.0.0",
 };
 
-/** Loads a package. Its types are what the caller knows of it. */
+/** Loads a package, with the type that the caller expects. */
 export async function npm<T>(name: keyof typeof VERSIONS): Promise<T> {
   // Not a literal: the checker would want to fetch the package.
   const specifier = `npm:${name}@${VERSIONS[name]}`;

@@ -1,6 +1,6 @@
 /**
- * What the benchmark prints and, on request, keeps in `RESULTS.md`: absolute
- * figures, and what this module costs as a multiple of the other sides.
+ * The report of the benchmark, which `--write` saves in `RESULTS.md`: absolute
+ * figures, and the cost of this module as a multiple of that of the other sides.
  *
  * @module
  */
@@ -23,22 +23,22 @@ export interface Report {
   /** One line each. */
   readonly machine: string;
   readonly versions: string;
-  /** Of the module that was measured; `null` outside of a work tree. */
+  /** The commit of the measured module; `null` outside of a work tree. */
   readonly commit: string | null;
-  /** Of the side "before", if it took part. */
+  /** The commit of the side "before", if it took part. */
   readonly before: string | null;
   /** Year, month and day. */
   readonly date: string;
 }
 
-/** The sides with a column of their own, and how the reader knows them. */
+/** The sides that have a column, and their headings. */
 const COLUMNS = new Map([
   ["bare", "bare Deno"],
   ["python", "CPython"],
   ["uvloop", "uvloop"],
   [BEFORE, "before"],
 ]);
-/** The lines of the front page, by their labels in the chart. */
+/** The rows of the front page, by their labels in the chart. */
 const FRONT_LABELS = [
   "Task",
   "Queue",
@@ -49,7 +49,7 @@ const FRONT_LABELS = [
 ];
 const CHART_IN_WORDS =
   "Time per item of this module, CPython, uvloop and bare Deno, as bars";
-/** Where the figures of the front page begin and end. */
+/** The marks around the figures of the front page. */
 const MARK = "<!-- written by deno task bench -->";
 const TIME_UNITS = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [
   1e-9,
@@ -118,7 +118,7 @@ export function frontPage(
   return `${before}${MARK}\n\n${block}\n\n${MARK}${after}`;
 }
 
-/** Every measure of a result, for the console while it runs. */
+/** All measurements of a result, for the console. */
 export function details(result: Result): string {
   const { workload, samples, failures } = result;
   const lines = [workload.name];
@@ -138,7 +138,7 @@ export function details(result: Result): string {
   return lines.join("\n");
 }
 
-/** What an item costs a side, with its unit; empty if the side did not run. */
+/** The cost per item of a side, with its unit; empty if the side did not run. */
 export function costOf(result: Result, side: string): string {
   const cost = costPerItem(result, side);
   if (cost === null) return "";
@@ -148,7 +148,7 @@ export function costOf(result: Result, side: string): string {
   return duration(cost);
 }
 
-/** The same in seconds or bytes; a figure with a limit is that of a whole round. */
+/** The same in seconds or bytes; for a workload with `limit`, the figure of a whole round. */
 export function costPerItem(result: Result, side: string): number | null {
   const values = result.samples.get(side);
   if (values === undefined) return null;
@@ -157,7 +157,7 @@ export function costPerItem(result: Result, side: string): number | null {
   return median(values) / result.size / (side.endsWith(TENFOLD) ? 10 : 1);
 }
 
-/** A time with three digits, in the unit that suits it. */
+/** A duration with three digits, in a suitable unit. */
 export function duration(seconds: number): string {
   const [size, unit] = TIME_UNITS.find(([size]) => seconds >= size * 0.9995) ??
     TIME_UNITS.at(-1)!;
@@ -256,7 +256,7 @@ function failureTable(results: readonly Result[]): string | null {
   return markdown(["workload", "side", "why"], rows);
 }
 
-/** Ours to another side: a ratio, or a difference where that is what counts. */
+/** Ours compared with another side: a ratio, or a difference for a workload with `limit`. */
 function comparison(result: Result, side: string): string {
   const isDifference = result.workload.limit?.unit === "ms";
   const values = ratios(
@@ -278,7 +278,7 @@ function difference(seconds: number): string {
   return `${sign}${(Math.abs(seconds) * 1000).toFixed(1)} ms`;
 }
 
-/** The goals that a result misses, with its figures. */
+/** The goals that a result misses, with the figures. */
 function goalsExceeded(result: Result): string[] {
   const { goal = {}, limit, linear = Infinity, sides } = result.workload;
   const list: string[] = [];
@@ -311,7 +311,7 @@ function isOther(side: string): boolean {
   return side !== "ours" && !COLUMNS.has(side) && !side.endsWith(TENFOLD);
 }
 
-/** A table without its empty columns, laid out as `deno fmt` does; `null` without rows. */
+/** A table without empty columns, formatted as by `deno fmt`; `null` without rows. */
 function markdown(
   header: readonly string[],
   rows: readonly (readonly string[])[],
@@ -337,7 +337,7 @@ function markdown(
   ].join("\n");
 }
 
-/** Breaks a paragraph into lines as `deno fmt` does. */
+/** Wraps a paragraph as `deno fmt` does. */
 function wrapped(text: string): string {
   const lines = [""];
   for (const word of text.split(" ")) {

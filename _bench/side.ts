@@ -1,6 +1,6 @@
 /**
- * The process of one side: does one round of a workload for each line on the
- * standard input, and answers with what it took.
+ * The process of a side: runs one round of a workload for each line on standard
+ * input, and answers with the measurement.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const NEWLINE = 10;
 const [file, name, side, size] = Deno.args;
 const round = await find();
 for await (const chunk of Deno.stdin.readable) {
-  // Whoever profiles a side may send several lines at once.
+  // For profiling, several lines may be sent at once.
   for (const byte of chunk) if (byte === NEWLINE) await answer();
 }
 Deno.exit(0);
@@ -53,7 +53,7 @@ function isSeconds(value: unknown): value is Seconds {
     "cpu" in value;
 }
 
-/** Processor time of all threads of the process, so also that of its collector and compiler. */
+/** The processor time of all threads of the process, including garbage collection and compilation. */
 function processorSeconds(): number {
   const { user, system } = cpuUsage();
   return (user + system) / 1e6;

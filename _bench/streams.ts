@@ -1,6 +1,6 @@
 /**
- * Streams: servers of each side, driven by a process of its own that is the
- * same for all.
+ * Streams: servers of each side, driven by the same client in a separate
+ * process.
  *
  * @module
  */
@@ -25,7 +25,7 @@ type Handler = (reader: StreamReader, writer: StreamWriter) => Promise<void>;
 type BareHandler = (conn: Deno.Conn) => Promise<void>;
 /** Starts a server; resolves to its port, or to the path of its socket. */
 type Serve = () => Promise<number | string>;
-/** What the client is asked to do to a server, for a size. */
+/** The command for the client, by size. */
 type Order = (address: number | string, size: number) => string;
 
 /** The process that plays all clients. */
@@ -50,7 +50,7 @@ class Client {
   }
 }
 
-/** Starts a server of ours that serves as long as the process lives. */
+/** Starts a server of this module that serves until the process ends. */
 function serveOurs(handler: Handler): Promise<number> {
   return new Promise((resolve, reject) => {
     run(async () => {
@@ -94,7 +94,7 @@ async function acceptAll<C extends Deno.Conn>(
   for await (const conn of listener) void handler(conn);
 }
 
-/** A path that no file has yet, removed with its folder when the process ends. */
+/** An unused path, removed with its folder when the process ends. */
 function socketPath(): string {
   const folder = Deno.makeTempDirSync();
   globalThis.addEventListener(
@@ -104,7 +104,7 @@ function socketPath(): string {
   return `${folder}/socket`;
 }
 
-/** A round in which the client does something to a server. */
+/** A round in which the client sends a command to a server. */
 function driven(serve: Serve, order: Order): Round {
   return prepared(async () => {
     const address = await serve();
@@ -148,7 +148,7 @@ async function sinkOurs(
   writer.close();
 }
 
-/** As one has to read who gives away what was read. */
+/** Reads into a new buffer each time, as code must that passes the bytes on. */
 async function sinkFresh(conn: Deno.Conn): Promise<void> {
   while (await conn.read(new Uint8Array(CHUNK)) !== null);
   conn.close();
@@ -168,7 +168,7 @@ async function linesOurs(
   writer.close();
 }
 
-/** The lines of a connection, cut out of what is read; no limits. */
+/** Splits what is read from a connection into lines, without limits. */
 async function* cutLines(conn: Deno.Conn): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(CHUNK);
   let rest = new Uint8Array(0);
@@ -195,7 +195,7 @@ async function linesBare(conn: Deno.Conn): Promise<void> {
   if (count > 0) conn.close();
 }
 
-/** Lines echoed over some connections, each with so many lines on their way at once. */
+/** Echoes lines over several connections, with a number of lines in flight on each. */
 function echo(
   transport: "TCP" | "unix",
   connections: number,
@@ -274,7 +274,7 @@ const lines = workload({
   goal: { bare: 1.5, python: 0.25 },
 });
 
-/** What idle connections take, each of which has echoed a line. */
+/** Measures the memory of idle connections, each of which has echoed a line. */
 function idle(serve: Serve): Round {
   return async (n) => {
     const port = await serve();

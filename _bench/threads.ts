@@ -1,6 +1,6 @@
 /**
- * Worker threads: the way there and back, work for the processors, and calls
- * from a thread to the loop.
+ * Worker threads: round trips, processor-bound work, and calls from a thread to
+ * the loop.
  *
  * All sides keep their threads from round to round.
  *
@@ -12,7 +12,7 @@ import { gather, runCoroutineThreadsafe, toThread } from "../tasks.ts";
 import { prepared, python, workload } from "./harness.ts";
 
 const JOBS = 8;
-/** Steps of a unit of work, which takes about a millisecond. */
+/** The steps of a unit of work, which takes about a millisecond. */
 const STEPS = 1_000_000;
 
 const runner = new Runner();
@@ -108,7 +108,7 @@ function askOften(loop: LoopHandle, n: number): number {
 
 type BareCall = (name: string, ...args: number[]) => Promise<number>;
 
-/** A worker as one writes it by hand, and what calls a function in it. */
+/** A hand-written worker, and a function that calls it. */
 function bareThread(): BareCall {
   const source = `const functions = { ${add}, ${work} };
     onmessage = ({ data: { id, name, args } }) =>

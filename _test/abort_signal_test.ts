@@ -189,7 +189,7 @@ Deno.test("Coroutine's signal with a listener, beside a foreign promise that ign
     const foreign = Promise.withResolvers<void>();
     const log: string[] = [];
     const task = createTask(async (signal) => {
-      signal.addEventListener("abort", () => log.push("told"));
+      signal.addEventListener("abort", () => log.push("aborted"));
       await foreign.promise;
       await sleep(10);
     });
@@ -198,7 +198,7 @@ Deno.test("Coroutine's signal with a listener, beside a foreign promise that ign
     await new Promise((resolve) => setTimeout(resolve, 5));
     foreign.resolve();
     assertEquals(await outcome(task), "CancelledError(m)");
-    assertEquals(log, ["told"]);
+    assertEquals(log, ["aborted"]);
   });
 });
 

@@ -194,13 +194,13 @@ Deno.test("EventLoop.callExceptionHandler() without a message says that there wa
   loop.setExceptionHandler((_loop, context) => seen.push(context));
   loop.callExceptionHandler({ exception: 1 } as Any);
   assertEquals(seen, [{ exception: 1 }]);
-  const told: unknown[][] = [];
+  const printed: unknown[][] = [];
   const { error } = console;
-  console.error = (...args) => void told.push(args);
+  console.error = (...args) => void printed.push(args);
   try {
     loop.defaultExceptionHandler({ exception: 1 } as Any);
   } finally {
     console.error = error;
   }
-  assertEquals(told, [["Unhandled error in the event loop", "\n", 1]]);
+  assertEquals(printed, [["Unhandled error in the event loop", "\n", 1]]);
 });

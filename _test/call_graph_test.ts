@@ -74,7 +74,7 @@ for (const [what, body] of Object.entries(ways)) {
   });
 }
 
-Deno.test("captureCallGraph() shows the group that a task belongs to, and whoever waits for that", async () => {
+Deno.test("captureCallGraph() shows the group that a task belongs to, and what waits for that", async () => {
   await plain(async () => {
     let child: Task<unknown>;
     const parent = createTask(() =>
@@ -91,7 +91,7 @@ Deno.test("captureCallGraph() shows the group that a task belongs to, and whoeve
   });
 });
 
-Deno.test("captureCallGraph() leaves out tasks that were woken, and tells how others ended", async () => {
+Deno.test("captureCallGraph() leaves out tasks that were notified, and tells how others ended", async () => {
   await plain(async () => {
     const future = new Future<number>();
     const waiters = ["a", "b"].map((name) =>
@@ -101,7 +101,7 @@ Deno.test("captureCallGraph() leaves out tasks that were woken, and tells how ot
     assertEquals(names(captureCallGraph(future)!), "null(a b)");
     future.setResult(1);
     assertEquals(names(captureCallGraph(future)!), "null");
-    const [woken, done, failed, cancelled] = [
+    const [notified, done, failed, cancelled] = [
       waiters[0],
       future,
       createTask(() => Promise.reject(new RangeError("far"))),
@@ -110,7 +110,7 @@ Deno.test("captureCallGraph() leaves out tasks that were woken, and tells how ot
       const { state, doing, waitsFor } = captureCallGraph(future)!;
       return [state, doing, waitsFor];
     });
-    assertEquals(woken(), ["pending", "about to go on", []]);
+    assertEquals(notified(), ["pending", "about to resume", []]);
     assertEquals(done(), ["done", "done", []]);
     const tasks = [...allTasks()].slice(-2);
     tasks[1].cancel();
@@ -214,7 +214,7 @@ Deno.test("captureCallGraph() takes the running task by default, null outside of
   });
 });
 
-Deno.test("captureCallGraph() and its kin refuse what is no future", () => {
+Deno.test("captureCallGraph(), formatCallGraph() and printCallGraph() refuse what is no future", () => {
   for (const it of [1, "task", {}, () => {}, Promise.resolve()]) {
     // deno-lint-ignore no-explicit-any
     assertThrows(() => captureCallGraph(it as any), TypeError, "a future");

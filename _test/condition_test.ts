@@ -23,7 +23,7 @@ import {
 import { outcome, virtual } from "./_virtual.ts";
 import { inspect } from "./_inspect.ts";
 
-/** Starts tasks that acquire the lock, wait, and log when they are woken. */
+/** Starts tasks that acquire the lock, wait, and log when they are notified. */
 function waiters(
   condition: Condition,
   log: unknown[],
@@ -520,7 +520,7 @@ Deno.test("Condition lets waiters and later arrivals continue as in CPython", ()
       using _ = await condition.acquire();
       log.push(`${name} waits`);
       await condition.wait();
-      log.push(`${name} woken`);
+      log.push(`${name} notified`);
       await sleep(0);
       log.push(`${name} leaves`);
     };
@@ -539,8 +539,8 @@ Deno.test("Condition lets waiters and later arrivals continue as in CPython", ()
     // The log of CPython 3.13 for the same program.
     assertEquals(
       log.join(", "),
-      "a waits, b waits, x in, x out, c waits, y in, y out, a woken, a leaves, " +
-        "z in, z out, b woken, b leaves, c woken, c leaves",
+      "a waits, b waits, x in, x out, c waits, y in, y out, a notified, a leaves, " +
+        "z in, z out, b notified, b leaves, c notified, c leaves",
     );
   }));
 

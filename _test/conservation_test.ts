@@ -1,6 +1,6 @@
 // Random programs with random cancellations, on virtual time: whatever
 // happens, every item, permit and notification is accounted for, nobody stays
-// behind, and whoever came first is served first.
+// behind, and waiters are served in order.
 
 import { assert, assertEquals } from "@std/assert";
 import {
@@ -310,7 +310,7 @@ Deno.test("Condition wakes one waiter for each notification, in order, and no ot
     const condition = new Condition();
     const line = new Line();
     const count = 2 + dice.below(8);
-    let woken = 0;
+    let resumed = 0;
     let notified = 0;
     const body = async () => {
       using _ = await condition.acquire();
@@ -318,7 +318,7 @@ Deno.test("Condition wakes one waiter for each notification, in order, and no ot
         attempt(dice, (it) => condition.wait(it))
       );
       assert(condition.locked());
-      if (result !== interrupted) woken++;
+      if (result !== interrupted) resumed++;
       await pause(dice);
     };
     const tasks = Array.from({ length: count }, () => createTask(body));
@@ -336,8 +336,14 @@ Deno.test("Condition wakes one waiter for each notification, in order, and no ot
     await harassing;
     await sleep(100);
     const left = waitingFor(condition);
-    assert(woken <= notified, `${woken} woken by ${notified} notifications`);
-    assert(woken === notified || left === 0, `${notified - woken} were lost`);
+    assert(
+      resumed <= notified,
+      `${resumed} resumed by ${notified} notifications`,
+    );
+    assert(
+      resumed === notified || left === 0,
+      `${notified - resumed} were lost`,
+    );
     assertEquals(line.waiting, left);
     {
       using _ = await condition.acquire();

@@ -27,7 +27,7 @@ for (const eagerStart of [false, true]) {
     ? "test_context_not_a_context_leaves_loop_usable"
     : "test_context_not_a_context";
 
-  Deno.test(`createTask() ${how}refuses a context that is none, and the loop goes on [test_tasks.BaseTaskTests.${id}]`, async () => {
+  Deno.test(`createTask() ${how}refuses a context that is none, and the loop continues [test_tasks.BaseTaskTests.${id}]`, async () => {
     await virtual(async () => {
       const task = currentTask();
       for (const value of notContexts) {
@@ -50,7 +50,7 @@ for (const eagerStart of [false, true]) {
     });
   });
 
-  Deno.test(`createTask() ${how}with a context that cannot be entered hands its error on, and the loop goes on${eagerStart ? " [test_tasks.BaseTaskTests.test_context_already_entered_leaves_loop_usable]" : ""}`, async () => {
+  Deno.test(`createTask() ${how}with a context that cannot be entered hands its error on, and the loop continues${eagerStart ? " [test_tasks.BaseTaskTests.test_context_already_entered_leaves_loop_usable]" : ""}`, async () => {
     await virtual(async () => {
       const task = currentTask();
       const context = () => {

@@ -102,7 +102,10 @@ Deno.test("debug mode reports a task that catches its cancellation and ends with
       return "done";
     })
   );
-  assertStringIncludes(report.message, "Task child was cancelled but went on");
+  assertStringIncludes(
+    report.message,
+    "Task child was cancelled but continued",
+  );
   assertStringIncludes(report.message, here("swallowed at the end"));
   assertStringIncludes(
     report.cancelledAt as string,
@@ -134,7 +137,7 @@ Deno.test("debug mode reports a loop that catches the cancellation of its wait, 
   });
   assertEquals(reports.length, 2);
   for (const { message } of reports) {
-    assertStringIncludes(message, "Task consumer was cancelled but went on");
+    assertStringIncludes(message, "Task consumer was cancelled but continued");
     assertStringIncludes(message, here("swallowed in the loop"));
   }
 });
@@ -157,7 +160,7 @@ Deno.test("debug mode reports a loop that swallows in a function that it calls",
   assertStringIncludes(reports[0].message, here("swallowed below the loop"));
 });
 
-Deno.test("debug mode reports a timeout whose body catches the cancellation and goes on", async () => {
+Deno.test("debug mode reports a timeout whose body catches the cancellation and continues", async () => {
   const reports = await reportsOf(() =>
     timeout(1, async () => {
       try {
@@ -171,7 +174,7 @@ Deno.test("debug mode reports a timeout whose body catches the cancellation and 
   assertStringIncludes(reports[0].message, here("swallowed in a timeout"));
 });
 
-Deno.test("debug mode reports a group whose body catches the interruption and goes on", async () => {
+Deno.test("debug mode reports a group whose body catches the interruption and continues", async () => {
   const reports = await reportsOf(() =>
     assertRejects(() =>
       TaskGroup.run(async (group) => {
@@ -332,8 +335,8 @@ Deno.test("debug mode reports a cancelled task that sits in a foreign promise, w
   await run(async () => {
     const loop = getRunningLoop();
     const alive = loop.callLater(3600, () => {}); // or nothing would be left to do
-    const told = loop.createFuture<Record<string, unknown>>();
-    loop.setExceptionHandler((_, report) => told.setResult(report));
+    const reported = loop.createFuture<Record<string, unknown>>();
+    loop.setExceptionHandler((_, report) => reported.setResult(report));
     const { promise, resolve } = Promise.withResolvers<void>();
     const ask = async () => {
       await promise; // deaf
@@ -341,7 +344,7 @@ Deno.test("debug mode reports a cancelled task that sits in a foreign promise, w
     const task = createTask(async () => await ask(), { name: "deaf" });
     await sleep(0);
     task.cancel(); // cancels the deaf
-    const message = (await told).message as string;
+    const message = (await reported).message as string;
     assertStringIncludes(message, "Task deaf was cancelled at ");
     assertStringIncludes(message, here("cancels the deaf"));
     assertStringIncludes(message, " 1 s ago but sits in a foreign promise");
@@ -474,7 +477,7 @@ Deno.test("debug mode takes few stacks of a program that awaits all the time", a
     for (let i = 0; i < 50_000; i++) await sleep(0);
     const promise = Promise.resolve();
     for (let i = 0; i < 5_000; i++) await promise;
-    assertEquals(descriptor().value, Promise); // native awaits go on undisturbed
+    assertEquals(descriptor().value, Promise); // native awaits continue undisturbed
     Error.captureStackTrace = capture;
     await sleep(0.2);
     await sleep(0);

@@ -56,7 +56,7 @@ Deno.test("Event.isSet() follows set() and clear() [test_locks.EventTests.test_c
   assertFalse(event.isSet());
 });
 
-Deno.test("Event.clear() after set() does not affect waiters already woken [test_locks.EventTests.test_clear_with_waiters]", () =>
+Deno.test("Event.clear() after set() does not affect waiters already notified [test_locks.EventTests.test_clear_with_waiters]", () =>
   virtual(async () => {
     const event = new Event();
     const log: string[] = [];

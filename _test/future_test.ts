@@ -64,7 +64,7 @@ Deno.test("Future belongs to the loop that makes it, or is named", async () => {
   });
 });
 
-Deno.test("Future.cancel() keeps its message for whoever asks [test_futures.BaseFutureTests.test_future_cancel_message_getter]", async () => {
+Deno.test("Future.cancel() keeps its message [test_futures.BaseFutureTests.test_future_cancel_message_getter]", async () => {
   const future = pending();
   future.cancel("my message");
   for (const ask of [() => future.result(), () => future.exception()]) {
@@ -245,7 +245,7 @@ Deno.test("Future.addDoneCallback() shares one line with those who await it", as
   });
 });
 
-Deno.test("Future.addDoneCallback() hands an error in the callback to the exception handler, and goes on", async () => {
+Deno.test("Future.addDoneCallback() hands an error in the callback to the exception handler, and continues", async () => {
   await virtual(async () => {
     const future = pending();
     const log: string[] = [];

@@ -144,7 +144,7 @@ Deno.test("Deno.inspect() of a Task shows name, state, and what it waits for sin
   });
 });
 
-Deno.test("Deno.inspect() of a Task shows that it runs, is about to go on, or was asked to end", async () => {
+Deno.test("Deno.inspect() of a Task shows that it runs, is about to resume, or was asked to end", async () => {
   await plain(async () => {
     const event = new Event();
     const ready = createTask(() => event.wait(), { name: "ready" });
@@ -160,7 +160,7 @@ Deno.test("Deno.inspect() of a Task shows that it runs, is about to go on, or wa
     event.set();
     assertEquals(
       inspect(ready),
-      '<Task pending name="ready" about to go on>',
+      '<Task pending name="ready" about to resume>',
     );
     slow.cancel();
     await sleep(1);

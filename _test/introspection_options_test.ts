@@ -144,7 +144,7 @@ Deno.test("Task.printStack() writes to the standard output stream, or to the fil
   assertEquals(stderr, stdout);
 });
 
-Deno.test("createTask() hands options that it does not know to a task factory of one's own", async () => {
+Deno.test("createTask() hands options that it does not know to a custom task factory", async () => {
   await virtual(async () => {
     const seen: unknown[] = [];
     const loop = getRunningLoop();

@@ -267,7 +267,7 @@ Deno.test("run({ debug: false }) overrides ASYNCIO_DEBUG", async () => {
   assertEquals(stdout.trim(), "false");
 });
 
-Deno.test("run({ dumpSignal }) writes the tasks down, and the program goes on", async () => {
+Deno.test("run({ dumpSignal }) writes the tasks down, and the program continues", async () => {
   const child = spawnFile("alive.ts");
   const [stdout, stderr] = [child.stdout, child.stderr].map(textReader);
   await readUntil(stdout, "ready");

@@ -128,7 +128,7 @@ Deno.test("Lock goes to a task that starts to wait after the first was cancelled
     await second;
   }));
 
-Deno.test("Lock.acquire() passes the notification on when the woken waiter is cancelled", () =>
+Deno.test("Lock.acquire() passes the notification on when the notified waiter is cancelled", () =>
   virtual(async () => {
     const lock = new Lock();
     await lock.acquire();

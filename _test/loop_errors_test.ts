@@ -139,7 +139,7 @@ const swallowing: Record<string, (error: unknown) => unknown> = {
   },
 };
 
-/** Runs a program whose loop reports to nobody, and lets that loop go on afterwards. */
+/** Runs a program whose loop reports to nobody, and lets that loop continue afterwards. */
 async function assertSurvives(main: () => unknown): Promise<void> {
   let alive = false;
   await run(async () => {

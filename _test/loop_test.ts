@@ -221,7 +221,7 @@ Deno.test("EventLoop.callLater() divides a time that the host's timers cannot co
   assertEquals(host.slowest(), 2 ** 31 - 1);
 });
 
-Deno.test("EventLoop.callLater() beyond the host's 31 bits does not strike at once", async () => {
+Deno.test("EventLoop.callLater() beyond the host's 31 bits does not fire at once", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     let called = false;
@@ -247,7 +247,7 @@ Deno.test("EventLoop.time() never goes back", async () => {
   });
 });
 
-Deno.test("EventLoop.setExceptionHandler() hears of an error in a callback, and the loop goes on", async () => {
+Deno.test("EventLoop.setExceptionHandler() hears of an error in a callback, and the loop continues", async () => {
   await virtual(async () => {
     const loop = getRunningLoop();
     const log: string[] = [];
@@ -396,7 +396,7 @@ Deno.test("EventLoop.setDebug() makes a boolean of what it is given", () => {
   assertStrictEquals(loop.getDebug(), false);
 });
 
-/** Loops on `sleep(0)` until it is told to end; gives the number of rounds. */
+/** Loops on `sleep(0)` until it is asked to end; gives the number of rounds. */
 async function spin(until: () => boolean): Promise<number> {
   let rounds = 0;
   while (!until()) {
@@ -481,8 +481,8 @@ Deno.test("EventLoop that has nothing to do holds nothing", async () => {
     const future = loop.createFuture<string>();
     const task = createTask(async () => await future);
     await new Promise((resolve) => setTimeout(resolve, 2));
-    future.setResult("woken from outside");
-    assertEquals(await task, "woken from outside");
+    future.setResult("set from outside");
+    assertEquals(await task, "set from outside");
   });
 });
 

@@ -53,7 +53,7 @@ async function generate(folder: URL): Promise<void> {
   if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
 
-/** Has every page below a folder name the module as programs import it. */
+/** Makes every page below a folder name the module as programs import it. */
 async function correctImports(folder: URL): Promise<void> {
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
     const entry = new URL(`${encodeURIComponent(name)}`, folder);

@@ -15,7 +15,7 @@ const IMPORT = `import {
   createTask, getEventLoop, Lock, Queue, run, sleep,
 } from "@asyncio/asyncio";`;
 
-/** A program that counts aloud, so that it shows that it goes on. */
+/** A program that counts aloud, so that it shows that it continues. */
 function program(body: string): string {
   return `${IMPORT}
     await run(async () => {
@@ -158,7 +158,7 @@ Deno.test("ps says that a loop is blocked, and reports after the block", () =>
     const child = psCommand(["--json", `${live.pid}`]).spawn();
     const errors = textReader(child.stderr);
     await readUntil(errors, "its event loop is blocked");
-    await Deno.writeTextFile(file, "go on");
+    await Deno.writeTextFile(file, "continue");
     const [{ code }, output] = await Promise.all([
       child.status,
       new Response(child.stdout).json(),
@@ -279,7 +279,7 @@ Deno.test("ps --watch ends with Ctrl-C while the process waits in a call of the 
     ];
     await readUntil(output, "TASKS");
     await file.lock(true);
-    await file.write(new TextEncoder().encode("go on"));
+    await file.write(new TextEncoder().encode("continue"));
     await readUntil(errors, "it waits in a call of the system");
     child.kill("SIGINT");
     const [{ code }] = await Promise.all([

@@ -183,7 +183,7 @@ Deno.test("Queue.shutdown() rejects blocked getters in FIFO order", () =>
     assertEquals(log, [1, 2, 3]);
   }));
 
-Deno.test("Queue.shutdown() gives a woken getter its item, Queue.shutdown(true) does not", () =>
+Deno.test("Queue.shutdown() gives a notified getter its item, Queue.shutdown(true) does not", () =>
   virtual(async () => {
     for (const immediate of [false, true]) {
       const queue = new Queue<number>();

@@ -326,7 +326,7 @@ Deno.test("Queue.put() resumes when a timer takes an item [test_queues.QueuePutT
     assertEquals(loop.time(), 0.01);
   }));
 
-Deno.test("Queue keeps both items in order when the woken reader is cancelled [test_queues.QueuePutTests.test_get_cancel_drop_one_pending_reader]", () =>
+Deno.test("Queue keeps both items in order when the notified reader is cancelled [test_queues.QueuePutTests.test_get_cancel_drop_one_pending_reader]", () =>
   virtual(async () => {
     const queue = new Queue<number>();
     const reader = createTask(() => queue.get());

@@ -88,12 +88,12 @@ Deno.test("A report names who holds a semaphore now, after permits went from han
 
 Deno.test("A report names nobody for a semaphore that was made to tell of something", async () => {
   await plain(async () => {
-    const told = new Semaphore(0);
+    const released = new Semaphore(0);
     const listener = createTask(async () => {
-      for (;;) await told.acquire();
+      for (;;) await released.acquire();
     }, { name: "listener" });
     await sleep(0);
-    told.release();
+    released.release();
     await sleep(0);
     const task = snapshot().tasks.find(({ name }) => name === "listener")!;
     assertEquals(task.waits[0].holders, []);
@@ -170,7 +170,7 @@ Deno.test("A report tells of the task that holds up a group that fails", async (
     const main = createTask(() =>
       TaskGroup.run((group) => {
         group.createTask(async () => {
-          await sleep(9).catch(() => never.wait()); // goes on
+          await sleep(9).catch(() => never.wait()); // continues
         }, { name: "stubborn" });
         group.createTask(() => {
           throw new Error("disk full");
@@ -179,9 +179,9 @@ Deno.test("A report tells of the task that holds up a group that fails", async (
     await sleep(1);
     const line = await verdict();
     assert(
-      line.startsWith("Task stubborn was cancelled 1.0 s ago and goes on"),
+      line.startsWith("Task stubborn was cancelled 1.0 s ago and continues"),
     );
-    assert(line.includes(here("goes on")));
+    assert(line.includes(here("continues")));
     assert(
       line.endsWith("; it holds up a TaskGroup failing with Error: disk full"),
     );

@@ -50,9 +50,9 @@ async function hangUp(port: number, begun: Event): Promise<void> {
 Deno.test("createTask() with a request's signal cancels the work of a handler whose client has disconnected", async () => {
   const begun = new Event();
   let cleaned = false;
-  let told = false;
+  let aborted = false;
   const work = async (signal: AbortSignal) => {
-    signal.addEventListener("abort", () => told = true);
+    signal.addEventListener("abort", () => aborted = true);
     begun.set();
     try {
       await timeout(60, () => TaskGroup.run(() => sleep(60)));
@@ -65,7 +65,7 @@ Deno.test("createTask() with a request's signal cancels the work of a handler wh
   await serving(work, async (port, tasks) => {
     await hangUp(port, begun);
     await ended(tasks[0]!);
-    assert(tasks[0]!.cancelled() && cleaned && told);
+    assert(tasks[0]!.cancelled() && cleaned && aborted);
     const error = await tasks[0]!.catch((error) => error);
     assert(error instanceof CancelledError);
     assertEquals(tasks.length, 1);

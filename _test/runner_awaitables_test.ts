@@ -7,7 +7,7 @@ import {
   TaskGroup,
 } from "@asyncio/asyncio";
 
-/** What `Runner.run` takes, be it typed so or not. */
+/** What `Runner.run` accepts, whether its types allow it or not. */
 const asMain = (main: unknown) => main as Coroutine<unknown>;
 
 Deno.test("Runner.run() takes a future of its loop [test_runners.RunTests.test_run_awaitable]", async () => {

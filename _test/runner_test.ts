@@ -515,9 +515,9 @@ Deno.test("Runner.close() is refused while the runner is running", async () => {
       "Cannot close a runner that is running",
     );
     assertThrows(() => getRunningLoop().close(), RuntimeError, "is running");
-    return "went on";
+    return "continued";
   };
-  assertEquals(await runner.run(main), "went on");
+  assertEquals(await runner.run(main), "continued");
 });
 
 Deno.test("Runner.close() lets tasks end that were left by several runs", async () => {

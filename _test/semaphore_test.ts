@@ -222,7 +222,7 @@ Deno.test("Semaphore wakes as many waiters as permits were released, in order [t
     assertEquals(log, [1, 2, 3, 4]);
   }));
 
-Deno.test("Semaphore keeps its number of permits when woken waiters are cancelled", () =>
+Deno.test("Semaphore keeps its number of permits when notified waiters are cancelled", () =>
   virtual(async () => {
     const semaphore = new Semaphore(0);
     const log: string[] = [];

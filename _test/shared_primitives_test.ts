@@ -1,4 +1,4 @@
-// Locks, queues and their kin that code of a loop shares with code outside of
+// Locks, queues and other primitives that code of a loop shares with code outside of
 // every loop, as request handlers are: nobody's turn is lost when it closes.
 
 import { setImmediate } from "node:timers";
@@ -181,7 +181,7 @@ for (const { name, make, way, start } of runs) {
 }
 
 for (const [name, make] of Object.entries(subjects)) {
-  Deno.test(`${name} hands on the turn of a task outside of a loop that is cancelled when it had been woken`, async () => {
+  Deno.test(`${name} hands on the turn of a task outside of a loop that is cancelled when it had been notified`, async () => {
     const subject = make();
     const loop = new EventLoop();
     await waitInside(loop, subject);
@@ -201,7 +201,7 @@ for (const [name, make] of Object.entries(subjects)) {
   });
 }
 
-Deno.test("Barrier.wait() of a closed loop leaves the round, woken or not", async () => {
+Deno.test("Barrier.wait() of a closed loop leaves the round, notified or not", async () => {
   for (const isWoken of [true, false]) {
     const barrier = new Barrier(3);
     const loop = new EventLoop();

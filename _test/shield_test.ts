@@ -194,7 +194,7 @@ Deno.test("shield() ignores the error of what it protects when nobody awaits it"
   assertEquals(reports, []);
 });
 
-Deno.test("shield() that was cancelled before leaves the error to whoever looks at the inner future [test_tasks.BaseTaskTests.test_shield_cancel_outer_exception_never_retrieved]", async () => {
+Deno.test("shield() that was cancelled before leaves the error in the inner future [test_tasks.BaseTaskTests.test_shield_cancel_outer_exception_never_retrieved]", async () => {
   const reports: unknown[] = [];
   await virtual(async () => {
     getRunningLoop().setExceptionHandler((_, it) => reports.push(it.message));
@@ -222,7 +222,7 @@ Deno.test("shield() in waitFor() and in timeout(): the wait times out, the work 
   });
 });
 
-/** What the exception handler is told while a shield is cancelled before its inner future fails. */
+/** What the exception handler receives while a shield is cancelled before its inner future fails. */
 async function reportsOfShields(
   body: (inner: Future<unknown>) => unknown,
 ): Promise<string[]> {

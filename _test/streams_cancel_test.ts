@@ -35,12 +35,12 @@ import {
 } from "./_streams.ts";
 
 /** A way to end a wait, and the error it rejects with. */
-type Ending = (wait: (options?: Cancellable) => Promise<unknown>) => Promise<
+type EndWay = (wait: (options?: Cancellable) => Promise<unknown>) => Promise<
   void
 >;
 
 /** The three ways to end a wait from outside. */
-const endings: Record<string, Ending> = {
+const endWays: Record<string, EndWay> = {
   "a cancelled task": async (wait) => {
     const task = createTask(() => wait());
     await sleep(0);
@@ -71,7 +71,7 @@ const reads: Record<
   "readuntil()": (reader, options) => reader.readuntil("\n", options),
 };
 
-for (const [how, end] of Object.entries(endings)) {
+for (const [how, end] of Object.entries(endWays)) {
   for (const [name, read] of Object.entries(reads)) {
     Deno.test(`StreamReader.${name} in the middle of a line loses nothing to ${how}`, async () => {
       const reader = new StreamReader();
@@ -234,7 +234,7 @@ Deno.test("StreamReader refuses a read whose signal has aborted, and consumes no
   assertEquals(text(await reader.readline()), "line\n");
 });
 
-Deno.test("StreamReader loses no line to timeouts that strike at random", async () => {
+Deno.test("StreamReader loses no line to timeouts that expire at random", async () => {
   await using peer = new Peer(async (conn) => {
     for (let i = 0; i < 100; i++) {
       const line = bytes(`line ${i}\n`);

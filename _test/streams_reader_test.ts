@@ -307,25 +307,25 @@ Deno.test("StreamReader refuses a second read while one waits", async () => {
 Deno.test("StreamReader returns bytes to the first read, even if another one was notified", async () => {
   const reader = new StreamReader();
   const log: string[] = [];
-  const woken = createTask(async () => {
-    log.push(`woken ${text(await reader.readline())}`);
+  const notified = createTask(async () => {
+    log.push(`notified ${text(await reader.readline())}`);
   });
   await sleep(0);
   reader.feedData(bytes("one\n"));
   log.push(`first ${text(await reader.readline())}`);
   reader.feedData(bytes("two\n"));
-  await woken;
-  assertEquals(log, ["first one\n", "woken two\n"]);
+  await notified;
+  assertEquals(log, ["first one\n", "notified two\n"]);
 });
 
 Deno.test("StreamReader refuses a notified read that finds no bytes while another one waits", async () => {
   const reader = new StreamReader();
-  const woken = createTask(() => reader.readline());
+  const notified = createTask(() => reader.readline());
   await sleep(0);
   reader.feedData(bytes("one\n"));
   await reader.readline();
   const waiting = reader.readline();
-  await assertRejects(() => woken, RuntimeError, "another read waits");
+  await assertRejects(() => notified, RuntimeError, "another read waits");
   reader.feedData(bytes("two\n"));
   assertEquals(text(await waiting), "two\n");
 });

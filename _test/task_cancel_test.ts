@@ -237,7 +237,7 @@ Deno.test("Task that swallows the cancellation can await again [test_tasks.BaseT
   });
 });
 
-Deno.test("Task.cancel() of oneself strikes at the next wait [test_tasks.BaseTaskTests.test_cancel_current_task]", async () => {
+Deno.test("Task.cancel() of oneself takes effect at the next wait [test_tasks.BaseTaskTests.test_cancel_current_task]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const task: Task<number> = createTask(async () => {
@@ -429,28 +429,28 @@ Deno.test("Task.uncancel() of one of two requests drops neither", async () => {
   });
 });
 
-Deno.test("Task.uncancel() comes too late for a request that struck", async () => {
+Deno.test("Task.uncancel() comes too late for a delivered request", async () => {
   await virtual(async () => {
     const task = createTask(() => sleep(10));
     await sleep(0);
-    task.cancel("struck");
+    task.cancel("delivered");
     assertEquals(task.uncancel(), 0);
-    assertEquals(await outcome(task), "CancelledError(struck)");
+    assertEquals(await outcome(task), "CancelledError(delivered)");
   });
 });
 
 /** A deadline made by hand of `cancel()` and `uncancel()`. */
 async function deadline(delay: number, body: () => Promise<void>) {
   const task = currentTask()!;
-  let struck = false;
+  let isDelivered = false;
   const timer = getRunningLoop().callLater(delay, () => {
-    struck = true;
+    isDelivered = true;
     task.cancel();
   });
   try {
     await body();
   } catch (cause) {
-    if (!struck || task.uncancel() > 0) throw cause;
+    if (!isDelivered || task.uncancel() > 0) throw cause;
     throw new TimeoutError("by hand", { cause });
   } finally {
     timer.cancel();
@@ -582,7 +582,7 @@ Deno.test("Task.cancel() goes down through tasks, gather and shield, and comes u
   });
 });
 
-Deno.test("Task.cancel() is answered by the innermost task: if that gives a value, the outer one goes on", async () => {
+Deno.test("Task.cancel() is answered by the innermost task: if that gives a value, the outer one continues", async () => {
   await virtual(async () => {
     const child = createTask(async () => {
       await sleep(10).catch(() => {});
@@ -712,7 +712,7 @@ Deno.test("Task.uncancel() under a Promise.all spares what is done and not yet t
   });
 });
 
-Deno.test("Task.cancel() that meets a foreign promise strikes at the next wait of this module", async () => {
+Deno.test("Task.cancel() that meets a foreign promise takes effect at the next wait of this module", async () => {
   await run(async () => {
     const foreign = Promise.withResolvers<string>();
     const log: string[] = [];
@@ -786,7 +786,7 @@ Deno.test("Task.cancel() does not reach what the task has only handed functions 
   });
 });
 
-Deno.test("Task.cancel() of a task in a foreign promise strikes at its next wait, whatever it has handed functions to", async () => {
+Deno.test("Task.cancel() of a task in a foreign promise takes effect at its next wait, even if it has handed functions on", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const other = createTask(() => sleep(5));
@@ -806,7 +806,7 @@ Deno.test("Task.cancel() of a task in a foreign promise strikes at its next wait
   });
 });
 
-Deno.test("Task.cancel() pending leaves a function alone that the task hands to a future, and strikes at its await", async () => {
+Deno.test("Task.cancel() pending leaves a function alone that the task hands to a future, and takes effect at its await", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const future = pending<string>();

@@ -181,13 +181,13 @@ Deno.test("createTask() starts the body on the loop's next turn, in the order of
     const step = (name: string) => async () => {
       log.push(`${name} starts`);
       await sleep(0);
-      log.push(`${name} goes on`);
+      log.push(`${name} continues`);
     };
     getRunningLoop().callSoon(() => log.push("callback"));
     const tasks = [createTask(step("a")), createTask(step("b"))];
     log.push("created");
     await gather(tasks);
-    const ends = ["a goes on", "b goes on"];
+    const ends = ["a continues", "b continues"];
     const expected = ["created", "callback", "a starts", "b starts", ...ends];
     assertEquals(log, expected);
   });

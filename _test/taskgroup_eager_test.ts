@@ -66,13 +66,13 @@ for (const eagerStart of [false, true]) {
       await TaskGroup.run((group) => {
         child = group.createTask(async () => {
           group.cancel();
-          log.push("goes on");
+          log.push("continues");
           await sleep(9);
           log.push("not reached");
         }, { eagerStart });
       });
       assertEquals(await outcome(child!), "CancelledError");
-      assertEquals(log, ["goes on"]);
+      assertEquals(log, ["continues"]);
       assertEquals(currentTask()!.cancelling(), 0);
     });
   });

@@ -41,16 +41,16 @@ for (const eagerStart of [false, true]) {
       await TaskGroup.run(async (group) => {
         group.createTask(() => sleep(100), { eagerStart });
         group.cancel();
-        log.push("goes on");
+        log.push("continues");
         await sleep(0);
         log.push("not reached");
       });
-      assertEquals(log, ["goes on"]);
+      assertEquals(log, ["continues"]);
       assertEquals(currentTask()!.cancelling(), 0);
     });
   });
 
-  Deno.test(`TaskGroup.cancel() beats ${how} children that were woken in the same turn [test_taskgroups.TestTaskGroup.test_taskgroup_cancel_one_winner]`, async () => {
+  Deno.test(`TaskGroup.cancel() beats ${how} children that were notified in the same turn [test_taskgroups.TestTaskGroup.test_taskgroup_cancel_one_winner]`, async () => {
     await virtual(async () => {
       const start = new Event();
       const winners: number[] = [];

@@ -99,14 +99,14 @@ Deno.test("toThread() runs beside the loop, in another thread", async () => {
     const order: string[] = [];
     const waiting = toThread((gate) => Atomics.wait(gate, 0, 0), gate);
     await sleep(0);
-    order.push("the loop goes on");
+    order.push("the loop continues");
     Atomics.store(gate, 0, 1);
     Atomics.notify(gate, 0);
     await waiting;
     order.push("the thread is done");
     return order;
   });
-  assertEquals(order, ["the loop goes on", "the thread is done"]);
+  assertEquals(order, ["the loop continues", "the thread is done"]);
 });
 
 Deno.test("toThread() awaits the promise of an async function", async () => {

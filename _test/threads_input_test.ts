@@ -233,7 +233,7 @@ Deno.test("runCoroutineThreadsafe() names the function, and the path to shared m
       give: () => ({ m: new SharedArrayBuffer(4) }),
     });
     const seen = await toThread((loop) => {
-      const told = (call: () => unknown) => {
+      const messageOf = (call: () => unknown) => {
         try {
           return call();
         } catch (error) {
@@ -241,8 +241,10 @@ Deno.test("runCoroutineThreadsafe() names the function, and the path to shared m
         }
       };
       return [
-        told(() => runCoroutineThreadsafe("hand", loop, { options: { loop } })),
-        told(() => runCoroutineThreadsafe("give", loop).result()),
+        messageOf(() =>
+          runCoroutineThreadsafe("hand", loop, { options: { loop } })
+        ),
+        messageOf(() => runCoroutineThreadsafe("give", loop).result()),
       ];
     }, loop.handle());
     const what =

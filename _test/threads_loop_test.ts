@@ -579,8 +579,9 @@ Deno.test("A thread that waits for a task when run() cancels it is cancelled", a
         try {
           future.result(60);
         } catch (error) {
-          const told = error instanceof CancelledError && future.cancelled();
-          runCoroutineThreadsafe("tell", loop, told).result(60);
+          const isCancelled = error instanceof CancelledError &&
+            future.cancelled();
+          runCoroutineThreadsafe("tell", loop, isCancelled).result(60);
         }
       }, loop.handle())
     );

@@ -183,7 +183,7 @@ Deno.test("run() with trace rejects where the file cannot be written", async () 
   );
 });
 
-Deno.test("run() with trace goes on without it once the disk is full", async () => {
+Deno.test("run() with trace continues without it once the disk is full", async () => {
   const reports: string[] = [];
   const { error } = console;
   console.error = (text: string) => reports.push(text);

@@ -244,11 +244,11 @@ Deno.test("Task whose error is awaited only after it has failed is not reported"
 Deno.test("Task whose error nobody looks at is reported a second after it has failed", async () => {
   await run(async () => {
     const loop = getRunningLoop();
-    const told = loop.createFuture<ExceptionContext[]>();
+    const reported = loop.createFuture<ExceptionContext[]>();
     const reports: ExceptionContext[] = [];
     loop.setExceptionHandler((_, report) => {
       reports.push(report);
-      if (!told.done()) told.setResult(reports);
+      if (!reported.done()) reported.setResult(reports);
     });
     const fail = () => {
       throw new RangeError("far");
@@ -257,7 +257,7 @@ Deno.test("Task whose error nobody looks at is reported a second after it has fa
     heard.addDoneCallback(() => {});
     const kept = createTask(fail, { name: "kept" });
     const alive = loop.callLater(3600, () => {}); // or nothing would be left to do
-    const [{ message, task }] = await told;
+    const [{ message, task }] = await reported;
     alive.cancel();
     assertEquals(message, "Task exception was never retrieved: kept");
     assertStrictEquals(task, kept);

@@ -109,12 +109,12 @@ Deno.test("VirtualTimeLoop cancels a jump if Deno makes something ready first", 
     const log: string[] = [];
     const loop = getRunningLoop();
     loop.callLater(1, () => log.push("timer"));
-    const woken = loop.createFuture<void>();
+    const notified = loop.createFuture<void>();
     setImmediate(() => {
-      woken.setResult();
+      notified.setResult();
       loop.callSoon(() => log.push(`callback ${now()}`));
     });
-    await woken;
+    await notified;
     log.push(`task ${now()}`);
     await sleep(2);
     return log;
@@ -292,10 +292,10 @@ for (const patience of [{ minutes: 1 }, Infinity]) {
   Deno.test(`VirtualTimeLoop with a patience of ${shown} waits for timers of the host`, async () => {
     await virtual(async () => {
       const loop = getRunningLoop();
-      const woken = loop.createFuture<string>();
-      setTimeout(() => woken.setResult(`woken at ${now()}`), 1);
-      const late = loop.callLater(1, () => woken.cancel());
-      assertEquals(await woken, "woken at 0");
+      const notified = loop.createFuture<string>();
+      setTimeout(() => notified.setResult(`set at ${now()}`), 1);
+      const late = loop.callLater(1, () => notified.cancel());
+      assertEquals(await notified, "set at 0");
       late.cancel();
     }, { patience });
   });

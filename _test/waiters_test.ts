@@ -214,7 +214,7 @@ const calls: Call[] = [
 interface Way {
   name: string;
   start(subject: Subject, at: number): Promise<unknown>;
-  strike(task: Task<unknown>): void;
+  interrupt(task: Task<unknown>): void;
   check(error: unknown): void;
 }
 
@@ -225,7 +225,7 @@ function ways(): Way[] {
     {
       name: "its task is cancelled",
       start: (subject) => subject.wait(),
-      strike: (task) => void task.cancel("stop"),
+      interrupt: (task) => void task.cancel("stop"),
       check: (error) => {
         assert(error instanceof CancelledError);
         assertEquals(error.message, "stop");
@@ -234,35 +234,35 @@ function ways(): Way[] {
     {
       name: "its signal aborts",
       start: (subject) => subject.wait({ signal: aborter.signal }),
-      strike: () => aborter.abort(reason),
+      interrupt: () => aborter.abort(reason),
       check: (error) => assert(error === reason),
     },
     {
       name: "its time is up",
       start: (subject, at) => timeout(at, () => subject.wait()),
-      strike: () => {}, // the deadline expires at the same time, after the wake
+      interrupt: () => {}, // the deadline expires at the same time, after the wake
       check: (error) => assert(error instanceof TimeoutError),
     },
   ];
 }
 
-const STRIKE_AT = 10;
+const INTERRUPT_AT = 10;
 
 /** Four waiters; one is ended, all others are served. */
 async function assertNothingLost(
   call: Call,
   way: Way,
   victim: number,
-  woken: boolean,
+  notified: boolean,
 ): Promise<void> {
   const subject = call.make();
   const log: number[] = [];
   const failed = getRunningLoop().createFuture<unknown>();
-  const strike = () => {
-    if (woken) subject.wake();
-    way.strike(tasks[victim]);
+  const interrupt = () => {
+    if (notified) subject.wake();
+    way.interrupt(tasks[victim]);
   };
-  getRunningLoop().callAt(STRIKE_AT, strike);
+  getRunningLoop().callAt(INTERRUPT_AT, interrupt);
   const tasks = Array.from(
     { length: WAITERS },
     (_, n) =>
@@ -270,7 +270,7 @@ async function assertNothingLost(
         if (n !== victim) await subject.wait();
         else {
           try {
-            await way.start(subject, STRIKE_AT);
+            await way.start(subject, INTERRUPT_AT);
           } catch (error) {
             return failed.setResult(error);
           }
@@ -279,13 +279,13 @@ async function assertNothingLost(
       }),
   );
   await sleep(1);
-  // The victim has to be first in line to be woken.
-  const before = woken && !call.broadcast ? victim : 0;
+  // The victim has to be first in line to be notified.
+  const before = notified && !call.broadcast ? victim : 0;
   await wakeUp(subject, before);
   way.check(await failed);
   await sleep(1);
-  const wakes = call.broadcast ? 1 : Math.max(WAITERS - 1, before + +woken);
-  await wakeUp(subject, wakes - before - +woken);
+  const wakes = call.broadcast ? 1 : Math.max(WAITERS - 1, before + +notified);
+  await wakeUp(subject, wakes - before - +notified);
   await gather(tasks, { returnExceptions: true });
   const others = [0, 1, 2, 3].filter((n) => n !== victim);
   assertEquals(call.unordered ? log.toSorted() : log, others);
@@ -313,9 +313,9 @@ for (const call of calls) {
   for (const { name } of ways()) {
     Deno.test(`${call.name} loses nothing when ${name}, whichever waiter it is`, async () => {
       for (const victim of [0, 1, 2, 3]) {
-        for (const woken of [false, true]) {
+        for (const notified of [false, true]) {
           const way = ways().find((it) => it.name === name)!;
-          await virtual(() => assertNothingLost(call, way, victim, woken));
+          await virtual(() => assertNothingLost(call, way, victim, notified));
         }
       }
     });
@@ -513,7 +513,7 @@ Deno.test("one signal may end many waits of many kinds", () =>
     assertEquals(subjects.map(({ shown }) => inspect(shown)), before);
   }));
 
-Deno.test("waitFor() and gather() over a wait that was just woken lose no turn", () =>
+Deno.test("waitFor() and gather() over a wait that was just notified lose no turn", () =>
   virtual(async () => {
     for (const call of calls) {
       if (call.broadcast) continue;

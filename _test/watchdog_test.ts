@@ -6,7 +6,7 @@ import inspector from "node:inspector";
 import { run, Runner, sleep } from "../mod.ts";
 import { LiveProgram } from "./_live.ts";
 
-/** A program that blocks until a file has a size, and then goes on. */
+/** A program that blocks until a file has a size, and then continues. */
 async function blocking(
   args: string[],
   { debug = false } = {},
@@ -22,7 +22,7 @@ async function blocking(
         spin();
       }, { name: "importer" });
       await importer;
-      console.log("went on");
+      console.log("continued");
       await sleep(60);
     }, { watchdog: 0.1, debug: ${debug} });`;
   const live = await LiveProgram.start(body, {
@@ -31,8 +31,8 @@ async function blocking(
   return {
     live,
     async release() {
-      await Deno.writeTextFile(file, "go on");
-      await live.until("went on");
+      await Deno.writeTextFile(file, "continue");
+      await live.until("continued");
       await Deno.remove(file);
     },
   };
@@ -49,7 +49,9 @@ Deno.test("run() with watchdog tells the stack of the code that blocks, while it
     /The event loop has been blocked for 0\.\d s by the task importer\n {4}at spin \(.*:3:\d+\)\n {4}at .*:8:\d+\)?\n(?! {4}at )/,
   );
   await release();
-  await live.untilError(/The event loop goes on after a block of \d+\.\d s\n/);
+  await live.untilError(
+    /The event loop runs again after a block of \d+\.\d s\n/,
+  );
 });
 
 Deno.test("run() with watchdog shows the lines of the source, where they may be read", async () => {

@@ -192,7 +192,7 @@ async function showProgress(tally: Tally): Promise<never> {
   }
 }
 
-/** Has threads hash the largest files, while this one goes on. */
+/** Makes threads hash the largest files while this thread continues. */
 async function hashLargest(tally: Tally): Promise<void> {
   const largest = [...tally.sizes]
     .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))

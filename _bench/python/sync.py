@@ -1,4 +1,4 @@
-"""Locks and their kin: tasks that wait for each other."""
+"""Locks and other primitives: tasks that wait for each other."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Tasks: making them, waiting for them one by one and all together."""
+"""Tasks: creating them, and waiting for them one by one and all together."""
 
 import asyncio
 import sys

@@ -1,6 +1,6 @@
 /**
- * The other side of every server that is measured, on what the host gives:
- * does what each line of the standard input asks for, and says "done".
+ * The client of every measured server, on plain Deno: executes each command on
+ * standard input, then prints "done".
  *
  *     echo ADDRESS CONNECTIONS LINES IN_FLIGHT
  *     flood ADDRESS BYTES
@@ -33,7 +33,7 @@ async function connect(address: string): Promise<Deno.TcpConn | Deno.UnixConn> {
   return conn;
 }
 
-/** Sends some lines and waits for all of them to come back, again and again. */
+/** Repeatedly sends some lines and waits for all of them to come back. */
 async function pingPong(
   conn: Deno.Conn,
   count: number,
@@ -61,7 +61,7 @@ async function echo(
   }));
 }
 
-/** Sends copies of a chunk, and waits for the server to have read them all. */
+/** Sends copies of a chunk, and waits until the server has read all of them. */
 async function send(
   address: string,
   chunk: Uint8Array,

@@ -1,5 +1,5 @@
 /**
- * What a sleeping task takes in memory.
+ * The memory of a sleeping task.
  *
  * @module
  */
@@ -101,7 +101,7 @@ const million = workload({
 
 export default [inHeap, inMemory, million];
 
-/** A figure after all garbage has gone, and its pages have gone back to the system. */
+/** A figure after garbage collection, and after its pages were returned to the system. */
 function settled(metric: Metric): number {
   const gc = (globalThis as Library).gc as (options: Library) => void;
   for (let i = 0; i < 3; i++) {
@@ -110,7 +110,7 @@ function settled(metric: Metric): number {
   return metric();
 }
 
-/** The most bytes that the process ever had in memory. */
+/** The peak memory of the process in bytes. */
 function peak(): number {
   const status = Deno.readTextFileSync("/proc/self/status");
   return Number(/VmHWM:\s+(\d+)/.exec(status)![1]) * 1024;

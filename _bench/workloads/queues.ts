@@ -1,5 +1,5 @@
 /**
- * Queues: items handed from producers to consumers.
+ * Queues: items passed from producers to consumers.
  *
  * @module
  */
@@ -47,8 +47,8 @@ function ours(maxsize: number, pairs: number): Round {
 }
 
 /**
- * The same on promises. In asyncio, a producer that has filled its queue
- * waits while the loop polls timers and sockets; here it is to ask for that.
+ * The same on promises. In asyncio, a producer that has filled its queue waits
+ * while the loop polls timers and sockets; here it must await a turn for that.
  */
 function bare(maxsize: number, pairs: number, fair = true): Round {
   return async (n) => {
@@ -188,13 +188,13 @@ const pairs = workload({
     },
     python: python("queues.py", "pairs"),
   },
-  bareIs: "a textbook heap, told how to compare; no cancellation",
+  bareIs: "a textbook heap with a comparison function; no cancellation",
   goal: { bare: 1, python: 0.3 },
 });
 
 export default [unbounded, single, many, priorities, pairs];
 
-/** Numbers without an order, the same for every side. */
+/** Numbers in random order, the same for every side. */
 function scattered(i: number): number {
   return Math.imul(i, 0x9E3779B1) >>> 8;
 }

@@ -1,5 +1,5 @@
 /**
- * What importing the module adds to the start of a script.
+ * What importing the module adds to the start-up time of a script.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { type Round, workload } from "../harness.ts";
 
-/** Of the figures in `/proc`. */
+/** The unit of the figures in `/proc`. */
 const TICKS_PER_SECOND = 100;
 
 const limit = { atMost: 0.015, unit: "ms" } as const;
@@ -30,7 +30,7 @@ const topic = workload({
 
 export default [all, topic];
 
-/** Seconds that one run of a script takes, of several in sequence. */
+/** The mean duration of several runs of a script, in seconds. */
 function script(name: string): Round {
   const path = fileURLToPath(new URL(`../scripts/${name}`, import.meta.url));
   return async (n) => {
@@ -48,11 +48,11 @@ function script(name: string): Round {
   };
 }
 
-/** Processor seconds of all children that have ended; `NaN` where they are not known. */
+/** The processor seconds of all children that have ended; `NaN` if unknown. */
 function childSeconds(): number {
   if (Deno.build.os !== "linux") return NaN;
   const stat = Deno.readTextFileSync("/proc/self/stat");
-  // The name of the program stands in brackets and may have spaces.
+  // The name of the program is in parentheses and may contain spaces.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const [user, system] = fields.slice(13, 15).map(Number);
   return (user + system) / TICKS_PER_SECOND;

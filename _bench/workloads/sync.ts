@@ -1,5 +1,5 @@
 /**
- * Locks and their kin: tasks that wait for each other.
+ * Locks and other primitives: tasks that wait for each other.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Tasks: making them, waiting for them one by one and all together.
+ * Tasks: creating them, and waiting for them one by one and all together.
  *
  * @module
  */
@@ -28,7 +28,7 @@ const bareBody = async (i: number) => {
   return i;
 };
 
-/** As much of a library as is used here. */
+/** The functions of a library that are used. */
 // deno-lint-ignore no-explicit-any
 type Library = any;
 
@@ -236,7 +236,7 @@ const completions = workload({
 
 export default [tasks, sequence, gathering, groups, completions];
 
-/** The values of promises as they come; a rejection ends it. */
+/** The values of promises in the order of completion, up to the first rejection. */
 async function* inOrderOfCompletion<T>(
   promises: readonly Promise<T>[],
 ): AsyncGenerator<T> {

@@ -59,7 +59,7 @@ const sleeps = workload({
   linear: 1.3,
 });
 
-/** The usual way without a library: a race against a timer. */
+/** The usual way without a library, a race against a timer. */
 const bareDeadline: Round = async (n) => {
   for (let i = 0; i < n; i++) {
     const { promise, reject } = Promise.withResolvers<never>();

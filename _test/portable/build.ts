@@ -45,7 +45,7 @@ export async function build(folder: URL): Promise<void> {
   });
 }
 
-/** Has the tests of a package do without syntax that Node 22 does not have. */
+/** Makes the tests of a package avoid syntax that Node 22 lacks. */
 export async function lower(folder: URL): Promise<void> {
   const tests = namesIn(new URL("_test/", folder))
     .filter((name) => name.endsWith(".js"))

@@ -149,7 +149,7 @@ const KINDS: Kind[] = [
     );
     same(sum, 40 * n);
   },
-  // Answers that arrive after the call was cancelled.
+  // Calls of the loop whose answers are not awaited.
   async (n, loop) => {
     await toThread(
       (loop, n) => {

@@ -1,4 +1,4 @@
-// Has two servers share a port.
+// Makes two servers share a port.
 
 import { run, startServer } from "@asyncio/asyncio";
 

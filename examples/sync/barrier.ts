@@ -1,4 +1,4 @@
-// Three tasks, of which none goes on before all have arrived.
+// Three tasks, of which none continues before all have arrived.
 // Run: deno run examples/sync/barrier.ts
 
 import { Barrier, createTask, run, sleep } from "@asyncio/asyncio";

@@ -1,4 +1,4 @@
-// A task that goes on although the one that awaits it is cancelled.
+// A task that continues although the one that awaits it is cancelled.
 // Run: deno run examples/tasks/shield.ts
 
 import {
@@ -25,7 +25,7 @@ async function main(): Promise<void> {
     if (!(error instanceof CancelledError)) throw error;
     console.log(`The request is cancelled: ${request.cancelled()}`);
   }
-  console.log(`The task goes on: ${!saving.done()}`);
+  console.log(`The task continues: ${!saving.done()}`);
   console.log(`Its result: ${await saving}`);
 }
 
@@ -33,5 +33,5 @@ await run(main);
 
 // Output:
 // The request is cancelled: true
-// The task goes on: true
+// The task continues: true
 // Its result: saved

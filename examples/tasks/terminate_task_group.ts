@@ -1,4 +1,4 @@
-// Ends a group early, from within: with cancel(), or with an error of one's own.
+// Ends a group early, from within: with cancel() or with a custom error.
 // Run: deno run examples/tasks/terminate_task_group.ts
 
 import { ExceptionGroup, run, sleep, TaskGroup } from "@asyncio/asyncio";

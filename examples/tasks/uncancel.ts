@@ -1,4 +1,4 @@
-// A timeout ends its block and nothing else: the task goes on as if never cancelled.
+// A timeout ends its block and nothing else: the task continues as if never cancelled.
 // Run: deno run examples/tasks/uncancel.ts
 
 import {
