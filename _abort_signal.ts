@@ -1,6 +1,6 @@
 /**
- * One listener for each signal, whatever number of calls it can end. A
- * listener a call would cost the host a list that it searches from the front.
+ * Subscriptions to abort signals. Each signal has one listener for all its
+ * subscribers, as Deno searches the list of listeners linearly.
  *
  * @module
  */
@@ -12,41 +12,41 @@ import {
   endsFetch,
 } from "./_host.ts";
 
-/** Something that a signal can end. */
+/** Something that an abort signal can end. */
 export interface Abortable {
   /** The signal aborted. */
   abort(reason: unknown): void;
 }
 
-/** Has a target aborted by a signal, through one listener for all targets of that signal. */
-export function linkSignal(signal: AbortSignal, target: Abortable): void {
-  let targets = linked.get(signal);
-  if (targets === undefined) linked.set(signal, targets = new Set());
+/** Calls `target.abort` when the signal aborts. */
+export function subscribeAbort(signal: AbortSignal, target: Abortable): void {
+  let targets = subscribers.get(signal);
+  if (targets === undefined) subscribers.set(signal, targets = new Set());
   if (targets.size === 0) {
     signal.addEventListener("abort", onAbort);
-    watched.add(signal);
+    activeSignals.add(signal);
   }
   targets.add(target);
 }
 
-/** Whether a signal will abort by itself that ends something here. */
-export function awaitsTimer(): boolean {
-  for (const signal of watched) if (abortsByTimer(signal)) return true;
+/** Whether a subscribed signal is one of `AbortSignal.timeout()`. */
+export function hasTimeoutSignal(): boolean {
+  for (const signal of activeSignals) if (abortsByTimer(signal)) return true;
   return false;
 }
 
-/** Takes {@linkcode linkSignal} back; the last one takes the listener with it. */
-export function unlinkSignal(
+/** Undoes {@linkcode subscribeAbort}; the last subscriber removes the listener. */
+export function unsubscribeAbort(
   signal: AbortSignal,
   target: Abortable,
 ): void {
-  const targets = linked.get(signal);
+  const targets = subscribers.get(signal);
   if (!targets?.delete(target) || targets.size > 0) return;
   signal.removeEventListener("abort", onAbort);
-  watched.delete(signal);
+  activeSignals.delete(signal);
 }
 
-/** Ties one call to its signal. */
+/** The subscription of one call to its signal. */
 export class AbortSubscription implements Abortable {
   readonly abort: (reason: unknown) => void;
   readonly #signal: AbortSignal;
@@ -54,44 +54,45 @@ export class AbortSubscription implements Abortable {
   constructor(signal: AbortSignal, abort: (reason: unknown) => void) {
     this.abort = abort;
     this.#signal = signal;
-    linkSignal(signal, this);
+    subscribeAbort(signal, this);
   }
 
   unsubscribe(): void {
-    unlinkSignal(this.#signal, this);
+    unsubscribeAbort(this.#signal, this);
   }
 
-  /** Whether an error is what whoever aborted has said: no news to report. */
-  explains(error: unknown): boolean {
+  /** Whether an error is the signal's reason, which whoever aborted it knows already. */
+  isReason(error: unknown): boolean {
     return this.#signal.aborted && this.#signal.reason === error;
   }
 }
 
-/** Tells whether the reason of a signal has been handed to code that runs now. */
-export interface ReasonWatch {
-  /** Whether code that comes out of a promise now has been given the reason. */
-  readonly wasTaken: boolean;
+/** Tells whether code has been given the reason of a signal. */
+export interface ReasonTracker {
+  /** Whether code that resumes now may have been rejected with the reason. */
+  readonly wasRead: boolean;
 }
 
 /**
- * Watches who takes the reason of a signal that is about to abort.
+ * Tracks reads of a signal's reason, starting before the signal aborts.
  *
- * A promise that rejects with that reason has it from a listener or from
- * `throwIfAborted()`, and code that awaits it goes on in the same run of the
- * microtasks. A `fetch` that is under way rejects later. Code of a task that
- * reads the reason itself has not been thrown it and does not count.
+ * A promise that rejects with the reason got it from a listener or from
+ * `throwIfAborted()`, and the code that awaits it resumes in the same microtask
+ * checkpoint. A pending `fetch` rejects later. Code of the task that merely
+ * reads the reason does not count.
  */
-export function watchReason(
+export function trackReason(
   signal: AbortSignal,
   drain: () => number,
   isOwnCode: () => boolean,
-): ReasonWatch {
-  let takenIn: number | null = null;
+): ReasonTracker {
+  let readAt: number | null = null;
   let isPromised = false;
-  const take = () => {
-    takenIn = drain();
-    // In a timer of the host the ticks come first, so the clearing waits for the microtasks.
-    queueMicrotask(() => afterMicrotasks(() => takenIn = null));
+  const markRead = () => {
+    readAt = drain();
+    // In a timer of Deno `nextTick` callbacks run first, so wait for the
+    // microtasks.
+    queueMicrotask(() => afterMicrotasks(() => readAt = null));
   };
   for (const it of [signal, ...dependentsOf(signal)]) {
     isPromised ||= endsFetch(it);
@@ -99,7 +100,7 @@ export function watchReason(
       reason: {
         configurable: true,
         get() {
-          if (!isOwnCode()) take();
+          if (!isOwnCode()) markRead();
           return reasonOf.call(it);
         },
       },
@@ -108,15 +109,15 @@ export function watchReason(
         writable: true,
         value: () => {
           if (!it.aborted) return;
-          take();
+          markRead();
           throw reasonOf.call(it);
         },
       },
     });
   }
   return {
-    get wasTaken() {
-      return isPromised || takenIn === drain();
+    get wasRead() {
+      return isPromised || readAt === drain();
     },
   };
 }
@@ -126,14 +127,14 @@ const reasonOf = Object.getOwnPropertyDescriptor(
   "reason",
 )!.get!;
 
-const linked = new WeakMap<AbortSignal, Set<Abortable>>();
-/** The signals that end something and have not aborted. */
-const watched = new Set<AbortSignal>();
+const subscribers = new WeakMap<AbortSignal, Set<Abortable>>();
+/** Signals with subscribers that have not aborted. */
+const activeSignals = new Set<AbortSignal>();
 
 function onAbort(event: Event): void {
   const signal = event.target as AbortSignal;
-  watched.delete(signal);
-  for (const target of linked.get(signal) ?? []) {
+  activeSignals.delete(signal);
+  for (const target of subscribers.get(signal) ?? []) {
     target.abort(signal.reason);
   }
 }

@@ -36,10 +36,8 @@ export function rethrowWithAddress(
   return (error) => {
     if (!(error instanceof Error)) throw error;
     const ErrorClass = error.constructor as ErrorConstructor;
-    const annotated = new ErrorClass(
-      `Cannot ${action} ${address}: ${error.message}`,
-      { cause: error },
-    );
+    const text = `Cannot ${action} ${address}: ${error.message}`;
+    const annotated = new ErrorClass(text);
     const { code } = error as { code?: unknown };
     throw code === undefined ? annotated : Object.assign(annotated, { code });
   };

@@ -1,48 +1,49 @@
 /**
- * What `asCompleted` gives: futures in the order of their completion.
+ * The iterable that `asCompleted` returns.
  *
- * The futures hold what hears of their ends, so one that never ends would hold
- * every iteration that was left early. They hold the iteration weakly, except
- * while somebody waits for its next completion.
+ * A future holds its callbacks, so one that never completes would keep every
+ * iteration that was left early. Its callbacks therefore hold the iteration
+ * weakly, except while a consumer waits.
  *
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
+import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
 import { Deque } from "./_collections.ts";
 import { Future, futures } from "./_future.ts";
 import type { Job, TimerHandle } from "./_scheduler.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
+import { promiseTry } from "./_waiting_call.ts";
 import { TimeoutError } from "./exceptions.ts";
 
-/** A finished future, as `for await` yields it: its methods, but nothing to await. */
+/** A finished future as `for await` yields it: without `then`, as it would be awaited. */
 export type DoneFuture<T> = Pick<
   Future<T>,
   "done" | "cancelled" | "result" | "exception"
 >;
 
-/** What `asCompleted` gives: one iteration, in either style. */
+/** One iteration over futures in completion order, for `for await` or `for`. */
 export interface Completions<T>
   extends AsyncIterable<DoneFuture<T>>, Iterable<PromiseLike<T>> {
 }
 
-/** Futures in the order of their completion, each handed out once. */
+/** Yields each future once, in completion order. */
 export class CompletionQueue<T>
   implements Completions<T>, WaitPolicy<Completion<T> | null> {
-  /** The finished ones, `null` for each that the end of the iteration overtook. */
+  /** Completed futures; `null` for each that was not done when the iteration was closed. */
   readonly #finished = new Deque<Future<T> | null>();
   readonly #consumers: WaitQueue<Completion<T> | null> = new WaitQueue(
     this,
     new LoopBinding(),
   );
   readonly #all: ReadonlySet<Future<T>>;
-  readonly #link: Link<T>;
-  /** How many have not been asked for. */
-  #left: number;
-  #running: number;
-  /** Why the rest is not handed out. */
-  #ended: (() => unknown) | null = null;
+  readonly #subscription: CompletionSubscription<T>;
+  /** The number of completions that no consumer has asked for. */
+  #remaining: number;
+  #unfinished: number;
+  /** Creates the error of the remaining completions, once the iteration is closed. */
+  #closeError: (() => unknown) | null = null;
 
   constructor(
     all: readonly Future<T>[],
@@ -50,9 +51,9 @@ export class CompletionQueue<T>
     signal: AbortSignal | undefined,
   ) {
     const distinct = this.#all = new Set(all);
-    this.#left = this.#running = distinct.size;
-    this.#link = new Link(this, distinct);
-    if (this.#left > 0) this.#link.listen(limit, signal);
+    this.#remaining = this.#unfinished = distinct.size;
+    this.#subscription = new CompletionSubscription(this, distinct);
+    if (this.#remaining > 0) this.#subscription.start(limit, signal);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<DoneFuture<T>> {
@@ -62,139 +63,139 @@ export class CompletionQueue<T>
   [Symbol.iterator](): Iterator<PromiseLike<T>> {
     return {
       next: () => {
-        if (this.#left === 0) return NO_MORE;
-        this.#left--;
-        const draw = async () => {
-          this.#left++;
-          return this.#inTime(await this.#draw()).value.result();
+        if (this.#remaining === 0) return DONE;
+        this.#remaining--;
+        const start = async () => {
+          this.#remaining++;
+          return this.#unwrap(await this.#dequeue()).value.result();
         };
-        return { done: false, value: new CompletionTurn(draw) };
+        return { done: false, value: new CompletionTurn(start) };
       },
     };
   }
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `<asCompleted ${this.#left} of ${this.#all.size} left>`;
+    return `<asCompleted ${this.#remaining} of ${this.#all.size} left>`;
   }
 
   complete(): Completion<T> | null {
-    this.#rest();
+    this.#releaseIfIdle();
     const future = this.#finished.shift();
     return future ? { done: false, value: future } : null;
   }
 
-  /** The consumer is gone: what it asked for can be asked for again. */
+  /** The consumer was cancelled, so another may ask for its completion. */
   handOff(): void {
-    this.#rest();
-    this.#left++;
+    this.#releaseIfIdle();
+    this.#remaining++;
     this.#consumers.notifyNext();
   }
 
   remove(): void {
-    this.#rest();
-    this.#left++;
+    this.#releaseIfIdle();
+    this.#remaining++;
   }
 
   describe(): string {
-    return `the first of ${this.#running} futures`;
+    return `the first of ${this.#unfinished} futures`;
   }
 
   awaits(): readonly Future<T>[] {
     return [...this.#all].filter((future) => !future.done());
   }
 
-  /** One more is done. */
-  finish(future: Future<T>): void {
-    if (this.#running === 0) return;
+  /** A future is done. */
+  onDone(future: Future<T>): void {
+    if (this.#unfinished === 0) return;
     this.#add(future);
-    if (this.#running === 0) this.#link.cut();
+    if (this.#unfinished === 0) this.#subscription.unsubscribe();
   }
 
-  /** The rest is not waited for: everybody gets the error. */
-  end(error: () => unknown): void {
-    this.#ended = error;
-    while (this.#running > 0) this.#add(null);
-    this.#link.cut();
+  /** Ends the iteration: consumers get the error instead of what is left. */
+  close(error: () => unknown): void {
+    this.#closeError = error;
+    while (this.#unfinished > 0) this.#add(null);
+    this.#subscription.unsubscribe();
   }
 
-  /** The next completion; one that is there already without a wait. */
+  /** Returns the next completion, without a wait if there is one. */
   #next(): Promise<IteratorResult<DoneFuture<T>, undefined>> {
-    try {
-      if (this.#left === 0) return Promise.resolve(NO_MORE);
-      const next = this.#draw();
+    return promiseTry((): Promise<IteratorResult<DoneFuture<T>, undefined>> => {
+      if (this.#remaining === 0) return Promise.resolve(DONE);
+      const next = this.#dequeue();
       return next instanceof Future
-        ? this.#later(next)
-        : Promise.resolve(this.#inTime(next));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+        ? this.#awaitNext(next)
+        : Promise.resolve(this.#unwrap(next));
+    });
   }
 
-  /** A handler would take the completion a step before the code that asked goes on, and lose it if that is cancelled. */
-  async #later(next: Future<Completion<T> | null>): Promise<Completion<T>> {
-    return this.#inTime(await next);
+  /** Awaited here and not in a `then` handler, which would lose the completion if the consumer is cancelled in between. */
+  async #awaitNext(next: Future<Completion<T> | null>): Promise<Completion<T>> {
+    return this.#unwrap(await next);
   }
 
-  /** Gives the next completion, or what waits for it; `null` if the end was there first. */
-  #draw(): Completion<T> | null | Future<Completion<T> | null> {
+  /** Returns the next completion, or a future of it; `null` if the iteration was closed. */
+  #dequeue(): Completion<T> | null | Future<Completion<T> | null> {
     const { waiting, notified } = this.#consumers;
     const isThere = this.#finished.length > waiting + notified;
     const next = isThere ? this.complete() : this.#consumers.wait();
-    if (!isThere) this.#link.hold(this);
-    this.#left--;
+    if (!isThere) this.#subscription.retain(this);
+    this.#remaining--;
     return next;
   }
 
-  /** Nobody waits any more, so nothing has to hold the iteration. */
-  #rest(): void {
-    if (!this.#consumers.busy) this.#link.release();
+  /** Lets the iteration be collected if no consumer waits. */
+  #releaseIfIdle(): void {
+    if (!this.#consumers.hasWaiters) this.#subscription.release();
   }
 
-  #inTime(completion: Completion<T> | null): Completion<T> {
+  #unwrap(completion: Completion<T> | null): Completion<T> {
     if (completion !== null) return completion;
-    throw this.#ended!();
+    throw this.#closeError!();
   }
 
   #add(future: Future<T> | null): void {
-    this.#running--;
+    this.#unfinished--;
     this.#finished.push(future);
     this.#consumers.notifyNext();
   }
 }
 
-/** What futures, timer and signal hold of an iteration. */
-class Link<T> {
+/** The callbacks of one iteration on its futures, deadline and signal. */
+class CompletionSubscription<T> {
   readonly #weak: WeakRef<CompletionQueue<T>>;
-  /** Set while somebody waits for a completion. */
+  /** Set while a consumer waits. */
   #strong: CompletionQueue<T> | null = null;
-  readonly #jobs = new Map<Future<T>, Job>();
+  readonly #callbacks = new Map<Future<T>, Job>();
   #deadline: TimerHandle | null = null;
-  #unlink: () => void = () => {};
+  #unsubscribeSignal: () => void = () => {};
 
   constructor(queue: CompletionQueue<T>, all: Iterable<Future<T>>) {
     this.#weak = new WeakRef(queue);
-    abandoned.register(queue, this as Link<unknown>);
-    for (const future of all) this.#jobs.set(future, this.#subscribe(future));
+    abandonedQueues.register(queue, this as CompletionSubscription<unknown>);
+    for (const future of all) {
+      this.#callbacks.set(future, this.#subscribe(future));
+    }
   }
 
-  listen(limit: number | null, signal: AbortSignal | undefined): void {
+  start(limit: number | null, signal: AbortSignal | undefined): void {
     if (limit !== null) {
       const end = () =>
-        this.#queue?.end(() =>
-          new TimeoutError("Not everything was done in time")
+        this.#queue?.close(() =>
+          new TimeoutError("Timed out with futures still pending")
         );
-      const loop = [...this.#jobs.keys()][0]!.getLoop();
+      const loop = [...this.#callbacks.keys()][0]!.getLoop();
       this.#deadline = loop.callLater(limit, end);
     }
     if (signal === undefined) return;
-    const abort = (reason: unknown) => this.#queue?.end(() => reason);
+    const abort = (reason: unknown) => this.#queue?.close(() => reason);
     const target = { abort };
-    linkSignal(signal, target);
-    this.#unlink = () => unlinkSignal(signal, target);
+    subscribeAbort(signal, target);
+    this.#unsubscribeSignal = () => unsubscribeAbort(signal, target);
   }
 
-  hold(queue: CompletionQueue<T>): void {
+  retain(queue: CompletionQueue<T>): void {
     this.#strong = queue;
   }
 
@@ -202,12 +203,14 @@ class Link<T> {
     this.#strong = null;
   }
 
-  /** Nothing more is to be heard. */
-  cut(): void {
+  /** Removes all callbacks. */
+  unsubscribe(): void {
     this.#deadline?.cancel();
-    this.#unlink();
-    for (const [future, job] of this.#jobs) futures.unsubscribe(future, job);
-    this.#jobs.clear();
+    this.#unsubscribeSignal();
+    for (const [future, callback] of this.#callbacks) {
+      futures.unsubscribe(future, callback);
+    }
+    this.#callbacks.clear();
   }
 
   get #queue(): CompletionQueue<T> | undefined {
@@ -216,32 +219,34 @@ class Link<T> {
 
   #subscribe(future: Future<T>): Job {
     return onceDone(future, () => {
-      this.#jobs.delete(future);
-      this.#queue?.finish(future);
+      this.#callbacks.delete(future);
+      this.#queue?.onDone(future);
     });
   }
 }
 
-const abandoned = new FinalizationRegistry<Link<unknown>>((link) => link.cut());
+const abandonedQueues = new FinalizationRegistry<
+  CompletionSubscription<unknown>
+>((link) => link.unsubscribe());
 
-/** One completion, wrapped: a bare future would be awaited on its way. */
+/** A completed future, wrapped so that `await` does not unwrap it. */
 interface Completion<T> {
   done: false;
   value: Future<T>;
 }
 
-const NO_MORE: IteratorReturnResult<undefined> = {
+const DONE: IteratorReturnResult<undefined> = {
   done: true,
   value: undefined,
 };
 
-/** One turn of {@linkcode asCompleted}: draws the next completion when it is awaited. */
+/** One turn of {@linkcode asCompleted}: asks for the next completion when it is first awaited. */
 class CompletionTurn<T> implements PromiseLike<T> {
-  readonly #draw: () => Promise<T>;
-  #drawn: Promise<T> | null = null;
+  readonly #start: () => Promise<T>;
+  #promise: Promise<T> | null = null;
 
-  constructor(draw: () => Promise<T>) {
-    this.#draw = draw;
+  constructor(start: () => Promise<T>) {
+    this.#start = start;
   }
 
   then<R = T, S = never>(
@@ -249,6 +254,6 @@ class CompletionTurn<T> implements PromiseLike<T> {
     // deno-lint-ignore no-explicit-any
     onRejected?: ((reason: any) => S | PromiseLike<S>) | null,
   ): Promise<R | S> {
-    return (this.#drawn ??= this.#draw()).then(onFulfilled, onRejected);
+    return (this.#promise ??= this.#start()).then(onFulfilled, onRejected);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Async iterables from outside of this module, as `cancellable` gives them.
+ * Iterators of `cancellable(iterable)`.
  *
  * @module
  */
@@ -7,11 +7,11 @@
 import { wrapFuture } from "./_awaitable.ts";
 import { onceDone } from "./_done_callbacks.ts";
 
-/** Goes over an async iterable, each step of which can be given up. */
+/** Iterates over an async iterable; each step can be cancelled. */
 export class CancellableIterator<T> implements AsyncIterator<T> {
   readonly #source: AsyncIterator<T>;
-  /** Whether a step is under way, behind which a generator would queue its end. */
-  #isBusy = false;
+  /** Whether a step is pending; a generator would queue `return()` behind it. */
+  #isReading = false;
 
   constructor(source: AsyncIterable<T>) {
     this.#source = source instanceof ReadableStream
@@ -20,31 +20,31 @@ export class CancellableIterator<T> implements AsyncIterator<T> {
   }
 
   next(): Promise<IteratorResult<T>> {
-    this.#isBusy = true;
-    const idle = () => {
-      this.#isBusy = false;
+    this.#isReading = true;
+    const onSettled = () => {
+      this.#isReading = false;
     };
     const step = Promise.resolve(this.#source.next());
-    step.then(idle, idle);
+    step.then(onSettled, onSettled);
     const future = wrapFuture(step);
     onceDone(future, () => {
-      if (future.cancelled()) this.#giveUp();
+      if (future.cancelled()) this.#closeSource();
     });
     return future;
   }
 
   async return(): Promise<IteratorResult<T>> {
-    if (this.#isBusy) this.#giveUp();
+    if (this.#isReading) this.#closeSource();
     else await this.#source.return?.();
     return { done: true, value: undefined };
   }
 
-  #giveUp(): void {
+  #closeSource(): void {
     Promise.resolve(this.#source.return?.()).catch(() => {});
   }
 }
 
-/** Goes over a stream. Its end does not wait for the read under way. */
+/** Iterates over a stream. Unlike the stream's own iterator, `return()` does not wait for a pending read. */
 class StreamIterator<T> implements AsyncIterator<T> {
   readonly #reader: ReadableStreamDefaultReader<T>;
 
@@ -67,7 +67,7 @@ class StreamIterator<T> implements AsyncIterator<T> {
   }
 }
 
-/** Whether `for await` would go over a value. */
+/** Whether `for await` accepts a value. */
 export function isAsyncIterable<T>(value: unknown): value is AsyncIterable<T> {
   try {
     return typeof value === "object" && value !== null &&

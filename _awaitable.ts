@@ -1,5 +1,6 @@
 /**
- * Making tasks, asking for them, and small pieces for what waits for them.
+ * Creating and finding tasks, making futures of awaitables, and helpers for
+ * what waits on them.
  *
  * @module
  */
@@ -19,21 +20,22 @@ import {
 } from "./_validate.ts";
 import { TASK_OPTIONS } from "./_options.ts";
 import { Task } from "./_task.ts";
-import { futureOfOwn } from "./_waiting_call.ts";
+import { futureForOwnPromise } from "./_waiting_call.ts";
 import type { Coroutine, TaskOptions } from "./_options.ts";
 import { currentExecution } from "./_scheduler.ts";
 
 /**
- * Runs a coroutine function as a task of the loop of the caller, the implicit
- * loop where there is none. The loop holds the task until it is done.
+ * Runs a coroutine function as a task of the current loop, or of the implicit
+ * loop if there is none. The loop holds a strong reference until the task is
+ * done.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task}.
  *
  * @typeParam T What the coroutine returns.
- * @param coro The coroutine function. It is called on the loop's next turn, with the task's signal.
- * @param options Name, context, eager start, and a signal that cancels the task.
+ * @param coro The coroutine function, called with the task's signal on the loop's next turn.
+ * @param options The name, context and eager start of the task, and a signal that cancels it.
  * @returns The task.
- * @throws {TypeError} If `coro` is not a function.
+ * @throws {TypeError} If `coro` is not a function, or an option is invalid.
  *
  * @example
  * ```ts
@@ -55,22 +57,21 @@ export function createTask<T>(
 }
 
 /**
- * The task that the running code belongs to.
+ * Returns the task that the running code belongs to.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.current_task}.
  *
- * @param loop The loop that is asked about, by default the one of the caller.
- * @returns The task, `null` outside of tasks, in callbacks of the loop, and for a loop that does not run the caller.
+ * @param loop The loop to look at; the current one by default.
+ * @returns The task; `null` outside of tasks, in callbacks of the loop, and for a loop that does not run the caller.
  * @throws {TypeError} If `loop` is not an event loop.
  *
  * @example
  * ```ts
  * import { createTask, currentTask } from "@asyncio/asyncio";
- * import { assertEquals } from "@std/assert";
+ * import { assert } from "@std/assert";
  *
- * const task = createTask(() => currentTask()?.getName(), { name: "asker" });
- * assertEquals(await task, "asker");
- * assertEquals(currentTask(), null); // outside of tasks
+ * const task = createTask(() => currentTask()?.getName(), { name: "worker" });
+ * assert(await task === "worker");
  * ```
  */
 export function currentTask(loop?: EventLoop): Task<unknown> | null {
@@ -86,24 +87,24 @@ function checkLoop(loop: unknown, action: string): void {
 }
 
 /**
- * The tasks of a loop that are not done.
+ * Returns the unfinished tasks of a loop.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.all_tasks}.
  *
- * @param loop The loop, by default the one of the caller.
+ * @param loop The loop; the current one by default.
  * @returns The tasks, oldest first.
  * @throws {TypeError} If `loop` is not an event loop.
  *
  * @example
  * ```ts
- * import { allTasks, createTask, run, sleep } from "@asyncio/asyncio";
- * import { assertEquals } from "@std/assert";
+ * import { allTasks, createTask, sleep } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
  *
- * await run(() => {
- *   createTask(() => sleep(3600), { name: "sleeper" });
- *   const names = Array.from(allTasks(), (task) => task.getName());
- *   assertEquals(names.at(-1), "sleeper"); // after the main task
- * });
+ * const task = createTask(() => sleep(3600));
+ * assert(allTasks().has(task));
+ * for (const task of allTasks()) task.cancel();
+ * await task.catch(() => {});
+ * assert(!allTasks().has(task));
  * ```
  */
 export function allTasks(
@@ -118,25 +119,25 @@ export function allTasks(
 }
 
 /**
- * Makes a future of anything that can be awaited: a future stays as it is, a
- * coroutine function becomes a task, a promise is wrapped.
+ * Converts an awaitable to a future: a future is returned as it is, a coroutine
+ * function becomes a task, a promise is wrapped.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.ensure_future}.
  *
  * @typeParam T The type of the value.
- * @param aw What is to be awaited.
+ * @param aw A future, a promise or a coroutine function.
  * @returns The future.
  * @throws {TypeError} If `aw` is none of these.
  *
  * @example
  * ```ts
- * import { ensureFuture, gather } from "@asyncio/asyncio";
- * import { assert, assertEquals } from "@std/assert";
+ * import { createTask, ensureFuture, Task } from "@asyncio/asyncio";
+ * import { assert } from "@std/assert";
  *
- * const task = ensureFuture(() => 1);
- * const wrapped = ensureFuture(Promise.resolve(2));
+ * const task = createTask(() => "spam");
  * assert(ensureFuture(task) === task);
- * assertEquals(await gather([task, wrapped]), [1, 2]);
+ * assert(ensureFuture(() => "eggs") instanceof Task);
+ * assert(await ensureFuture(Promise.resolve("ham")) === "ham");
  * ```
  */
 export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
@@ -146,7 +147,7 @@ export function ensureFuture<T>(aw: Awaitable<T>): Future<T> {
   throw notAwaitable(aw, "make a future");
 }
 
-/** Refuses what {@linkcode ensureFuture} does, and starts nothing. */
+/** Throws for what {@linkcode ensureFuture} does not accept. Starts nothing. */
 export function checkAwaitable(aw: unknown, action: string): void {
   if (typeof aw === "function" ? !isClass(aw) : canBeAwaited(aw)) return;
   throw notAwaitable(aw, action);
@@ -160,12 +161,12 @@ function notAwaitable(value: unknown, action: string): TypeError {
   );
 }
 
-/** Whether a function is to be called: what can be awaited itself, as a proxy may be, is not. */
+/** Whether an awaitable is a function to call. A callable with a `then` method, such as a proxy, is awaited instead. */
 export function isCoroutine<T>(aw: Awaitable<T>): aw is Coroutine<T> {
   return typeof aw === "function" && !canBeAwaited(aw);
 }
 
-/** As {@linkcode isThenable}, and `false` for what cannot be looked at. */
+/** As {@linkcode isThenable}, but `false` for a proxy that throws. */
 export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
   try {
     return isThenable(value);
@@ -175,15 +176,15 @@ export function canBeAwaited(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Wraps a promise, so that a task that awaits it can be cancelled. The work
- * behind the promise runs on, as nothing can stop it from outside.
+ * Wraps a promise in a future, so that a task that awaits it can be cancelled.
+ * The operation behind the promise continues.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.wrap_future}.
  *
  * @typeParam T The type of the value.
- * @param promise The promise; a future is given back as it is.
- * @returns A future of the same outcome.
- * @throws {TypeError} If it is not a promise.
+ * @param promise The promise; a future is returned as it is.
+ * @returns A future with the same outcome.
+ * @throws {TypeError} If `promise` is not a promise.
  *
  * @example
  * ```ts
@@ -201,7 +202,7 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
       `Cannot wrap a promise: expected one, got ${describe(promise)}`,
     );
   }
-  const own = futureOfOwn(promise);
+  const own = futureForOwnPromise(promise);
   if (own !== null) return own;
   const future: Future<T> = futures.make(getEventLoop(), FOREIGN);
   try {
@@ -213,19 +214,19 @@ export function wrapFuture<T>(promise: PromiseLike<T>): Future<T> {
 }
 
 /**
- * Whether a value is a future of this module, tasks included.
+ * Whether a value is a future of this module. Tasks are futures.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-future.html#asyncio.isfuture}.
  *
- * @param value Anything.
- * @returns Whether it is one.
+ * @param value Any value.
+ * @returns Whether it is a future.
  *
  * @example
  * ```ts
- * import { Future, isFuture } from "@asyncio/asyncio";
+ * import { createTask, Future, isFuture } from "@asyncio/asyncio";
  * import { assert } from "@std/assert";
  *
- * assert(isFuture(new Future()));
+ * assert(isFuture(new Future()) && isFuture(createTask(() => 1)));
  * assert(!isFuture(Promise.resolve()));
  * ```
  */
@@ -238,18 +239,20 @@ export function isFuture(value: unknown): value is Future<unknown> {
 }
 
 /**
- * Whether a value is an `async` function. Other functions may be used as
+ * Whether a value is an `async` function. Other functions can be used as
  * coroutine functions too.
  *
- * @param value Anything.
- * @returns Whether it is one.
+ * Stands for {@link https://docs.python.org/3/library/inspect.html#inspect.iscoroutinefunction}.
+ *
+ * @param value Any value.
+ * @returns Whether it is an `async` function.
  *
  * @example
  * ```ts
  * import { isCoroutineFunction } from "@asyncio/asyncio";
  * import { assert } from "@std/assert";
  *
- * assert(isCoroutineFunction(async () => await Promise.resolve()));
+ * assert(isCoroutineFunction(async () => {}));
  * assert(!isCoroutineFunction(() => Promise.resolve()));
  * ```
  */
@@ -264,15 +267,16 @@ export function isCoroutineFunction(
 }
 
 /**
- * A task factory that starts every task at once, up to its first wait.
+ * A task factory that runs each task up to its first wait inside `createTask`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.eager_task_factory}.
  *
  * @typeParam T What the coroutine returns.
- * @param loop The loop.
+ * @param loop The loop of the task.
  * @param coro The coroutine function.
- * @param options Name and context.
- * @returns The task; done already if its body did not wait and is not `async`.
+ * @param options The options of `createTask`.
+ * @returns The task. It is done already if its function did not wait and is not `async`.
+ * @throws {TypeError} If an argument or an option is invalid.
  *
  * @example
  * ```ts
@@ -295,7 +299,7 @@ export function eagerTaskFactory<T>(
   return new Task(coro, { eagerStart: true, ...options }, loop);
 }
 
-/** Makes a task as the `Task` constructor does. */
+/** A function that creates a task, as the `Task` constructor does. */
 export type TaskConstructor = <T>(
   coro: Coroutine<T>,
   options: TaskOptions,
@@ -303,33 +307,36 @@ export type TaskConstructor = <T>(
 ) => Task<T>;
 
 /**
- * Makes an eager task factory for your own kind of task.
+ * Creates an eager task factory for a custom kind of task.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.create_eager_task_factory}.
  *
- * @param custom Makes a task of the coroutine function and the options.
- * @returns The factory, for `loop.setTaskFactory`.
- * @throws {TypeError} If `custom` is not a function, or a class.
+ * @param custom Creates a task from the coroutine function, the options and the loop.
+ * @returns The factory, for `loop.setTaskFactory()`.
+ * @throws {TypeError} If `custom` is a class or not a function.
  *
  * @example
  * ```ts
  * import { createEagerTaskFactory, createTask, getRunningLoop, run, Task } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
+ * import { assertEquals } from "@std/assert";
  *
- * class Job<T> extends Task<T> {}
- *
- * await run(() => {
- *   const factory = createEagerTaskFactory((...args) => new Job(...args));
+ * const names: string[] = [];
+ * await run(async () => {
+ *   const factory = createEagerTaskFactory((coro, options, loop) => {
+ *     const task = new Task(coro, options, loop);
+ *     names.push(task.getName());
+ *     return task;
+ *   });
  *   getRunningLoop().setTaskFactory(factory);
- *   const job = createTask(() => 42);
- *   assert(job instanceof Job && job.result() === 42);
+ *   await createTask(() => 42, { name: "answer" });
  * });
+ * assertEquals(names, ["answer"]);
  * ```
  */
 export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
-  checkCallback(custom, "create a task factory", "what makes the tasks");
+  checkCallback(custom, "create a task factory", "custom");
   return (loop, coro, options) => {
-    // Options that are not known are for `custom`.
+    // Unknown options are for `custom`.
     checkBag(options, TASK_OPTIONS, "create a task");
     return custom(coro, { eagerStart: true, ...options }, loop);
   };
@@ -337,7 +344,7 @@ export function createEagerTaskFactory(custom: TaskConstructor): TaskFactory {
 
 const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
 
-/** What a wrapped promise stands for. */
+/** The wait source of a wrapped promise. */
 const FOREIGN: WaitSource = {
   complete() {},
   handOff() {},
@@ -345,3 +352,8 @@ const FOREIGN: WaitSource = {
   kind: "foreign",
   describe: () => "a foreign promise",
 };
+
+/** Runs a call in a new task, for callers outside of tasks. */
+export async function runInTask<T>(call: () => Promise<T>): Promise<T> {
+  return await createTask(call);
+}

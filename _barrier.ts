@@ -1,5 +1,5 @@
 /**
- * The meeting point of `sync.ts`.
+ * `Barrier`, for `sync.ts`.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { BrokenBarrierError } from "./exceptions.ts";
 
 /**
- * A meeting point: nobody goes on before a fixed number of tasks wait there.
+ * A barrier: tasks wait at it until a fixed number of them have arrived.
  *
- * It can be used again and again. A party that is cancelled leaves without
- * breaking it. Newcomers wait until the last round has left.
+ * It can be reused. A party that is cancelled leaves without breaking it. Tasks
+ * that arrive while a round is leaving wait for the next one.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-sync.html#asyncio.Barrier}.
  *
@@ -25,38 +25,38 @@ import { BrokenBarrierError } from "./exceptions.ts";
  * import { assert } from "@std/assert";
  *
  * const barrier = new Barrier(3);
- * const places = await gather([1, 2, 3].map(() => () => barrier.wait()));
- * assert(places.toSorted().join() === "0,1,2");
+ * const positions = await gather([1, 2, 3].map(() => () => barrier.wait()));
+ * assert(positions.toSorted().join() === "0,1,2");
  * ```
  */
 export class Barrier {
   readonly #parties: number;
   #state: "filling" | "draining" | "resetting" | "broken" = "filling";
   readonly #label: string;
-  /** Parties of the present round that are inside `wait`. */
+  /** The parties of the current round that are inside `wait`. */
   #count = 0;
-  readonly #home = new LoopBinding();
-  /** The parties of the present round. */
+  readonly #binding = new LoopBinding();
+  /** The waiters of the current round. */
   readonly #round: WaitQueue<void> = new WaitQueue<void>({
     complete: () => {},
-    handOff: (turn) => this.#clear(turn),
-    remove: (turn) => this.#clear(turn),
+    handOff: (turn) => this.#onRemoved(turn),
+    remove: (turn) => this.#onRemoved(turn),
     describe: () => this.#describe(),
-  }, this.#home);
-  /** Newcomers, who wait while a round leaves. */
-  readonly #newcomers: WaitQueue<void> = new WaitQueue<void>({
+  }, this.#binding);
+  /** Tasks that arrived while a round is leaving. */
+  readonly #nextRound: WaitQueue<void> = new WaitQueue<void>({
     complete: () => {},
     handOff: () => {},
     describe: () => this.#describe(),
-  }, this.#home);
+  }, this.#binding);
 
   /**
-   * Makes a barrier.
+   * Creates a barrier.
    *
-   * @param parties How many tasks meet.
-   * @param options A name, shown in reports.
-   * @throws {RangeError} If it is less than one or no whole number.
-   * @throws {TypeError} If it is not a number, or an option is unknown.
+   * @param parties The number of tasks that wait for each other.
+   * @param options The name shown in consoles and reports.
+   * @throws {RangeError} If `parties` is not a whole number of at least 1.
+   * @throws {TypeError} If `parties` is not a number, or an option is unknown.
    */
   constructor(parties: number, options?: Named) {
     checkCount(parties, 1, "create a barrier", "parties");
@@ -64,32 +64,33 @@ export class Barrier {
     this.#parties = parties;
   }
 
-  /** How many tasks meet. */
+  /** The number of tasks that wait for each other. */
   get parties(): number {
     return this.#parties;
   }
 
-  /** How many wait now for the others. */
+  /** The number of tasks currently waiting. */
   get nWaiting(): number {
     return this.#state === "filling" ? this.#count : 0;
   }
 
-  /** Whether it was aborted. */
+  /** Whether the barrier was aborted. */
   get broken(): boolean {
     return this.#state === "broken";
   }
 
   /**
-   * Waits for the others.
+   * Waits until all parties have arrived.
    *
-   * Cancelled while it waits, the caller leaves and the others go on waiting.
+   * If cancelled, the caller leaves the barrier and the other parties keep
+   * waiting.
    *
-   * @param options A signal that ends the wait.
-   * @returns How many of this round were there before, from 0 to `parties - 1`; each once, unless a party left.
-   * @throws {BrokenBarrierError} If the barrier is broken, or reset meanwhile.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * @param options A signal that aborts the wait.
+   * @returns The number of parties that arrived before, from 0 to `parties - 1`; unique in each round unless a party left.
+   * @throws {BrokenBarrierError} If the barrier is broken, or is aborted or reset during the wait.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using the barrier.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -113,14 +114,15 @@ export class Barrier {
     let position: number | null = null;
     try {
       for (;;) {
-        position ??= this.#join();
+        position ??= this.#arrive();
         if (position !== null && this.#state !== "filling") break;
         signal?.throwIfAborted();
-        const queue = position === null ? this.#newcomers : this.#round;
+        const queue = position === null ? this.#nextRound : this.#round;
         try {
-          await queue.enter(signal);
+          await queue.enqueue(signal);
         } catch (error) {
-          // As in CPython, where the next in line then looks again and lines up anew.
+          // As in CPython, the next waiter wakes, rechecks the state and queues
+          // again.
           queue.notifyNext();
           throw error;
         }
@@ -128,13 +130,13 @@ export class Barrier {
       if (this.#state === "draining") return position;
       throw new BrokenBarrierError("The barrier was aborted or reset");
     } finally {
-      if (position !== null) this.#leave();
+      if (position !== null) this.#depart();
     }
   }
 
   /**
-   * Returns the barrier to its initial state, even after {@linkcode
-   * Barrier.abort}: every waiter gets a `BrokenBarrierError`. It never waits.
+   * Rejects all waiters with a `BrokenBarrierError` and makes the barrier
+   * usable again, also after {@linkcode Barrier.abort}. Never waits.
    *
    * @example
    * ```ts
@@ -149,16 +151,13 @@ export class Barrier {
    * ```
    */
   reset(): Promise<void> {
-    this.#enter(this.#count > 0 ? "resetting" : "filling");
+    this.#setState(this.#count > 0 ? "resetting" : "filling");
     return Promise.resolve();
   }
 
-  /**
-   * Breaks the barrier: whoever waits now or later gets a `BrokenBarrierError`,
-   * until it is reset. It never waits.
-   */
+  /** Breaks the barrier: current and later calls of `wait` reject with a `BrokenBarrierError` until it is reset. */
   abort(): Promise<void> {
-    this.#enter("broken");
+    this.#setState("broken");
     return Promise.resolve();
   }
 
@@ -167,32 +166,32 @@ export class Barrier {
     return this.#describe();
   }
 
-  #enter(state: "filling" | "draining" | "resetting" | "broken"): void {
+  #setState(state: "filling" | "draining" | "resetting" | "broken"): void {
     this.#state = state;
     this.#round.notifyAll();
-    this.#newcomers.notifyAll();
+    this.#nextRound.notifyAll();
   }
 
-  /** Makes the caller a party of the round, the last one opens the barrier. `null` while the round before leaves. */
-  #join(): number | null {
+  /** Adds the caller to the round; the last party opens the barrier. Returns `null` while the previous round is leaving. */
+  #arrive(): number | null {
     if (this.#state === "draining" || this.#state === "resetting") return null;
     if (this.broken) throw new BrokenBarrierError("The barrier was aborted");
     const position = this.#count++;
-    if (this.#count === this.#parties) this.#enter("draining");
+    if (this.#count === this.#parties) this.#setState("draining");
     return position;
   }
 
-  /** A wait has ended without its turn; if its loop is closed, the party does not leave by itself. */
-  #clear(turn: AnyFuture): void {
-    if (turn.getLoop().isClosed()) this.#leave();
+  /** A waiter was removed. If its loop is closed, it never runs the code that departs. */
+  #onRemoved(turn: AnyFuture): void {
+    if (turn.getLoop().isClosed()) this.#depart();
   }
 
-  /** The last one of a round opens the barrier for the next. */
-  #leave(): void {
+  /** Removes the caller; the last one to leave starts the next round. */
+  #depart(): void {
     this.#count--;
     if (this.#count > 0) return;
     if (this.#state === "draining" || this.#state === "resetting") {
-      this.#enter("filling");
+      this.#setState("filling");
     }
   }
 

@@ -7,6 +7,8 @@
 
 /** How many frames a place remembers. */
 const DEPTH = 64;
+/** The frames of the loop and its host that V8 counts beside those of the user. */
+const LOOP_FRAMES = 8;
 /** This file; nobody knows it in some bundles. */
 const FILE: string = import.meta.url ?? "";
 const HOME = pathOf(FILE.slice(0, FILE.lastIndexOf("/") + 1));
@@ -91,6 +93,20 @@ export function captureStack(
   Error.stackTraceLimit = depth;
   Error.captureStackTrace(target, above);
   Error.stackTraceLimit = limit;
+}
+
+/** Leaves room on stacks for the frames of the loop. Returns the limit before. */
+export function widenStacks(): number {
+  const limit = Error.stackTraceLimit;
+  if (limit > 0) Error.stackTraceLimit = limit + LOOP_FRAMES;
+  return limit;
+}
+
+/** Restores the limit of stacks, unless somebody else has changed it meanwhile. */
+export function narrowStacks(limit: number): void {
+  if (Error.stackTraceLimit === limit + LOOP_FRAMES) {
+    Error.stackTraceLimit = limit;
+  }
 }
 
 /**
@@ -190,7 +206,19 @@ export function linesOf(stack: unknown): string[] {
   return stack.split("\n")
     .filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line))
     .map((line) => line.trim().slice("at ".length))
-    .filter((line) => !/^(?:ext|node|native):/.test(locationOf(line)));
+    .filter((line) => !isOfHost(line));
+}
+
+/** Whether a line of a stack is outside of this module and of the host; `null` for a call into the engine. */
+export function isExternalFrame(line: string): boolean | null {
+  const frame = line.trim().slice("at ".length);
+  if (!/:\d+:\d+\)?$/.test(frame)) return null;
+  const isBody = frame.replace(/^async /, "").startsWith(`${BODY} (`);
+  return !isBody && !isOfHost(frame) && isExternal(frame);
+}
+
+function isOfHost(frame: string): boolean {
+  return /^(?:ext|node|native):/.test(locationOf(frame));
 }
 
 function isExternal(line: string): boolean {

@@ -20,7 +20,7 @@
  * @module
  */
 
-import { type ReasonWatch, watchReason } from "./_abort_signal.ts";
+import { type ReasonTracker, trackReason } from "./_abort_signal.ts";
 import {
   type Cancelable,
   cancelNested,
@@ -96,7 +96,7 @@ class CancelState {
   /** The microtask checkpoint of the rejection. */
   checkpoint = -1;
   /** Tells whether the signal's reason was read at this checkpoint. */
-  reasonWatch: ReasonWatch | null = null;
+  reasonWatch: ReasonTracker | null = null;
   /** The request came while the code awaited an external promise. */
   isOverdue = false;
 }
@@ -412,7 +412,7 @@ export abstract class CancelScope extends SlotValue
       cancelState.probes = [];
       if (!isProven) return this.#setState(cancelState, PENDING);
     } else if (
-      cancelState.state === PENDING && cancelState.reasonWatch?.wasTaken
+      cancelState.state === PENDING && cancelState.reasonWatch?.wasRead
     ) {
       this.taskState.deliveredBySignal();
       this.#renewSignal();
@@ -577,7 +577,7 @@ export abstract class CancelScope extends SlotValue
     if (isExternal) {
       const checkpoint = () => loops.checkpoints(this.loop);
       const isOwnCode = () => this.isRunning;
-      cancelState.reasonWatch = watchReason(
+      cancelState.reasonWatch = trackReason(
         controller.signal,
         checkpoint,
         isOwnCode,

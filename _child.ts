@@ -19,8 +19,7 @@ import { describe } from "./_validate.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { deno } from "./_deno.ts";
 import { onExit } from "./_host.ts";
-import { LoopLocal } from "./_loop_local.ts";
-import { closersOf } from "./_scheduler.ts";
+import { closers, LoopLocal } from "./_loop_local.ts";
 import {
   InputPipe,
   InputPump,
@@ -315,7 +314,7 @@ let killsOnExit = false;
 /** The children of a loop that are running or have open pipes. */
 const children = new LoopLocal((loop) => {
   const running = new Set<Child>();
-  closersOf(loop).add(() =>
+  closers.get(loop).add(() =>
     Promise.all(Array.from(running, (child) => child.closeWithLoop()))
   );
   killDetachedOnExit();

@@ -1,26 +1,26 @@
 /**
- * Containers for queues of every kind; nothing here waits for anything.
+ * Data structures. Nothing here waits.
  *
  * @module
  */
 
-/** Below this many consumed slots moving the rest down is not worth it. */
+/** Fewer consumed slots than this are not worth compacting. */
 const COMPACT_AT = 32;
-/** Below this many slots giving memory back is not worth it. */
+/** Fewer slots than this are not worth shrinking. */
 const SHRINK_ABOVE = 1024;
 
 /**
- * A first-in-first-out list: an array with a consumed head.
+ * A FIFO list: an array with a consumed head.
  *
- * `Array.prototype.shift` is linear in the length; here a taken slot is left
- * empty and the array moves down once half of it has been consumed, so every
- * operation is O(1) amortised and memory follows the number of items. A few
- * consumed slots are kept even if nothing is left: an array that is emptied
- * gives its memory back, and would have to ask for it again with each item.
+ * `Array.prototype.shift` is O(n). Here a removed item leaves an empty slot,
+ * and the array is compacted once half of it is consumed, so every operation is
+ * O(1) amortised and memory follows the number of items. A few consumed slots
+ * are kept even when the list is empty, as an emptied array frees its memory
+ * and would allocate again for the next item.
  */
 export class Deque<T> {
   #items: (T | undefined)[] = [];
-  /** Index of the first item; everything below it is `undefined`. */
+  /** The index of the first item; everything below it is `undefined`. */
   #head = 0;
 
   get length(): number {
@@ -31,7 +31,7 @@ export class Deque<T> {
     this.#items.push(item);
   }
 
-  /** Takes the first item, `undefined` if there is none. */
+  /** Removes and returns the first item, `undefined` if there is none. */
   shift(): T | undefined {
     const items = this.#items;
     if (this.#head === items.length) return undefined;
@@ -44,7 +44,7 @@ export class Deque<T> {
     return item;
   }
 
-  /** Drops every item for which `keep` is false. */
+  /** Removes every item for which `keep` is false. */
   filter(keep: (item: T) => boolean): void {
     this.#items = (this.#items.slice(this.#head) as T[]).filter(keep);
     this.#head = 0;
@@ -63,7 +63,7 @@ export class Deque<T> {
   }
 }
 
-/** A last-in-first-out list that gives its memory back as it shrinks. */
+/** A LIFO list that frees memory as it shrinks. */
 export class Stack<T> {
   #items: T[] = [];
   readonly #shrinkPolicy = new ShrinkPolicy();
@@ -76,7 +76,7 @@ export class Stack<T> {
     this.#items.push(item);
   }
 
-  /** Takes the last item, `undefined` if there is none. */
+  /** Removes and returns the last item, `undefined` if there is none. */
   pop(): T | undefined {
     if (this.#shrinkPolicy.shouldShrink(this.#items.length)) {
       this.#items = this.#items.slice();
@@ -89,27 +89,27 @@ export class Stack<T> {
   }
 }
 
-/** Tells when an array holds room for far more than its items: `Array.prototype.pop` keeps it. */
+/** Decides when to copy an array to free memory, which `Array.prototype.pop` never does. */
 class ShrinkPolicy {
-  /** The largest length since the array was last copied. */
-  #high = 0;
+  /** The maximum length since the array was last copied. */
+  #peak = 0;
 
   shouldShrink(length: number): boolean {
-    if (length > this.#high) this.#high = length;
-    if (this.#high < SHRINK_ABOVE || length * 4 > this.#high) return false;
-    this.#high = length;
+    if (length > this.#peak) this.#peak = length;
+    if (this.#peak < SHRINK_ABOVE || length * 4 > this.#peak) return false;
+    this.#peak = length;
     return true;
   }
 }
 
 /**
- * A priority queue: `pop()` gives an item that no other one is before.
+ * A binary heap: `pop()` returns an item that no other one comes before.
  *
- * It compares in the order in which Python's `heapq` does, so equal items come
- * out in the same order as there.
+ * It makes the same comparisons as Python's `heapq`, so equal items come out in
+ * the same order.
  */
 export class BinaryHeap<T> {
-  /** Every item but the first is not before its parent at `(i - 1) >> 1`. */
+  /** Heap order: no item comes before its parent at `(i - 1) >> 1`. */
   #items: T[] = [];
   readonly #before: (a: T, b: T) => boolean;
   readonly #shrinkPolicy = new ShrinkPolicy();
@@ -126,7 +126,7 @@ export class BinaryHeap<T> {
     return this.#items[0];
   }
 
-  /** If the comparison throws, the heap is as it was. */
+  /** If the comparison throws, the heap is unchanged. */
   push(item: T): void {
     const items = this.#items;
     const before = this.#before;
@@ -146,7 +146,7 @@ export class BinaryHeap<T> {
     items[hole] = item;
   }
 
-  /** If the comparison throws, the heap is as it was. */
+  /** If the comparison throws, the heap is unchanged. */
   pop(): T | undefined {
     if (this.#shrinkPolicy.shouldShrink(this.#items.length)) {
       this.#items = this.#items.slice();
@@ -164,7 +164,7 @@ export class BinaryHeap<T> {
     return top;
   }
 
-  /** Drops every item for which `keep` is false. */
+  /** Removes every item for which `keep` is false. */
   filter(keep: (item: T) => boolean): void {
     this.#items = this.#items.filter(keep);
     for (let i = (this.#items.length >> 1) - 1; i >= 0; i--) {
@@ -181,9 +181,9 @@ export class BinaryHeap<T> {
   }
 
   /**
-   * Finds the place of `item` below `start` first and moves the others up after
-   * it. An item from the bottom most often belongs there again, so its place is
-   * sought from the leaf upwards.
+   * Sifts `item` down from `start`. As it comes from the bottom and mostly
+   * belongs there again, its position is searched from the leaf upwards.
+   * Nothing is moved before it is found, as the comparison may throw.
    */
   #sink(item: T, start: number): void {
     const items = this.#items;
@@ -209,30 +209,30 @@ export class BinaryHeap<T> {
 }
 
 /**
- * Items in the order of their times, those of one time in the order of their
- * coming.
+ * A heap of items ordered by due time; items that are due together keep their
+ * insertion order.
  *
- * Each node has four children, and the keys lie in arrays of their own: a
- * comparison touches no item, and the children of a node lie side by side, so
- * a heap of 100,000 timers costs a few cache lines for each that it gives.
+ * A 4-ary heap with its keys in separate arrays: a comparison touches no item
+ * and siblings are adjacent, so `pop()` on 100,000 timers touches only a few
+ * cache lines.
  */
 export class TimerHeap<T> {
   #items: T[] = [];
-  /** The time of each item; none is before that of its parent at `(i - 1) >> 2`. */
-  #dues: number[] = [];
-  /** Breaks ties. */
-  #orders: number[] = [];
-  /** How many ever came. */
-  #count = 0;
+  /** The due time of each item, never before that of its parent at `(i - 1) >> 2`. */
+  #dueTimes: number[] = [];
+  /** The insertion number of each item, which breaks ties. */
+  #sequence: number[] = [];
+  /** The number of items ever inserted. */
+  #nextOrder = 0;
   readonly #shrinkPolicy = new ShrinkPolicy();
 
   get length(): number {
     return this.#items.length;
   }
 
-  /** The time of the first item, `Infinity` if there is none. */
+  /** The due time of the first item, `Infinity` if there is none. */
   get due(): number {
-    return this.#items.length > 0 ? this.#dues[0]! : Infinity;
+    return this.#items.length > 0 ? this.#dueTimes[0]! : Infinity;
   }
 
   peek(): T | undefined {
@@ -240,14 +240,14 @@ export class TimerHeap<T> {
   }
 
   push(due: number, item: T): void {
-    const order = this.#count++;
+    const order = this.#nextOrder++;
     let hole = this.#items.length;
     this.#items.push(item);
-    this.#dues.push(due);
-    this.#orders.push(order);
+    this.#dueTimes.push(due);
+    this.#sequence.push(order);
     while (hole > 0) {
       const parent = (hole - 1) >> 2;
-      if (this.#dues[parent]! <= due) break; // it came before
+      if (this.#dueTimes[parent]! <= due) break; // it was inserted earlier
       this.#move(parent, hole);
       hole = parent;
     }
@@ -258,33 +258,33 @@ export class TimerHeap<T> {
     if (this.#shrinkPolicy.shouldShrink(this.#items.length)) this.#shrink();
     const first = this.#items[0];
     const item = this.#items.pop() as T;
-    const due = this.#dues.pop() as number;
-    const order = this.#orders.pop() as number;
+    const due = this.#dueTimes.pop() as number;
+    const order = this.#sequence.pop() as number;
     if (this.#items.length > 0) this.#sink(0, due, order, item);
     return first;
   }
 
-  /** Drops every item for which `keep` is false. */
+  /** Removes every item for which `keep` is false. */
   filter(keep: (item: T) => boolean): void {
     const items = this.#items;
     let length = 0;
     for (let i = 0; i < items.length; i++) {
       if (keep(items[i]!)) this.#move(i, length++);
     }
-    items.length = this.#dues.length = this.#orders.length = length;
+    items.length = this.#dueTimes.length = this.#sequence.length = length;
     this.#shrink();
     for (let i = (length - 2) >> 2; i >= 0; i--) {
-      this.#sink(i, this.#dues[i]!, this.#orders[i]!, this.#items[i]!);
+      this.#sink(i, this.#dueTimes[i]!, this.#sequence[i]!, this.#items[i]!);
     }
   }
 
   clear(): void {
     this.#items = [];
-    this.#dues = [];
-    this.#orders = [];
+    this.#dueTimes = [];
+    this.#sequence = [];
   }
 
-  /** Finds the place of an item at or below a hole. */
+  /** Sifts an item down from a hole. */
   #sink(hole: number, due: number, order: number, item: T): void {
     const { length } = this.#items;
     for (;;) {
@@ -293,7 +293,7 @@ export class TimerHeap<T> {
       const end = Math.min(begin + 4, length);
       let least = begin;
       for (let i = begin + 1; i < end; i++) {
-        if (this.#isBefore(i, this.#dues[least]!, this.#orders[least]!)) {
+        if (this.#isBefore(i, this.#dueTimes[least]!, this.#sequence[least]!)) {
           least = i;
         }
       }
@@ -305,30 +305,35 @@ export class TimerHeap<T> {
   }
 
   #isBefore(i: number, due: number, order: number): boolean {
-    const own = this.#dues[i]!;
-    return own < due || (own === due && this.#orders[i]! < order);
+    const own = this.#dueTimes[i]!;
+    return own < due || (own === due && this.#sequence[i]! < order);
   }
 
   #move(from: number, to: number): void {
-    this.#put(to, this.#dues[from]!, this.#orders[from]!, this.#items[from]!);
+    this.#put(
+      to,
+      this.#dueTimes[from]!,
+      this.#sequence[from]!,
+      this.#items[from]!,
+    );
   }
 
   #put(at: number, due: number, order: number, item: T): void {
     this.#items[at] = item;
-    this.#dues[at] = due;
-    this.#orders[at] = order;
+    this.#dueTimes[at] = due;
+    this.#sequence[at] = order;
   }
 
-  /** Gives back the room that the arrays keep beyond their items. */
+  /** Copies the arrays to free their spare capacity. */
   #shrink(): void {
     this.#items = this.#items.slice();
-    this.#dues = this.#dues.slice();
-    this.#orders = this.#orders.slice();
+    this.#dueTimes = this.#dueTimes.slice();
+    this.#sequence = this.#sequence.slice();
   }
 }
 
-/** A map that holds a limited number of entries; the one that was not asked for the longest gives way. */
-export class RecentMap<K, V> {
+/** A map with a maximum number of entries that evicts the least recently used one. */
+export class LruMap<K, V> {
   readonly #limit: number;
   readonly #entries = new Map<K, V>();
 
@@ -348,7 +353,7 @@ export class RecentMap<K, V> {
     return value;
   }
 
-  /** Adds an entry. Returns the key of the one that had to give way. */
+  /** Adds an entry. Returns the key of the evicted one, if any. */
   set(key: K, value: V): K | undefined {
     this.#entries.delete(key);
     this.#entries.set(key, value);

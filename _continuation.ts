@@ -40,13 +40,9 @@ import {
   internals as loops,
   type Job,
 } from "./_scheduler.ts";
-import {
-  CallSite,
-  captureStack,
-  followsPromises,
-  Probe,
-} from "./_call_site.ts";
-import { describe, isClass, isThenable } from "./_validate.ts";
+import { CallSite, Probe } from "./_call_site.ts";
+import { addWaiter } from "./_error_stack.ts";
+import { describe, isClass, isInstance, isThenable } from "./_validate.ts";
 import type { CancelledError } from "./exceptions.ts";
 
 /** A handler passed to `then()`. */
@@ -170,12 +166,20 @@ export class Continuation<T> extends Future<T>
     else this.#end(resolve, value);
   }
 
-  /** The source failed or was cancelled. */
+  /** The source failed or was cancelled. An `await` is given a thenable, in which stacks lead to its code. */
   rejected(error: unknown, scope: CancelScope | null = null): void {
     const handler = this.#onRejected;
-    if (scope !== null && handler !== failTask) {
-      this.#call(this.#onFulfilled!, new ProbedOutcome(scope, error, true));
-      return;
+    if (handler !== failTask) {
+      if (scope !== null) {
+        const asking = new ProbedOutcome(scope, error, true);
+        return this.#call(this.#onFulfilled!, asking);
+      }
+      if (isInstance(error, Error) && this.isAwait) {
+        return this.#call(
+          this.#onFulfilled!,
+          new ShownRejection(error, this.getLoop()),
+        );
+      }
     }
     if (DeferredError.is(error)) error = cancelledError(error.message);
     if (typeof handler === "function") this.#call(handler, error);
@@ -247,10 +251,30 @@ class ProbedOutcome {
     }
     this.#scope.addProbe(new Probe(above, this.#own));
     if (!this.#isError) resolve(outcome);
-    else if (!DeferredError.is(outcome)) reject(outcome);
+    else if (DeferredError.is(outcome)) reject(errorAt(outcome, above));
     else {
-      reject(errorAt(outcome, above));
+      addWaiter(outcome, above);
+      reject(outcome);
     }
+  }
+}
+
+/** Rejects a promise of the host with an error, whose stack shows who awaits it then. */
+class ShownRejection {
+  readonly #error: unknown;
+  readonly #loop: EventLoop;
+
+  constructor(error: unknown, loop: EventLoop) {
+    this.#error = error;
+    this.#loop = loop;
+  }
+
+  then(_resolve: unknown, reject: (error: unknown) => void): void {
+    addWaiter(
+      this.#error,
+      loops.entryFunction(this.#loop) ?? ShownRejection.prototype.then,
+    );
+    reject(this.#error);
   }
 }
 
@@ -268,12 +292,11 @@ function errorAt(
   { message }: DeferredError,
   above: (...args: never[]) => unknown,
 ): CancelledError {
-  if (!followsPromises) return cancelledError(message);
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0; // no stack of this module
   const error = cancelledError(message);
   Error.stackTraceLimit = limit;
-  captureStack(error, above, limit);
+  addWaiter(error, above);
   return error;
 }
 

@@ -14,7 +14,7 @@
  * @module
  */
 
-import { awaitsTimer } from "./_abort_signal.ts";
+import { hasTimeoutSignal } from "./_abort_signal.ts";
 import {
   activeResources,
   nextTurn,
@@ -84,7 +84,7 @@ class Watch {
   /** Nothing keeps the process, but a signal that aborts by a timer would not either. */
   #idle(): void {
     this.#cancel?.();
-    if (awaitsTimer()) {
+    if (hasTimeoutSignal()) {
       this.#cancel = systemTimer(LONGEST, () => {}, true);
       return;
     }
@@ -105,7 +105,7 @@ class Watch {
 
   #look(): void {
     if (this.#ended) return;
-    if (this.#isQuiet && !awaitsTimer() && this.#isStuck()) {
+    if (this.#isQuiet && !hasTimeoutSignal() && this.#isStuck()) {
       this.#ended = true;
       this.#onDeadlock();
     } else this.#again();
@@ -139,7 +139,7 @@ let looks = 0;
 let isLost = false;
 
 /** The same text as long as no operation is under way, or has been in between; otherwise "busy". */
-function calmMark(): string {
+export function calmMark(): string {
   const resourcesInUse = activeResources().length; // the look loads the operations too
   const { hasPromise, getActiveImmediateCount, resources, ops } = runtimeCore;
   const isKnown = typeof hasPromise === "function" &&

@@ -11,7 +11,7 @@ import type {
   TaskStateFactory,
 } from "./_scheduler.ts";
 
-/** What debug mode and inspection do for the core, which stands below them; `_debug_mode.ts` and `_inspect.ts` fill it in. */
+/** What debug mode and inspection do for the core, which stands below them; `_debug_mode.ts` and `_inspect.ts` fill it in, and `runner.ts` what makes reports. */
 export interface DebugHooks {
   /** One loop more, or one less, is in debug mode. */
   debug(on: boolean): void;
@@ -25,6 +25,8 @@ export interface DebugHooks {
   stackOf(state: ExecutionContext): readonly string[];
   /** A future on one line. */
   inspect(future: object): string;
+  /** What a loop is doing, and what code outside of its tasks waits for, a line each. */
+  report(loop: BaseEventLoop, waits: readonly object[]): string;
 }
 
 /** The one late-bound object of the core. */
@@ -35,6 +37,7 @@ export const debugHooks: DebugHooks = {
   createTaskState: notLoaded,
   stackOf: notLoaded,
   inspect: notLoaded,
+  report: () => "Import runner.ts or mod.ts to see what it waits for",
 };
 
 function notLoaded(): never {

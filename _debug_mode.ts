@@ -46,6 +46,16 @@ interface Delivery {
 /** How many awaits of native promises are kept before those of the runtime are dropped. */
 const FOREIGN = 64;
 
+/**
+ * How many stacks may be taken at once, and how many more with every
+ * millisecond. One takes as long as ten awaits, so a program that awaits all
+ * the time would do nothing else; of such a one they are samples.
+ */
+const BURST = 1000;
+const PER_MILLISECOND = 2;
+/** So many have to be left for awaits of native promises to be seen again. */
+const REOPEN = BURST / 4;
+
 /** Makes the futures that the blocking calls of this module give. */
 interface FutureFactory {
   make(...args: never[]): object;
@@ -84,7 +94,7 @@ export class DebugTaskState extends TaskState {
     checkCaller(loop);
     super(loop, task, name, body);
     this.#watched = task;
-    recordCreation(task);
+    if (mayTakeStack(loop)) recordCreation(task);
   }
 
   get watched(): NamedTask {
@@ -143,8 +153,9 @@ export class DebugTaskState extends TaskState {
 
   override awaitStarted(reaction: SuspendedAwait): void {
     super.awaitStarted(reaction);
-    if (!reaction.isAwait) return;
     const place = this.#beginning ?? this.placeOf(reaction);
+    if (place === null && this.#delivery === null) return;
+    if (!reaction.isAwait) return;
     if (place !== null) this.#places.set(reaction, place);
     if (this.#delivery !== null) this.#goOn(this.#delivery, place);
   }
@@ -152,7 +163,7 @@ export class DebugTaskState extends TaskState {
   override awaitEnded(reaction: SuspendedAwait): void {
     this.#last = this.placeOf(reaction);
     this.#places.delete(reaction);
-    this.#foreign = [];
+    if (this.#foreign.length > 0) this.#foreign = [];
   }
 
   override errorDelivered(): void {
@@ -241,7 +252,26 @@ export function reportSwallowed(frame: TaskState, above: number): void {
 /** How many loops are in debug mode. */
 let watching = 0;
 let restore: (() => void)[] = [];
+/** Has awaits of native promises seen no more; `null` while they are not. */
+let closeForeign: (() => void) | null = null;
 const soon = queueMicrotask;
+/** How many stacks may still be taken, as of when, in milliseconds of a loop's clock. */
+let stacksLeft = BURST;
+let countedAt = 0;
+
+/** Whether a stack may be taken now, which then counts. */
+function mayTakeStack(loop: BaseEventLoop): boolean {
+  const now = loops.cachedNow(loop);
+  if (now !== countedAt) {
+    const more = Math.abs(now - countedAt) * PER_MILLISECOND; // loops have clocks of their own
+    stacksLeft = Math.min(BURST, stacksLeft + more);
+    countedAt = now;
+    if (stacksLeft >= REOPEN) openForeign();
+  }
+  if (stacksLeft <= 0) return false;
+  stacksLeft--;
+  return true;
+}
 
 debugHooks.debug = (on) => {
   watching += on ? 1 : -1;
@@ -289,25 +319,19 @@ debugHooks.createTaskState = (loop, task, name, body) =>
   );
 
 function openDoors(): void {
+  openForeign();
   restore = [
-    intercept(
-      Promise.prototype as { constructor: unknown },
-      "constructor",
-      (value) => {
-        watchedFrame()?.beginForeign();
-        return value;
-      },
-    ),
     intercept(Future.prototype as PromiseLike<unknown>, "then", (then) => {
       const frame = watchedFrame();
-      if (frame === null) return then;
+      if (frame === null || !mayTakeStack(frame.loop)) return then;
       const place = new CallSite();
       return function (this: unknown, ...args: unknown[]): unknown {
         return frame.begin(place, () => Reflect.apply(then, this, args));
       };
     }),
     intercept(futures as FutureFactory, "make", (make) => {
-      if (watchedFrame() === null) return make;
+      const frame = watchedFrame();
+      if (frame === null || !mayTakeStack(frame.loop)) return make;
       return (...args: never[]) => {
         const future = make(...args);
         recordCreation(future);
@@ -317,7 +341,29 @@ function openDoors(): void {
   ];
 }
 
+/** Even an accessor that does nothing makes every await of a native promise slower. */
+function openForeign(): void {
+  if (watching === 0) return;
+  closeForeign ??= intercept(
+    Promise.prototype as { constructor: unknown },
+    "constructor",
+    (value) => {
+      const frame = watchedFrame();
+      if (frame === null) return value;
+      if (mayTakeStack(frame.loop)) frame.beginForeign();
+      else stopForeign();
+      return value;
+    },
+  );
+}
+
+function stopForeign(): void {
+  closeForeign?.();
+  closeForeign = null;
+}
+
 function closeDoors(): void {
+  stopForeign();
   for (const undo of restore) undo();
   restore = [];
 }

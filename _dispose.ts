@@ -1,5 +1,5 @@
 /**
- * What leaving a block of `await using` waits for.
+ * Waits of `Symbol.asyncDispose` methods.
  *
  * @module
  */
@@ -10,32 +10,31 @@ import type { Task } from "./_task.ts";
 import { currentExecution, internals as loops } from "./_scheduler.ts";
 
 /**
- * Waits for the end of something that is being disposed of. A cancellation
- * does not throw here: joined to an error of the block it would come out as a
- * `SuppressedError`. Instead it makes the end come at once, and the next wait
- * of the task throws it, unless the block has.
+ * Waits until something is disposed of. A cancellation does not throw here, as
+ * it would turn an error of the block into a `SuppressedError`. It ends the
+ * disposal at once instead, and is delivered at the task's next wait.
  *
- * @param loop The loop that the wait belongs to.
+ * @param loop The loop to wait on.
  * @param wait Starts the wait.
- * @param hurry Makes the end come at once.
+ * @param endNow Ends the disposal at once.
  */
-export async function waitInDisposer(
+export async function waitWhileDisposing(
   loop: EventLoop,
   wait: () => Promise<void>,
-  hurry: () => void,
+  endNow: () => void,
 ): Promise<void> {
   const signal = (currentExecution()?.task as Task<unknown> | null | undefined)
     ?.signal;
-  if (signal?.aborted) hurry();
-  else signal?.addEventListener("abort", hurry, { once: true });
+  if (signal?.aborted) endNow();
+  else signal?.addEventListener("abort", endNow, { once: true });
   try {
-    await runInSlot(loops.execution(loop), awaitOutside, wait);
+    await runInSlot(loops.execution(loop), awaitOutsideTask, wait);
   } finally {
-    signal?.removeEventListener("abort", hurry);
+    signal?.removeEventListener("abort", endNow);
   }
 }
 
-/** Run outside of the task, so that a cancellation does not interrupt the wait. */
-async function awaitOutside(wait: () => Promise<void>): Promise<void> {
+/** Runs outside the task, so a cancellation does not interrupt the wait. */
+async function awaitOutsideTask(wait: () => Promise<void>): Promise<void> {
   await wait();
 }

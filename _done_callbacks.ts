@@ -1,25 +1,26 @@
 /**
- * Calls of this module's own once a future is done or a time has come.
+ * Internal callbacks: when a future is done, and at a time.
  *
  * @module
  */
 
 import type { EventLoop } from "./_event_loop.ts";
 import { type AnyFuture, futures, type WaitSource } from "./_future.ts";
+import type { Failure } from "./_waiting_call.ts";
 import { internals as loops, type Job, type TimerEntry } from "./_scheduler.ts";
 
-/** Futures that another one stands for. */
-export class Several implements WaitSource {
+/** The wait source of a future that waits for other futures. */
+export class FuturesSource implements WaitSource {
   readonly kind: string;
-  readonly #all: Iterable<AnyFuture>;
+  readonly #futures: Iterable<AnyFuture>;
 
   constructor(all: Iterable<AnyFuture>, kind: string) {
-    this.#all = all;
+    this.#futures = all;
     this.kind = kind;
   }
 
   get awaits(): readonly AnyFuture[] {
-    return [...this.#all];
+    return [...this.#futures];
   }
 
   complete(): void {}
@@ -27,7 +28,7 @@ export class Several implements WaitSource {
   remove(): void {}
 }
 
-/** Calls back from the loop, in order with all other callbacks of the future. */
+/** Adds an internal done callback. It runs on the loop, in order with the future's other callbacks. */
 export function onceDone<F extends AnyFuture>(
   future: F,
   call: (future: F) => void,
@@ -52,25 +53,25 @@ class OnceDone implements Job {
   }
 }
 
-/** How a finished future failed or was cancelled, `null` if it did neither. */
-export function errorOf(future: AnyFuture): { thrown: unknown } | null {
+/** The error of a finished future that failed or was cancelled, `null` otherwise. */
+export function errorOf(future: AnyFuture): Failure | null {
   try {
     future.result();
     return null;
-  } catch (thrown) {
-    return { thrown };
+  } catch (error) {
+    return { error };
   }
 }
 
-/** A call back to this module at a time, or at once if that has come. */
+/** An internal timer; it fires on the next turn if the time has passed. */
 export class Deadline implements TimerEntry {
   isCancelled = false;
   readonly #loop: EventLoop;
   #onExpire: (() => void) | null;
 
-  constructor(loop: EventLoop, due: number, strike: () => void) {
+  constructor(loop: EventLoop, due: number, onExpire: () => void) {
     this.#loop = loop;
-    this.#onExpire = strike;
+    this.#onExpire = onExpire;
     if (due <= loop.time()) {
       this.isCancelled = true;
       loops.push(loop, this);
@@ -84,9 +85,9 @@ export class Deadline implements TimerEntry {
   }
 
   run(): boolean {
-    const strike = this.#onExpire;
+    const onExpire = this.#onExpire;
     this.#onExpire = null;
-    strike?.();
+    onExpire?.();
     return false;
   }
 }

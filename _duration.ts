@@ -1,12 +1,12 @@
 /**
- * Lengths of time: seconds, or an object that names its unit.
+ * Durations: seconds, or an object that names its units.
  *
  * @module
  */
 
 import { describe, nearestOf } from "./_validate.ts";
 
-/** A length of time in named units. `Temporal.Duration` without years, months and weeks fits. */
+/** A duration in named units. A `Temporal.Duration` without years, months and weeks is one. */
 export interface DurationLike {
   /** Hours of 3,600 seconds. */
   hours?: number;
@@ -22,10 +22,10 @@ export interface DurationLike {
   nanoseconds?: number;
 }
 
-/** A length of time: a number of seconds, or a {@linkcode DurationLike}. `Infinity` means never. */
+/** A duration: a number of seconds, or a {@linkcode DurationLike}. `Infinity` means never. */
 export type Duration = number | DurationLike;
 
-/** The units and their lengths, in seconds. */
+/** The length of each unit, in seconds. */
 const UNITS: readonly (readonly [name: string, seconds: number])[] = [
   ["days", 86_400],
   ["hours", 3_600],
@@ -39,10 +39,10 @@ const UNIT_NAMES = UNITS.map(([name]) => name);
 const CALENDAR_UNITS: readonly string[] = ["years", "months", "weeks"];
 
 /**
- * The seconds of a duration, negative ones as they are.
+ * Converts a duration to seconds; negative values are kept.
  *
  * @throws {TypeError} If it is not a duration.
- * @throws {RangeError} If it is `NaN`, or has units of no fixed length.
+ * @throws {RangeError} If it is `NaN`, or has units without a fixed length.
  */
 export function toSeconds(duration: Duration, what = "delay"): number {
   if (typeof duration === "number") return checkedNumber(duration, what);
@@ -57,9 +57,9 @@ export function toSeconds(duration: Duration, what = "delay"): number {
 }
 
 /**
- * Checks a time on a loop's clock, and returns it.
+ * Checks a time on a loop's clock and returns it.
  *
- * @throws {TypeError} If it is not a number: a duration is counted from now, a time is not.
+ * @throws {TypeError} If it is not a number. A duration object is refused, as it would be relative.
  * @throws {RangeError} If it is `NaN`.
  */
 export function toTime(when: number, what = "time"): number {
@@ -103,15 +103,15 @@ function sumOfUnits(duration: object, what: string): number {
   throw new RangeError(`Invalid ${what}: its units add up to NaN`);
 }
 
-/** The value of each unit, in the order of {@linkcode UNITS}, each read once. */
+/** The value of each unit, in the order of {@linkcode UNITS}. Each property is read once. */
 function unitsOf(duration: object, what: string): unknown[] {
   const values = duration as Record<string, unknown>;
-  let foreign: string | undefined;
+  let unknown: string | undefined;
   let units: unknown[];
   try {
-    foreign = CALENDAR_UNITS.find((unit) => values[unit]);
-    if (foreign === undefined) {
-      for (const key in values) if (!UNIT_NAMES.includes(key)) foreign ??= key;
+    unknown = CALENDAR_UNITS.find((unit) => values[unit]);
+    if (unknown === undefined) {
+      for (const key in values) if (!UNIT_NAMES.includes(key)) unknown ??= key;
     }
     units = UNIT_NAMES.map((unit) => values[unit]);
   } catch (cause) {
@@ -119,14 +119,14 @@ function unitsOf(duration: object, what: string): unknown[] {
       cause,
     });
   }
-  if (foreign === undefined) return units;
-  if (CALENDAR_UNITS.includes(foreign)) {
-    throw new RangeError(`Invalid ${what}: ${foreign} have no fixed length`);
+  if (unknown === undefined) return units;
+  if (CALENDAR_UNITS.includes(unknown)) {
+    throw new RangeError(`Invalid ${what}: ${unknown} have no fixed length`);
   }
   if (Array.isArray(duration)) return [];
-  const nearest = nearestOf(foreign, UNIT_NAMES);
+  const nearest = nearestOf(unknown, UNIT_NAMES);
   throw new TypeError(
-    `Invalid ${what}: unknown unit ${describe(foreign)}${
+    `Invalid ${what}: unknown unit ${describe(unknown)}${
       nearest === null ? "" : `, did you mean "${nearest}"?`
     }`,
   );

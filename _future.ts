@@ -681,7 +681,7 @@ export class Future<T> implements Promise<T> {
     if (subscription === SILENCED || subscription instanceof UnretrievedError) {
       return;
     }
-    if (subscription?.explains(this.#value)) return;
+    if (subscription?.isReason(this.#value)) return;
     this.#subscription = new UnretrievedError(
       this,
       this.#loop,

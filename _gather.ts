@@ -1,46 +1,47 @@
 /**
- * What `gather` gives.
+ * The future that `gather` returns.
  *
  * @module
  */
 
-import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
-import { errorOf, onceDone, Several } from "./_done_callbacks.ts";
+import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
+import { errorOf, FuturesSource, onceDone } from "./_done_callbacks.ts";
 import { cancelNested } from "./_cancel_request.ts";
 import { isBeingCancelled } from "./_cancel_request.ts";
 import { callersLoop, Future, futures, looksLikeFuture } from "./_future.ts";
 import type { Job } from "./_scheduler.ts";
+import type { Failure } from "./_waiting_call.ts";
 import { CancelledError } from "./exceptions.ts";
 
-/** The future of a gather: done with its last child, or with the first error. */
+/** The future of a `gather`: done when all children are, or when the first one fails. */
 export class GatheringFuture extends Future<unknown[]> {
   static {
     looksLikeFuture(this);
   }
 
   readonly #children: readonly Future<unknown>[];
-  /** The children, each once, and what hears of their ends. */
+  /** The children without duplicates; each has its callback in `#callbacks`. */
   readonly #distinct: readonly Future<unknown>[];
-  readonly #jobs: (Job | null)[] = [];
+  readonly #callbacks: (Job | null)[] = [];
   readonly #returnExceptions: boolean;
   #unfinished: number;
   #cancelRequested = false;
-  /** Whether its children are being cancelled: it may be reached on several ways. */
+  /** Whether `cancel` is running; a child may lead back to this future. */
   #isBeingCancelled = false;
-  #aborted: { reason: unknown } | null = null;
+  #aborted: Failure | null = null;
 
   constructor(
     children: readonly Future<unknown>[],
     returnExceptions: boolean,
-    areNew: boolean,
+    areDistinct: boolean,
     signal: AbortSignal | undefined,
   ) {
     super((children[0]?.getLoop() ?? callersLoop()) as never);
-    futures.setSource(this, new Several(children, "gather"));
+    futures.setSource(this, new FuturesSource(children, "gather"));
     this.#children = children;
     this.#returnExceptions = returnExceptions;
-    // Tasks that were just made for it are all different, and a set is expensive.
-    const distinct = areNew ? children : [...new Set(children)];
+    // New tasks are distinct, and a set is expensive.
+    const distinct = areDistinct ? children : [...new Set(children)];
     this.#distinct = distinct;
     this.#unfinished = distinct.length;
     if (distinct.length === 0) this.setResult([]);
@@ -48,10 +49,10 @@ export class GatheringFuture extends Future<unknown[]> {
     const onDone = (child: Future<unknown>) => this.childDone(child);
     for (const child of distinct) {
       if (child.done()) done.push(child);
-      this.#jobs.push(child.done() ? null : onceDone(child, onDone));
+      this.#callbacks.push(child.done() ? null : onceDone(child, onDone));
     }
     for (const child of done) this.childDone(child);
-    if (signal && !this.done()) this.#follow(signal);
+    if (signal && !this.done()) this.#subscribeSignal(signal);
   }
 
   override cancel(message?: string): boolean {
@@ -59,18 +60,18 @@ export class GatheringFuture extends Future<unknown[]> {
     if (this.#isBeingCancelled) return true;
     this.#isBeingCancelled = true;
     let any = false;
-    let isCircle = false;
+    let isCyclic = false;
     try {
       for (const child of this.#children) {
-        isCircle ||= isBeingCancelled(child);
+        isCyclic ||= isBeingCancelled(child);
         any = cancelNested(child, message) || any;
       }
     } finally {
       this.#isBeingCancelled = false;
     }
     if (any) this.#cancelRequested = true;
-    // A child that waits for this cannot end before it.
-    return isCircle ? super.cancel(message) : any;
+    // A child that waits for this future cannot end before it.
+    return isCyclic ? super.cancel(message) : any;
   }
 
   childDone(child: Future<unknown>): void {
@@ -78,29 +79,29 @@ export class GatheringFuture extends Future<unknown[]> {
     if (this.done()) return futures.discard(child);
     const isBad = child.cancelled() || futures.failed(child);
     if (isBad && !this.#returnExceptions && this.#aborted === null) {
-      futures.fail(this, errorOf(child)!.thrown);
-      this.#letGo();
+      futures.fail(this, errorOf(child)!.error);
+      this.#unsubscribe();
     } else if (this.#unfinished === 0) this.#finish();
   }
 
-  /** A signal ends it as a cancellation would, with the signal's reason. */
-  #follow(signal: AbortSignal): void {
+  /** When the signal aborts, cancels the children and fails with the signal's reason. */
+  #subscribeSignal(signal: AbortSignal): void {
     const target = {
       abort: (reason: unknown) => {
-        this.#aborted = { reason };
+        this.#aborted = { error: reason };
         this.cancel();
       },
     };
-    linkSignal(signal, target);
-    onceDone(this, () => unlinkSignal(signal, target));
+    subscribeAbort(signal, target);
+    onceDone(this, () => unsubscribeAbort(signal, target));
   }
 
-  /** What the other children do is not heard of any more, and they do not hold on to this. */
-  #letGo(): void {
+  /** Ignores the remaining children, and lets them not hold this future. */
+  #unsubscribe(): void {
     this.#distinct.forEach((child, i) => {
-      const job = this.#jobs[i]!;
-      if (job === null || child.done()) return;
-      futures.unsubscribe(child, job);
+      const callback = this.#callbacks[i]!;
+      if (callback === null || child.done()) return;
+      futures.unsubscribe(child, callback);
       futures.silence(child);
     });
   }
@@ -108,15 +109,15 @@ export class GatheringFuture extends Future<unknown[]> {
   #finish(): void {
     const results = this.#children.map((child) =>
       child.cancelled() || futures.failed(child)
-        ? errorOf(child)!.thrown
+        ? errorOf(child)!.error
         : child.result()
     );
-    if (this.#aborted !== null) futures.fail(this, this.#aborted.reason);
+    if (this.#aborted !== null) futures.fail(this, this.#aborted.error);
     else if (this.#cancelRequested) {
       const last = this.#children.at(-1)!;
       futures.fail(
         this,
-        last.cancelled() ? errorOf(last)!.thrown : new CancelledError(),
+        last.cancelled() ? errorOf(last)!.error : new CancelledError(),
       );
     } else this.setResult(results);
   }

@@ -254,8 +254,14 @@ export function cpuUsage(since?: NodeJS.CpuUsage): NodeJS.CpuUsage {
 /** A variable of the environment, as far as it may be read without a prompt. */
 export function environment(variable: string): string | undefined {
   if (deno === undefined) return globals.process?.env[variable];
+  return isReadable(variable) ? deno.env.get(variable) : undefined;
+}
+
+/** Whether a variable of the environment may be read without a prompt. */
+export function isReadable(variable: string): boolean {
+  if (deno === undefined) return true;
   const { state } = deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" ? deno.env.get(variable) : undefined;
+  return state === "granted";
 }
 
 /** How {@linkcode inspect} shows a value. */

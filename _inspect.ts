@@ -10,7 +10,8 @@ import { type AnyFuture, futures } from "./_future.ts";
 import { taskStateOf } from "./_task.ts";
 import { firstOf, span } from "./_text.ts";
 import type { TaskState } from "./_task_state.ts";
-import { inspect } from "./_host.ts";
+import { inspect, sourceOf } from "./_host.ts";
+import type { Coroutine } from "./_options.ts";
 import { debugHooks, type ExecutionContext } from "./_scheduler.ts";
 import { creationSite } from "./_call_site.ts";
 
@@ -150,6 +151,23 @@ function nameOfLink(future: AnyFuture): string {
   if (behind?.awaits) return namesOf(linksOf(future));
   const line = creationSite(future)?.line;
   return line ? `a future made at ${line}` : "a future";
+}
+
+/** A task and where it comes from, as far as known: "task a (main), made at b (c.ts:1:2)". */
+export function originOf(
+  task: { getName(): string; getCoro(): Coroutine<unknown> | null },
+): string {
+  const coro = task.getCoro();
+  const code = coro === null ? "" : coro.name || shortSource(coro);
+  const line = creationSite(task)?.line;
+  return `task ${task.getName()}${code && ` (${code})`}` +
+    (line ? `, made at ${line}` : "");
+}
+
+/** The source of a function that is short and nameless: "() => fetchRow(7)". */
+function shortSource(fn: Coroutine<unknown>): string {
+  const source = sourceOf.call(fn);
+  return source.length > SHOWN || source.includes("\n") ? "" : source;
 }
 
 export function isPending(future: AnyFuture): boolean {

@@ -1,6 +1,6 @@
 /**
- * Bounds how many coroutine functions run at once: the `limit` of `gather`,
- * `asCompleted` and `TaskGroup.run`.
+ * The `limit` of `gather`, `asCompleted` and `TaskGroup.run`: how many
+ * coroutine functions run at once.
  *
  * @module
  */
@@ -10,20 +10,20 @@ import { original } from "./_task_state.ts";
 import type { Coroutine } from "./_options.ts";
 import { LoopBinding, type WaitPolicy, WaitQueue } from "./_wait_queue.ts";
 
-/** A number of places, taken in the order of asking. */
+/** Runs at most `limit` coroutine functions at once, FIFO. */
 export class Limiter implements WaitPolicy<void> {
-  #free: number;
+  #available: number;
   readonly #queue: WaitQueue<void> = new WaitQueue(this, new LoopBinding());
 
   constructor(limit: number) {
-    this.#free = limit;
+    this.#available = limit;
   }
 
-  /** The coroutine function that waits for a place first. Cancelled before it has one, the given one is never called. */
+  /** Wraps a coroutine function so that it waits for a slot first. If cancelled before, the function is never called. */
   wrap<T>(coro: Coroutine<T>): Coroutine<T> {
     const limited: Coroutine<T> = (signal) => {
-      if (this.#free > this.#queue.notified && this.#queue.waiting === 0) {
-        this.#free--;
+      if (this.#available > this.#queue.notified && this.#queue.waiting === 0) {
+        this.#available--;
         return this.#run(coro, signal);
       }
       return this.#runLater(coro, signal);
@@ -33,15 +33,15 @@ export class Limiter implements WaitPolicy<void> {
   }
 
   complete(_future: AnyFuture): void {
-    this.#free--;
+    this.#available--;
   }
 
   handOff(): void {
-    this.#wakeNext();
+    this.#notifyNext();
   }
 
   describe(): string {
-    return "a place among those that may run at once";
+    return "a slot under the limit of tasks that run at once";
   }
 
   async #runLater<T>(coro: Coroutine<T>, signal: AbortSignal): Promise<T> {
@@ -53,12 +53,12 @@ export class Limiter implements WaitPolicy<void> {
     try {
       return await coro(signal);
     } finally {
-      this.#free++;
-      this.#wakeNext();
+      this.#available++;
+      this.#notifyNext();
     }
   }
 
-  #wakeNext(): void {
-    if (this.#free > this.#queue.notified) this.#queue.notifyNext();
+  #notifyNext(): void {
+    if (this.#available > this.#queue.notified) this.#queue.notifyNext();
   }
 }

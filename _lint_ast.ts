@@ -1,6 +1,5 @@
 /**
- * The syntax tree that a lint plugin is given: how to walk it, and what its
- * nodes amount to.
+ * Helpers for the syntax tree of lint plugins.
  *
  * @module
  */
@@ -9,11 +8,11 @@
 export type Node = Deno.lint.Node;
 /** An expression. */
 export type Expression = Deno.lint.Expression;
-/** A name. */
+/** An identifier. */
 export type Identifier = Deno.lint.Identifier;
 /** A call. */
 export type CallExpression = Deno.lint.CallExpression;
-/** A function of any form that has a body. */
+/** Any function with a body. */
 export type FunctionNode =
   | Deno.lint.ArrowFunctionExpression
   | Deno.lint.FunctionDeclaration & { body: Deno.lint.BlockStatement }
@@ -26,12 +25,12 @@ export function isFunction(node: Node): node is FunctionNode {
 }
 
 /**
- * The children of each node. To read them from its fields takes fifty times as
- * long as to note them while Deno walks the tree.
+ * The children of each node. Recording them while Deno walks the tree is fifty
+ * times as fast as reading them from the nodes' fields.
  */
 const CHILDREN = new WeakMap<Node, Node[]>();
 
-/** A visitor that notes the children of all nodes, for the first who asks for it. */
+/** A visitor that records the children of all nodes; empty if another rule has created it. */
 export function collect(program: Deno.lint.Program): Deno.lint.LintVisitor {
   if (CHILDREN.has(program)) return {};
   CHILDREN.set(program, []);
@@ -51,23 +50,23 @@ export function childrenOf(node: Node): readonly Node[] {
 }
 
 /**
- * A node and everything below it, in the order of the text; what lies below a
- * node that `enters` refuses is left out.
+ * A node and its descendants in source order, without those below nodes for
+ * which `entersNode` is false.
  */
 export function* descendants(
   node: Node,
-  enters: (node: Node) => boolean = () => true,
+  entersNode: (node: Node) => boolean = () => true,
 ): Generator<Node> {
-  const ahead = [node];
-  for (let it = ahead.pop(); it; it = ahead.pop()) {
+  const stack = [node];
+  for (let it = stack.pop(); it; it = stack.pop()) {
     yield it;
-    if (!enters(it)) continue;
+    if (!entersNode(it)) continue;
     const children = childrenOf(it);
-    for (let i = children.length; i-- > 0;) ahead.push(children[i]);
+    for (let i = children.length; i-- > 0;) stack.push(children[i]);
   }
 }
 
-/** What runs when `node` runs: everything below it but the bodies of functions and classes. */
+/** The descendants that run when `node` runs: all but the bodies of functions and classes. */
 export function ownDescendants(node: Node): Generator<Node> {
   return descendants(
     node,
@@ -75,12 +74,12 @@ export function ownDescendants(node: Node): Generator<Node> {
   );
 }
 
-/** The node above; none above the program. */
+/** The parent of a node; none for the program. */
 export function parentOf(node: Node): Node | undefined {
   return "parent" in node ? node.parent as Node ?? undefined : undefined;
 }
 
-/** The nearest node above that satisfies a condition. */
+/** The nearest ancestor that satisfies a condition. */
 export function closest<T extends Node>(
   node: Node,
   isWanted: (node: Node) => node is T,
@@ -94,7 +93,7 @@ export function isInside(node: Node, outer: Node): boolean {
   return node.range[0] >= outer.range[0] && node.range[1] <= outer.range[1];
 }
 
-/** Whether a node only changes how the type checker sees the expression in it. */
+/** Whether a node only wraps an expression: a type assertion or an optional chain. */
 export function isWrapper(node: Node): node is Extract<
   Node,
   { expression: Expression }
@@ -112,7 +111,7 @@ export function isWrapper(node: Node): node is Extract<
   }
 }
 
-/** The expression without assertions of types and the marks of optional chains. */
+/** The expression without type assertions and optional chain nodes. */
 export function unwrap(node: Node): Node {
   return isWrapper(node) ? unwrap(node.expression) : node;
 }
@@ -123,7 +122,7 @@ export function wrapped(node: Node): Node {
   return parent && isWrapper(parent) ? wrapped(parent) : node;
 }
 
-/** The name of a property that is written as a name, a private name or a string. */
+/** The name of a property that is not computed, or a literal. */
 export function propertyName(
   node: { computed: boolean; property?: Node; key?: Node },
 ): string | undefined {
@@ -134,7 +133,7 @@ export function propertyName(
   return key.type === "Literal" ? String(key.value) : undefined;
 }
 
-/** What a property in shorthand lacks before its value can change. */
+/** The key to insert before a shorthand value that is replaced; `""` for other values. */
 export function shorthandKey(value: Node): string {
   const parent = parentOf(value);
   return parent?.type === "Property" && parent.shorthand
@@ -142,7 +141,7 @@ export function shorthandKey(value: Node): string {
     : "";
 }
 
-/** The arguments up to the first spread, after which positions are unknown. */
+/** The arguments before the first spread, whose positions are known. */
 export function plainArguments(
   call: CallExpression | Deno.lint.NewExpression,
 ): Expression[] {
@@ -153,7 +152,7 @@ export function plainArguments(
   ) as Expression[];
 }
 
-/** The value of a property in an object literal. */
+/** The value of a property of an object literal. */
 export function propertyValue(
   object: Node | undefined,
   name: string,
@@ -167,19 +166,19 @@ export function propertyValue(
   return undefined;
 }
 
-/** The value of a number literal; Deno gives none for one with separators. */
+/** The value of a number literal. Deno has none for literals with separators. */
 export function numberOf(node: Node): number | undefined {
   return node.type === "Literal" && typeof node.value === "number"
     ? Number(node.raw.replaceAll("_", ""))
     : undefined;
 }
 
-/** The function whose body a node belongs to; none at top level. */
+/** The function around a node; none at top level. */
 export function functionAround(node: Node): FunctionNode | undefined {
   return closest(node, isFunction);
 }
 
-/** Whether `await` may be written where a node stands. */
+/** Whether `await` is allowed at a node. */
 export function mayAwait(node: Node): boolean {
   for (let it = node, up = parentOf(it); up; it = up, up = parentOf(up)) {
     if (isFunction(up)) return up.async && it === up.body;

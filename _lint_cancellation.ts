@@ -1,5 +1,5 @@
 /**
- * The rule on handlers that swallow a cancellation.
+ * The rule `no-swallowed-cancellation`.
  *
  * @module
  */
@@ -30,30 +30,30 @@ const MESSAGE =
 const HINT =
   "Write `if (error instanceof CancelledError) throw error` first, or catch one class of errors and re-throw the rest";
 
-/** Methods of arrays that call a function at once, within the task of the caller. */
+/** Array methods that call a function synchronously, in the caller's task. */
 const ITERATION =
   /^(?:every|filter|find|flatMap|forEach|from|map|reduce|some)$/;
-/** Names that tell of a cancellation without its class, or of the end of the program. */
-const TELLS =
+/** Names that show that a handler deals with cancellation, or ends the program. */
+const CANCELLATION_NAMES =
   /^(?:aborted|throwIfAborted|cancelled|cancelling|uncancel|exitCode)$/;
-/** Functions that look for a cancellation: `isCancelled`, `rethrowIfAborted`. */
-const ASKS = /(?:check|if|is|rethrow)\w*(?:abort|cancel)/i;
+/** Functions that check for a cancellation: `isCancelled`, `rethrowIfAborted`. */
+const CANCELLATION_CHECKS = /(?:check|if|is|rethrow)\w*(?:abort|cancel)/i;
 /** Functions that log their arguments. */
-const LOGS =
+const LOGGERS =
   /^(?:(?:console|log|logger|LOG|LOGGER)\.\w+|log|print|warn|alert)$/;
-/** Functions that turn a value into text. */
-const TELLS_TEXT = /^(?:String|JSON\.stringify|Deno\.inspect)$/;
+/** Functions that convert a value to text. */
+const STRINGIFIERS = /^(?:String|JSON\.stringify|Deno\.inspect)$/;
 /** Functions that may throw, or end the program. */
 const MAY_THROW =
   /^(?:assert|expect|fail$|unreachable$|Deno\.exit$|process\.exit$)/;
 
-/** Finds handlers that swallow a cancellation. */
+/** Reports handlers that swallow a cancellation. */
 export function noSwallowedCancellation(
   model: Model,
   ctx: Context,
 ): Deno.lint.LintVisitor {
   const handlers = new Handlers(model);
-  const isCancellable = new Waits(model, handlers);
+  const isCancellable = new CancellationPoints(model, handlers);
   let importIsAdded = false;
   return {
     TryStatement(node) {
@@ -77,7 +77,7 @@ export function noSwallowedCancellation(
     },
   };
 
-  /** Re-throws first. Only one fix at a time may add the import. */
+  /** A fix that re-throws first. Only one fix at a time may add the import. */
   function fixOf(handler: Deno.lint.CatchClause) {
     const { param, body } = handler;
     if (param && param.type !== "Identifier") return undefined;
@@ -86,8 +86,8 @@ export function noSwallowedCancellation(
     const known = model.nameOf("CancelledError", body);
     const last = model.importOfNames()?.specifiers.at(-1);
     if (!known) {
-      const isTaken = !last || model.scopes.lookUp("CancelledError", body);
-      if (isTaken || importIsAdded) return undefined;
+      const isUsed = !last || model.scopes.lookUp("CancelledError", body);
+      if (isUsed || importIsAdded) return undefined;
       importIsAdded = true;
     }
     return (fixer: Deno.lint.Fixer) => [
@@ -106,7 +106,7 @@ export function noSwallowedCancellation(
   }
 }
 
-/** Whether code runs in a task, as far as the place of its function tells. */
+/** Whether code probably runs in a task, judging by where its function is used. */
 function inCoroutine(node: Node, model: Model): boolean {
   const fn = functionAround(node);
   if (!fn) return false;
@@ -134,13 +134,13 @@ function inCoroutine(node: Node, model: Model): boolean {
   }
 }
 
-/** Whether the code goes on with what a promise gives: it awaits or returns it. */
+/** Whether a promise is awaited or returned. */
 function isTaken(promise: Node): boolean {
   return isReturned(promise) ||
     parentOf(wrapped(promise))?.type === "AwaitExpression";
 }
 
-/** The promise and the handler in `promise.catch(handler)` and `promise.then(f, handler)`. */
+/** The promise and the handler of `promise.catch(handler)` and `promise.then(f, handler)`. */
 function rejectionHandler(
   call: CallExpression,
 ): { promise: Node; node: Node } | undefined {
@@ -153,18 +153,18 @@ function rejectionHandler(
   return node && { promise: callee.object, node };
 }
 
-/** Finds what a cancellation interrupts. */
-class Waits {
-  readonly #known = new Map<FunctionNode, boolean>();
-  #cancelled: Set<unknown> | undefined;
+/** Finds the waits that a cancellation interrupts. */
+class CancellationPoints {
+  readonly #cache = new Map<FunctionNode, boolean>();
+  #cancelledHere: Set<unknown> | undefined;
 
   constructor(readonly model: Model, readonly handlers: Handlers) {}
 
-  /** Whether a cancellation can come out of a block. */
+  /** Whether a block can throw a cancellation. */
   in(block: Node): boolean {
     const enters = (node: Node): boolean =>
       node === block || !isFunction(node) && node.type !== "ClassBody" &&
-        !this.#isOwnMatter(node);
+        !this.#isHandled(node);
     for (const node of descendants(block, enters)) {
       if (node.type === "AwaitExpression" && this.by(node.argument)) {
         return true;
@@ -176,7 +176,7 @@ class Waits {
     return false;
   }
 
-  /** Whether a promise rejects when the task is cancelled that awaits it. */
+  /** Whether a promise rejects when a task that awaits it is cancelled. */
   by(promise: Node): boolean {
     const node = unwrap(promise);
     const kind = this.model.kindOf(node);
@@ -185,18 +185,18 @@ class Waits {
     if (node.type !== "CallExpression") {
       return isTask && !this.#isCancelledHere(node);
     }
-    const name = this.model.calledBy(node);
+    const name = this.model.calledName(node);
     if (isTask || isWaiting(name) || name === "cancellable") return true;
     if (name) return false;
     return this.#isJoin(node) || this.#isOwnFunction(node);
   }
 
-  /** The block of a `try` with a handler that does not pass everything on. */
-  #isOwnMatter(block: Node): boolean {
+  /** Whether a node is the block of a `try` whose handler does not re-throw. */
+  #isHandled(block: Node): boolean {
     const parent = parentOf(block);
     if (parent?.type !== "TryStatement" || parent.block !== block) return false;
     const { handler } = parent as Try;
-    return !!handler && !this.handlers.passesOn(handler);
+    return !!handler && !this.handlers.rethrows(handler);
   }
 
   #iterates(iterable: Node): boolean {
@@ -205,7 +205,7 @@ class Waits {
     if (kind?.is === "instance") {
       return kind.of === "Queue" || kind.of === "StreamReader";
     }
-    const name = node.type === "CallExpression" && this.model.calledBy(node);
+    const name = node.type === "CallExpression" && this.model.calledName(node);
     return name === "asCompleted" || name === "cancellable";
   }
 
@@ -220,39 +220,39 @@ class Waits {
       list.elements.some((it) => it && this.by(it));
   }
 
-  /** A call of an async function of this file that waits. */
+  /** Whether a call is of an async function of this file that waits. */
   #isOwnFunction(call: CallExpression): boolean {
     const fn = this.model.functionAt(call.callee);
     if (!fn?.async || fn.generator) return false;
-    if (!this.#known.has(fn)) {
-      this.#known.set(fn, false); // ends circles
-      this.#known.set(fn, this.in(fn.body));
+    if (!this.#cache.has(fn)) {
+      this.#cache.set(fn, false); // for cycles
+      this.#cache.set(fn, this.in(fn.body));
     }
-    return this.#known.get(fn)!;
+    return this.#cache.get(fn)!;
   }
 
-  /** Whether the file cancels a task itself, and so expects the error. */
+  /** Whether the file itself cancels a task, and so expects the error. */
   #isCancelledHere(task: Node): boolean {
-    if (!this.#cancelled) {
-      this.#cancelled = new Set();
+    if (!this.#cancelledHere) {
+      this.#cancelledHere = new Set();
       for (const node of descendants(this.model.program)) {
         if (
           node.type === "MemberExpression" && propertyName(node) === "cancel"
-        ) this.#cancelled.add(this.model.keyOf(node.object));
+        ) this.#cancelledHere.add(this.model.keyOf(node.object));
       }
     }
-    return this.#cancelled.has(this.model.keyOf(task));
+    return this.#cancelledHere.has(this.model.keyOf(task));
   }
 }
 
-/** Tells what handlers of errors do with them. */
+/** Analyzes what error handlers do with the error. */
 class Handlers {
   readonly #entered = new Set<Node>();
 
   constructor(readonly model: Model) {}
 
-  /** Whether a `catch` throws its error on, be it only in some cases. */
-  passesOn({ param, body }: Deno.lint.CatchClause): boolean {
+  /** Whether a `catch` re-throws its error, at least sometimes. */
+  rethrows({ param, body }: Deno.lint.CatchClause): boolean {
     return [...ownDescendants(body)].some((it) =>
       it.type === "ThrowStatement" && param?.type === "Identifier" &&
       unwrap(it.argument).type === "Identifier" &&
@@ -260,24 +260,24 @@ class Handlers {
     );
   }
 
-  /** Whether an error of any class ends here. */
+  /** Whether a handler swallows errors of any class. */
   swallow(param: Node | null, body: Node): boolean {
     for (const node of ownDescendants(body)) {
       if (node.type === "ThrowStatement") return false;
       if (node.type === "CallExpression" && this.#mayThrow(node)) return false;
     }
     for (const node of descendants(body)) {
-      if (this.#tellsCancellation(node)) return false;
+      if (this.#mentionsCancellation(node)) return false;
     }
     if (param?.type !== "Identifier") return true;
     const uses = this.model.scopes.lookUp(param.name, body)?.references ?? [];
     return uses.every((it) => this.#isHarmless(it));
   }
 
-  /** The same for a function that is called with the error. */
+  /** Whether a function called with the error swallows it. */
   swallowAll(handler: Node): boolean {
     const text = calleeText(handler);
-    if (text && LOGS.test(text)) return true;
+    if (text && LOGGERS.test(text)) return true;
     const fn = this.model.functionAt(handler);
     return !!fn && !fn.generator && this.swallow(fn.params[0] as Node, fn.body);
   }
@@ -286,24 +286,24 @@ class Handlers {
     return MAY_THROW.test(calleeText(unwrap(call.callee)) ?? "");
   }
 
-  #tellsCancellation(node: Node): boolean {
+  #mentionsCancellation(node: Node): boolean {
     switch (node.type) {
       case "Identifier": {
         const kind = this.model.kindOf(node);
         return node.name === "CancelledError" ||
           kind?.is === "export" && kind.name === "CancelledError" ||
-          TELLS.test(node.name);
+          CANCELLATION_NAMES.test(node.name);
       }
       case "Literal":
         return node.value === "CancelledError" || node.value === "AbortError";
       case "CallExpression":
-        return ASKS.test(calleeText(unwrap(node.callee)) ?? "");
+        return CANCELLATION_CHECKS.test(calleeText(unwrap(node.callee)) ?? "");
       default:
         return false;
     }
   }
 
-  /** Whether a use of the error only looks at it, and keeps to itself what it sees. */
+  /** Whether a use of the error only reads it, and passes nothing on. */
   #isHarmless(use: Node): boolean {
     const node = wrapped(use);
     const parent = parentOf(node)!;
@@ -321,21 +321,21 @@ class Handlers {
       case "ConditionalExpression":
         return parent.test === node;
       case "CallExpression":
-        return parent.callee !== node && this.#onlyShows(parent, node);
+        return parent.callee !== node && this.#onlyPrints(parent, node);
       default:
         return false;
     }
   }
 
-  #onlyShows(call: CallExpression, argument: Node): boolean {
+  #onlyPrints(call: CallExpression, argument: Node): boolean {
     const callee = unwrap(call.callee);
     const text = calleeText(callee) ?? "";
-    if (LOGS.test(text)) return true;
-    if (TELLS_TEXT.test(text)) return !isReturned(call);
+    if (LOGGERS.test(text)) return true;
+    if (STRINGIFIERS.test(text)) return !isReturned(call);
     const fn = this.model.functionAt(callee);
     const position = plainArguments(call).indexOf(argument as never);
     if (!fn || callee.type !== "Identifier" || position < 0) return false;
-    if (this.#entered.has(fn)) return true; // it calls itself
+    if (this.#entered.has(fn)) return true; // recursion
     this.#entered.add(fn);
     const shows = this.swallow(
       (fn.params[position] ?? null) as Node | null,
@@ -346,7 +346,7 @@ class Handlers {
   }
 }
 
-/** Whether an expression is all that its function returns, so that the caller sees it. */
+/** Whether an expression is what its function returns. */
 function isReturned(expression: Node): boolean {
   const node = wrapped(expression);
   const parent = parentOf(node)!;
@@ -360,7 +360,7 @@ function isCalled(member: Node): boolean {
     parent.callee === wrapped(member);
 }
 
-/** The text of a name, or of two with a dot between them. */
+/** The text of a callee: a name, or two names joined by a dot. */
 function calleeText(node: Node): string | undefined {
   if (node.type === "Identifier") return node.name;
   if (node.type !== "MemberExpression") return undefined;

@@ -1,6 +1,5 @@
 /**
- * The rules on how coroutine functions are handed over and their calls are
- * awaited.
+ * The rules `require-coroutine-function` and `no-floating-promises`.
  *
  * @module
  */
@@ -31,11 +30,11 @@ import type { Model } from "./_lint_model.ts";
 type Context = Deno.lint.RuleContext;
 type Visitor = Deno.lint.LintVisitor;
 
-/** Finds promises where a coroutine function belongs. */
+/** Reports promises in place of a coroutine function. */
 export function requireCoroutineFunction(model: Model, ctx: Context): Visitor {
   return {
     CallExpression(call) {
-      const name = model.calledBy(call);
+      const name = model.calledName(call);
       if (!name) return;
       const args = plainArguments(call);
       if (AWAITABLE_LISTS.has(name)) return checkLimited(name, args);
@@ -50,7 +49,7 @@ export function requireCoroutineFunction(model: Model, ctx: Context): Visitor {
     },
   };
 
-  /** With a limit, what has started already does not count. */
+  /** A limit does not apply to promises, which have already started. */
   function checkLimited(name: string, [list, options]: Expression[]): void {
     if (!list || !propertyValue(options && unwrap(options), "limit")) return;
     for (const item of started(unwrap(list))) {
@@ -85,7 +84,7 @@ export function requireCoroutineFunction(model: Model, ctx: Context): Visitor {
   }
 }
 
-/** The function in `list.map((item) => …)`. */
+/** The callback of `list.map((item) => …)`. */
 function mapperOf(call: CallExpression) {
   const callee = unwrap(call.callee);
   if (callee.type !== "MemberExpression") return undefined;
@@ -96,7 +95,7 @@ function mapperOf(call: CallExpression) {
     : undefined;
 }
 
-/** Whether a call means the same when it is made later, from within an arrow function. */
+/** Whether a call can be moved into an arrow function without changing its meaning. */
 function isDeferrable(node: Node, model: Model): boolean {
   if (unwrap(node).type !== "CallExpression") return false;
   for (const it of descendants(node, (it) => !isFunction(it))) {
@@ -113,11 +112,11 @@ function isDeferrable(node: Node, model: Model): boolean {
   return true;
 }
 
-/** Finds calls that wait and whose promise nobody takes. */
+/** Reports waiting calls whose promise is dropped. */
 export function noFloatingPromises(model: Model, ctx: Context): Visitor {
   return {
     CallExpression(call) {
-      const name = model.calledBy(call);
+      const name = model.calledName(call);
       if (!isWaiting(name)) return;
       const place = floats(wrapped(call));
       if (!place) return;
@@ -136,7 +135,7 @@ export function noFloatingPromises(model: Model, ctx: Context): Visitor {
   };
 }
 
-/** Whether the value of an expression is dropped; by whom, if so. */
+/** What drops the value of an expression, if anything. */
 function floats(node: Node): "statement" | "callback" | undefined {
   const parent = parentOf(node)!;
   switch (parent.type) {

@@ -1,5 +1,5 @@
 /**
- * The rule on numbers that were meant as milliseconds.
+ * The rule `no-milliseconds`.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { label } from "./_lint_library.ts";
 import type { Model } from "./_lint_model.ts";
 import { initOf } from "./_lint_scope.ts";
 
-/** Where a duration is an argument. */
+/** The position of a duration argument. */
 const POSITIONS: Record<string, number> = {
   sleep: 0,
   timeout: 0,
@@ -26,7 +26,7 @@ const POSITIONS: Record<string, number> = {
   "EventLoop.callLater": 0,
 };
 
-/** Which options are durations. */
+/** Options that are durations. */
 const OPTIONS: Record<string, string[]> = {
   asCompleted: ["timeout"],
   asyncTest: ["timeout"],
@@ -40,18 +40,18 @@ const QUARTER = 15 * MINUTE;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Names that say their unit: `ms`, `delayMs`, `DELAY_MS`, `timeoutMillis`. */
+/** Names that contain the unit: `ms`, `delayMs`, `DELAY_MS`, `timeoutMillis`. */
 const NAMES_MILLISECONDS =
   /^(?:ms|millis|milliseconds)$|(?:Ms|Millis|Milliseconds)$|_(?:ms|millis|milliseconds)$|_(?:MS|MILLIS|MILLISECONDS)$/;
 
-/** Finds durations that look like milliseconds. */
+/** Reports durations that look like milliseconds. */
 export function noMilliseconds(
   model: Model,
   ctx: Deno.lint.RuleContext,
 ): Deno.lint.LintVisitor {
   return {
     CallExpression(call) {
-      const name = model.calledBy(call);
+      const name = model.calledName(call);
       if (!name) return;
       for (const node of durationsOf(name, call)) {
         if (!isInMilliseconds(node, model)) continue;
@@ -111,7 +111,7 @@ function hasFactorThousand(node: Node): boolean {
     (hasFactorThousand(node.left as Node) || hasFactorThousand(node.right));
 }
 
-/** Whether a name does not stand for an object that says its unit itself. */
+/** Whether a name may be a number, and not an object with units. */
 function mayBeNumber(id: Deno.lint.Identifier, model: Model): boolean {
   const binding = model.scopes.lookUp(id.name, id);
   const annotation = binding?.annotation;
@@ -121,7 +121,7 @@ function mayBeNumber(id: Deno.lint.Identifier, model: Model): boolean {
   return !init || unwrap(init).type !== "ObjectExpression";
 }
 
-/** The number or the product that a constant of this file stands for. */
+/** The number or product that a constant of this file is initialized with. */
 function constantOf(id: Deno.lint.Identifier, model: Model): Node | undefined {
   const binding = model.scopes.lookUp(id.name, id);
   const value = binding && initOf(binding);
@@ -131,9 +131,9 @@ function constantOf(id: Deno.lint.Identifier, model: Model): Node | undefined {
 }
 
 /**
- * Whether a number is one that is written for milliseconds (a multiple of 50
- * from 100 on) and not for seconds: minutes up to 20, quarters of an hour up
- * to 90 minutes, hours up to a day, days up to a year.
+ * Whether a number is more likely milliseconds (a multiple of 50, at least 100)
+ * than seconds (whole minutes up to 20, quarters of an hour up to 90 minutes,
+ * hours up to a day, days up to a year).
  */
 function looksLikeMilliseconds(n: number): boolean {
   const isRoundTime = n % MINUTE === 0 && n <= 20 * MINUTE ||

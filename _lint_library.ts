@@ -1,14 +1,14 @@
 /**
- * What a lint rule has to know of the module: what its functions and methods
- * give, which of them wait, and which specifiers import it.
+ * What lint rules know of the module: what its functions and methods return,
+ * which of them wait, and which specifiers import it.
  *
- * A function is named as it is exported, a method with its class:
- * `"sleep"`, `"Queue.put"`.
+ * Functions are named as exported, methods with their class: `"sleep"`,
+ * `"Queue.put"`.
  *
  * @module
  */
 
-/** What a value is, as far as a rule cares. */
+/** The kind of a value, as far as rules need it. */
 export type Kind =
   | { is: "namespace" }
   | { is: "export"; name: string }
@@ -17,7 +17,7 @@ export type Kind =
   | { is: "tuple"; items: Kind[] }
   | { is: "signal" };
 
-/** An object of a class of the module. */
+/** An instance of a class of the module. */
 export function instance(of: string): Kind {
   return { is: "instance", of: BASES[of] ?? of };
 }
@@ -26,7 +26,7 @@ function promise(of?: Kind): Kind {
   return { is: "promise", of };
 }
 
-/** Classes that rules need not tell from their base class. */
+/** Subclasses that rules treat as their base class. */
 const BASES: Record<string, string> = {
   LifoQueue: "Queue",
   PriorityQueue: "Queue",
@@ -34,7 +34,7 @@ const BASES: Record<string, string> = {
   VirtualTimeLoop: "EventLoop",
 };
 
-/** Classes whose objects are followed. */
+/** The classes whose instances are tracked. */
 export const CLASSES: ReadonlySet<string> = new Set([
   ...Object.keys(BASES),
   "Barrier",
@@ -60,7 +60,7 @@ const STREAMS: Kind = {
   items: [instance("StreamReader"), instance("StreamWriter")],
 };
 
-/** What calls return; those of {@linkcode WAITING} that are not listed return a promise. */
+/** The results of calls; those in {@linkcode WAITING} that are not listed return a promise. */
 const RESULTS: Record<string, Kind> = {
   createTask: instance("Task"),
   currentTask: instance("Task"),
@@ -87,7 +87,7 @@ const RESULTS: Record<string, Kind> = {
   "TaskGroup.createTask": instance("Task"),
 };
 
-/** Calls that wait: code that does not await them goes on too early and misses their errors. */
+/** Calls that must be awaited: otherwise the code continues too early and misses errors. */
 const WAITING = new Set([
   "gather",
   "sleep",
@@ -129,7 +129,7 @@ const WAITING = new Set([
   "TaskGroup.run",
 ]);
 
-/** Properties of objects of the module. */
+/** Properties of instances of the module. */
 const PROPERTIES: Record<string, Kind> = {
   "Process.stdin": instance("StreamWriter"),
   "Process.stdout": instance("StreamReader"),
@@ -139,7 +139,7 @@ const PROPERTIES: Record<string, Kind> = {
   "Timeout.signal": { is: "signal" },
 };
 
-/** Where a coroutine function is expected and nothing else will do. */
+/** The position of an argument that must be a coroutine function. */
 export const COROUTINE_POSITIONS: Readonly<Record<string, number>> = {
   createTask: 0,
   run: 0,
@@ -152,20 +152,20 @@ export const COROUTINE_POSITIONS: Readonly<Record<string, number>> = {
   "TaskGroup.run": 0,
 };
 
-/** Where a coroutine function may stand, too. */
+/** The position of an argument that may be a coroutine function. */
 export const AWAITABLE_POSITIONS: Readonly<Record<string, number>> = {
   ensureFuture: 0,
   shield: 0,
   waitFor: 0,
 };
 
-/** Where coroutine functions stand in an array. */
+/** The functions that take an array of awaitables. */
 export const AWAITABLE_LISTS: ReadonlySet<string> = new Set([
   "asCompleted",
   "gather",
 ]);
 
-/** What a function is called with when it is handed to one of these. */
+/** The parameters of a callback that is passed to one of these. */
 export const BODY_PARAMETERS: Readonly<Record<string, Kind[]>> = {
   timeout: [instance("Timeout")],
   timeoutAt: [instance("Timeout")],
@@ -174,7 +174,7 @@ export const BODY_PARAMETERS: Readonly<Record<string, Kind[]>> = {
   startUnixServer: [instance("StreamReader"), instance("StreamWriter")],
 };
 
-/** A function or method as a user writes it. */
+/** A function or method as users write it. */
 export function label(name: string): string {
   const [owner, method] = name.split(".");
   const isStatic = !method || name === "TaskGroup.run";
@@ -190,13 +190,13 @@ export function isWaiting(name: string | undefined): boolean {
   return name !== undefined && WAITING.has(name);
 }
 
-/** What a call gives. */
+/** The kind of a call's result. */
 export function resultOf(name: string): Kind | undefined {
   if (Object.hasOwn(RESULTS, name)) return RESULTS[name];
   return isWaiting(name) ? promise() : undefined;
 }
 
-/** What a property of an object is. */
+/** The kind of a property. */
 export function memberOf(
   owner: Kind | undefined,
   name: string,
@@ -207,30 +207,30 @@ export function memberOf(
   return Object.hasOwn(PROPERTIES, key) ? PROPERTIES[key] : undefined;
 }
 
-/** What comes out of an `await`. */
+/** The kind of an awaited value. */
 export function awaited(kind: Kind | undefined): Kind | undefined {
   return kind?.is === "promise" ? kind.of : undefined;
 }
 
-/** Whether a value is a promise, and so has started. */
+/** Whether a value is a promise, whose operation has started. */
 export function isPromise(kind: Kind | undefined): boolean {
   return kind?.is === "promise" ||
     kind?.is === "instance" && (kind.of === "Task" || kind.of === "Future");
 }
 
-/** Specifiers of the published module, at any version and entry point. */
+/** The specifiers of the published module, with any version and entry point. */
 const PUBLISHED =
   /^(?:(?:jsr:\/?)?@asyncio\/asyncio|(?:npm:\/?)?@jsr\/asyncio__asyncio)(?:@[^/]+)?(?:\/|$)|^https:\/\/(?:jsr\.io\/@asyncio\/asyncio|npm\.jsr\.io\/@jsr\/asyncio__asyncio)\//;
 
-/** The folder that this plugin was loaded from, which holds the module. */
-const HOME = new URL(".", import.meta.url).href;
-/** The files that a program imports. */
+/** The folder of the module, from which this plugin was loaded. */
+const MODULE_ROOT = new URL(".", import.meta.url).href;
+/** The entry points of the module. */
 const ENTRY_POINTS = new Set(
   "exceptions introspection mod queues runner streams subprocess sync tasks testing"
-    .split(" ").map((topic) => `${HOME}${topic}.ts`),
+    .split(" ").map((topic) => `${MODULE_ROOT}${topic}.ts`),
 );
 
-/** Tells which specifiers import the module, for a file. */
+/** Returns a test whether a specifier in a file imports the module. */
 export function importTest(
   filename: string,
   others: readonly string[],

@@ -1,7 +1,7 @@
 /**
- * What the names in a file stand for: which calls are calls of the module, and
- * which values are queues, locks, streams and promises. What cannot be told
- * from this file alone is unknown, and rules keep silent about it.
+ * A simple type inference for one file: which calls are calls of the module,
+ * and which values are queues, locks, streams and promises. What cannot be told
+ * from the file alone is unknown, and not reported.
  *
  * @module
  */
@@ -38,7 +38,7 @@ import { type Binding, initOf, ScopeTree, type Step } from "./_lint_scope.ts";
 
 type ClassNode = Deno.lint.ClassDeclaration | Deno.lint.ClassExpression;
 
-/** Functions of the language that give promises. */
+/** The static methods of `Promise` that return a promise. */
 const PROMISE_MAKERS = new Set([
   "all",
   "allSettled",
@@ -49,7 +49,7 @@ const PROMISE_MAKERS = new Set([
   "try",
 ]);
 
-/** A file that imports the module. */
+/** The inferred kinds of a file that imports the module. */
 export class Model {
   readonly program: Deno.lint.Program;
   readonly scopes: ScopeTree;
@@ -57,7 +57,7 @@ export class Model {
   readonly #kinds = new Map<Node, Kind | undefined>();
   readonly #members = new Map<ClassNode, Map<string, Node[]>>();
   readonly #ids = new Map<unknown, number>();
-  /** Aliases of types that are being resolved. */
+  /** Type aliases that are being resolved. */
   readonly #aliases = new Set<Node>();
 
   constructor(
@@ -70,7 +70,7 @@ export class Model {
     this.scopes = new ScopeTree(program, text);
   }
 
-  /** The first import declaration of the module that takes names out of it. */
+  /** The first import declaration of the module with named imports. */
   importOfNames(): Deno.lint.ImportDeclaration | undefined {
     for (const node of this.program.body as Node[]) {
       if (
@@ -82,7 +82,7 @@ export class Model {
     return undefined;
   }
 
-  /** The expression that stands for an export where `from` stands; none if it is not imported. */
+  /** The expression for an export at the node `from`; none if it is not imported. */
   nameOf(name: string, from: Node): string | undefined {
     let qualified: string | undefined;
     for (const specifier of this.#specifiers()) {
@@ -95,7 +95,7 @@ export class Model {
     return qualified;
   }
 
-  /** What a file imports as values. */
+  /** The specifiers of value imports. */
   *#specifiers() {
     for (const node of this.program.body as Node[]) {
       if (node.type !== "ImportDeclaration" || node.importKind === "type") {
@@ -107,8 +107,8 @@ export class Model {
     }
   }
 
-  /** What of the module is called: `"sleep"`, `"Queue.put"`. */
-  calledBy(call: CallExpression): string | undefined {
+  /** The function or method of the module that is called: `"sleep"`, `"Queue.put"`. */
+  calledName(call: CallExpression): string | undefined {
     const callee = unwrap(call.callee);
     const kind = this.kindOf(callee);
     if (kind?.is === "export") return exportName(kind.name);
@@ -122,21 +122,21 @@ export class Model {
       : undefined;
   }
 
-  /** What an expression is. */
+  /** The kind of an expression. */
   kindOf(expression: Node): Kind | undefined {
     if (!this.#kinds.has(expression)) {
-      this.#kinds.set(expression, undefined); // ends circles
+      this.#kinds.set(expression, undefined); // for cycles
       this.#kinds.set(expression, this.#infer(expression));
     }
     return this.#kinds.get(expression);
   }
 
-  /** The function of this file that an expression is or names, if no other can be meant. */
+  /** The function that an expression is or unambiguously refers to. */
   functionAt(expression: Node): FunctionNode | undefined {
     const node = unwrap(expression);
     if (isFunction(node)) return node;
     if (node.type === "MemberExpression") {
-      const member = this.#ownMember(node);
+      const member = this.#memberDeclaration(node);
       if (member?.type === "MethodDefinition") {
         return isFunction(member.value) ? member.value : undefined;
       }
@@ -153,7 +153,7 @@ export class Model {
     return value && isFunction(value) ? value : undefined;
   }
 
-  /** What a function is handed to, right where it is written. */
+  /** The function of the module that a function literal is passed to. */
   roleOf(fn: FunctionNode): string | undefined {
     let node = wrapped(fn);
     let parent = parentOf(node);
@@ -164,7 +164,7 @@ export class Model {
     }
     if (parent?.type !== "CallExpression") return undefined;
     const position = plainArguments(parent).indexOf(node as Expression);
-    const name = this.calledBy(parent);
+    const name = this.calledName(parent);
     if (position < 0 || !name) return undefined;
     if (isInList) {
       return AWAITABLE_LISTS.has(name) && position === 0 ? name : undefined;
@@ -176,7 +176,7 @@ export class Model {
     return isExpected ? name : undefined;
   }
 
-  /** Stands for one and the same object wherever the file uses it. */
+  /** A key that is equal for expressions that refer to the same object. */
   keyOf(expression: Node): unknown {
     const node = unwrap(expression);
     if (node.type === "ThisExpression") return classAround(node);
@@ -283,7 +283,7 @@ export class Model {
     if (!role) return undefined;
     const given = BODY_PARAMETERS[role]?.[position] ??
       (position === 0 ? { is: "signal" as const } : undefined);
-    return stepInto(given, path);
+    return follow(given, path);
   }
 
   #valueAt(value: Node, path: Step[]): Kind | undefined {
@@ -295,16 +295,14 @@ export class Model {
       : node.type === "ArrayExpression"
       ? node.elements[step]
       : undefined;
-    return item
-      ? this.#valueAt(item, rest)
-      : stepInto(this.kindOf(value), path);
+    return item ? this.#valueAt(item, rest) : follow(this.kindOf(value), path);
   }
 
   #memberKind(node: Deno.lint.MemberExpression): Kind | undefined {
     const name = propertyName(node);
     if (!name) return undefined;
-    const member = this.#ownMember(node);
-    if (member) return this.#ownMemberKind(member);
+    const member = this.#memberDeclaration(node);
+    if (member) return this.#declaredMemberKind(member);
     const known = memberOf(this.kindOf(node.object), name);
     if (known || node.object.type !== "Identifier") return known;
     const binding = this.scopes.lookUp(node.object.name, node);
@@ -318,8 +316,8 @@ export class Model {
     return value && this.kindOf(value);
   }
 
-  /** The declaration of `this.name`, or the only assignment to it. */
-  #ownMember(node: Deno.lint.MemberExpression): Node | undefined {
+  /** The declaration of `this.name`, or its only assignment. */
+  #memberDeclaration(node: Deno.lint.MemberExpression): Node | undefined {
     if (node.object.type !== "ThisExpression") return undefined;
     const owner = classAround(node);
     const name = propertyName(node);
@@ -335,7 +333,7 @@ export class Model {
     return valued.length === 1 ? valued[0] : undefined;
   }
 
-  /** What gives members of a class their values: declarations first, then assignments. */
+  /** The declarations and assignments of the members of a class, in this order. */
   #membersOf(owner: ClassNode): Map<string, Node[]> {
     let members = this.#members.get(owner);
     if (!members) {
@@ -346,7 +344,7 @@ export class Model {
     return members;
   }
 
-  #ownMemberKind(member: Node): Kind | undefined {
+  #declaredMemberKind(member: Node): Kind | undefined {
     if (member.type === "AssignmentExpression") {
       return this.kindOf(member.right);
     }
@@ -385,7 +383,7 @@ export class Model {
   }
 
   #callKind(node: CallExpression): Kind | undefined {
-    const name = this.calledBy(node);
+    const name = this.calledName(node);
     if (name) return resultOf(name);
     const fn = this.functionAt(node.callee);
     if (fn) return this.#returnKind(fn);
@@ -407,7 +405,7 @@ export class Model {
     return declared ?? (fn.async ? { is: "promise" } : undefined);
   }
 
-  /** What a function without a body, or a value of a function type, returns. */
+  /** The declared return kind of an overload or of a value with a function type. */
   #declaredReturn(callee: Deno.lint.Identifier): Kind | undefined {
     const binding = this.scopes.lookUp(callee.name, callee);
     if (binding?.owner.type === "TSDeclareFunction") {
@@ -417,7 +415,7 @@ export class Model {
         : undefined;
     }
     const type = binding?.annotation && binding.path?.length === 0 &&
-      bare(binding.annotation);
+      unwrapType(binding.annotation);
     return type && type.type === "TSFunctionType" && type.returnType
       ? this.#typeKind(type.returnType)
       : undefined;
@@ -432,9 +430,9 @@ export class Model {
     return this.#typeAt(annotation, []);
   }
 
-  /** What lies at the end of a path into a value of a type. */
+  /** The kind at a path into a value of a type. */
   #typeAt(annotation: Node, path: Step[]): Kind | undefined {
-    const type = bare(annotation);
+    const type = unwrapType(annotation);
     const [step, ...rest] = path;
     if (type.type === "TSUnionType") {
       const kinds = type.types.map((it) => this.#typeAt(it, path));
@@ -482,12 +480,12 @@ export class Model {
       const owner = this.scopes.lookUpType(left.name, type)?.owner;
       return owner && this.#importKind(owner)?.is === "namespace" &&
           CLASSES.has(right.name)
-        ? stepInto(instance(right.name), path)
+        ? follow(instance(right.name), path)
         : undefined;
     }
     if (typeName.type !== "Identifier") return undefined;
     const owner = this.scopes.lookUpType(typeName.name, type)?.owner;
-    if (!owner) return stepInto(this.#globalType(type, typeName.name), path);
+    if (!owner) return follow(this.#globalType(type, typeName.name), path);
     if (owner.type === "TSTypeAliasDeclaration") {
       return this.#aliasAt(owner, path);
     }
@@ -498,7 +496,7 @@ export class Model {
     }
     const kind = this.#importKind(owner);
     return kind?.is === "export" && CLASSES.has(kind.name)
-      ? stepInto(instance(kind.name), path)
+      ? follow(instance(kind.name), path)
       : undefined;
   }
 
@@ -506,7 +504,7 @@ export class Model {
     alias: Deno.lint.TSTypeAliasDeclaration,
     path: Step[],
   ): Kind | undefined {
-    if (this.#aliases.has(alias)) return undefined; // it means itself
+    if (this.#aliases.has(alias)) return undefined; // it refers to itself
     this.#aliases.add(alias);
     const kind = this.#typeAt(alias.typeAnnotation, path);
     this.#aliases.delete(alias);
@@ -524,7 +522,7 @@ export class Model {
   }
 }
 
-/** A name that no method goes by. */
+/** The name of an export, if it cannot be confused with a method. */
 function exportName(name: string): string | undefined {
   return /^\w+$/.test(name) ? name : undefined;
 }
@@ -533,7 +531,7 @@ function isSame(one: Kind | undefined, other: Kind | undefined): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
-function stepInto(kind: Kind | undefined, path: Step[]): Kind | undefined {
+function follow(kind: Kind | undefined, path: Step[]): Kind | undefined {
   let it = kind;
   for (const step of path) {
     if (typeof step === "string") it = memberOf(it, step);
@@ -542,16 +540,16 @@ function stepInto(kind: Kind | undefined, path: Step[]): Kind | undefined {
   return it;
 }
 
-/** The type without its annotation, `null` and `undefined`. */
-function bare(annotation: Node): Node {
+/** The type without its annotation node, `null` and `undefined`. */
+function unwrapType(annotation: Node): Node {
   if (annotation.type === "TSTypeAnnotation") {
-    return bare(annotation.typeAnnotation);
+    return unwrapType(annotation.typeAnnotation);
   }
   if (annotation.type !== "TSUnionType") return annotation;
   const types = annotation.types.filter((it) =>
     it.type !== "TSNullKeyword" && it.type !== "TSUndefinedKeyword"
   );
-  return types.length === 1 ? bare(types[0]) : annotation;
+  return types.length === 1 ? unwrapType(types[0]) : annotation;
 }
 
 function isConst(type: Node): boolean {
@@ -559,7 +557,7 @@ function isConst(type: Node): boolean {
     type.typeName.type === "Identifier" && type.typeName.name === "const";
 }
 
-/** The class that `this` is an object of. */
+/** The class of `this`. */
 function classAround(node: Node): ClassNode | undefined {
   const member = closest(
     node,
@@ -573,7 +571,7 @@ function classAround(node: Node): ClassNode | undefined {
   return owner as ClassNode | undefined;
 }
 
-/** The member that a node of a class declares or assigns; empty for other nodes. */
+/** The member that a node declares or assigns; `""` for other nodes. */
 function memberName(node: Node): string {
   const parameter = node as { type: string } as Deno.lint.TSParameterProperty;
   if (parameter.type === "TSParameterProperty") {

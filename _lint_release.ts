@@ -1,5 +1,5 @@
 /**
- * The rule on locks that are acquired and may stay so.
+ * The rule `require-release`.
  *
  * @module
  */
@@ -18,21 +18,21 @@ import { label } from "./_lint_library.ts";
 import type { Model } from "./_lint_model.ts";
 import type { Binding } from "./_lint_scope.ts";
 
-/** Finds calls of `acquire()` that nothing is certain to undo. */
+/** Reports calls of `acquire()` without a certain release. */
 export function requireRelease(
   model: Model,
   ctx: Deno.lint.RuleContext,
 ): Deno.lint.LintVisitor {
   let all: Map<unknown, CallExpression[]> | undefined;
-  /** Blocks in which a fix declares `_`. */
+  /** The blocks in which a fix declares `_`. */
   const named = new Set<unknown>();
   return {
     CallExpression(call) {
-      const name = model.calledBy(call);
+      const name = model.calledName(call);
       if (!name?.endsWith(".acquire")) return;
       const awaiting = parentOf(wrapped(call))!;
       if (awaiting.type !== "AwaitExpression") return;
-      const place = droppedAt(wrapped(awaiting), model);
+      const place = droppingStatement(wrapped(awaiting), model);
       if (!place) return;
       all ??= releasesIn(model);
       const releases = all.get(model.keyOf(lockOf(call))) ?? [];
@@ -50,8 +50,8 @@ export function requireRelease(
   };
 }
 
-/** The statement in which the guard is dropped, or kept in a variable that nobody uses. */
-function droppedAt(node: Node, model: Model): Node | undefined {
+/** The statement that drops the guard, or stores it in an unused variable. */
+function droppingStatement(node: Node, model: Model): Node | undefined {
   const parent = parentOf(node)!;
   if (parent.type === "ExpressionStatement") return parent;
   if (parent.type !== "VariableDeclarator") return undefined;
@@ -65,7 +65,7 @@ function droppedAt(node: Node, model: Model): Node | undefined {
   return binding?.references.length === 0 ? declaration : undefined;
 }
 
-/** The calls of `release()` in a file, by what they release. */
+/** The calls of `release()` in a file, by the object they release. */
 function releasesIn(model: Model): Map<unknown, CallExpression[]> {
   const releases: CallExpression[] = [];
   for (const node of descendants(model.program)) {
@@ -96,7 +96,7 @@ function isReleased(
       mayBeReleasedElsewhere(lockOf(call), model);
 }
 
-/** Whether a call stands in a `finally` block, or in a handler of errors. */
+/** Whether a node is in a `finally` block or an error handler. */
 function isInCleanup(node: Node): boolean {
   for (let it = node, up = parentOf(it); up; it = up, up = parentOf(up)) {
     if (up.type === "CatchClause") return true;
@@ -105,7 +105,7 @@ function isInCleanup(node: Node): boolean {
   return false;
 }
 
-/** Whether a statement is the very next one. */
+/** Whether the statement of `next` directly follows that of `node`. */
 function follows(next: Node, node: Node): boolean {
   const [first, second] = [statementOf(node), statementOf(next)];
   const list = parentOf(first) as { body?: unknown };
@@ -119,7 +119,7 @@ function statementOf(node: Node): Node {
   return it;
 }
 
-/** A semaphore may count events: one that others know of may be released by them. */
+/** Whether other code may release a semaphore, as one that counts events. */
 function mayBeReleasedElsewhere(semaphore: Node, model: Model): boolean {
   const node = unwrap(semaphore);
   if (node.type !== "Identifier") return true;
@@ -139,7 +139,7 @@ function kindOfLock(name: string): string {
   return name.split(".")[0].toLowerCase();
 }
 
-/** Gives the guard to `using`, if the rest of a block then runs with it. */
+/** A fix that assigns the guard with `using`, unless nothing follows in the block. */
 function fixOf(place: Node, model: Model, named: Set<unknown>) {
   const block = parentOf(place) as { type: string; body?: unknown };
   if (!Array.isArray(block?.body) || block.body.at(-1) === place) {

@@ -1,5 +1,5 @@
 /**
- * Which declaration a name in a file belongs to.
+ * Name resolution: which declaration a name in a file refers to.
  *
  * @module
  */
@@ -18,24 +18,24 @@ import {
   unwrap,
 } from "./_lint_ast.ts";
 
-/** A way into a value: the name of a property, or a position in an array. */
+/** A step of a path into a value: a property name or an array index. */
 export type Step = string | number;
 
 /** A declared name. */
 export interface Binding {
   readonly name: string;
-  /** The import specifier, declarator, function, class, … that declares it. */
+  /** The node that declares it: an import specifier, declarator, function or class. */
   readonly owner: Node;
-  /** For a parameter, its position. */
+  /** The position of a parameter. */
   readonly position?: number;
-  /** From the value of the declarator or the argument to the value of this name; `null` if unknown. */
+  /** The path from the declarator's value or the argument to the value of the name; `null` if unknown. */
   readonly path: Step[] | null;
-  /** The type at the outermost pattern, and the default value of a parameter. */
+  /** The type annotation of the outermost pattern, and the default value of a parameter. */
   readonly annotation?: Node;
   readonly fallback?: Node;
-  /** The names in the code that mean this binding, without its declaration. */
+  /** The references to the binding, without its declaration. */
   readonly references: Identifier[];
-  /** Whether the code assigns to it after its declaration. */
+  /** Whether it is assigned after its declaration. */
   isAssigned: boolean;
 }
 
@@ -47,7 +47,7 @@ class Scope {
   constructor(readonly node: Node, readonly parent: Scope | undefined) {}
 }
 
-/** Nodes with names of their own. */
+/** Nodes that open a scope. */
 const SCOPES = new Set<string>([
   "Program",
   "ArrowFunctionExpression",
@@ -65,7 +65,7 @@ const SCOPES = new Set<string>([
   "TSModuleBlock",
 ]);
 
-/** Nodes of TypeScript that hold expressions which run. */
+/** TypeScript nodes that contain expressions that run. */
 const RUNNING_TYPESCRIPT = new Set<string>([
   "TSParameterProperty",
   "TSModuleDeclaration",
@@ -76,32 +76,32 @@ const RUNNING_TYPESCRIPT = new Set<string>([
   "TSExportAssignment",
 ]);
 
-/** The scopes of a file, and the names in them. */
+/** The scopes of a file and the names declared in them. */
 export class ScopeTree {
   readonly #scopes = new Map<Node, Scope>();
   readonly #declared = new Set<unknown>();
-  readonly #meanings = new Map<Identifier, Binding>();
+  readonly #bindings = new Map<Identifier, Binding>();
   readonly #text: string;
 
   constructor(program: Node, text: string) {
     this.#text = text;
-    this.#open(program, undefined);
-    this.#refer(program);
+    this.#openScopes(program, undefined);
+    this.#resolveReferences(program);
   }
 
-  /** What a name means as a value; `undefined` for a global one. */
+  /** The binding of a name as a value; `undefined` for a global. */
   lookUp(name: string, from: Node): Binding | undefined {
     return this.#find("values", name, from);
   }
 
-  /** What a name means as a type. */
+  /** The binding of a name as a type. */
   lookUpType(name: string, from: Node): Binding | undefined {
     return this.#find("types", name, from);
   }
 
-  /** What a name in the code refers to; `undefined` where it is no use of a value. */
+  /** The binding that an identifier refers to; `undefined` if it is not a reference to a value. */
   referent(id: Identifier): Binding | undefined {
-    return this.#meanings.get(id);
+    return this.#bindings.get(id);
   }
 
   #find(space: "values" | "types", name: string, from: Node) {
@@ -118,15 +118,15 @@ export class ScopeTree {
     return this.#scopes.get(it)!;
   }
 
-  /** Opens scopes and declares names, from the outside to the inside. */
-  #open(node: Node, outer: Scope | undefined): void {
+  /** Opens scopes and declares names, outermost first. */
+  #openScopes(node: Node, outer: Scope | undefined): void {
     let scope = outer;
     if (SCOPES.has(node.type)) {
       scope = new Scope(node, outer);
       this.#scopes.set(node, scope);
     }
     this.#declare(node, scope!, outer);
-    for (const child of childrenOf(node)) this.#open(child, scope);
+    for (const child of childrenOf(node)) this.#openScopes(child, scope);
   }
 
   #declare(node: Node, scope: Scope, outer: Scope | undefined): void {
@@ -171,9 +171,9 @@ export class ScopeTree {
   }
 
   #declareVariables(node: Deno.lint.VariableDeclaration, scope: Scope): void {
-    const home = node.kind === "var" ? functionScope(scope) : scope;
+    const target = node.kind === "var" ? functionScope(scope) : scope;
     for (const owner of node.declarations) {
-      this.#addPattern(owner.id, { owner }, home);
+      this.#addPattern(owner.id, { owner }, target);
     }
   }
 
@@ -196,7 +196,7 @@ export class ScopeTree {
     });
   }
 
-  /** Declares every name in a pattern. */
+  /** Declares all names in a pattern. */
   #addPattern(
     pattern: Node,
     from: { owner: Node; position?: number },
@@ -240,8 +240,8 @@ export class ScopeTree {
     else scope.values.set(id.name, binding);
   }
 
-  /** Finds the names that are used as values. */
-  #refer(program: Node): void {
+  /** Resolves the identifiers that are used as values. */
+  #resolveReferences(program: Node): void {
     const runs = (node: Node) =>
       !node.type.startsWith("TS") || isWrapper(node) ||
       RUNNING_TYPESCRIPT.has(node.type);
@@ -250,7 +250,7 @@ export class ScopeTree {
       const binding = this.lookUp(node.name, node);
       if (!binding) continue;
       binding.references.push(node);
-      this.#meanings.set(node, binding);
+      this.#bindings.set(node, binding);
       if (isWritten(node)) binding.isAssigned = true;
     }
   }
@@ -285,7 +285,7 @@ export class ScopeTree {
   }
 }
 
-/** The value of a variable that holds the whole of it, and always. */
+/** The initial value of a variable that is never reassigned and not destructured. */
 export function initOf({ owner, path, isAssigned }: Binding): Node | undefined {
   return owner.type === "VariableDeclarator" && owner.init &&
       path?.length === 0 && !isAssigned
@@ -293,7 +293,7 @@ export function initOf({ owner, path, isAssigned }: Binding): Node | undefined {
     : undefined;
 }
 
-/** Where a `var` lands. */
+/** The scope that a `var` declares its names in. */
 function functionScope(scope: Scope): Scope {
   let it = scope;
   while (
@@ -310,7 +310,7 @@ function annotationOf(pattern: Node): Node | undefined {
   return typeAnnotation?.typeAnnotation;
 }
 
-/** The names that a pattern declares, each with its way into the value. */
+/** The names that a pattern declares, each with its path into the value. */
 function* namesIn(
   pattern: Node,
   path: Step[] | null,
@@ -346,8 +346,8 @@ function* namesIn(
 }
 
 /**
- * The names in the rest of an array pattern, from the first hole on: the tree
- * of Deno 2.9 has none of them. Those that stand deeper have no position.
+ * The names in an array pattern after its first hole, which the tree of Deno
+ * 2.9 lacks. Nested names have no position.
  */
 function* namesAfterHole(
   pattern: Deno.lint.ArrayPattern,
@@ -363,7 +363,7 @@ function* namesAfterHole(
   }
 }
 
-/** The items of a list up to its closing bracket, as they are written. */
+/** The source text of the items of a list, up to its closing bracket. */
 function itemsOf(list: string): string[] {
   const items = [""];
   let depth = 0;
@@ -376,7 +376,7 @@ function itemsOf(list: string): string[] {
   return items;
 }
 
-/** Whether a name is the target of an assignment, also in a pattern or a loop. */
+/** Whether an identifier is the target of an assignment, also in a pattern or a loop. */
 function isWritten(id: Identifier): boolean {
   const isTarget = (node: Node): node is Node => {
     const up = parentOf(node);

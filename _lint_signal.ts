@@ -1,5 +1,5 @@
 /**
- * The rule on signals of an outer scope.
+ * The rule `no-outer-signal`.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { label, memberOf } from "./_lint_library.ts";
 import type { Model } from "./_lint_model.ts";
 import type { Binding } from "./_lint_scope.ts";
 
-/** A scope with a signal of its own: the call, and the function that is its body. */
+/** A scope with its own signal: the function of the module, and its body. */
 interface SignalScope {
   name: string;
   body: FunctionNode;
@@ -31,7 +31,7 @@ interface SignalScope {
 
 const SIGNAL_SCOPES = new Set(["timeout", "timeoutAt", "TaskGroup.run"]);
 
-/** Finds signals of an outer scope that are handed on inside an inner one. */
+/** Reports signals of an outer scope that are passed on inside an inner one. */
 export function noOuterSignal(
   model: Model,
   ctx: Deno.lint.RuleContext,
@@ -46,15 +46,15 @@ export function noOuterSignal(
         node: signal.node,
         message: `${
           label(scope.name)
-        } does not abort this signal, which is one of an outer scope`,
+        } does not abort this signal, which belongs to an outer scope`,
         hint:
-          "Take the signal of the scope: `({ signal }) => …`; it also aborts with the outer ones",
+          "Use the signal of the scope: `({ signal }) => …`. It also aborts with the outer ones",
         fix: fixOf(signal.node, scope.body),
       });
     },
   };
 
-  /** The signal that a name stands for, or that is read from it. */
+  /** The signal that a name refers to, or that is read from it as a property. */
   function signalAt(
     id: Identifier,
   ): { node: Node; binding: Binding } | undefined {
@@ -76,7 +76,7 @@ export function noOuterSignal(
     return isSignal ? { node: id, binding } : undefined;
   }
 
-  /** The innermost scope around a use that the declaration is outside of. */
+  /** The innermost scope around a use that does not contain the declaration. */
   function scopeAround(use: Node, binding: Binding): SignalScope | undefined {
     for (let it = parentOf(use); it; it = parentOf(it)) {
       if (it === binding.owner) return undefined;
@@ -102,7 +102,7 @@ export function noOuterSignal(
       fixer.replaceText(use, `${shorthandKey(use)}${param.name}.signal`);
   }
 
-  /** Whether a parameter named `signal` would change the meaning of nothing else. */
+  /** Whether a new parameter named `signal` would affect only this use. */
   function isOnlyUse(use: Node, body: FunctionNode): boolean {
     if (use.type !== "Identifier" || use.name !== "signal") return false;
     const uses = model.scopes.lookUp("signal", use)!.references;
@@ -118,13 +118,13 @@ export function noOuterSignal(
   }
 }
 
-/** Whether nothing says that a parameter is something else, such as a `Deno.Signal`. */
+/** Whether a parameter may be an `AbortSignal`, judging by its type. */
 function mayBeSignal({ annotation, path }: Binding): boolean {
   return !annotation ||
     annotation.type === "TSTypeReference" && path?.length !== 0;
 }
 
-/** Whether a signal becomes an argument, or the option `signal`, of a call that is not of the module. */
+/** Whether a signal is passed, as an argument or as the option `signal`, to a function outside of the module. */
 function isHandedOn(use: Node, model: Model): boolean {
   const node = wrapped(use);
   const parent = parentOf(node)!;
@@ -157,5 +157,5 @@ function isForeign(
   const isShown = callee.type === "MemberExpression" &&
     callee.object.type === "Identifier" &&
     /^(?:console|AbortSignal)$/.test(callee.object.name);
-  return !isShown && !model.calledBy(call);
+  return !isShown && !model.calledName(call);
 }

@@ -4,19 +4,19 @@
  * @module
  */
 
-import type { BaseEventLoop } from "./_scheduler.ts";
+import type { EventLoop } from "./_scheduler.ts";
 
 /** One value per loop, created on first use and collected with the loop. */
-export class LoopLocal<T, L extends BaseEventLoop = BaseEventLoop> {
-  readonly #values = new WeakMap<L, T>();
-  readonly #create: (loop: L) => T;
+export class LoopLocal<T> {
+  readonly #values = new WeakMap<EventLoop, T>();
+  readonly #create: (loop: EventLoop) => T;
 
-  constructor(create: (loop: L) => T) {
+  constructor(create: (loop: EventLoop) => T) {
     this.#create = create;
   }
 
   /** The value of a loop. */
-  get(loop: L): T {
+  get(loop: EventLoop): T {
     let value = this.#values.get(loop);
     if (value === undefined) {
       value = this.#create(loop);
@@ -26,7 +26,12 @@ export class LoopLocal<T, L extends BaseEventLoop = BaseEventLoop> {
   }
 
   /** The value of a loop, `undefined` if it has not been needed yet. */
-  peek(loop: L): T | undefined {
+  peek(loop: EventLoop): T | undefined {
     return this.#values.get(loop);
   }
 }
+
+/** What a runner calls and awaits before it closes the loop, once its tasks have ended. */
+export const closers: LoopLocal<Set<() => unknown>> = new LoopLocal(() =>
+  new Set()
+);

@@ -17,6 +17,7 @@ import {
 } from "./_cancel_scope.ts";
 import type { Coroutine } from "./_options.ts";
 import { TaskState } from "./_task_state.ts";
+import { LoopLocal } from "./_loop_local.ts";
 import {
   type BaseEventLoop,
   currentExecution,
@@ -52,11 +53,12 @@ type TaskStateClass = new (
 
 /** Has everything that happens to the tasks of a loop told, as long as it is not closed. */
 export function observe(loop: BaseEventLoop, observer: Observer): void {
-  const extras = loops.storage(loop);
-  const known = extras.get(observe) as Set<Observer> | undefined;
-  if (known !== undefined) return void known.add(observer);
-  const observers = new Set([observer]);
-  extras.set(observe, observers);
+  observers.get(loop).add(observer);
+}
+
+/** The observers of a loop; from the first one on its tasks are of classes that tell. */
+const observers = new LoopLocal((loop) => {
+  const observers = new Set<Observer>();
   const tell = (call: (observer: Observer) => void) => observers.forEach(call);
   const [Plain, Watched] = [TaskState, DebugTaskState].map((base) =>
     observed(base, tell)
@@ -73,7 +75,8 @@ export function observe(loop: BaseEventLoop, observer: Observer): void {
     return frame;
   });
   watchQueue(loop, tell);
-}
+  return observers;
+});
 
 /** A class of frames that tell what happens to them. */
 function observed(

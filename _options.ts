@@ -1,6 +1,5 @@
 /**
- * Types of what tasks and waiting calls are given, for files of all floors.
- * Nothing of it is there at run time.
+ * Option types of tasks and waiting calls, shared by all files. Types only.
  *
  * @module
  */
@@ -9,51 +8,54 @@ import type { EventLoop } from "./_scheduler.ts";
 import type { Context } from "./_context.ts";
 import type { Duration } from "./_duration.ts";
 
-/** Options of every call that can wait. */
+/** Options of every call that may wait. */
 export interface Cancellable {
-  /** When it aborts, the call rejects with its reason and leaves nothing behind. */
+  /** A signal that aborts the call: it rejects with the signal's reason, as if it had never been made.
+   *
+   * @default undefined */
   signal?: AbortSignal | undefined;
 }
 
-/** How long a connection with TLS may take to begin and to end. */
+/** Time limits for opening and closing a TLS connection. */
 export interface TlsTimeouts {
   /**
-   * How long the handshake may take. Then the connection is closed, with
-   * `Deno.errors.ConnectionAborted` on the client's side.
+   * The time limit of the handshake, in seconds or as a duration. When it
+   * expires, the connection is closed, and a client gets a
+   * `Deno.errors.ConnectionAborted`.
    *
    * @default 60
    */
   sslHandshakeTimeout?: Duration;
   /**
-   * How long a connection that is being closed may take to send what is left,
-   * and to tell the other side. Then what is left is dropped, with a
-   * `TimeoutError` of `waitClosed()`.
+   * The time limit for sending buffered data and the close notification when
+   * the connection is closed. When it expires, the data is dropped and
+   * `waitClosed()` rejects with a `TimeoutError`.
    *
    * @default 30
    */
   sslShutdownTimeout?: Duration;
 }
 
-/** Options of everything that tasks wait for: locks, queues and the like. */
+/** Options of locks, queues and the other primitives. */
 export interface Named {
   /**
-   * The name, shown in consoles and reports.
+   * The name shown in consoles and reports.
    *
-   * @default none
+   * @default undefined
    */
   name?: string;
 }
 
 /**
- * A function that a task runs. It is called with the task's signal, to be
- * handed to whatever is not part of this module: `fetch(url, { signal })`.
+ * A function that a task runs. It is called with the task's signal, for APIs
+ * outside of this module: `fetch(url, { signal })`.
  */
 export type Coroutine<T> = (signal: AbortSignal) => T | PromiseLike<T>;
 
 /** Options of a new task. */
 export interface TaskOptions extends Cancellable {
   /**
-   * The name, shown in reports.
+   * The name shown in consoles and reports; converted with `String()`.
    *
    * @default "Task-N", with a rising number
    */
@@ -65,24 +67,25 @@ export interface TaskOptions extends Cancellable {
    */
   context?: Context | null | undefined;
   /**
-   * Runs the body up to its first wait at once, inside the call.
+   * Whether to run the function up to its first wait immediately, inside the
+   * call.
    *
    * @default false
    */
   eagerStart?: boolean;
 }
 
-/** Where `getStack` and `printStack` stop. */
+/** Options of `getStack`. */
 export interface StackOptions {
   /**
-   * The largest number of lines.
+   * The maximum number of lines.
    *
    * @default Infinity
    */
   limit?: number | undefined;
 }
 
-/** Where text can be written: `Deno.stdout`, `Deno.stderr`, an open file. */
+/** A text output: `Deno.stdout`, `Deno.stderr` or an open file. */
 export interface TextOutput {
   /** Writes some of the bytes and returns how many. */
   writeSync(bytes: Uint8Array): number;
@@ -91,17 +94,17 @@ export interface TextOutput {
 /** Options of `printStack`. */
 export interface PrintStackOptions extends StackOptions {
   /**
-   * Where to write.
+   * The output to write to.
    *
    * @default the standard output stream
    */
   file?: TextOutput;
 }
 
-/** How a callback is to be called. */
+/** Options of `addDoneCallback`. */
 export interface CallbackOptions {
   /**
-   * The context to call it in.
+   * The context to run the callback in.
    *
    * @default the context of the caller
    */

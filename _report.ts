@@ -236,7 +236,13 @@ function hints({ tasks, loop }: Snapshot): string[] {
   const isBare = ({ state, stack }: TaskSnapshot) =>
     isSuspended(state) && stack.length === 0;
   if (loop.debug || !tasks.some(isBare)) return [];
-  return ["Debug mode would show the lines where they wait"];
+  const hints = ["Debug mode would show the lines where they wait"];
+  if (loop.debugUnreadable) {
+    hints.push(
+      "ASYNCIO_DEBUG cannot be read without --allow-env=ASYNCIO_DEBUG",
+    );
+  }
+  return hints;
 }
 
 function isSuspended(state: TaskSnapshot["state"]): boolean {

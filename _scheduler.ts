@@ -11,6 +11,7 @@ import { captureSlot, currentSlot, runFrom, SlotValue } from "./_context.ts";
 import { classes } from "./_core_classes.ts";
 import { debugHooks } from "./_debug_hooks.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
+import { tidyStack } from "./_error_stack.ts";
 import type { Future } from "./_future.ts";
 import { environment, type LoopHost, systemHost } from "./_host.ts";
 import {
@@ -33,6 +34,7 @@ import {
   type TimerEntry,
 } from "./_turns.ts";
 import {
+  briefly,
   checkBag,
   checkCallback,
   checkCoroutine,
@@ -100,8 +102,6 @@ export interface LoopInternals {
   setTaskStates(loop: EventLoop, factory: TaskStateFactory): void;
   /** The ready queue. */
   ready(loop: EventLoop): Deque<Job>;
-  /** What other files keep for the lifetime of the loop, each under its own key. */
-  storage(loop: EventLoop): Map<unknown, unknown>;
   counts(loop: EventLoop): LoopCounts;
   /** The number of the current microtask checkpoint; `NaN` outside of the loop's turns. */
   checkpoint(loop: EventLoop): number;
@@ -169,7 +169,6 @@ export class EventLoop {
   #exceptionHandler: ExceptionHandler | null = null;
   readonly #tasks: TaskList = { first: null };
   #taskStates: TaskStateFactory | null = null;
-  readonly #storage = new Map<unknown, unknown>();
   readonly #execution: ExecutionContext = new LoopContext(this);
 
   /**
@@ -202,7 +201,6 @@ export class EventLoop {
       taskStates: (loop) => loop.#taskStates,
       setTaskStates: (loop, factory) => loop.#taskStates = factory,
       ready: (loop) => loop.#scheduler.ready,
-      storage: (loop) => loop.#storage,
       entryFunction: (loop) => loop.#scheduler.entryFunction,
       counts: (loop) => loop.#scheduler.counts,
       checkpoint: (loop) => loop.#scheduler.checkpoint,
@@ -369,6 +367,7 @@ export class EventLoop {
    */
   callExceptionHandler(context: ExceptionContext): void {
     checkReport(context);
+    tidyStack(context.exception);
     if (this.#exceptionHandler === null) {
       this.defaultExceptionHandler(context);
       return;
@@ -394,7 +393,7 @@ export class EventLoop {
     const { message = UNKNOWN_ERROR, exception, ...rest } = context;
     const lines: unknown[] = [message];
     for (const [key, value] of Object.entries(rest)) {
-      lines.push(`\n${key}:`, value);
+      lines.push(`\n${key}:`, exception ? briefly(value) : value);
     }
     if (exception !== undefined) lines.push("\n", exception);
     try {
@@ -710,14 +709,6 @@ export function livingLoops(): EventLoop[] {
     else loops.push(loop);
   }
   return loops;
-}
-
-/** What a runner calls and awaits after the tasks have ended, before it closes the loop. */
-export function closersOf(loop: EventLoop): Set<() => unknown> {
-  const storage = internals.storage(loop);
-  let closers = storage.get(closersOf) as Set<() => unknown> | undefined;
-  if (closers === undefined) storage.set(closersOf, closers = new Set());
-  return closers;
 }
 
 function checkReport(context: unknown): void {

@@ -17,7 +17,8 @@ import { type Connection, openStreams } from "./_connection.ts";
 import { openResources, type Socket } from "./_socket.ts";
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { closeQuietly, deno, needDeno } from "./_deno.ts";
-import { waitInDisposer } from "./_dispose.ts";
+import { waitWhileDisposing } from "./_dispose.ts";
+import { rejection } from "./_error_stack.ts";
 import { type EventLoop, getEventLoop } from "./_event_loop.ts";
 import { type Future, futures } from "./_future.ts";
 import type { Task } from "./_task.ts";
@@ -224,7 +225,7 @@ export class Server implements AsyncDisposable {
       this.#serve();
       return Promise.resolve();
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -339,7 +340,7 @@ export class Server implements AsyncDisposable {
         ? Promise.resolve()
         : this.#closeWaiters.wait(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -352,7 +353,7 @@ export class Server implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     this.closeClients();
-    await waitInDisposer(
+    await waitWhileDisposing(
       this.#setup.loop,
       () => this.waitClosed(),
       () => this.abortClients(),

@@ -14,7 +14,7 @@ import type { WaitDetails } from "./_wait_source.ts";
 import { type AnyFuture, futures } from "./_future.ts";
 import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
-import { processId } from "./_host.ts";
+import { isReadable, processId } from "./_host.ts";
 import {
   type BaseEventLoop,
   type ExecutionContext,
@@ -60,6 +60,8 @@ export interface LoopSnapshot {
   state: "running" | "idle" | "closed";
   /** Whether debug mode is on. Places are known only there, and in a `DeadlockError`. */
   debug: boolean;
+  /** Whether the environment may ask for debug mode in vain, as `ASYNCIO_DEBUG` may not be read. */
+  debugUnreadable?: true;
   /** The time on its clock, in seconds. */
   time: number;
   /** How late the first timer is that is due and has not run, in seconds. */
@@ -207,6 +209,7 @@ export function snapshotOf(loop: BaseEventLoop): Snapshot {
       name: loop.constructor.name,
       state: loop.isClosed() ? "closed" : loop.isRunning() ? "running" : "idle",
       debug: loop.getDebug(),
+      ...(isReadable("ASYNCIO_DEBUG") ? {} : { debugUnreadable: true }),
       time,
       lag: Math.max(0, time - due),
       ready,

@@ -10,9 +10,9 @@ import { awaitDeno } from "./_await_deno.ts";
 import { closeQuietly, deno } from "./_deno.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { nextTurn } from "./_host.ts";
-import { LoopLocal } from "./_loop_local.ts";
+import { closers, LoopLocal } from "./_loop_local.ts";
 import type { ByteSource } from "./_read_pump.ts";
-import { closersOf, type TimerHandle } from "./_scheduler.ts";
+import type { TimerHandle } from "./_scheduler.ts";
 import type { ResolvedTlsTimeouts } from "./_stream_options.ts";
 import { type ServerTlsConfig, TlsConnection } from "./_tls.ts";
 import type { ByteSink, StartTlsOptions } from "./_write_pump.ts";
@@ -27,7 +27,7 @@ export interface OpenResource {
 export const openResources: LoopLocal<Set<OpenResource>> = new LoopLocal(
   (loop) => {
     const open = new Set<OpenResource>();
-    closersOf(loop).add(() => closeAllWithLoop(open));
+    closers.get(loop).add(() => closeAllWithLoop(open));
     return open;
   },
 );

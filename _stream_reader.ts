@@ -15,6 +15,7 @@ import {
   type OwnBytes,
   toBytes,
 } from "./_bytes.ts";
+import { rejection } from "./_error_stack.ts";
 import { AGAIN, type AnyFuture, callersLoop, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { checkpoint, isOverdue, settledPromise } from "./_waiting_call.ts";
@@ -208,7 +209,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
    */
   read(n = -1, options?: Cancellable): Promise<Uint8Array<ArrayBuffer>> {
     const wrong = countError(n, -Infinity, Infinity);
-    if (wrong !== null) return Promise.reject(wrong);
+    if (wrong !== null) return rejection(wrong);
     const read = n < 0
       ? new ReadAll(this, this.#state)
       : new ReadSome(this, this.#state, n);
@@ -249,7 +250,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
         : null;
       if (line !== null) return settledPromise(line);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
     return this.#read(new ReadLine(this, this.#state), options);
   }
@@ -286,7 +287,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     options?: Cancellable,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const wrong = countError(n, 0, Number.MAX_SAFE_INTEGER);
-    if (wrong !== null) return Promise.reject(wrong);
+    if (wrong !== null) return rejection(wrong);
     return this.#read(new ReadExactly(this, this.#state, n), options);
   }
 
@@ -326,7 +327,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       const separators = toSeparators(separator);
       return this.#read(new ReadUntil(this, this.#state, separators), options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -437,7 +438,7 @@ export class StreamReader implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       if (isOverdue()) return checkpoint(() => this.#read(read, options));
       return settledPromise(read.result());
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 

@@ -41,6 +41,7 @@ import {
   type Job,
 } from "./_scheduler.ts";
 import { BODY, CallSite } from "./_call_site.ts";
+import { tidyStack } from "./_error_stack.ts";
 
 let statesCreated = 0;
 let cancelOrigin: string | null = null;
@@ -321,6 +322,7 @@ export class TaskState extends CancelScope implements Job {
 
   /** Ends the task with the error of its body. */
   fail(error: unknown): void {
+    tidyStack(error);
     const cancellation = asCancellation(error);
     if (cancellation !== null) this.#end(futures.cancel, cancellation);
     else this.#end(futures.fail, error);

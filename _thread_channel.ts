@@ -1,24 +1,24 @@
 /**
- * Calls from a thread to the loop of another one: how they travel, and the
- * thread's end of it; see `_thread_loop_server.ts` for the loop's.
+ * Calls from a thread to a loop of another thread: the protocol and the client
+ * side. The loop's side is `_thread_loop_server.ts`.
  *
- * A thread that blocks hears no message, so the two sides talk through shared
- * memory, which is all that a loop's handle consists of. It has a head and
- * slots. A thread takes a slot for as long as it has calls under way; a slot
- * is a pair of pipes, one for calls and one for answers. Both carry messages
- * as a stream of bytes, so that no message is too long.
+ * A blocked thread receives no messages, so the two sides communicate through
+ * the shared memory of the loop's handle. It has a header and slots. A thread
+ * holds a slot while it has pending calls. A slot is a pair of ring buffers,
+ * one for requests and one for replies. Both carry messages as a byte stream,
+ * so that messages can have any length.
  *
- * Each side is woken through a counter that the other one raises: the loop
- * by the bell in the head, with `Atomics.waitAsync`, a thread by the signal
- * of its slot, blocked or not. The loop never blocks: what does not fit into
- * a pipe waits in its own memory until the thread has read on. A thread that
- * asks more than fits blocks until the loop has read on.
+ * Each side wakes the other by incrementing a counter: the loop waits on the
+ * doorbell in the header with `Atomics.waitAsync`, a thread on the wake counter
+ * of its slot, blocked or not. The loop never blocks: replies that do not fit
+ * are queued in its own memory until the thread has read some. A thread whose
+ * requests do not fit blocks until the loop has read some.
  *
- * A message port would be simpler, but a handle that holds one could not be
- * cloned, only moved, and to a single thread.
+ * A message port would be simpler, but a handle with a port could only be moved
+ * to a single thread, not cloned.
  *
- * This file is also part of the program of a worker thread, see
- * `_thread_worker.ts`: it uses nothing of a runtime but its globals.
+ * This file is also part of the worker program, see `_thread_worker.ts`: it
+ * must use nothing but globals.
  *
  * @module
  */
@@ -30,120 +30,126 @@ import {
   isEncodable,
 } from "./_thread_codec.ts";
 import {
-  type Outcome,
+  type CallOutcome,
   type ThreadCall,
   type ThreadFuture,
   threadFuture,
 } from "./_thread_future.ts";
 import {
   addFrames,
-  cloneError,
   describeValue,
   excerpt,
-  lookAt,
+  explainCloneError,
   type Packed,
-  placeAbove,
+  stackAbove,
+  tryRead,
   unpack,
   type Unsent,
 } from "./_thread_serialize.ts";
 import { CancelledError, RuntimeError } from "./exceptions.ts";
 
 /**
- * A loop as other threads know it: `loop.handle()` makes it, and
- * `runCoroutineThreadsafe` takes it. It can be an argument of `toThread`, and
- * it can be posted to a worker of your own.
+ * A handle of an event loop for other threads: returned by `loop.handle()`,
+ * taken by `runCoroutineThreadsafe`. It can be an argument of `toThread`, or be
+ * posted to your own worker.
  */
 export interface LoopHandle {
-  /** Tells handles from other objects. */
+  /** Distinguishes handles from other objects. */
   readonly kind: "asyncio.EventLoop";
-  /** Tells loops from each other. */
+  /** Identifies the loop. */
   readonly id: string;
-  /** What the loop and the threads write to. */
+  /** The memory shared by the loop and the threads. */
   readonly memory: SharedArrayBuffer;
 }
 
-/** A message to the loop: the number of the call, and what is asked; no name cancels it. */
-export type Ask = readonly [id: number, name: string | null, args: unknown[]];
-
-/** A message from the loop: the number of the call, then how it has ended. */
-export type Answer = readonly [
+/** A message to the loop: the call id, the function name and its arguments; `null` as name cancels the call. */
+export type RequestMessage = readonly [
   id: number,
-  kind: Outcome<unknown>["kind"],
+  name: string | null,
+  args: unknown[],
+];
+
+/** A message from the loop: the call id and the outcome. */
+export type ReplyMessage = readonly [
+  id: number,
+  kind: CallOutcome<unknown>["kind"],
   value: unknown,
 ];
 
-/** Gives the frames of a stack that are to be shown. */
+/** Returns the frames of a stack to show. */
 export type FrameFilter = (at: Error) => readonly string[];
 
-/** Where things lie in the memory of a handle. Places are counted in cells of four bytes. */
+/** The memory layout of a handle. Offsets are in cells of four bytes. */
 export class Layout {
-  /** Raised by threads that have something for the loop. */
-  static readonly BELL = 0;
+  /** Incremented by threads to wake the loop. */
+  static readonly DOORBELL = 0;
   /** 1 once the loop is closed. */
   static readonly CLOSED = 1;
-  /** How many slots there are. */
-  static readonly SLOTS = 2;
-  /** Where the first slot begins. */
-  static readonly HEAD = 16;
+  /** The number of slots. */
+  static readonly SLOT_COUNT = 2;
+  /** The size of the header, where the first slot begins. */
+  static readonly HEADER_SIZE = 16;
 
-  /** Within a slot: 1 while a thread has it. */
-  static readonly TAKEN = 0;
-  /** Raised by the loop when it has written, read or closed. */
-  static readonly SIGNAL = 1;
-  /** Bytes that were written to the two pipes and read from them, ever. */
-  static readonly ASKED = 2;
-  static readonly HEARD = 3;
-  static readonly ANSWERED = 4;
-  static readonly RECEIVED = 5;
-  /** 1 while the loop has more to answer than fits. */
-  static readonly MORE = 6;
-  /** How many calls were made through the slot, ever. */
-  static readonly CALLS = 7;
-  /** 1 while the thread may be waiting for room. */
-  static readonly ROOM = 8;
-  /** Where the pipes of a slot begin. */
-  static readonly PIPES = 16;
+  /** Within a slot: 1 while a thread holds it. */
+  static readonly IN_USE = 0;
+  /** Incremented by the loop when it has written, read or closed. */
+  static readonly WAKE = 1;
+  /** The total number of bytes written to and read from the two buffers. */
+  static readonly REQUEST_WRITTEN = 2;
+  static readonly REQUEST_READ = 3;
+  static readonly REPLY_WRITTEN = 4;
+  static readonly REPLY_READ = 5;
+  /** 1 while the loop has replies that do not fit. */
+  static readonly BACKLOG = 6;
+  /** The total number of calls made through the slot. */
+  static readonly CALL_COUNT = 7;
+  /** 1 while the thread may be waiting for space. */
+  static readonly SENDER_WAITS = 8;
+  /** Where the buffers of a slot begin. */
+  static readonly BUFFERS = 16;
 
-  /** Bytes that fit into a pipe, a power of two. */
-  static readonly PIPE_BYTES = 16_384;
-  static readonly SLOT: number = Layout.PIPES + Layout.PIPE_BYTES / 2;
-  static readonly MOST_SLOTS = 2048;
+  /** The size of a buffer in bytes, a power of two. */
+  static readonly BUFFER_BYTES = 16_384;
+  static readonly SLOT_SIZE: number = Layout.BUFFERS + Layout.BUFFER_BYTES / 2;
+  static readonly MAX_SLOTS = 2048;
 
-  /** The memory of a new handle. It grows with the slots that are taken. */
-  static memory(): SharedArrayBuffer {
-    const most = Layout.HEAD + Layout.MOST_SLOTS * Layout.SLOT;
-    return new SharedArrayBuffer(Layout.HEAD * 4, { maxByteLength: most * 4 });
+  /** Allocates the memory of a handle. It grows with the number of slots. */
+  static allocate(): SharedArrayBuffer {
+    const most = Layout.HEADER_SIZE + Layout.MAX_SLOTS * Layout.SLOT_SIZE;
+    return new SharedArrayBuffer(Layout.HEADER_SIZE * 4, {
+      maxByteLength: most * 4,
+    });
   }
 }
 
-/** A stream of bytes through shared memory, with one writer and one reader. */
-export class Pipe {
+/** A ring buffer in shared memory, with one writer and one reader. */
+export class RingBuffer {
   readonly #cells: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #written: number;
   readonly #read: number;
 
   /**
-   * Either end of a pipe.
+   * Creates either end of a buffer.
    *
-   * @param cells All memory of the handle.
+   * @param cells The memory of the handle.
    * @param slot Where the slot begins.
-   * @param written The slot's cell that counts the bytes written; that for those read is the next.
+   * @param written The slot's cell that counts the bytes written; the next one counts those read.
    */
   constructor(cells: Int32Array, slot: number, written: number) {
     this.#cells = cells;
     this.#written = slot + written;
     this.#read = slot + written + 1;
-    const second = written === Layout.ANSWERED ? Layout.PIPE_BYTES : 0;
-    const start = (slot + Layout.PIPES) * 4 + second;
-    this.#bytes = new Uint8Array(cells.buffer, start, Layout.PIPE_BYTES);
+    const second = written === Layout.REPLY_WRITTEN ? Layout.BUFFER_BYTES : 0;
+    const start = (slot + Layout.BUFFERS) * 4 + second;
+    this.#bytes = new Uint8Array(cells.buffer, start, Layout.BUFFER_BYTES);
   }
 
-  /** Writes what fits of the bytes after `from`. Returns how many fitted. */
+  /** Writes what fits of the bytes from `from` on. Returns their number. */
   write(bytes: Uint8Array, from: number): number {
     const written = Atomics.load(this.#cells, this.#written);
     const held = (written - Atomics.load(this.#cells, this.#read)) | 0;
-    const size = Layout.PIPE_BYTES;
+    const size = Layout.BUFFER_BYTES;
     const count = Math.min(size - held, bytes.length - from);
     const start = written & (size - 1);
     const first = Math.min(count, size - start);
@@ -153,12 +159,12 @@ export class Pipe {
     return count;
   }
 
-  /** Takes out all that is there, `null` if nothing is. */
+  /** Reads all available bytes; `null` if there are none. */
   read(): Uint8Array | null {
     const read = Atomics.load(this.#cells, this.#read);
     const count = (Atomics.load(this.#cells, this.#written) - read) | 0;
     if (count === 0) return null;
-    const size = Layout.PIPE_BYTES;
+    const size = Layout.BUFFER_BYTES;
     const start = read & (size - 1);
     const first = Math.min(count, size - start);
     const bytes = new Uint8Array(count);
@@ -169,32 +175,32 @@ export class Pipe {
   }
 }
 
-/** Cuts a stream of bytes into messages again. */
-export class Messages {
-  /** For the next message; `null` while one is written, which may run code that sends another. */
+/** Splits a byte stream into messages. */
+export class MessageFramer {
+  /** The writer to reuse; `null` while in use, as encoding may run code that sends another message. */
   static #writer: ByteWriter | null = new ByteWriter();
 
-  /** The length of the message under way, in four bytes, then the message. */
+  /** The length of the current message in four bytes, then the message. */
   #bytes: Uint8Array = new Uint8Array(4);
   #filled = 0;
-  #inHead = true;
+  #inHeader = true;
 
-  /** The bytes of a message, with its length before them. */
+  /** Encodes a message, prefixed with its length. */
   static encode(message: unknown): Uint8Array {
-    const writer = Messages.#writer ?? new ByteWriter();
-    Messages.#writer = null;
+    const writer = MessageFramer.#writer ?? new ByteWriter();
+    MessageFramer.#writer = null;
     try {
       writer.skip(4);
       encodeValue(message, writer);
       writer.setUint32(0, writer.length - 4);
-      return writer.take();
+      return writer.decode();
     } finally {
       writer.reset();
-      Messages.#writer = writer;
+      MessageFramer.#writer = writer;
     }
   }
 
-  /** The messages that end in the next bytes of the stream. */
+  /** Returns the messages completed by the next bytes of the stream. */
   take(bytes: Uint8Array): unknown[] {
     const messages: unknown[] = [];
     let at = 0;
@@ -209,10 +215,12 @@ export class Messages {
       if (this.#filled < this.#bytes.length) break;
       this.#filled = 0;
       const full = this.#bytes;
-      const length = this.#inHead ? new DataView(full.buffer).getUint32(0) : 4;
-      if (!this.#inHead) messages.push(decodeValue(full));
+      const length = this.#inHeader
+        ? new DataView(full.buffer).getUint32(0)
+        : 4;
+      if (!this.#inHeader) messages.push(decodeValue(full));
       this.#bytes = new Uint8Array(length);
-      this.#inHead = !this.#inHead;
+      this.#inHeader = !this.#inHeader;
     }
     return messages;
   }
@@ -220,13 +228,13 @@ export class Messages {
 
 /** Whether a value is what `loop.handle()` returns. */
 export function isLoopHandle(value: unknown): value is LoopHandle {
-  return lookAt(() =>
+  return tryRead(() =>
     (value as LoopHandle | null)?.kind === "asyncio.EventLoop" &&
     (value as LoopHandle).memory instanceof SharedArrayBuffer
   ) === true;
 }
 
-/** Calls what a loop of another thread has exposed. */
+/** Calls a function that a loop of another thread exposes. */
 export function callLoop<T>(
   name: unknown,
   handle: unknown,
@@ -248,29 +256,29 @@ export function callLoop<T>(
     );
   }
   const call = LoopClient.of(handle).call(name, args);
-  const at = placeAbove(callLoop);
+  const at = stackAbove(callLoop);
   call.subscribeError((error) => addFrames(error, framesOf(at)));
   return threadFuture(call as RemoteCall<T>);
 }
 
-/** This thread as a client of the loop of another one. */
+/** The client side of a loop in another thread. */
 export class LoopClient {
   static readonly #clients = new Map<string, LoopClient>();
 
   readonly #cells: Int32Array;
-  /** Where the slot begins, -1 while there is none. */
+  /** The offset of the slot, -1 while there is none. */
   #slot = -1;
-  #asks!: Pipe;
-  #answers!: Pipe;
-  #messages = new Messages();
-  /** Calls that the loop has not answered; while there are any, there is a slot. */
+  #requests!: RingBuffer;
+  #replies!: RingBuffer;
+  #framer = new MessageFramer();
+  /** Pending calls; while there are any, a slot is held. */
   readonly #calls = new Map<number, RemoteCall<unknown>>();
-  /** Whether answers are listened for, so that this thread need not block. */
+  /** Whether this thread listens for replies without blocking. */
   #listening = false;
-  /** Whether it is to be seen to on the next turn that no answer is left unheard. */
-  #tidying = false;
+  /** Whether a microtask will start listening. */
+  #willListen = false;
 
-  /** The one client of a loop. */
+  /** Returns the client of a loop. */
   static of(handle: LoopHandle): LoopClient {
     const clients = LoopClient.#clients;
     let client = clients.get(handle.id);
@@ -289,57 +297,57 @@ export class LoopClient {
 
   call(name: string, args: unknown[]): RemoteCall<unknown> {
     if (this.#closed) throw new RuntimeError("The event loop is closed");
-    this.poll(); // Otherwise answers pile up on both sides when nobody asks for them.
-    if (this.#slot < 0) this.#takeSlot();
+    this.poll(); // So that replies that nobody reads do not pile up on both sides.
+    if (this.#slot < 0) this.#acquireSlot();
     try {
-      const id = Atomics.add(this.#cells, this.#slot + Layout.CALLS, 1);
+      const id = Atomics.add(this.#cells, this.#slot + Layout.CALL_COUNT, 1);
       const action = `Cannot call ${excerpt(name)} on its loop`;
       const sent = { action, value: args, name: "args" };
-      const bytes = encodeSent([id, name, args], sent);
+      const bytes = encodeMessage([id, name, args], sent);
       const call = new RemoteCall<unknown>(this, id);
       this.#calls.set(id, call);
       this.#send(bytes);
-      this.#tidyLater();
+      this.#listenSoon();
       return call;
     } finally {
-      this.#leaveIfDone();
+      this.#releaseSlotIfIdle();
     }
   }
 
   cancel(id: number): void {
-    if (this.#calls.has(id)) this.#send(Messages.encode([id, null, []]));
+    if (this.#calls.has(id)) this.#send(MessageFramer.encode([id, null, []]));
   }
 
-  /** Takes in what the loop has answered. */
+  /** Processes the replies of the loop. */
   poll(): void {
-    // Asked first: what was answered before the end is still to be heard.
+    // Read first: replies sent before the loop closed still count.
     const closed = this.#closed;
     while (this.#slot >= 0) {
-      const bytes = this.#answers.read();
+      const bytes = this.#replies.read();
       if (bytes === null) break;
-      const more = Atomics.load(this.#cells, this.#slot + Layout.MORE);
-      if (more === 1) this.#raise(Layout.BELL);
-      for (const answer of this.#messages.take(bytes)) {
-        this.#end(answer as Answer);
+      const more = Atomics.load(this.#cells, this.#slot + Layout.BACKLOG);
+      if (more === 1) this.#notify(Layout.DOORBELL);
+      for (const answer of this.#framer.take(bytes)) {
+        this.#settle(answer as ReplyMessage);
       }
-      this.#leaveIfDone();
+      this.#releaseSlotIfIdle();
     }
-    if (closed) this.#endAll();
+    if (closed) this.#failAll();
   }
 
-  /** Blocks until a call has its outcome. */
+  /** Blocks until a call is done or time has run out. */
   block(call: RemoteCall<unknown>, seconds: number): void {
     const end = performance.now() + seconds * 1000;
     for (;;) {
-      const signal = this.#signal;
+      const signal = this.#wakeCount;
       if (call.done()) return;
-      const left = end - performance.now();
-      if (left <= 0) return;
-      Atomics.wait(this.#cells, this.#slot + Layout.SIGNAL, signal, left);
+      const remaining = end - performance.now();
+      if (remaining <= 0) return;
+      Atomics.wait(this.#cells, this.#slot + Layout.WAKE, signal, remaining);
     }
   }
 
-  /** Has answers taken in while this thread does something else. */
+  /** Processes replies while this thread does something else. */
   listen(): void {
     if (this.#listening) return;
     this.#listening = true;
@@ -348,7 +356,7 @@ export class LoopClient {
 
   async #listen(): Promise<void> {
     while (this.#slot >= 0) {
-      const place = this.#slot + Layout.SIGNAL;
+      const place = this.#slot + Layout.WAKE;
       const signal = Atomics.load(this.#cells, place);
       this.poll();
       if (this.#slot < 0) break;
@@ -357,103 +365,103 @@ export class LoopClient {
     this.#listening = false;
   }
 
-  /** Listens for the answers that are still out once the code that has asked is done or waits. */
-  #tidyLater(): void {
-    if (this.#tidying || this.#listening) return;
-    this.#tidying = true;
+  /** Starts listening once the running code has ended or awaits, if calls are still pending. */
+  #listenSoon(): void {
+    if (this.#willListen || this.#listening) return;
+    this.#willListen = true;
     queueMicrotask(() => {
-      this.#tidying = false;
+      this.#willListen = false;
       if (this.#slot >= 0) this.listen();
     });
   }
 
-  get #signal(): number {
-    return Atomics.load(this.#cells, this.#slot + Layout.SIGNAL);
+  get #wakeCount(): number {
+    return Atomics.load(this.#cells, this.#slot + Layout.WAKE);
   }
 
   get #closed(): boolean {
     return Atomics.load(this.#cells, Layout.CLOSED) === 1;
   }
 
-  /** Finds a free slot, or makes one. */
-  #takeSlot(): void {
+  /** Acquires a free slot, or adds one. */
+  #acquireSlot(): void {
     const cells = this.#cells;
-    const { HEAD, SLOT, SLOTS, MOST_SLOTS, TAKEN } = Layout;
+    const { HEADER_SIZE, SLOT_SIZE, SLOT_COUNT, MAX_SLOTS, IN_USE } = Layout;
     for (let i = 0;; i++) {
-      const slot = HEAD + i * SLOT;
-      if (i === MOST_SLOTS) {
+      const slot = HEADER_SIZE + i * SLOT_SIZE;
+      if (i === MAX_SLOTS) {
         throw new RuntimeError("Too many threads have called this event loop");
       }
-      if (i >= Atomics.load(cells, SLOTS)) {
-        growTo(cells.buffer as SharedArrayBuffer, (slot + SLOT) * 4);
-        Atomics.compareExchange(cells, SLOTS, i, i + 1);
+      if (i >= Atomics.load(cells, SLOT_COUNT)) {
+        growTo(cells.buffer as SharedArrayBuffer, (slot + SLOT_SIZE) * 4);
+        Atomics.compareExchange(cells, SLOT_COUNT, i, i + 1);
       }
-      if (Atomics.compareExchange(cells, slot + TAKEN, 0, 1) !== 0) continue;
+      if (Atomics.compareExchange(cells, slot + IN_USE, 0, 1) !== 0) continue;
       this.#slot = slot;
-      this.#asks = new Pipe(cells, slot, Layout.ASKED);
-      this.#answers = new Pipe(cells, slot, Layout.ANSWERED);
-      this.#messages = new Messages();
+      this.#requests = new RingBuffer(cells, slot, Layout.REQUEST_WRITTEN);
+      this.#replies = new RingBuffer(cells, slot, Layout.REPLY_WRITTEN);
+      this.#framer = new MessageFramer();
       return;
     }
   }
 
-  /** Gives the slot back when nothing is under way. */
-  #leaveIfDone(): void {
+  /** Releases the slot when no calls are pending. */
+  #releaseSlotIfIdle(): void {
     if (this.#slot < 0 || this.#calls.size > 0) return;
     const slot = this.#slot;
     this.#slot = -1;
-    Atomics.store(this.#cells, slot + Layout.TAKEN, 0);
-    // Whoever listens there is to go on at the next slot.
-    if (this.#listening) this.#raise(slot + Layout.SIGNAL);
+    Atomics.store(this.#cells, slot + Layout.IN_USE, 0);
+    // So that the listener moves on to the next slot.
+    if (this.#listening) this.#notify(slot + Layout.WAKE);
   }
 
   /**
-   * Writes a message, and blocks for as long as there is no room. Before it
-   * does, the loop is told and the pipe is tried again: it could have been
-   * emptied in between.
+   * Writes a message, and blocks while there is no space. Before blocking it
+   * sets the flag and tries again, as the loop may have read in between.
    */
   #send(bytes: Uint8Array): void {
-    const room = this.#slot + Layout.ROOM;
+    const room = this.#slot + Layout.SENDER_WAITS;
     for (let at = 0;;) {
-      const signal = this.#signal;
-      const count = this.#asks.write(bytes, at);
-      if (count > 0) this.#raise(Layout.BELL);
+      const signal = this.#wakeCount;
+      const count = this.#requests.write(bytes, at);
+      if (count > 0) this.#notify(Layout.DOORBELL);
       at += count;
       if (at === bytes.length || this.#closed) return;
       if (Atomics.exchange(this.#cells, room, 1) === 0) continue;
-      Atomics.wait(this.#cells, this.#slot + Layout.SIGNAL, signal);
+      Atomics.wait(this.#cells, this.#slot + Layout.WAKE, signal);
     }
   }
 
-  #raise(place: number): void {
+  #notify(place: number): void {
     Atomics.add(this.#cells, place, 1);
     Atomics.notify(this.#cells, place);
   }
 
-  #end([id, kind, value]: Answer): void {
+  #settle([id, kind, value]: ReplyMessage): void {
     const call = this.#calls.get(id);
     this.#calls.delete(id);
-    if (kind === "result") call?.end({ kind, value });
-    else if (kind === "cancelled") call?.end({ kind, message: String(value) });
-    else call?.end({ kind, error: unpack(value as Packed) });
+    if (kind === "result") call?.settle({ kind, value });
+    else if (kind === "cancelled") {
+      call?.settle({ kind, message: String(value) });
+    } else call?.settle({ kind, error: unpack(value as Packed) });
   }
 
-  #endAll(): void {
+  #failAll(): void {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
-    this.#leaveIfDone();
+    this.#releaseSlotIfIdle();
     for (const call of calls) {
       const error = new RuntimeError("The event loop is closed");
-      call.end({ kind: "error", error });
+      call.settle({ kind: "error", error });
     }
   }
 }
 
-/** A call to the loop of another thread. */
+/** A call to a loop of another thread. */
 export class RemoteCall<T> implements ThreadCall<T> {
   readonly #client: LoopClient;
   readonly #id: number;
-  #outcome: Outcome<T> | null = null;
+  #outcome: CallOutcome<T> | null = null;
   #subscribers: (() => void)[] = [];
   #onError: (error: unknown) => void = () => {};
 
@@ -467,7 +475,7 @@ export class RemoteCall<T> implements ThreadCall<T> {
     return this.#outcome !== null;
   }
 
-  outcome(): Outcome<T> {
+  outcome(): CallOutcome<T> {
     return this.#outcome!;
   }
 
@@ -477,11 +485,11 @@ export class RemoteCall<T> implements ThreadCall<T> {
 
   cancel(): void {
     this.#client.cancel(this.#id);
-    this.end({ kind: "cancelled", message: "" });
+    this.settle({ kind: "cancelled", message: "" });
   }
 
-  /** What comes after a cancellation is not heard. */
-  end(outcome: Outcome<T>): void {
+  /** Sets the outcome; a reply after a cancellation is ignored. */
+  settle(outcome: CallOutcome<T>): void {
     if (this.#outcome !== null) return;
     this.#outcome = outcome;
     if (outcome.kind === "error") this.#onError(outcome.error);
@@ -490,7 +498,7 @@ export class RemoteCall<T> implements ThreadCall<T> {
     for (const fn of subscribers) fn();
   }
 
-  /** Calls with the error, if there is to be one, before anyone else sees it. */
+  /** Calls a function with the error of the call, if any, before anyone else sees it. */
   subscribeError(fn: (error: unknown) => void): void {
     this.#onError = fn;
   }
@@ -513,16 +521,16 @@ export class RemoteCall<T> implements ThreadCall<T> {
   }
 }
 
-/** The bytes of a message, or an error with the path to what cannot be sent in it. */
-export function encodeSent(message: unknown, unsent: Unsent): Uint8Array {
+/** Encodes a message. Throws an error with the path to what cannot be sent. */
+export function encodeMessage(message: unknown, unsent: Unsent): Uint8Array {
   try {
-    return Messages.encode(message);
+    return MessageFramer.encode(message);
   } catch (error) {
-    throw cloneError({ ...unsent, fits: isEncodable }, error);
+    throw explainCloneError({ ...unsent, canSend: isEncodable }, error);
   }
 }
 
-/** Makes memory at least so long, whoever else does so at the same time. */
+/** Grows memory to at least a length, safely against concurrent calls. */
 function growTo(memory: SharedArrayBuffer, length: number): void {
   while (memory.byteLength < length) {
     try {

@@ -1,27 +1,27 @@
 /**
- * Values as bytes, for what passes through shared memory.
+ * Encodes values as bytes, for messages through shared memory.
  *
- * They carry what a structured clone carries, except for shared memory,
- * modules of WebAssembly and objects of the runtime; objects occur once,
- * however often they are referred to. Serializers of the runtime would do,
- * but each of theirs holds memory that the garbage collector does not see:
- * 500,000 calls then take gigabytes.
+ * It covers what structured clones do, except for shared memory, WebAssembly
+ * modules and objects of the runtime. An object that is referenced several
+ * times is encoded once. The serializers of the runtime are not used, as each
+ * one holds memory that the garbage collector does not see: 500,000 calls would
+ * take gigabytes.
  *
- * This file is also part of the program of a worker thread, see
- * `_thread_worker.ts`: it uses nothing of a runtime but its globals.
+ * This file is also part of the worker program, see `_thread_worker.ts`: it
+ * must use nothing but globals.
  *
  * @module
  */
 
 import { pack, type Packed, unpack } from "./_thread_serialize.ts";
 
-/** The first byte of each value. */
+/** Type tags, the first byte of each value. */
 const UNDEFINED = 0, NULL = 1, TRUE = 2, FALSE = 3, INTEGER = 4, NUMBER = 5;
 const BIGINT = 6, UTF8 = 7, UTF16 = 8, REFERENCE = 9, OBJECT = 10, LIST = 11;
 const SPARSE_LIST = 12, MAP = 13, SET = 14, DATE = 15, PATTERN = 16;
 const BUFFER = 17, VIEW = 18, BOXED = 19, ERROR = 20;
 
-/** The classes of views, by their place in this list. */
+/** The view classes; their index is encoded. */
 const VIEWS = [
   "Int8Array",
   "Uint8Array",
@@ -38,15 +38,15 @@ const VIEWS = [
   "DataView",
 ];
 
-/** Texts up to this length are written and read here, longer ones by the runtime. */
+/** Strings up to this length are encoded here, longer ones by `TextEncoder`. */
 const SHORT_TEXT = 24;
-/** The memory that is kept for the next value. */
+/** The maximum size of a buffer that is kept for the next value. */
 const KEPT_BYTES = 65_536;
 
 const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Bytes that are written one after another. */
+/** A growing byte buffer. */
 export class ByteWriter {
   #bytes = new Uint8Array(1024);
   #view = new DataView(this.#bytes.buffer);
@@ -57,7 +57,7 @@ export class ByteWriter {
     this.#bytes[this.#length++] = value;
   }
 
-  /** A whole number that is not negative, seven bits to a byte. */
+  /** A non-negative integer as a varint: seven bits per byte. */
   count(value: number): void {
     this.#reserve(8);
     for (; value > 127; value = Math.floor(value / 128)) {
@@ -78,7 +78,7 @@ export class ByteWriter {
     this.#length += bytes.length;
   }
 
-  /** Text, after one byte that says how it is written. */
+  /** A string, after a tag for its encoding. */
   text(text: string): void {
     if (text.length <= SHORT_TEXT && this.#ascii(text)) return;
     if (!text.isWellFormed()) return this.#utf16(text);
@@ -88,7 +88,7 @@ export class ByteWriter {
     this.raw(bytes);
   }
 
-  /** Writes where bytes were left free before. */
+  /** Overwrites four bytes at an offset. */
   setUint32(place: number, value: number): void {
     this.#view.setUint32(place, value);
   }
@@ -102,8 +102,8 @@ export class ByteWriter {
     return this.#length;
   }
 
-  /** A copy of all that was written. The next value begins anew. */
-  take(): Uint8Array {
+  /** Returns a copy of the bytes and resets the writer. */
+  decode(): Uint8Array {
     const bytes = this.#bytes.slice(0, this.#length);
     this.reset();
     return bytes;
@@ -128,7 +128,7 @@ export class ByteWriter {
     return true;
   }
 
-  /** Text with halves of surrogate pairs, which UTF-8 does not have. */
+  /** A string with lone surrogates, which UTF-8 cannot encode. */
   #utf16(text: string): void {
     this.byte(UTF16);
     this.count(text.length);
@@ -153,10 +153,10 @@ export class ByteWriter {
   }
 }
 
-/** Writes values; of each object, where it was written first. */
+/** Encodes values; objects that were already encoded become references. */
 class Encoder {
   readonly #out: ByteWriter;
-  readonly #places = new Map<object, number>();
+  readonly #indices = new Map<object, number>();
 
   constructor(out: ByteWriter) {
     this.#out = out;
@@ -178,7 +178,7 @@ class Encoder {
       case "object":
         return value === null ? this.#out.byte(NULL) : this.#object(value);
       default:
-        throw refusal();
+        throw notEncodable();
     }
   }
 
@@ -194,12 +194,12 @@ class Encoder {
   }
 
   #object(value: object): void {
-    const place = this.#places.get(value);
+    const place = this.#indices.get(value);
     if (place !== undefined) {
       this.#out.byte(REFERENCE);
       return this.#out.count(place);
     }
-    this.#places.set(value, this.#places.size);
+    this.#indices.set(value, this.#indices.size);
     if (Array.isArray(value)) return this.#list(value);
     const proto = Object.getPrototypeOf(value);
     if (proto === Object.prototype || proto === null) {
@@ -238,30 +238,31 @@ class Encoder {
   #special(value: object): void {
     if (ArrayBuffer.isView(value)) this.#view(value);
     else if (value instanceof ArrayBuffer) this.#buffer(value);
-    else if (value instanceof Map) this.#all(MAP, [...value].flat());
-    else if (value instanceof Set) this.#all(SET, [...value]);
-    else if (value instanceof Error) this.#one(ERROR, pack(value, isEncodable));
-    else if (value instanceof Date) this.#one(DATE, value.getTime());
+    else if (value instanceof Map) this.#items(MAP, [...value].flat());
+    else if (value instanceof Set) this.#items(SET, [...value]);
+    else if (value instanceof Error) {
+      this.#tagged(ERROR, pack(value, isEncodable));
+    } else if (value instanceof Date) this.#tagged(DATE, value.getTime());
     else if (value instanceof RegExp) {
-      this.#one(PATTERN, `${value.flags}/${value.source}`);
-    } else if (isBoxed(value)) this.#one(BOXED, value.valueOf());
+      this.#tagged(PATTERN, `${value.flags}/${value.source}`);
+    } else if (isBoxed(value)) this.#tagged(BOXED, value.valueOf());
     else if (isPlain(value)) this.#properties(OBJECT, value);
-    else throw refusal();
+    else throw notEncodable();
   }
 
-  #one(kind: number, content: unknown): void {
+  #tagged(kind: number, content: unknown): void {
     this.#out.byte(kind);
     this.value(content);
   }
 
-  #all(kind: number, items: unknown[]): void {
+  #items(kind: number, items: unknown[]): void {
     this.#out.byte(kind);
     this.#out.count(items.length);
     for (const item of items) this.value(item);
   }
 
   #buffer(buffer: ArrayBuffer): void {
-    if (buffer.detached) throw refusal();
+    if (buffer.detached) throw notEncodable();
     this.#out.byte(BUFFER);
     this.#out.count(buffer.byteLength);
     this.#out.count(buffer.resizable ? buffer.maxByteLength + 1 : 0);
@@ -269,7 +270,7 @@ class Encoder {
   }
 
   #view(view: ArrayBufferView): void {
-    if (!(view.buffer instanceof ArrayBuffer)) throw refusal();
+    if (!(view.buffer instanceof ArrayBuffer)) throw notEncodable();
     const name = Object.prototype.toString.call(view).slice(8, -1);
     const { byteOffset, byteLength } = view;
     const { BYTES_PER_ELEMENT = 1 } = view as Uint8Array;
@@ -281,11 +282,11 @@ class Encoder {
   }
 }
 
-/** Reads what an {@linkcode Encoder} has written. */
+/** Decodes what {@linkcode Encoder} has written. */
 class Decoder {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  #at = 0;
+  #offset = 0;
   readonly #objects: object[] = [];
 
   constructor(bytes: Uint8Array) {
@@ -294,7 +295,7 @@ class Decoder {
   }
 
   value(): unknown {
-    const kind = this.#bytes[this.#at++]!;
+    const kind = this.#bytes[this.#offset++]!;
     switch (kind) {
       case UNDEFINED:
         return undefined;
@@ -312,7 +313,7 @@ class Decoder {
         return bigintOf(this.#text());
       case UTF8:
       case UTF16:
-        this.#at--;
+        this.#offset--;
         return this.#text();
       case REFERENCE:
         return this.#objects[this.#count()];
@@ -325,27 +326,27 @@ class Decoder {
     const place = this.#objects.length;
     switch (kind) {
       case OBJECT:
-        return this.#entries(this.#keep({}));
+        return this.#entries(this.#register({}));
       case LIST:
-        return this.#list(this.#keep([]));
+        return this.#list(this.#register([]));
       case SPARSE_LIST: {
-        const list: unknown[] = this.#keep([]);
+        const list: unknown[] = this.#register([]);
         list.length = this.#count();
         return this.#entries(list);
       }
       case MAP:
-        return this.#map(this.#keep(new Map()));
+        return this.#map(this.#register(new Map()));
       case SET:
-        return this.#set(this.#keep(new Set()));
+        return this.#set(this.#register(new Set()));
       case BUFFER:
-        return this.#keep(this.#buffer());
+        return this.#register(this.#buffer());
     }
-    this.#objects.push({}); // Until what follows it is read, of which it is made.
-    const object = kind === VIEW ? this.#viewOf() : this.#made(kind);
+    this.#objects.push({}); // Reserves the index until the content is decoded.
+    const object = kind === VIEW ? this.#viewOf() : this.#fromContent(kind);
     return this.#objects[place] = object;
   }
 
-  #made(kind: number): object {
+  #fromContent(kind: number): object {
     const content = this.value();
     if (kind === DATE) return new Date(content as number);
     if (kind === ERROR) return unpack(content as Packed) as Error;
@@ -354,7 +355,7 @@ class Decoder {
     return new RegExp(source.join("/"), flags);
   }
 
-  #keep<T extends object>(object: T): T {
+  #register<T extends object>(object: T): T {
     this.#objects.push(object);
     return object;
   }
@@ -396,14 +397,14 @@ class Decoder {
     const options = most > 0 ? { maxByteLength: most - 1 } : undefined;
     const buffer = new ArrayBuffer(length, options);
     new Uint8Array(buffer).set(
-      this.#bytes.subarray(this.#at, this.#at + length),
+      this.#bytes.subarray(this.#offset, this.#offset + length),
     );
-    this.#at += length;
+    this.#offset += length;
     return buffer;
   }
 
   #viewOf(): object {
-    const name = VIEWS[this.#bytes[this.#at++]!]!;
+    const name = VIEWS[this.#bytes[this.#offset++]!]!;
     const offset = this.#count();
     const length = this.#count();
     const View = Reflect.get(globalThis, name);
@@ -411,24 +412,24 @@ class Decoder {
   }
 
   #number(): number {
-    this.#at += 8;
-    return this.#view.getFloat64(this.#at - 8);
+    this.#offset += 8;
+    return this.#view.getFloat64(this.#offset - 8);
   }
 
   #count(): number {
     let value = 0;
     for (let unit = 1;; unit *= 128) {
-      const byte = this.#bytes[this.#at++]!;
+      const byte = this.#bytes[this.#offset++]!;
       value += (byte & 127) * unit;
       if (byte < 128) return value;
     }
   }
 
   #text(): string {
-    const isUtf16 = this.#bytes[this.#at++] === UTF16;
+    const isUtf16 = this.#bytes[this.#offset++] === UTF16;
     const length = this.#count();
-    const start = this.#at;
-    this.#at += isUtf16 ? 2 * length : length;
+    const start = this.#offset;
+    this.#offset += isUtf16 ? 2 * length : length;
     if (isUtf16) {
       const codes = Array.from(
         { length },
@@ -438,7 +439,7 @@ class Decoder {
     }
     if (length <= SHORT_TEXT) {
       let text = "";
-      for (let i = start; i < this.#at; i++) {
+      for (let i = start; i < this.#offset; i++) {
         if (this.#bytes[i]! > 127) return this.#utf8(start);
         text += String.fromCharCode(this.#bytes[i]!);
       }
@@ -448,21 +449,21 @@ class Decoder {
   }
 
   #utf8(start: number): string {
-    return textDecoder.decode(this.#bytes.subarray(start, this.#at));
+    return textDecoder.decode(this.#bytes.subarray(start, this.#offset));
   }
 }
 
-/** Writes a value. Throws if a part of it cannot be written; `cloneError()` finds out which. */
+/** Encodes a value. Throws if part of it cannot be encoded; `explainCloneError()` finds out which. */
 export function encodeValue(value: unknown, out: ByteWriter): void {
   new Encoder(out).value(value);
 }
 
-/** Reads a value. */
+/** Decodes a value. */
 export function decodeValue(bytes: Uint8Array): unknown {
   return new Decoder(bytes).value();
 }
 
-/** Whether a value can be written. */
+/** Whether a value can be encoded. */
 export function isEncodable(value: unknown): boolean {
   try {
     encodeValue(value, new ByteWriter());
@@ -477,7 +478,7 @@ function isBoxed(value: object): boolean {
     value instanceof Boolean || value instanceof BigInt;
 }
 
-/** Whether a clone of an object of some class is a plain object with its properties. */
+/** Whether the structured clone of an instance is a plain object with its properties. */
 function isPlain(value: object): boolean {
   const { constructor } = Object.getPrototypeOf(value);
   if (isOfRuntime(constructor)) return false;
@@ -486,7 +487,7 @@ function isPlain(value: object): boolean {
   return Object.getPrototypeOf(structuredClone(value)) === Object.prototype;
 }
 
-/** Whether a class is the runtime's, so that its objects are more than their properties. */
+/** Whether a class is built in, so that its instances have internal state. */
 function isOfRuntime(it: unknown): boolean {
   return typeof it !== "function" ||
     /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(it));
@@ -498,6 +499,6 @@ function bigintOf(text: string): bigint {
     : BigInt(`0x${text}`);
 }
 
-function refusal(): TypeError {
-  return new TypeError("It cannot be written");
+function notEncodable(): TypeError {
+  return new TypeError("The value cannot be encoded");
 }

@@ -1,21 +1,21 @@
 /**
- * Functions that are sent to a thread: how they get there, and what the
- * errors say that come of it.
+ * Functions that are sent to a thread: compiling and importing them, and errors
+ * that explain what went wrong.
  *
- * This file is also part of the program of a worker thread, see
- * `_thread_worker.ts`: it uses nothing of a runtime but its globals.
+ * This file is also part of the worker program, see `_thread_worker.ts`: it
+ * must use nothing but globals.
  *
  * @module
  */
 
 import { excerpt } from "./_thread_serialize.ts";
 
-/** What is to be called: a function by its source, `""` if it has no name, or one of a module. */
+/** What to call: a function by its source (`name` is `""` if it has none), or an export of a module. */
 export type Definition =
   | { readonly name: string; readonly source: string }
   | { readonly module: string; readonly export: string };
 
-/** What messages call it. */
+/** The name of a function in messages. */
 export function nameOfDefinition(definition: Definition): string {
   if ("source" in definition) {
     return excerpt(definition.name) || "an anonymous function";
@@ -23,18 +23,18 @@ export function nameOfDefinition(definition: Definition): string {
   return `${excerpt(definition.export)} of ${excerpt(definition.module)}`;
 }
 
-/** Makes a function of its source, which sees globals and nothing else. */
+/** Compiles the source of a function, in the global scope. */
 export function compile(
   source: string,
   name: string,
 ): (...args: unknown[]) => unknown {
-  // Not called by its name, it runs in the global scope.
+  // An indirect call of `eval` runs in the global scope.
   const run = eval;
   const place = `toThread:${excerpt(name).replace(/\s/g, "_") || "anonymous"}`;
   return run(`"use strict"; (${source}\n)\n//# sourceURL=${place}`);
 }
 
-/** Gets a function of a module. */
+/** Imports a function of a module. */
 export async function load(
   module: string,
   name: string,
@@ -46,11 +46,13 @@ export async function load(
   throw new TypeError(
     `Cannot run "${excerpt(name)}" of ${
       excerpt(module)
-    } in a thread: it is no function; the module exports ${names || "nothing"}`,
+    } in a thread: it is not a function; the module exports ${
+      names || "nothing"
+    }`,
   );
 }
 
-/** Says what to do about a name or an import that the source of a function does not bring along. */
+/** Explains an error about a name or an import that is not available to a function sent as source. */
 export function explain(
   error: Error,
   { name, source }: { name: string; source: string },
@@ -66,7 +68,7 @@ export function explain(
   return error.message.includes(program) ? explainImport(error, name) : error;
 }
 
-/** Says which module could not be imported, if the error is one of the import and not of the module's own code. */
+/** Explains an error that is due to importing a module, and not to the module's own code. */
 export function explainModule(
   error: unknown,
   definition: Definition,
@@ -79,61 +81,61 @@ export function explainModule(
   const why = error.message.includes(program)
     ? "expected an absolute URL, or one of npm:, jsr: or node:; a thread has no import map"
     : error.message.replaceAll(module, excerpt(module));
-  const told = new Error(
+  const explained = new Error(
     `Cannot call ${nameOfDefinition(definition)} in a thread: ${why}`,
   );
-  Object.setPrototypeOf(told, Object.getPrototypeOf(error));
-  return rename(told, error);
+  Object.setPrototypeOf(explained, Object.getPrototypeOf(error));
+  return replaceMessage(explained, error);
 }
 
 function explainName(error: Error, missing: string, name: string): Error {
   const fn = excerpt(name) || "the function";
   const what = excerpt(missing);
-  // Names that are this short, or begin so, are mostly those of a bundler.
+  // Such names mostly come from a bundler.
   const hint = what.length <= 3 || what.startsWith("__")
     ? `; if a bundler has made up the name ${what}, write globalThis.name for what the thread has itself, and do not let it keep names by helpers`
     : "";
-  const told = new ReferenceError(
+  const explained = new ReferenceError(
     `Cannot use ${what} in a thread: ${fn} was sent there as source and sees only its arguments and globals; pass ${what} as an argument, or ${
-      wayOut(name)
+      workaround(name)
     }${hint}`,
   );
-  return rename(told, error);
+  return replaceMessage(explained, error);
 }
 
 function explainImport(error: Error, name: string): Error {
   const what = /"([^"]*)"/.exec(error.message)?.[1] ?? "a module";
   const fn = excerpt(name) || "the function";
-  const told = new TypeError(
+  const explained = new TypeError(
     `Cannot import "${
       excerpt(what)
     }" in a thread: ${fn} was sent there as source and can import only absolute URLs; pass the URL as an argument, new URL("./file.ts", import.meta.url).href, or ${
-      wayOut(name)
+      workaround(name)
     }`,
   );
-  return rename(told, error);
+  return replaceMessage(explained, error);
 }
 
-function wayOut(name: string): string {
+function workaround(name: string): string {
   return `export the function from a module and call toThread({ module: new URL("./file.ts", import.meta.url), export: "${
     excerpt(name) || "name"
   }" })`;
 }
 
-/** Gives an error that replaces another one its name and its frames. */
-function rename(told: Error, error: Error): Error {
-  if (told.name !== error.name) {
-    Object.defineProperty(told, "name", {
+/** Gives an explaining error the name and frames of the original one. */
+function replaceMessage(explained: Error, error: Error): Error {
+  if (explained.name !== error.name) {
+    Object.defineProperty(explained, "name", {
       value: error.name,
       configurable: true,
       writable: true,
     });
   }
-  told.stack = `${told.name}: ${told.message}${framesIn(error)}`;
-  return told;
+  explained.stack = `${explained.name}: ${explained.message}${framesIn(error)}`;
+  return explained;
 }
 
-/** The frames in the stack of an error. Its message may have lines that look like some. */
+/** The frames of an error's stack, without the message, whose lines may look like frames. */
 function framesIn({ stack = "", name, message }: Error): string {
   const start = `${name}: ${message}`;
   const rest = stack.startsWith(start) ? stack.slice(start.length) : stack;

@@ -1,8 +1,8 @@
 /**
- * The future of a call to a loop from another thread.
+ * `ThreadFuture`: the future of a call to a loop from another thread.
  *
- * This file is also part of the program of a worker thread, see
- * `_thread_worker.ts`: it uses nothing of a runtime but its globals.
+ * This file is also part of the worker program, see `_thread_worker.ts`: it
+ * must use nothing but globals.
  *
  * @module
  */
@@ -11,39 +11,38 @@ import { type Duration, toSeconds } from "./_duration.ts";
 import { describeValue } from "./_thread_serialize.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
 
-/** How a call has ended. */
-export type Outcome<T> =
+/** The outcome of a call. */
+export type CallOutcome<T> =
   | { readonly kind: "result"; readonly value: T }
   | { readonly kind: "error"; readonly error: unknown }
   | { readonly kind: "cancelled"; readonly message: string };
 
-/** What stands behind a {@linkcode ThreadFuture}. */
+/** The call behind a {@linkcode ThreadFuture}. */
 export interface ThreadCall<T> {
-  /** Whether there is an outcome, by what can be known without waiting. */
+  /** Whether the call has an outcome. Does not block. */
   done(): boolean;
-  /** The outcome, once there is one. */
-  outcome(): Outcome<T>;
-  /** Blocks the thread until there is an outcome. */
+  /** The outcome; only once done. */
+  outcome(): CallOutcome<T>;
+  /** Blocks the thread until there is an outcome or time has run out. */
   block(seconds: number): void;
-  /** Ends the call as cancelled, and has its task cancelled. */
+  /** Marks the call as cancelled, and cancels its task. */
   cancel(): void;
-  /** Calls once there is an outcome, at once if there is one. */
+  /** Calls a function once there is an outcome; at once if there is one. */
   subscribe(fn: () => void): void;
-  /** Something to await. */
+  /** A promise of the outcome. */
   promise(): PromiseLike<T>;
 }
 
-/** Makes the future of a call. */
+/** Creates the future of a call. */
 export let threadFuture: <T>(call: ThreadCall<T>) => ThreadFuture<T>;
-/** What the constructor is to take. */
-let callOfNext: ThreadCall<unknown> | null = null;
 
 /**
- * The outcome of a coroutine that runs on the loop of another thread, as
+ * The future of a coroutine that runs on a loop of another thread, as
  * `runCoroutineThreadsafe` returns it.
  *
- * It can be awaited, or waited for with the whole thread:
- * {@linkcode ThreadFuture.result} blocks until the loop has answered.
+ * It can be awaited, or {@linkcode ThreadFuture.result} can block the calling
+ * thread until the loop has replied. Cancelling a task that awaits it does not
+ * cancel the coroutine; call {@linkcode ThreadFuture.cancel} for that.
  *
  * Stands for {@link https://docs.python.org/3/library/concurrent.futures.html#future-objects}.
  *
@@ -69,25 +68,16 @@ export class ThreadFuture<T> implements PromiseLike<T> {
   readonly #call: ThreadCall<T>;
 
   static {
-    threadFuture = (call) => {
-      callOfNext = call;
-      return new ThreadFuture();
-    };
+    threadFuture = (call) => new ThreadFuture(call);
   }
 
-  /**
-   * Only `runCoroutineThreadsafe` makes one.
-   *
-   * @throws {TypeError} If it is called.
-   */
-  constructor() {
-    if (callOfNext === null) {
+  private constructor(call?: ThreadCall<T>) {
+    if (call === undefined) {
       throw new TypeError(
-        "Cannot make a ThreadFuture: runCoroutineThreadsafe() returns one",
+        "Cannot create a ThreadFuture: runCoroutineThreadsafe() returns one",
       );
     }
-    this.#call = callOfNext as ThreadCall<T>;
-    callOfNext = null;
+    this.#call = call;
   }
 
   /** @ignore */
@@ -97,25 +87,26 @@ export class ThreadFuture<T> implements PromiseLike<T> {
     return `<ThreadFuture ${kind === "pending" ? kind : states[kind]}>`;
   }
 
-  /** Whether the coroutine has ended or was cancelled. */
+  /** Whether the coroutine has finished or was cancelled. */
   done(): boolean {
     return this.#call.done();
   }
 
-  /** Whether it was cancelled. */
+  /** Whether the coroutine was cancelled. */
   cancelled(): boolean {
     return this.done() && this.#call.outcome().kind === "cancelled";
   }
 
   /**
-   * What the coroutine returned. Blocks the thread until it has.
+   * Returns the result of the coroutine, blocking the thread until it has
+   * finished.
    *
-   * @param timeout How long to block at most, in seconds or as a duration; for ever by default.
+   * @param timeout How long to block at most, in seconds or as a duration; forever by default.
    * @returns The value.
-   * @throws {TimeoutError} If the time is up. The coroutine runs on.
+   * @throws {TimeoutError} If the timeout expires. The coroutine keeps running.
    * @throws {CancelledError} If the coroutine was cancelled.
-   * @throws {RuntimeError} If it would block the thread that runs the loop, or if the loop was closed.
-   * @throws What the coroutine has thrown.
+   * @throws {RuntimeError} If it would block the thread that runs the loop, or the loop is closed.
+   * @throws Any error that the coroutine throws.
    */
   result(timeout?: Duration | null): T {
     const outcome = this.#wait(timeout);
@@ -124,11 +115,12 @@ export class ThreadFuture<T> implements PromiseLike<T> {
   }
 
   /**
-   * What the coroutine has thrown. Blocks the thread until it has ended.
+   * Returns the error of the coroutine, blocking the thread until it has
+   * finished.
    *
-   * @param timeout How long to block at most, in seconds or as a duration; for ever by default.
-   * @returns The error, `null` if it returned a value.
-   * @throws {TimeoutError} If the time is up. The coroutine runs on.
+   * @param timeout How long to block at most, in seconds or as a duration; forever by default.
+   * @returns The error; `null` if the coroutine returned a value.
+   * @throws {TimeoutError} If the timeout expires. The coroutine keeps running.
    * @throws {CancelledError} If the coroutine was cancelled.
    * @throws {RuntimeError} If it would block the thread that runs the loop.
    */
@@ -138,10 +130,10 @@ export class ThreadFuture<T> implements PromiseLike<T> {
   }
 
   /**
-   * Cancels the task of the coroutine on its loop. This future counts as
-   * cancelled at once, whatever the task makes of the request.
+   * Cancels the task of the coroutine on its loop. This future is cancelled at
+   * once, however the task handles it.
    *
-   * @returns `false` if the coroutine has ended already.
+   * @returns Whether it was cancelled; `false` if the coroutine had already finished.
    */
   cancel(): boolean {
     if (this.done()) return this.cancelled();
@@ -150,11 +142,11 @@ export class ThreadFuture<T> implements PromiseLike<T> {
   }
 
   /**
-   * Has a function called in this thread when the coroutine has ended; at
-   * once if it has. A thread that is blocked calls it when it goes on.
+   * Calls a function in this thread when the coroutine has finished; at once if
+   * it already has. A blocked thread calls it when it continues.
    *
-   * @param fn The function. It is given this future.
-   * @throws {TypeError} If it is no function.
+   * @param fn The function, called with this future.
+   * @throws {TypeError} If `fn` is not a function.
    */
   addDoneCallback(fn: (future: this) => unknown): void {
     if (typeof fn !== "function") {
@@ -174,13 +166,13 @@ export class ThreadFuture<T> implements PromiseLike<T> {
   }
 
   /**
-   * What `await` calls; the thread is not blocked.
+   * Called by `await`. Does not block the thread.
    *
-   * @typeParam R What the first function returns.
-   * @typeParam S What the second function returns.
+   * @typeParam R What `onFulfilled` returns.
+   * @typeParam S What `onRejected` returns.
    * @param onFulfilled Called with the value.
    * @param onRejected Called with the error.
-   * @returns What they return, as a promise.
+   * @returns A promise of what the called function returns.
    */
   then<R = T, S = never>(
     onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
@@ -190,11 +182,13 @@ export class ThreadFuture<T> implements PromiseLike<T> {
     return this.#call.promise().then(onFulfilled, onRejected);
   }
 
-  #wait(timeout?: Duration | null): Exclude<Outcome<T>, { kind: "cancelled" }> {
+  #wait(
+    timeout?: Duration | null,
+  ): Exclude<CallOutcome<T>, { kind: "cancelled" }> {
     const seconds = toSeconds(timeout ?? Infinity, "timeout");
     if (!this.done() && seconds > 0) this.#call.block(seconds);
     if (!this.done()) {
-      throw new TimeoutError(`The loop has not answered in ${seconds} s`);
+      throw new TimeoutError(`The loop did not reply within ${seconds} s`);
     }
     const outcome = this.#call.outcome();
     if (outcome.kind !== "cancelled") return outcome;

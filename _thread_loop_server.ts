@@ -1,6 +1,6 @@
 /**
- * A loop's side of the calls that other threads make to it; see
- * `_thread_channel.ts` for theirs.
+ * The loop's side of calls from other threads. The protocol and the client side
+ * are in `_thread_channel.ts`.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import { nextTurn } from "./_host.ts";
 import { framesOf } from "./_call_site.ts";
 import { errorOf, onceDone } from "./_done_callbacks.ts";
 import {
-  type Answer,
-  type Ask,
-  encodeSent,
+  encodeMessage,
   Layout,
   type LoopHandle,
-  Messages,
-  Pipe,
+  MessageFramer,
+  type ReplyMessage,
+  type RequestMessage,
+  RingBuffer,
 } from "./_thread_channel.ts";
 import { isEncodable } from "./_thread_codec.ts";
 import {
@@ -30,40 +30,40 @@ import {
 } from "./_thread_serialize.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** Nothing of whoever made the loop's handle is to follow those who call. */
-const root = captureSlot();
+/** The context calls run in, so that they do not inherit that of the code that created the handle. */
+const rootContext = captureSlot();
 
-/** What other threads may ask of a loop, and what they have asked. */
+/** Serves the calls of other threads to a loop. */
 export class LoopServer {
-  static readonly #here = new Map<string, LoopServer>();
+  static readonly #local = new Map<string, LoopServer>();
 
   readonly loop: EventLoop;
   readonly #exposed = new Map<string, ThreadFunction>();
   #handle: LoopHandle | null = null;
   readonly #cells: Int32Array;
-  /** The loop's end of each slot. */
+  /** The server side of each slot. */
   readonly #slots: ServerSlot[] = [];
   #closed = false;
 
   constructor(loop: EventLoop) {
     this.loop = loop;
-    this.#cells = new Int32Array(Layout.memory());
+    this.#cells = new Int32Array(Layout.allocate());
   }
 
-  /** The server of a handle, if its loop belongs to this thread. */
+  /** Returns the server of a handle, if its loop belongs to this thread. */
   static of(handle: LoopHandle): LoopServer | undefined {
-    return LoopServer.#here.get(handle.id);
+    return LoopServer.#local.get(handle.id);
   }
 
-  /** The handle. From the first time on, the loop listens. */
+  /** The handle of the loop. Reading it first starts listening. */
   get handle(): LoopHandle {
     if (this.#handle !== null) return this.#handle;
     const id = crypto.randomUUID();
     const memory = this.#cells.buffer as SharedArrayBuffer;
     this.#handle = { kind: "asyncio.EventLoop", id, memory };
     if (this.#closed) return this.#handle;
-    LoopServer.#here.set(id, this);
-    void runIn(root, () => this.#listen(), undefined);
+    LoopServer.#local.set(id, this);
+    void runIn(rootContext, () => this.#listen(), undefined);
     return this.#handle;
   }
 
@@ -83,31 +83,31 @@ export class LoopServer {
     );
   }
 
-  /** Tells all threads that nothing will be answered any more. */
+  /** Stops serving, and wakes all threads so that their calls fail. */
   close(): void {
     this.#closed = true;
-    if (this.#handle !== null) LoopServer.#here.delete(this.#handle.id);
+    if (this.#handle !== null) LoopServer.#local.delete(this.#handle.id);
     Atomics.store(this.#cells, Layout.CLOSED, 1);
-    const slots = Atomics.load(this.#cells, Layout.SLOTS);
+    const slots = Atomics.load(this.#cells, Layout.SLOT_COUNT);
     for (let i = 0; i < slots; i++) {
-      this.#raise(Layout.HEAD + i * Layout.SLOT + Layout.SIGNAL);
+      this.#notify(Layout.HEADER_SIZE + i * Layout.SLOT_SIZE + Layout.WAKE);
     }
-    this.#raise(Layout.BELL);
+    this.#notify(Layout.DOORBELL);
   }
 
   async #listen(): Promise<void> {
     while (!this.#closed) {
-      const bell = Atomics.load(this.#cells, Layout.BELL);
+      const bell = Atomics.load(this.#cells, Layout.DOORBELL);
       this.#serve();
-      const rung = Atomics.waitAsync(this.#cells, Layout.BELL, bell);
+      const rung = Atomics.waitAsync(this.#cells, Layout.DOORBELL, bell);
       await (rung.async ? rung.value : new Promise<void>(nextTurn));
     }
   }
 
   #serve(): void {
-    const slots = Atomics.load(this.#cells, Layout.SLOTS);
+    const slots = Atomics.load(this.#cells, Layout.SLOT_COUNT);
     for (let i = 0; i < slots; i++) {
-      const slot = Layout.HEAD + i * Layout.SLOT;
+      const slot = Layout.HEADER_SIZE + i * Layout.SLOT_SIZE;
       const served = this.#slots[i] ??= new ServerSlot(
         this,
         this.#cells,
@@ -117,7 +117,7 @@ export class LoopServer {
     }
   }
 
-  #raise(place: number): void {
+  #notify(place: number): void {
     Atomics.add(this.#cells, place, 1);
     Atomics.notify(this.#cells, place);
   }
@@ -128,50 +128,50 @@ interface ServedCall {
   task: Task<unknown> | null;
 }
 
-/** Where one thread at a time is served. */
+/** Serves the thread that holds a slot. */
 class ServerSlot {
   readonly #server: LoopServer;
   readonly #cells: Int32Array;
   readonly #slot: number;
-  readonly #asks: Pipe;
-  readonly #answers: Pipe;
-  readonly #messages = new Messages();
-  /** Calls without an answer, each with its name, and its task once that has been made. */
+  readonly #requests: RingBuffer;
+  readonly #replies: RingBuffer;
+  readonly #framer = new MessageFramer();
+  /** Pending calls by id. */
   readonly #calls = new Map<number, ServedCall>();
-  /** The answer that is being written, and how many bytes of it are on their way. */
+  /** The reply that is being written, and the number of its bytes already written. */
   #sending: Uint8Array | null = null;
   #sent = 0;
-  /** Those after it. */
+  /** The replies after it. */
   readonly #unsent = new Deque<Uint8Array>();
 
   constructor(server: LoopServer, cells: Int32Array, slot: number) {
     this.#server = server;
     this.#cells = cells;
     this.#slot = slot;
-    this.#asks = new Pipe(cells, slot, Layout.ASKED);
-    this.#answers = new Pipe(cells, slot, Layout.ANSWERED);
+    this.#requests = new RingBuffer(cells, slot, Layout.REQUEST_WRITTEN);
+    this.#replies = new RingBuffer(cells, slot, Layout.REPLY_WRITTEN);
   }
 
   /**
-   * Hears what is asked, and answers on where there was no room. After some
-   * calls the loop gets its turn, as a thread may ask faster than it answers;
-   * then the thread has to wait.
+   * Reads requests, and continues writing replies. It returns after some
+   * requests so that the loop is not starved by a thread that calls faster than
+   * the loop replies; that thread has to wait.
    */
   serve(): void {
-    let heard = 0;
-    while (heard === 0) {
-      const bytes = this.#asks.read();
+    let received = 0;
+    while (received === 0) {
+      const bytes = this.#requests.read();
       if (bytes === null) break;
-      const room = this.#slot + Layout.ROOM;
-      if (Atomics.exchange(this.#cells, room, 0) === 1) this.#signal();
-      const asks = this.#messages.take(bytes) as Ask[];
-      heard = asks.length;
-      for (const ask of asks) this.#hear(ask);
+      const room = this.#slot + Layout.SENDER_WAITS;
+      if (Atomics.exchange(this.#cells, room, 0) === 1) this.#wakeClient();
+      const asks = this.#framer.take(bytes) as RequestMessage[];
+      received = asks.length;
+      for (const ask of asks) this.#onRequest(ask);
     }
     if (this.#sending !== null) this.#flush();
   }
 
-  #hear([id, name, args]: Ask): void {
+  #onRequest([id, name, args]: RequestMessage): void {
     if (name === null) return this.#cancel(id);
     const call: ServedCall = { name, task: null };
     this.#calls.set(id, call);
@@ -186,7 +186,7 @@ class ServerSlot {
 
   #cancel(id: number): void {
     const call = this.#calls.get(id);
-    if (call?.task === null) this.#answer(id, "cancelled", "");
+    if (call?.task === null) this.#reply(id, "cancelled", "");
     else call?.task.cancel();
   }
 
@@ -200,19 +200,19 @@ class ServerSlot {
     try {
       const task = this.#server.loop.createTask(() => fn(...args));
       call.task = task;
-      onceDone(task, () => this.#end(id, task));
+      onceDone(task, () => this.#onTaskDone(id, task));
     } catch (error) {
       this.#fail(id, error);
       throw error;
     }
   }
 
-  #end(id: number, task: Task<unknown>): void {
+  #onTaskDone(id: number, task: Task<unknown>): void {
     const failure = errorOf(task);
-    if (failure === null) this.#answer(id, "result", task.result());
+    if (failure === null) this.#reply(id, "result", task.result());
     else if (task.cancelled()) {
-      this.#answer(id, "cancelled", (failure.thrown as Error).message);
-    } else this.#fail(id, failure.thrown);
+      this.#reply(id, "cancelled", (failure.error as Error).message);
+    } else this.#fail(id, failure.error);
   }
 
   #fail(id: number, error: unknown): void {
@@ -223,50 +223,50 @@ class ServerSlot {
       const head = stack.slice(0, stack.search(/\n\s+at /));
       packed.error.stack = head + linesOf(frames);
     }
-    this.#answer(id, "error", packed);
+    this.#reply(id, "error", packed);
   }
 
-  #answer(id: number, kind: Answer[1], value: unknown): void {
+  #reply(id: number, kind: ReplyMessage[1], value: unknown): void {
     const name = this.#calls.get(id)?.name ?? "";
     this.#calls.delete(id);
     const action = `Cannot return the result of ${excerpt(name)} to its thread`;
     let bytes: Uint8Array;
     try {
       const sent = { action, value, name: "result" };
-      bytes = encodeSent([id, kind, value], sent);
+      bytes = encodeMessage([id, kind, value], sent);
     } catch (error) {
-      bytes = Messages.encode([id, "error", pack(error, isEncodable)]);
+      bytes = MessageFramer.encode([id, "error", pack(error, isEncodable)]);
     }
     this.#unsent.push(bytes);
     this.#flush();
   }
 
   /**
-   * Writes what fits. Before it gives up, the thread is told that there is
-   * more and the pipe is tried again: it could have been emptied in between.
+   * Writes what fits. Before it stops it sets the backlog flag and tries again,
+   * as the thread may have read in between.
    */
   #flush(): void {
-    let told = false;
+    let hasFlagged = false;
     while ((this.#sending ??= this.#unsent.shift() ?? null) !== null) {
-      const count = this.#answers.write(this.#sending, this.#sent);
+      const count = this.#replies.write(this.#sending, this.#sent);
       this.#sent += count;
       if (this.#sent === this.#sending.length) {
         this.#sending = null;
         this.#sent = 0;
       } else if (count === 0) {
-        if (told) break;
-        told = true;
-        Atomics.store(this.#cells, this.#slot + Layout.MORE, 1);
+        if (hasFlagged) break;
+        hasFlagged = true;
+        Atomics.store(this.#cells, this.#slot + Layout.BACKLOG, 1);
       }
     }
     if (this.#sending === null) {
-      Atomics.store(this.#cells, this.#slot + Layout.MORE, 0);
+      Atomics.store(this.#cells, this.#slot + Layout.BACKLOG, 0);
     }
-    this.#signal();
+    this.#wakeClient();
   }
 
-  #signal(): void {
-    Atomics.add(this.#cells, this.#slot + Layout.SIGNAL, 1);
-    Atomics.notify(this.#cells, this.#slot + Layout.SIGNAL);
+  #wakeClient(): void {
+    Atomics.add(this.#cells, this.#slot + Layout.WAKE, 1);
+    Atomics.notify(this.#cells, this.#slot + Layout.WAKE);
   }
 }

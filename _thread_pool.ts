@@ -1,22 +1,21 @@
 /**
- * The worker threads of a loop.
+ * The worker thread pool of a loop.
  *
- * They are threads of `node:worker_threads` and not web workers for what only
- * those can: an idle one can be left behind without keeping the process, one
- * that exits says so, and one that runs out of memory ends alone. A web
- * worker takes the process with it.
+ * Threads are workers of `node:worker_threads`, not web workers: an idle one
+ * can be unreferenced so that the process may exit, one that exits emits an
+ * event, and one that runs out of memory does not crash the process.
  *
- * Making one keeps the calling thread busy for some 20 milliseconds, so they
- * are made one after another, with turns for everything else in between, and
- * only while calls are waiting. More threads than processors help calls that
- * block, and cost those that compute: they are made once the threads that are
- * there leave the processors something, or have not for a while.
+ * Starting one blocks the calling thread for about 20 milliseconds, so threads
+ * are started one at a time, on separate turns, and only while calls are
+ * queued. More threads than processors help calls that block and slow down
+ * calls that compute, so they are started only when the processors are not
+ * busy, or have been busy for a while.
  *
  * @module
  */
 
 import type { Worker } from "node:worker_threads";
-import { Deque, RecentMap } from "./_collections.ts";
+import { Deque, LruMap } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
 import { type AnyFuture, futures, type WaitSource } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
@@ -26,71 +25,71 @@ import { type Definition, nameOfDefinition } from "./_thread_function.ts";
 import { THREAD_PROGRAM } from "./_thread_program.ts";
 import {
   addFrames,
-  cloneError,
+  claimTransfers,
+  explainCloneError,
   replaceFrames,
-  takeMoves,
   unpack,
 } from "./_thread_serialize.ts";
 import type { Reply, Request } from "./_thread_worker.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** A function that threads can be told to call. */
+/** A function that threads can call. */
 export interface Target {
   readonly id: number;
   readonly definition: Definition;
 }
 
 const PROCESSORS = navigator.hardwareConcurrency;
-/** How many threads there are at most. */
-const MOST_THREADS = Math.min(32, PROCESSORS + 4);
-/** How often to look whether the processors are busy, in milliseconds. */
-const LOOK_MS = 10;
-/** After so many looks a thread is made in any case. */
-const MOST_LOOKS = 25;
-/** The part of all processors that this process uses when they count as busy. */
-const BUSY = 0.8;
-/** How many functions a thread keeps. */
-const KEPT_FUNCTIONS = 500;
-/** After so many definitions of functions a thread is replaced: V8 never frees all that it has compiled. */
-const MOST_DEFINITIONS = 10_000;
+/** The maximum number of threads. */
+const MAX_THREADS = Math.min(32, PROCESSORS + 4);
+/** The interval of checks whether the processors are busy, in milliseconds. */
+const POLL_MS = 10;
+/** The number of checks after which a thread is started in any case. */
+const MAX_POLLS = 25;
+/** The processors count as busy when this process uses more than this share of them. */
+const BUSY_RATIO = 0.8;
+/** The maximum number of functions that a thread keeps. */
+const MAX_FUNCTIONS = 500;
+/** The number of compiled functions after which a thread is replaced, as V8 never frees all of them. */
+const MAX_DEFINITIONS = 10_000;
 const OUT_OF_MEMORY = "it ran out of memory";
 
-/** Nothing of whoever makes the first call is to follow the thread. */
-const root = captureSlot();
+/** The context threads start in, so that they do not inherit that of the first caller. */
+const rootContext = captureSlot();
 
-/** Makes threads as they are needed, and gives them calls. */
+/** Starts threads on demand and assigns calls to them. */
 export class ThreadPool {
   readonly #loop: EventLoop;
   readonly #threads = new Set<Thread>();
-  /** Threads without a call; the one that became so last is the next to work. */
+  /** Idle threads; the most recently used one is reused first. */
   readonly #idle: Thread[] = [];
-  /** Calls that wait for a thread, and some that are not to be made any more. */
-  readonly #waiting = new Deque<Call>();
-  /** How many of those are to be made. */
-  #wanted = 0;
-  /** Whether a thread is to be started or is on its way: only one is at a time. */
+  /** Calls that wait for a thread, including dropped ones. */
+  readonly #queue = new Deque<Call>();
+  /** The number of calls in `#queue` that are not dropped. */
+  #queuedCount = 0;
+  /** Whether a thread is starting or about to; only one starts at a time. */
   #starting = false;
-  /** Looks for idle processors, before a thread is started. */
-  #lookout: ReturnType<typeof setInterval> | undefined;
-  /** Set when no new calls are taken; resolved when no thread is left. */
+  /** Polls processor usage before a thread is started. */
+  #cpuPoll: ReturnType<typeof setInterval> | undefined;
+  /** Set by `close`; resolved when no thread is left. */
   #closing: PromiseWithResolvers<void> | null = null;
 
   constructor(loop: EventLoop) {
     this.#loop = loop;
   }
 
-  /** Whether calls are under way or waiting. */
+  /** Whether calls are running or queued. */
   get busy(): boolean {
-    return this.#wanted > 0 ||
+    return this.#queuedCount > 0 ||
       [...this.#threads].some(({ call }) => call !== null);
   }
 
   /**
-   * Has a function called in a thread.
+   * Calls a function in a thread.
    *
    * @param target The function.
    * @param args Its arguments.
-   * @param at Where it is called from.
+   * @param at The call site, for error stacks.
    */
   call(target: Target, args: unknown[], at: Error): AnyFuture {
     if (this.#closing !== null) {
@@ -100,67 +99,67 @@ export class ThreadPool {
     }
     const call = new Call(this, this.#loop, target, args, at);
     const thread = this.#idle.pop();
-    if (thread !== undefined) this.#give(thread, call);
-    else this.#wait(call);
+    if (thread !== undefined) this.#assign(thread, call);
+    else this.#enqueue(call);
     return call.future;
   }
 
-  /** Takes no more calls. Resolves when those that were made are done and all threads have ended. */
+  /** Rejects new calls from now on. Resolves when all calls are done and all threads have exited. */
   close(): Promise<void> {
     if (this.#closing !== null) return this.#closing.promise;
     this.#closing = Promise.withResolvers();
-    for (const thread of this.#idle.splice(0)) thread.leave();
+    for (const thread of this.#idle.splice(0)) thread.exit();
     this.#finishClosing();
     return this.#closing.promise;
   }
 
-  /** Gives up the calls that are under way or waiting. */
+  /** Fails all running and queued calls and terminates the threads. */
   abandon(): void {
     const calls: (Call | null)[] = [];
-    for (let call; (call = this.#takeWaiting()) !== null;) calls.push(call);
+    for (let call; (call = this.#dequeue()) !== null;) calls.push(call);
     for (const { call } of this.#threads) calls.push(call);
     for (const call of calls) {
-      call?.lose("The executor was shut down");
+      call?.failWithoutThread("The executor was shut down");
     }
-    for (const thread of this.#threads) thread.end();
+    for (const thread of this.#threads) thread.terminate();
     this.#threads.clear();
     this.#finishClosing();
   }
 
-  /** A thread has answered, or is ready for its first call. */
-  next(thread: Thread): void {
-    const call = thread.isWornOut ? null : this.#takeWaiting();
-    if (call !== null) this.#give(thread, call);
-    else if (this.#closing !== null || thread.isWornOut) thread.leave();
+  /** A thread has finished a call or is ready for its first one. */
+  onThreadReady(thread: Thread): void {
+    const call = thread.needsReplacement ? null : this.#dequeue();
+    if (call !== null) this.#assign(thread, call);
+    else if (this.#closing !== null || thread.needsReplacement) thread.exit();
     else {
-      thread.rest();
+      thread.unref();
       this.#idle.push(thread);
     }
   }
 
-  /** A call that waits is not to be made any more. */
-  drop(): void {
-    this.#wantOneLess();
+  /** A queued call was dropped. */
+  onCallDropped(): void {
+    this.#removeQueued();
     this.#finishClosing();
   }
 
-  /** A thread has come up: it may be time for another one. */
-  started(): void {
+  /** A thread is online; starts another one if needed. */
+  onThreadOnline(): void {
     this.#starting = false;
     this.#grow();
   }
 
-  /** A thread has ended, by itself or not. */
-  ended(thread: Thread): void {
+  /** A thread has exited. */
+  onThreadExit(thread: Thread): void {
     if (!this.#threads.delete(thread)) return;
-    const place = this.#idle.indexOf(thread);
-    if (place >= 0) this.#idle.splice(place, 1);
+    const index = this.#idle.indexOf(thread);
+    if (index >= 0) this.#idle.splice(index, 1);
     this.#grow();
     this.#finishClosing();
   }
 
-  /** Something that a call has left behind in its thread has failed. */
-  report(exception: unknown, name: string): void {
+  /** Reports an uncaught error from something that a call left behind in its thread. */
+  reportStrayError(exception: unknown, name: string): void {
     if (this.#loop.isClosed()) return;
     const whose = name === "" ? "" : ` of ${name}`;
     this.#loop.callExceptionHandler({
@@ -169,149 +168,152 @@ export class ThreadPool {
     });
   }
 
-  #give(thread: Thread, call: Call): void {
+  #assign(thread: Thread, call: Call): void {
     try {
-      thread.give(call);
+      thread.assign(call);
     } catch (error) {
       call.fail(error);
-      this.next(thread);
+      this.onThreadReady(thread);
     }
   }
 
-  #wait(call: Call): void {
+  #enqueue(call: Call): void {
     call.copy();
-    call.waits = this.#threads.size + this.#wanted < MOST_THREADS
+    call.waitingFor = this.#threads.size + this.#queuedCount < MAX_THREADS
       ? "for a new thread"
       : "for its turn";
-    this.#waiting.push(call);
-    this.#wanted++;
+    this.#queue.push(call);
+    this.#queuedCount++;
     this.#grow();
   }
 
-  #takeWaiting(): Call | null {
+  #dequeue(): Call | null {
     for (;;) {
-      const call = this.#waiting.shift();
+      const call = this.#queue.shift();
       if (call === undefined) return null;
-      if (call.isVoid) continue;
-      call.waits = null;
-      this.#wantOneLess();
+      if (call.isDropped) continue;
+      call.waitingFor = null;
+      this.#removeQueued();
       return call;
     }
   }
 
-  #wantOneLess(): void {
-    this.#wanted--;
-    if (this.#wanted > 0) return;
-    this.#waiting.clear();
-    if (this.#lookout === undefined) return;
-    this.#endLookout();
+  #removeQueued(): void {
+    this.#queuedCount--;
+    if (this.#queuedCount > 0) return;
+    this.#queue.clear();
+    if (this.#cpuPoll === undefined) return;
+    this.#stopPolling();
     this.#starting = false;
   }
 
-  /** Starts a thread on a turn of its own, if one is wanted then. */
+  /** Starts a thread on a turn of its own, if one is still needed then. */
   #grow(): void {
-    if (this.#starting || this.#wanted === 0) return;
-    if (this.#threads.size >= MOST_THREADS) return;
+    if (this.#starting || this.#queuedCount === 0) return;
+    if (this.#threads.size >= MAX_THREADS) return;
     this.#starting = true;
-    if (this.#threads.size >= PROCESSORS) return this.#lookOut();
+    if (this.#threads.size >= PROCESSORS) return this.#startWhenIdle();
     nextTurn(() => {
-      if (this.#wanted > 0) this.#start();
+      if (this.#queuedCount > 0) this.#start();
       else this.#starting = false;
     });
   }
 
-  /** Starts a thread when the others leave a processor idle, or have not for long enough. */
-  #lookOut(): void {
-    let looks = 0;
+  /** Starts a thread once the processors are not busy, or after the maximum number of checks. */
+  #startWhenIdle(): void {
+    let polls = 0;
     let since = performance.now();
     let used = cpuUsage();
-    this.#lookout = setInterval(() => {
-      looks++;
+    this.#cpuPoll = setInterval(() => {
+      polls++;
       const { user, system } = cpuUsage(used);
       const now = performance.now();
       const all = (now - since) * 1000 * PROCESSORS;
       since = now;
       used = cpuUsage();
-      if (user + system > BUSY * all && looks < MOST_LOOKS) return;
-      this.#endLookout();
+      if (user + system > BUSY_RATIO * all && polls < MAX_POLLS) return;
+      this.#stopPolling();
       this.#start();
-    }, LOOK_MS);
+    }, POLL_MS);
   }
 
-  #endLookout(): void {
-    clearInterval(this.#lookout);
-    this.#lookout = undefined;
+  #stopPolling(): void {
+    clearInterval(this.#cpuPoll);
+    this.#cpuPoll = undefined;
   }
 
   #start(): void {
     try {
       const thread = new Thread(this);
       this.#threads.add(thread);
-      this.next(thread);
+      this.onThreadReady(thread);
     } catch (error) {
       this.#starting = false;
       if (this.#threads.size > 0) return;
-      for (let call; (call = this.#takeWaiting()) !== null;) call.fail(error);
+      for (let call; (call = this.#dequeue()) !== null;) call.fail(error);
       this.#finishClosing();
     }
   }
 
   #finishClosing(): void {
-    if (this.#threads.size > 0 || this.#wanted > 0) return;
+    if (this.#threads.size > 0 || this.#queuedCount > 0) return;
     this.#closing?.resolve();
   }
 }
 
-/** One call of a function in a thread. */
+/** A call of a function in a thread. */
 class Call implements WaitSource {
   readonly future: AnyFuture;
   readonly target: Target;
   readonly #pool: ThreadPool;
   args: unknown[];
-  /** What of the arguments is moved. */
-  moves: Transferable[];
-  /** What it waits for before it is made. */
-  waits: "for a new thread" | "for its turn" | null = null;
-  /** Whether it is done, or nobody waits for it any more. */
-  #dropped = false;
+  /** The objects to transfer with the arguments. */
+  transfers: Transferable[];
+  /** What a queued call waits for. */
+  waitingFor: "for a new thread" | "for its turn" | null = null;
+  /** Whether the call was cancelled. */
+  #cancelled = false;
   readonly #loop: EventLoop;
-  /** Where it was called from. */
-  readonly #at: Error;
+  /** The call site. */
+  readonly #callSite: Error;
 
   constructor(
     pool: ThreadPool,
     loop: EventLoop,
     target: Target,
     args: unknown[],
-    at: Error,
+    callSite: Error,
   ) {
     this.#pool = pool;
     this.#loop = loop;
-    this.#at = at;
+    this.#callSite = callSite;
     this.target = target;
     this.args = args;
-    this.moves = takeMoves(args);
+    this.transfers = claimTransfers(args);
     this.future = futures.make(loop, this);
   }
 
-  /** Copies the arguments, so that what becomes of them now does not matter. */
+  /** Copies the arguments, so that later changes do not matter. */
   copy(): void {
     try {
-      const transfer = this.moves;
-      [this.args, this.moves] = structuredClone([this.args, transfer], {
+      const transfer = this.transfers;
+      [this.args, this.transfers] = structuredClone([this.args, transfer], {
         transfer,
       });
     } catch (error) {
-      throw this.refusal(error);
+      throw this.cloneError(error);
     }
   }
 
-  /** The error for arguments that cannot be sent. */
-  refusal(cause: unknown): unknown {
+  /** The error of arguments that cannot be sent. */
+  cloneError(cause: unknown): unknown {
     const action = `Cannot call ${this.name} in a thread`;
-    const { args: value, moves } = this;
-    const error = cloneError({ action, value, name: "args", moves }, cause);
-    if (error instanceof Error) replaceFrames(error, framesOf(this.#at));
+    const { args: value, transfers } = this;
+    const error = explainCloneError(
+      { action, value, name: "args", transfers },
+      cause,
+    );
+    if (error instanceof Error) replaceFrames(error, framesOf(this.#callSite));
     return error;
   }
 
@@ -320,18 +322,18 @@ class Call implements WaitSource {
   }
 
   /** Fails with an error that was thrown in the thread. */
-  failWith(error: unknown): void {
-    addFrames(error, framesOf(this.#at));
+  failInThread(error: unknown): void {
+    addFrames(error, framesOf(this.#callSite));
     this.fail(error);
   }
 
-  /** Fails because there is no thread for it any more. */
-  lose(why: string, cause?: unknown): void {
+  /** Fails because its thread is gone. */
+  failWithoutThread(why: string, cause?: unknown): void {
     const error = new RuntimeError(
       why,
       cause === undefined ? {} : { cause },
     );
-    replaceFrames(error, framesOf(this.#at));
+    replaceFrames(error, framesOf(this.#callSite));
     this.fail(error);
   }
 
@@ -340,16 +342,15 @@ class Call implements WaitSource {
   }
 
   #isAwaited(): boolean {
-    return !this.#dropped && !this.#loop.isClosed();
+    return !this.#cancelled && !this.#loop.isClosed();
   }
 
   /**
-   * Whether it is not to be made any more. As in asyncio, a call for which
-   * there is a thread is as good as begun; that one takes time to start makes
-   * no difference.
+   * Whether the call must not be made. As in asyncio, a cancelled call that has
+   * a thread is made, even if the thread is still starting.
    */
-  get isVoid(): boolean {
-    return this.#dropped && this.waits === "for its turn";
+  get isDropped(): boolean {
+    return this.#cancelled && this.waitingFor === "for its turn";
   }
 
   get name(): string {
@@ -360,8 +361,8 @@ class Call implements WaitSource {
   handOff(): void {}
 
   remove(): void {
-    this.#dropped = true;
-    if (this.isVoid) this.#pool.drop();
+    this.#cancelled = true;
+    if (this.isDropped) this.#pool.onCallDropped();
   }
 
   describe(): string {
@@ -373,115 +374,116 @@ class Call implements WaitSource {
 class Thread {
   readonly #pool: ThreadPool;
   readonly #worker: Worker;
-  /** Functions that it has the definition of. */
-  readonly #known = new RecentMap<number, true>(KEPT_FUNCTIONS);
-  /** Functions to be told to forget. */
-  #forgotten: number[] = [];
+  /** The functions that the thread has the definition of. */
+  readonly #defined = new LruMap<number, true>(MAX_FUNCTIONS);
+  /** Functions for the thread to forget. */
+  #evicted: number[] = [];
   #definitions = 0;
-  /** What it works at. */
+  /** The running call. */
   call: Call | null = null;
-  #isUp = false;
+  #isOnline = false;
 
   constructor(pool: ThreadPool) {
     this.#pool = pool;
-    this.#worker = runIn(root, startWorker, THREAD_PROGRAM);
-    this.#worker.on("message", (reply: Reply) => this.#hear(reply));
-    this.#worker.on("online", () => this.#come());
-    this.#worker.on("error", (error) => this.#lose(reasonOf(error), error));
+    this.#worker = runIn(rootContext, startWorker, THREAD_PROGRAM);
+    this.#worker.on("message", (reply: Reply) => this.#onReply(reply));
+    this.#worker.on("online", () => this.#onOnline());
+    this.#worker.on("error", (error) => this.#onLost(reasonOf(error), error));
     this.#worker.on(
       "messageerror",
-      (error) => this.#lose("what it answered cannot be read", error),
+      (error) => this.#onLost("what it answered cannot be read", error),
     );
     this.#worker.on(
       "exit",
-      (code) => this.#lose(`it exited with code ${code}`),
+      (code) => this.#onLost(`it exited with code ${code}`),
     );
   }
 
-  /** Whether it is to be replaced after its call. */
-  get isWornOut(): boolean {
-    return this.#definitions >= MOST_DEFINITIONS;
+  /** Whether to replace the thread after its call. */
+  get needsReplacement(): boolean {
+    return this.#definitions >= MAX_DEFINITIONS;
   }
 
-  /** Has it work at a call. */
-  give(call: Call): void {
-    const { target, args, moves } = call;
-    const isKnown = this.#known.get(target.id) !== undefined;
+  /** Runs a call in this thread. */
+  assign(call: Call): void {
+    const { target, args, transfers } = call;
+    const isKnown = this.#defined.get(target.id) !== undefined;
     const request: Request = isKnown
       ? [target.id, args]
-      : [target.id, args, target.definition, this.#forgotten];
+      : [target.id, args, target.definition, this.#evicted];
     try {
-      if (moves.length === 0) this.#worker.postMessage(request);
-      else this.#worker.postMessage(request, moves as never);
+      if (transfers.length === 0) this.#worker.postMessage(request);
+      else this.#worker.postMessage(request, transfers as never);
     } catch (error) {
-      throw call.refusal(error);
+      throw call.cloneError(error);
     }
-    if (!isKnown) this.#learn(target);
+    if (!isKnown) this.#addDefinition(target);
     this.call = call;
     this.#worker.ref();
   }
 
-  /** It has nothing to do and does not keep the process. */
-  rest(): void {
+  /** Lets the process exit while the thread is idle. */
+  unref(): void {
     this.#worker.unref();
   }
 
-  /** Has it end. */
-  leave(): void {
+  /** Asks the thread to exit. */
+  exit(): void {
     this.#worker.ref();
     this.#worker.postMessage(null);
   }
 
-  /** Ends it as far as Deno can; what it computes may run on until the process ends. */
-  end(): void {
+  /** Terminates the thread as far as Deno can; a computation may continue until the process exits. */
+  terminate(): void {
     this.#worker.unref();
     void this.#worker.terminate();
   }
 
-  /** It has come up; or, when it ends, never will. */
-  #come(): void {
-    if (this.#isUp) return;
-    this.#isUp = true;
-    this.#pool.started();
+  /** The thread is online, or exited before it was. */
+  #onOnline(): void {
+    if (this.#isOnline) return;
+    this.#isOnline = true;
+    this.#pool.onThreadOnline();
   }
 
-  #learn({ id }: Target): void {
+  #addDefinition({ id }: Target): void {
     this.#definitions++;
-    const forgotten = this.#known.set(id, true);
-    this.#forgotten = forgotten === undefined ? [] : [forgotten];
+    const evicted = this.#defined.set(id, true);
+    this.#evicted = evicted === undefined ? [] : [evicted];
   }
 
-  #hear(reply: Reply): void {
+  #onReply(reply: Reply): void {
     const { call } = this;
-    if (reply[0] === "late") this.#pool.report(unpack(reply[1]), reply[2]);
-    else if (reply[0] === "died") {
-      this.#lose("an error in it was not caught", unpack(reply[1]));
-    } else if (reply[0] === "full") this.#lose(OUT_OF_MEMORY);
+    if (reply[0] === "stray") {
+      this.#pool.reportStrayError(unpack(reply[1]), reply[2]);
+    } else if (reply[0] === "crashed") {
+      this.#onLost("an error in it was not caught", unpack(reply[1]));
+    } else if (reply[0] === "outOfMemory") this.#onLost(OUT_OF_MEMORY);
     else if (call === null) return;
     else if (reply[0] === "result") {
       call.settle(reply[1]);
-      this.#goOn();
+      this.#finishCall();
     } else if (reply[0] === "error") {
-      call.failWith(unpack(reply[1]));
-      this.#goOn();
+      call.failInThread(unpack(reply[1]));
+      this.#finishCall();
     }
   }
 
-  #goOn(): void {
+  #finishCall(): void {
     this.call = null;
-    this.#pool.next(this);
+    this.#pool.onThreadReady(this);
   }
 
-  #lose(why: string, cause?: unknown): void {
+  #onLost(why: string, cause?: unknown): void {
     const { call } = this;
     this.call = null;
-    this.end();
-    call?.lose(
+    this.terminate();
+    call?.failWithoutThread(
       `The worker thread ended before the call of ${call.name} was done: ${why}`,
       cause,
     );
-    this.#pool.ended(this);
-    this.#come();
+    this.#pool.onThreadExit(this);
+    this.#onOnline();
   }
 }
 

@@ -1,76 +1,76 @@
 /**
- * What passes between threads beside plain structured clones: errors, values
- * that are moved instead of copied, and the errors for what cannot be sent.
+ * What is sent between threads besides structured clones: errors and
+ * transferred values; and the errors about what cannot be sent.
  *
- * A clone keeps the class of the built-in errors and loses that of all
- * others, so an error travels as a record of the nearest class that both
- * sides know, with its own fields, and is rebuilt from that.
+ * A structured clone keeps the class of built-in errors only. So an error is
+ * sent as a record of the nearest class that both sides know and its own
+ * fields, and is rebuilt from that.
  *
- * This file is also part of the program of a worker thread, see
- * `_thread_worker.ts`: it uses nothing of a runtime but its globals.
+ * This file is also part of the worker program, see `_thread_worker.ts`: it
+ * must use nothing but globals.
  *
  * @module
  */
 
 import { isClass } from "./_validate.ts";
 
-/** A function that can run in another thread, or be called from one. */
+/** A function that can run in a thread, or be called from one. */
 // deno-lint-ignore no-explicit-any
 export type ThreadFunction = (...args: any[]) => any;
 
-/** Names a function of a module, for {@linkcode toThread}. */
+/** An exported function of a module, for {@linkcode toThread}. */
 export interface ModuleFunction {
-  /** Where the module is: `new URL("./file.ts", import.meta.url)`, or a specifier that is not relative. */
+  /** The module: `new URL("./file.ts", import.meta.url)`, or a specifier that is not relative. */
   module: URL | string;
-  /** The name it is exported by, `"default"` for the default export. */
+  /** The name of the export; `"default"` for the default export. */
   export: string;
 }
 
-/** A class of errors. */
+/** An error class. */
 // deno-lint-ignore no-explicit-any
 export type ErrorClass = abstract new (...args: any[]) => Error;
 
-/** An error on its way. */
+/** A serialized error. */
 export interface ErrorRecord {
   /** The nearest class that both sides know. */
   readonly base: string;
   readonly name: string;
   readonly message: string;
   stack: string | undefined;
-  /** Its own properties: key, whether it is enumerable, and value. */
+  /** Its own properties: key, enumerability and value. */
   readonly fields: (readonly [string, boolean, Packed])[];
 }
 
-/** A value on its way that may be an error, or a list with errors in it. */
+/** A serialized value: an error, a list that contains errors, or any other value. */
 export type Packed =
   | { readonly error: ErrorRecord }
   | { readonly list: readonly Packed[] }
   | { readonly value: unknown };
 
-/** The longest piece of a program or of a value that a message shows. */
-const LONGEST_EXCERPT = 80;
+/** The maximum length of source text or of a value in a message. */
+const MAX_EXCERPT = 80;
 
-/** How many errors may travel with one, as its causes and their causes; beyond that they lose their fields. */
-const MOST_ERRORS = 500;
+/** The maximum number of errors to send with one as causes; further ones lose their fields. */
+const MAX_ERRORS = 500;
 
-/** The classes of errors that exist in every thread. */
+/** The error classes that exist in every thread. */
 export class ErrorClasses {
-  /** Classes of this module and of the runtime, by the name of their errors: bundlers rename classes. */
+  /** Classes of this module and the runtime by their errors' `name`, as bundlers rename classes. */
   static readonly #known = new Map<string, ErrorClass>();
 
-  /** Adds classes, by the names that their errors have. */
+  /** Adds classes by the `name` of their errors. */
   static add(classes: Iterable<ErrorClass>): void {
     for (const it of classes) ErrorClasses.#known.set(it.prototype.name, it);
   }
 
-  /** Adds classes whose errors do not all have the name of their class. */
+  /** Adds classes by explicit names. */
   static addNamed(classes: Record<string, ErrorClass>): void {
     for (const [name, it] of Object.entries(classes)) {
       ErrorClasses.#known.set(name, it);
     }
   }
 
-  /** The class of a name: one that was added, or a built-in one. */
+  /** Returns the added or built-in class of a name. */
   static named(name: string): ErrorClass | undefined {
     const known = ErrorClasses.#known.get(name);
     if (known !== undefined) return known;
@@ -80,7 +80,7 @@ export class ErrorClasses {
     return isClass ? builtIn as ErrorClass : undefined;
   }
 
-  /** The nearest class of an error that has a name in every thread, and whether it is its own. */
+  /** Returns the nearest class of an error that every thread knows, and whether it is the error's own class. */
   static nearest(error: Error): { base: string; isOwn: boolean } {
     const own = Object.getPrototypeOf(error);
     for (
@@ -98,7 +98,7 @@ export class ErrorClasses {
   }
 }
 
-/** Makes anything that was thrown fit to be sent; `fits` tells what can be sent as it is. */
+/** Serializes a thrown value. `fits` tells which values can be sent as they are. */
 export function pack(
   value: unknown,
   fits: (value: unknown) => boolean = isCloneable,
@@ -106,12 +106,17 @@ export function pack(
   try {
     return packValue(value, new Map(), fits);
   } catch {
-    // An error whose fields throw when they are read, or causes without an end.
-    return { error: recordOf("Error", `It cannot be read: ${kindOf(value)}`) };
+    // A field throws, or the chain of causes is endless.
+    return {
+      error: recordOf(
+        "Error",
+        `Cannot read the thrown value: ${describeKind(value)}`,
+      ),
+    };
   }
 }
 
-/** Rebuilds what {@linkcode pack} has taken apart. */
+/** Deserializes what {@linkcode pack} returned. */
 export function unpack(
   packed: Packed,
   seen: Map<ErrorRecord, Error> = new Map(),
@@ -121,26 +126,26 @@ export function unpack(
   return packed.value;
 }
 
-/** Adds the frames of the call that waited to the stack of an error out of another thread. */
+/** Appends the frames of the waiting call to the stack of an error from another thread. */
 export function addFrames(error: unknown, frames: readonly string[]): void {
   if (!(error instanceof Error) || frames.length === 0) return;
   const stack = error.stack ?? `${error}`;
   setHidden(error, "stack", stack + linesOf(frames));
 }
 
-/** Where running code stands, above a function: an error with a stack, which nobody has formatted yet. */
-export function placeAbove(fn: (...args: never[]) => unknown): Error {
+/** Captures the stack above a function, without formatting it. */
+export function stackAbove(fn: (...args: never[]) => unknown): Error {
   const at: Error = Object.create(Error.prototype);
   Error.captureStackTrace(at, fn);
   return at;
 }
 
-/** Frames as they stand in a stack. */
+/** Formats frames as lines of a stack. */
 export function linesOf(frames: readonly string[]): string {
   return frames.map((frame) => `\n    at ${frame}`).join("");
 }
 
-/** Gives an error that this module has made the frames of the call that it is about, in place of its own. */
+/** Replaces the frames of an error by those of the call that it is about. */
 export function replaceFrames(error: Error, frames: readonly string[]): void {
   if (frames.length === 0) return;
   setHidden(error, "stack", `${error.name}: ${error.message}`);
@@ -148,14 +153,14 @@ export function replaceFrames(error: Error, frames: readonly string[]): void {
 }
 
 /**
- * Marks memory or a port to be moved to the other thread instead of copied,
- * when it is next an argument or a result of {@linkcode toThread}, itself or
- * somewhere inside of one. On this side it is empty or closed afterwards.
+ * Marks a buffer or port to be moved to the other thread instead of copied. It
+ * is moved by the next call of {@linkcode toThread} that has it in its
+ * arguments or result, at any depth. Afterwards it is detached on this side.
  *
- * Functions that run in a thread find `transfer` among their globals.
+ * Functions that run in a thread have `transfer` as a global.
  *
- * @typeParam T What is moved.
- * @param value An `ArrayBuffer`, a view (of which the whole buffer moves), or a `MessagePort`.
+ * @typeParam T The type of the value.
+ * @param value An `ArrayBuffer`, a view, whose whole buffer is moved, or a `MessagePort`.
  * @returns The same value.
  * @throws {TypeError} If it is none of these.
  *
@@ -185,52 +190,52 @@ export function transfer<
       }`,
     );
   }
-  const moves = movesOfThread();
-  if (!moves.marked.has(value)) moves.count++;
-  moves.marked.add(value);
+  const marks = marksOfThread();
+  if (!marks.marked.has(value)) marks.count++;
+  marks.marked.add(value);
   return value;
 }
 
 /** What can move to another thread. */
 type Movable = ArrayBuffer | typeof MessagePort.prototype;
 
-/** What was marked by {@linkcode transfer} inside of a value; the marks are used up. */
-export function takeMoves(value: unknown): Movable[] {
-  const moves = movesOfThread();
+/** Returns the objects inside a value that were marked by {@linkcode transfer}, and removes the marks. */
+export function claimTransfers(value: unknown): Movable[] {
+  const marks = marksOfThread();
   const found = new Set<Movable>();
-  if (moves.count > 0) collectMoves(value, moves, found, new Set());
+  if (marks.count > 0) collectTransfers(value, marks, found, new Set());
   return [...found];
 }
 
-/** What could not be sent, for {@linkcode cloneError}. */
+/** A value that could not be sent, for {@linkcode explainCloneError}. */
 export interface Unsent {
-  /** What was being done: `"Cannot call work in a thread"`. */
+  /** The beginning of the message: `"Cannot call work in a thread"`. */
   readonly action: string;
-  /** What was to be sent, and what the path to its parts begins with. */
+  /** The value, and its name at the beginning of paths. */
   readonly value: unknown;
   readonly name: string;
-  /** What was to be moved instead. */
-  readonly moves?: readonly unknown[];
-  /** Whether a value without parts can be sent, by default whether it can be cloned. */
-  readonly fits?: (value: unknown) => boolean;
+  /** The objects that were to be transferred. */
+  readonly transfers?: readonly unknown[];
+  /** Whether a leaf value can be sent; by default, whether it can be cloned. */
+  readonly canSend?: (value: unknown) => boolean;
 }
 
-/** The error for a value that cannot be sent, with the path to what keeps it from that; else the cause. */
-export function cloneError(unsent: Unsent, cause: unknown): unknown {
+/** Returns an error with the path to the part that cannot be sent, or the cause if none is found. */
+export function explainCloneError(unsent: Unsent, cause: unknown): unknown {
   let flaw: Flaw | null;
   try {
     flaw = findFlaw(unsent);
   } catch {
-    // A getter throws, or there are too many parts inside of each other.
+    // A getter throws, or the value is nested too deeply.
     return cause instanceof RangeError
       ? new RangeError(`${unsent.action}: ${unsent.name} is nested too deeply`)
       : cause;
   }
   if (flaw === null) return cause;
-  const { path, culprit } = flaw;
-  const what = typeof culprit === "function" && !isClass(culprit)
+  const { path, offender } = flaw;
+  const what = typeof offender === "function" && !isClass(offender)
     ? "a function"
-    : kindOf(culprit);
+    : describeKind(offender);
   return new DOMException(
     `${unsent.action}: ${path}: ${what} cannot be sent to a thread`,
     "DataCloneError",
@@ -248,17 +253,17 @@ export function isCloneable(value: unknown): boolean {
   }
 }
 
-/** A value as messages show it: functions by their names, strings quoted, and nothing at length. */
+/** Describes a value for a message: functions by name, strings quoted and shortened. */
 export function describeValue(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(excerpt(value));
   if (typeof value === "bigint") return excerpt(`${value}n`);
   if (typeof value === "symbol") return excerpt(String(value));
   const isObject = typeof value === "function" || typeof value === "object";
-  return isObject && value !== null ? kindOf(value) : `${value}`;
+  return isObject && value !== null ? describeKind(value) : `${value}`;
 }
 
-/** What a look at a value gives; `undefined` for a proxy that throws. */
-export function lookAt<T>(look: () => T): T | undefined {
+/** Calls a function that inspects a value; `undefined` if a proxy throws. */
+export function tryRead<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch {
@@ -266,8 +271,8 @@ export function lookAt<T>(look: () => T): T | undefined {
   }
 }
 
-/** What kind of thing a function, a symbol or an object is. */
-export function kindOf(value: unknown): string {
+/** Describes a function, a symbol or an object by its kind. */
+export function describeKind(value: unknown): string {
   if (typeof value === "symbol") return "a symbol";
   try {
     if (typeof value === "function") {
@@ -288,41 +293,41 @@ export function kindOf(value: unknown): string {
   return "an object";
 }
 
-/** The beginning of a text that may be long. */
+/** Shortens a text. */
 export function excerpt(text: string): string {
-  return text.length <= LONGEST_EXCERPT
+  return text.length <= MAX_EXCERPT
     ? text
-    : `${text.slice(0, LONGEST_EXCERPT - 1)}…`;
+    : `${text.slice(0, MAX_EXCERPT - 1)}…`;
 }
 
-/** Marks that {@linkcode transfer} has set and no call has used yet. */
-interface Moves {
+/** The objects marked by {@linkcode transfer} and not yet transferred. */
+interface TransferMarks {
   readonly marked: WeakSet<object>;
   count: number;
 }
 
-/** The marks of this thread, whatever number of copies of this module it has. */
-function movesOfThread(): Moves {
+/** The marks of this thread, shared by all copies of this module. */
+function marksOfThread(): TransferMarks {
   const key = Symbol.for("@asyncio/asyncio.transfer");
-  const owner = globalThis as unknown as Record<symbol, Moves>;
+  const owner = globalThis as unknown as Record<symbol, TransferMarks>;
   return owner[key] ??= { marked: new WeakSet(), count: 0 };
 }
 
-function collectMoves(
+function collectTransfers(
   value: unknown,
-  moves: Moves,
+  marks: TransferMarks,
   found: Set<Movable>,
   seen: Set<unknown>,
 ): void {
   if (typeof value !== "object" || value === null || seen.has(value)) return;
   seen.add(value);
-  if (moves.marked.delete(value)) {
-    moves.count--;
+  if (marks.marked.delete(value)) {
+    marks.count--;
     const view = ArrayBuffer.isView(value) ? value.buffer : value;
     found.add(view as Movable);
   }
   for (const [, part] of partsOf(value)) {
-    collectMoves(part, moves, found, seen);
+    collectTransfers(part, marks, found, seen);
   }
 }
 
@@ -354,7 +359,7 @@ function packError(
     stack: stack === undefined ? stack : String(stack),
   };
   seen.set(error, record);
-  if (seen.size > MOST_ERRORS) return record;
+  if (seen.size > MAX_ERRORS) return record;
   for (const key of Object.getOwnPropertyNames(error)) {
     if (key === "name" || key === "message" || key === "stack") continue;
     const { value, enumerable } = Object.getOwnPropertyDescriptor(error, key)!;
@@ -369,7 +374,7 @@ function recordOf(base: string, message: string): ErrorRecord {
   return { base, name: base, message, stack: undefined, fields: [] };
 }
 
-/** The name of an error; that of its class if nothing has given it a name of its own. */
+/** The name of an error, or of its class if the error only inherits a name. */
 function nameOfError(error: Error, base: string): string {
   if (base === "DOMException") return error.name;
   const inherited = ErrorClasses.named(base)?.prototype.name;
@@ -378,7 +383,7 @@ function nameOfError(error: Error, base: string): string {
     : error.name;
 }
 
-/** What an error's class may be known by: the name that its errors have, which survives a minifier, and its own. */
+/** The names an error class may be known by: the `name` of its errors, which survives minifiers, and its own. */
 function namesOf(proto: object): string[] {
   return ["name", "constructor"].flatMap((key) => {
     const value = Object.getOwnPropertyDescriptor(proto, key)?.value;
@@ -419,49 +424,55 @@ function setHidden(
   Object.defineProperty(error, key, { value, ...rules });
 }
 
-/** What was thrown and is neither an error nor to be cloned, in a few words. */
+/** A thrown value that cannot be cloned, as text. */
 function textOf(value: unknown): string {
   try {
     return excerpt(String(value));
   } catch {
-    return kindOf(value);
+    return describeKind(value);
   }
 }
 
 interface Flaw {
   readonly path: string;
-  readonly culprit: unknown;
+  readonly offender: unknown;
 }
 
-/** Looks for a part that cannot be sent; if there is none, for a whole that cannot, such as a proxy. */
+/** Finds a leaf that cannot be sent; if there is none, a container that cannot, such as a proxy. */
 function findFlaw(unsent: Unsent): Flaw | null {
-  const { value, name, moves = [], fits = isCloneable } = unsent;
-  const ofLeaf = (value: unknown) => !isContainer(value) && !fits(value);
-  const flaw = searchFlaw(value, name, moves, new Set(), ofLeaf);
-  if (flaw !== null || moves.length > 0) return flaw;
-  return searchFlaw(value, name, moves, new Set(), (value) => !fits(value));
+  const { value, name, transfers = [], canSend = isCloneable } = unsent;
+  const ofLeaf = (value: unknown) => !isContainer(value) && !canSend(value);
+  const flaw = searchFlaw(value, name, transfers, new Set(), ofLeaf);
+  if (flaw !== null || transfers.length > 0) return flaw;
+  return searchFlaw(
+    value,
+    name,
+    transfers,
+    new Set(),
+    (value) => !canSend(value),
+  );
 }
 
-/** Searches the parts of a value before the value itself. */
+/** Searches the parts of a value, then the value itself. */
 function searchFlaw(
   value: unknown,
   path: string,
-  moves: readonly unknown[],
+  transfers: readonly unknown[],
   seen: Set<unknown>,
   isFlawed: (value: unknown) => boolean,
 ): Flaw | null {
-  if (seen.has(value) || moves.includes(value)) return null;
+  if (seen.has(value) || transfers.includes(value)) return null;
   seen.add(value);
   if (isContainer(value)) {
     for (const [place, part] of partsOf(value)) {
-      const flaw = searchFlaw(part, path + place, moves, seen, isFlawed);
+      const flaw = searchFlaw(part, path + place, transfers, seen, isFlawed);
       if (flaw !== null) return flaw;
     }
   }
-  return isFlawed(value) ? { path, culprit: value } : null;
+  return isFlawed(value) ? { path, offender: value } : null;
 }
 
-/** Whether a value fails to be sent only through its parts. */
+/** Whether a value can be sent if its parts can. */
 function isContainer(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (Array.isArray(value) || value instanceof Map || value instanceof Set) {
@@ -470,7 +481,7 @@ function isContainer(value: unknown): boolean {
   return Object.prototype.toString.call(value) === "[object Object]";
 }
 
-/** What a value consists of, each part with its place. */
+/** The parts of a value, each with its path. */
 function partsOf(value: unknown): [string, unknown][] {
   if (typeof value !== "object" || value === null) return [];
   if (ArrayBuffer.isView(value)) return [];

@@ -1,11 +1,10 @@
 /**
- * What a worker thread runs.
+ * The program of a worker thread.
  *
- * Its program has to come without a file, as reading one would need a
- * permission, and has to survive whatever a bundler does to this module. So
- * it is a text, `_thread_program.ts`, which `_test/make_thread_program.ts`
- * makes of this file and of those that it imports. Nothing else imports
- * values of this file.
+ * The program cannot be a file, as reading it would need a permission, and it
+ * has to survive bundlers. So it is a string in `_thread_program.ts`, which
+ * `_test/make_thread_program.ts` generates from this file and its imports.
+ * Nothing else imports values from this file.
  *
  * @module
  */
@@ -20,22 +19,22 @@ import {
   nameOfDefinition,
 } from "./_thread_function.ts";
 import {
-  cloneError,
+  claimTransfers,
+  describeKind,
   type ErrorClass,
   ErrorClasses,
   excerpt,
-  kindOf,
+  explainCloneError,
   pack,
   type Packed,
-  takeMoves,
   transfer,
 } from "./_thread_serialize.ts";
 import * as exceptions from "./exceptions.ts";
 
 /**
- * A call, as it is posted to a worker: the number of its function, its
- * arguments; with the first call of a function its definition; and functions
- * that can be forgotten. `null` ends the worker.
+ * A call as posted to a worker: the id of the function and its arguments; with
+ * the first call of a function also its definition and the ids of functions to
+ * forget. `null` ends the worker.
  */
 export type Request =
   | [
@@ -46,73 +45,73 @@ export type Request =
   ]
   | null;
 
-/** How a call or its thread has ended, as a worker posts it; or an error that a call has left behind. */
+/** What a worker posts: the outcome of a call, an uncaught error of an earlier call, or why the thread ends. */
 export type Reply =
   | [kind: "result", value: unknown]
   | [kind: "error", error: Packed]
-  | [kind: "late", error: Packed, name: string]
-  | [kind: "died", error: Packed]
-  | [kind: "full"];
+  | [kind: "stray", error: Packed, name: string]
+  | [kind: "crashed", error: Packed]
+  | [kind: "outOfMemory"];
 
-type AnyFunction = (...args: unknown[]) => unknown;
+type Callable = (...args: unknown[]) => unknown;
 
-/** A function that was sent, and can be called once it is defined. */
+/** A function that was sent; `fn` is set once it is compiled or imported. */
 interface Target {
   readonly definition: Definition;
-  fn: AnyFunction | null;
+  fn: Callable | null;
 }
 
-/** A call under way, or one that has left something behind. */
+/** A running call, or one that left something running. */
 interface Call {
   readonly definition: Definition;
 }
 
-/** What the program takes from its runtime: see `WORKER_START` in `_host.ts`. */
+/** What the program needs from its runtime; see `WORKER_START` in `_host.ts`. */
 interface WorkerRuntime {
-  /** What the runtime calls the program. */
+  /** The URL of the program. */
   readonly url: string;
   readonly errors: Record<string, ErrorClass>;
   post(reply: Reply, moves?: Transferable[]): void;
   close(): void;
-  /** Calls a function, so that what it starts is known to be of a call. */
+  /** Calls a function so that errors of what it starts are attributed to a call. */
   enter<T>(call: Call, fn: (...args: unknown[]) => T, ...args: unknown[]): T;
-  /** How many bytes the thread may use before the runtime ends it. */
+  /** The number of bytes the thread may use before the runtime ends it. */
   heapLimit(): number;
-  /** Hears requests; and errors that nothing has caught, with the call that they come of, if that is known. */
+  /** Listens for requests, and for uncaught errors with the call they come from, if known. */
   listen(
     onRequest: (request: Request) => void,
     onError: (error: unknown, call: Call | undefined) => void,
   ): void;
 }
 
-/** How often memory is looked after during calls, in milliseconds. */
-const WATCH_MS = 250;
-/** What this program is called in stacks. */
+/** The interval of memory checks during calls, in milliseconds. */
+const MEMORY_POLL_MS = 250;
+/** The name of this program in stacks. */
 const PROGRAM = "asyncio:thread";
 
 /** Runs calls in a worker thread, one at a time. */
-class CallServer {
+class CallRunner {
   readonly #runtime: WorkerRuntime;
   readonly #targets = new Map<number, Target>();
-  /** The call under way. */
+  /** The running call. */
   #call: Call | null = null;
-  /** Calls that there were, the one under way included. */
-  #calls = 0;
-  /** Whether a call has begun or is under way since the last look. */
+  /** The number of calls so far, including the running one. */
+  #callCount = 0;
+  /** Whether a call was running at any time since the last memory check. */
   #active = false;
-  #watch: ReturnType<typeof setInterval> | undefined;
+  #memoryPoll: ReturnType<typeof setInterval> | undefined;
 
   constructor(runtime: WorkerRuntime) {
     this.#runtime = runtime;
   }
 
-  handle(request: Request): void {
+  onRequest(request: Request): void {
     if (request === null) return this.#runtime.close();
-    const [id, args, definition, forgotten = []] = request;
-    if (this.#watch === undefined) this.#startWatch();
+    const [id, args, definition, evicted = []] = request;
+    if (this.#memoryPoll === undefined) this.#pollMemory();
     this.#active = true;
-    this.#calls++;
-    for (const id of forgotten) this.#targets.delete(id);
+    this.#callCount++;
+    for (const id of evicted) this.#targets.delete(id);
     if (definition !== undefined) {
       this.#targets.set(id, { definition, fn: null });
     }
@@ -122,19 +121,21 @@ class CallServer {
   }
 
   /**
-   * An error that nothing has caught. If it comes of the call under way, that
-   * fails, as it may now never end. If a call before it has left the error
-   * behind, or may have, the call under way goes on.
+   * Handles an uncaught error. If it comes from the running call, that fails,
+   * as it may now never end. If it comes, or may come, from an earlier call,
+   * the running call continues.
    */
   onError(error: unknown, call: Call | undefined): void {
-    const isOwn = call === undefined ? this.#calls === 1 : call === this.#call;
-    const packed = packTidy(error);
+    const isOwn = call === undefined
+      ? this.#callCount === 1
+      : call === this.#call;
+    const packed = packClean(error);
     if (this.#call !== null && isOwn) {
-      this.#runtime.post(["died", packed]);
+      this.#runtime.post(["crashed", packed]);
       this.#runtime.close();
     } else {
       const name = call === undefined ? "" : nameOfDefinition(call.definition);
-      this.#runtime.post(["late", packed, name]);
+      this.#runtime.post(["stray", packed, name]);
     }
   }
 
@@ -149,20 +150,20 @@ class CallServer {
           () => load(definition.module, definition.export),
         );
     } catch (error) {
-      cutStack(error);
+      trimStack(error);
       return this.#fail(explainModule(error, definition, this.#runtime.url));
     }
     this.#start(call, target.fn, args);
   }
 
-  #start(call: Call, fn: AnyFunction, args: unknown[]): void {
+  #start(call: Call, fn: Callable, args: unknown[]): void {
     this.#call = call;
     try {
       const value = this.#runtime.enter(call, fn, ...args);
       const then = (value as PromiseLike<unknown> | null | undefined)?.then;
-      if (typeof then !== "function") return this.#answer(value);
+      if (typeof then !== "function") return this.#reply(value);
       Promise.resolve(value).then(
-        (value) => this.#answer(value),
+        (value) => this.#reply(value),
         (error) => this.#fail(error),
       );
     } catch (error) {
@@ -170,15 +171,17 @@ class CallServer {
     }
   }
 
-  #answer(value: unknown): void {
+  #reply(value: unknown): void {
     const name = nameOfDefinition(this.#call!.definition);
-    const moves = takeMoves(value);
+    const transfers = claimTransfers(value);
     try {
-      this.#runtime.post(["result", value], moves);
+      this.#runtime.post(["result", value], transfers);
       this.#call = null;
     } catch (error) {
       const action = `Cannot return the result of ${name} from its thread`;
-      this.#fail(cloneError({ action, value, name: "result", moves }, error));
+      this.#fail(
+        explainCloneError({ action, value, name: "result", transfers }, error),
+      );
     }
   }
 
@@ -186,40 +189,41 @@ class CallServer {
     const { definition } = this.#call!;
     this.#call = null;
     try {
-      const told = error instanceof Error && "source" in definition
+      const explained = error instanceof Error && "source" in definition
         ? explain(error, definition, this.#runtime.url)
         : error;
-      this.#runtime.post(["error", packTidy(told)]);
+      this.#runtime.post(["error", packClean(explained)]);
     } catch {
-      // Its fields throw, or its causes have no end.
-      const told = new Error(`An error that cannot be sent: ${kindOf(error)}`);
-      this.#runtime.post(["error", pack(told)]);
+      // A field throws, or the chain of causes is endless.
+      const unreadable = new Error(
+        `Cannot send an error from a thread: ${describeKind(error)}`,
+      );
+      this.#runtime.post(["error", pack(unreadable)]);
     }
   }
 
   /**
-   * Deno ends a thread that uses too much memory, but says so only if that
-   * happens in a callback of its own. In the continuation of an `await` it
-   * drops what was running, raises the limit and goes on: then the call would
-   * never end.
+   * Deno ends a thread that uses too much memory, but reports it only if that
+   * happens in a callback of its own. After an `await` it drops the running
+   * code, raises the limit and continues, so the call would never end.
    */
-  #startWatch(): void {
+  #pollMemory(): void {
     const limit = this.#runtime.heapLimit();
-    this.#watch = setInterval(() => {
+    this.#memoryPoll = setInterval(() => {
       if (this.#runtime.heapLimit() > limit) {
-        this.#runtime.post(["full"]);
+        this.#runtime.post(["outOfMemory"]);
         this.#runtime.close();
       }
       if (!this.#active) {
-        clearInterval(this.#watch);
-        this.#watch = undefined;
+        clearInterval(this.#memoryPoll);
+        this.#memoryPoll = undefined;
       }
       this.#active = this.#call !== null;
-    }, WATCH_MS);
+    }, MEMORY_POLL_MS);
   }
 }
 
-/** The beginning of the program. */
+/** The entry point of the program. */
 export function start(runtime: WorkerRuntime): void {
   const errors = Object.fromEntries(
     Object.values(exceptions).map((it) => [it.prototype.name, it]),
@@ -231,7 +235,7 @@ export function start(runtime: WorkerRuntime): void {
     transfer,
     runCoroutineThreadsafe: (name: string, loop: unknown, ...args: unknown[]) =>
       callLoop(name, loop, args, framesOf),
-    // What bundlers that keep names have around the functions in a function.
+    // A helper that bundlers call to keep function names.
     __name: (fn: object, value: string) =>
       Object.defineProperty(fn, "name", { value, configurable: true }),
   };
@@ -239,14 +243,14 @@ export function start(runtime: WorkerRuntime): void {
     const rules = { writable: true, configurable: true, enumerable: false };
     Object.defineProperty(globalThis, name, { value, ...rules });
   }
-  const server = new CallServer(runtime);
+  const server = new CallRunner(runtime);
   runtime.listen(
-    (request) => server.handle(request),
+    (request) => server.onRequest(request),
     (error, call) => server.onError(error, call),
   );
 }
 
-/** The frames of a stack above this program. */
+/** The frames of a stack outside of this program. */
 function framesOf(at: Error): string[] {
   const lines = (at.stack ?? "").split("\n");
   return lines.filter((line) => /^\s+at /.test(line))
@@ -254,27 +258,27 @@ function framesOf(at: Error): string[] {
     .map((line) => line.trim().slice("at ".length));
 }
 
-/** Leaves out of an error what led to the function that was called, and the programs in URLs. */
-function packTidy(error: unknown): Packed {
+/** Packs an error without the frames of this program and without programs in data URLs. */
+function packClean(error: unknown): Packed {
   try {
-    cutStack(error);
+    trimStack(error);
     const isError = error instanceof Error;
-    const message = isError ? shorten(error.message) : "";
+    const message = isError ? shortenUrls(error.message) : "";
     if (isError && message !== error.message) error.message = message;
   } catch {
-    // It is frozen, or its fields throw.
+    // The error is frozen, or a field throws.
   }
   return pack(error);
 }
 
-function cutStack(error: unknown): void {
+function trimStack(error: unknown): void {
   if (!(error instanceof Error) || typeof error.stack !== "string") return;
-  const lines = shorten(error.stack).split("\n");
+  const lines = shortenUrls(error.stack).split("\n");
   const own = lines.findIndex((line) => line.includes(PROGRAM));
   error.stack = lines.slice(0, own < 0 ? lines.length : own).join("\n");
 }
 
-/** A text without the programs that stand in URLs of its own. */
-function shorten(text: string): string {
+/** Shortens the data URLs in a text. */
+function shortenUrls(text: string): string {
   return text.replace(/data:[^\s"'()<>]{80,}/g, excerpt);
 }

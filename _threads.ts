@@ -1,8 +1,8 @@
 /**
- * Threads: functions that run in a worker, and calls from there to the loop.
+ * `toThread` and `runCoroutineThreadsafe`: calls into worker threads, and from
+ * other threads to a loop.
  *
- * A loop gets its threads when it is first asked for one; until then nothing
- * of this costs anything.
+ * A loop gets its thread pool when it is first used.
  *
  * @module
  */
@@ -18,16 +18,17 @@ import {
 import { EventLoop, getEventLoop, threads } from "./_event_loop.ts";
 import type { Task } from "./_task.ts";
 import type { Coroutine } from "./_options.ts";
-import { currentExecution, internals as loops } from "./_scheduler.ts";
+import { LoopLocal } from "./_loop_local.ts";
+import { currentExecution } from "./_scheduler.ts";
 import { errorOf, onceDone } from "./_done_callbacks.ts";
-import { RecentMap } from "./_collections.ts";
+import { LruMap } from "./_collections.ts";
 import { isOfRuntime } from "./_host.ts";
 import { errorsOfRuntime } from "./_system_errors.ts";
 import { framesOf } from "./_call_site.ts";
 import { callLoop, isLoopHandle, type LoopHandle } from "./_thread_channel.ts";
 import { compile, type Definition } from "./_thread_function.ts";
 import {
-  type Outcome,
+  type CallOutcome,
   type ThreadCall,
   type ThreadFuture,
   threadFuture,
@@ -38,12 +39,13 @@ import {
   describeValue,
   ErrorClasses,
   excerpt,
-  lookAt,
   type ModuleFunction,
-  placeAbove,
+  stackAbove,
   type ThreadFunction,
+  tryRead,
 } from "./_thread_serialize.ts";
 import { isClass } from "./_validate.ts";
+import { promiseTry } from "./_waiting_call.ts";
 import * as exceptions from "./exceptions.ts";
 import { RuntimeError } from "./exceptions.ts";
 
@@ -56,52 +58,50 @@ export {
 } from "./_thread_serialize.ts";
 
 /**
- * Runs a function in a thread, so that it may compute or block while the loop
- * goes on.
+ * Runs a function in a worker thread, so that it can compute or block without
+ * blocking the loop.
  *
- * The thread is a worker of the loop's pool: at most
- * `min(32, cores + 4)`, started when needed and kept for the next call. More
- * calls than that wait for their turn. An idle thread does not keep the
- * process, and those of a runner have ended when it is closed.
+ * The thread belongs to the loop's pool of at most `min(32, cores + 4)`
+ * workers, which are started on demand and reused. Further calls queue. Idle
+ * threads do not keep the process alive, and closing a runner joins its
+ * threads.
  *
- * **What travels.** The function is sent as source. It sees its arguments and
- * the globals of Deno, and nothing of the scope that it was written in: a
- * name from there is an error that says so. Functions that need more come
- * from a module, which the thread imports; that takes the permission to read
- * it. Bound, native and generator functions, methods and classes are refused.
- * Arguments and results are structured clones, or are moved, see
- * {@linkcode transfer}. Values of an `AsyncLocalStorage` stay behind.
+ * **What is sent.** The function is sent as source. It can use its arguments
+ * and the globals of Deno, but not the scope it was written in; using a name
+ * from there throws an error that says so. A function that needs more belongs
+ * in a module, which the thread imports with the permission to read it. Bound,
+ * native and generator functions, methods and classes are rejected. Arguments
+ * and results are structured clones, or are moved with {@linkcode transfer}.
+ * `AsyncLocalStorage` values are not sent.
  *
- * An error arrives as the class it has, if that is a built-in one or one of
- * this module, and otherwise as the nearest such class with its own name;
- * with its message, stack, cause, and the errors of a group. To the stack are
- * added the frames of the call of `toThread`.
+ * An error keeps its class if that is a built-in class or one of this module;
+ * otherwise it becomes the nearest such class, with its own name. It keeps its
+ * message, stack, cause and grouped errors, and its stack continues with the
+ * frames of the caller of `toThread`.
  *
- * Besides what Deno has, the globals in a thread are
- * {@linkcode runCoroutineThreadsafe}, {@linkcode transfer} and the error
- * classes of this module. A minifier renames what a program imports, so in a
- * minified bundle they are `globalThis.transfer` and so on.
+ * A thread also has {@linkcode runCoroutineThreadsafe}, {@linkcode transfer}
+ * and the error classes of this module as globals. In a minified bundle, where
+ * imports are renamed, write `globalThis.transfer` and so on.
  *
- * An error that a call leaves behind, in a timer or in a promise that nobody
- * awaits, goes to the exception handler of the loop, and disturbs no other
- * call.
+ * An uncaught error from a timer or promise that a call left behind goes to the
+ * loop's exception handler and affects no other call.
  *
- * A cancelled call leaves the thread to finish, and its result or error is
- * dropped. If it has to wait for others because all threads are busy, it is
- * not made at all.
+ * If cancelled, the wait ends at once; the function runs to its end in the
+ * thread, and its result or error is dropped. A call that is still queued is
+ * not made.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.to_thread}.
  *
  * @typeParam F The function.
- * @param fn The function, or the module it is exported from and its name.
- * @param args Its arguments.
- * @returns What it returns; if that is a promise, its value.
+ * @param fn The function, or a module and the name of its export.
+ * @param args The arguments of the function.
+ * @returns What the function returns; if that is a promise, its value.
  * @throws {TypeError} If the function cannot be sent.
- * @throws {DOMException} If an argument or the result cannot be cloned, named `"DataCloneError"` and with the path to it.
- * @throws {ReferenceError} If the function uses a name that it does not bring along.
- * @throws {RuntimeError} If the thread ends before the call is done, out of memory or by `Deno.exit()`.
- * @throws {CancelledError} If the task is cancelled.
- * @throws What the function throws.
+ * @throws {CancelledError} If the calling task is cancelled.
+ * @throws {DOMException} If an argument or the result cannot be cloned: a `"DataCloneError"` with the path to the value.
+ * @throws {ReferenceError} If the function uses a name from the scope it was written in.
+ * @throws {RuntimeError} If the thread ends before the call is done: it ran out of memory or called `Deno.exit()`.
+ * @throws Any error that the function throws.
  *
  * @example
  * ```ts
@@ -120,7 +120,7 @@ export {
  * assert(primes === 1229);
  * ```
  *
- * @example A function of a module
+ * @example Call a function of a module
  * ```ts
  * import { toThread } from "@asyncio/asyncio";
  * import type { basename } from "node:path";
@@ -143,28 +143,27 @@ export function toThread<F extends ThreadFunction>(
 }
 
 /**
- * Runs a coroutine function on a loop, from another thread.
+ * Runs a coroutine function on a loop from another thread.
  *
- * In another thread the loop is a handle, which `loop.handle()` makes, and
- * the coroutine is the name of a function that the loop has published with
- * `loop.expose({ name: fn })`, followed by its arguments. Arguments, results
- * and errors are copied as by {@linkcode toThread}, but nothing is moved and
- * no memory is shared.
+ * In another thread, pass a handle of the loop from `loop.handle()`, the name
+ * of a function that the loop exposes with `loop.expose({ name: fn })`, and its
+ * arguments. Arguments, results and errors are copied as by
+ * {@linkcode toThread}, but nothing is moved and no memory is shared.
  *
- * Functions that {@linkcode toThread} sends as source find it among their
- * globals. Modules, also those of your own workers, import it.
+ * Functions that {@linkcode toThread} sends as source have it as a global.
+ * Modules, also those of your own workers, import it.
  *
- * On the loop's own thread it takes any coroutine function and its `EventLoop`;
- * the future can then be awaited, but cannot block.
+ * On the loop's own thread, pass any coroutine function and the `EventLoop`;
+ * the future can then be awaited, but `result()` must not block.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.run_coroutine_threadsafe}.
  *
  * @typeParam T What the coroutine returns.
  * @param coro The coroutine function.
- * @param loop Its loop.
- * @returns A future that can block its thread.
+ * @param loop The loop to run it on.
+ * @returns A future whose `result()` blocks the calling thread.
  * @throws {RuntimeError} If the loop is closed.
- * @throws {TypeError} If the arguments do not fit together.
+ * @throws {TypeError} If `coro` or `loop` has the wrong type.
  *
  * @example
  * ```ts
@@ -192,15 +191,15 @@ export function runCoroutineThreadsafe<T>(
   loop: EventLoop,
 ): ThreadFuture<T>;
 /**
- * Calls a function that a loop has published, from another thread.
+ * Calls a function that a loop exposes, from another thread.
  *
  * @typeParam T What the function returns.
- * @param name The name it was published by.
+ * @param name The name it is exposed by.
  * @param loop The handle of the loop, or the loop itself on its own thread.
- * @param args Its arguments.
- * @returns A future that can block its thread.
- * @throws {RuntimeError} If the loop is closed. That nothing was published by that name shows in the future.
- * @throws {DOMException} If an argument cannot be cloned, named `"DataCloneError"` and with the path to it.
+ * @param args The arguments of the function.
+ * @returns A future whose `result()` blocks the calling thread.
+ * @throws {RuntimeError} If the loop is closed. If no function is exposed by that name, the future fails with a `RuntimeError`.
+ * @throws {DOMException} If an argument cannot be cloned: a `"DataCloneError"` with the path to the value.
  */
 export function runCoroutineThreadsafe<T = unknown>(
   name: string,
@@ -212,11 +211,11 @@ export function runCoroutineThreadsafe<T>(
   loop: LoopHandle | EventLoop,
   ...args: unknown[]
 ): ThreadFuture<T> {
-  const own = ownLoop(loop);
-  if (own === undefined) return callLoop<T>(coro, loop, args, framesOf);
+  const local = localLoop(loop);
+  if (local === undefined) return callLoop<T>(coro, loop, args, framesOf);
   if (typeof coro === "string") {
-    const call = () => serverOf(own).find(coro)(...args) as T;
-    return threadFuture(new LocalCall<T>(own, call));
+    const call = () => servers.get(local).find(coro)(...args) as T;
+    return threadFuture(new LocalCall<T>(local, call));
   }
   if (typeof coro !== "function" || isClass(coro)) {
     throw new TypeError(
@@ -229,29 +228,36 @@ export function runCoroutineThreadsafe<T>(
       }`,
     );
   }
-  return threadFuture(new LocalCall(own, coro));
+  return threadFuture(new LocalCall(local, coro));
 }
 
-/** The longest that Deno's timers can wait, in seconds. */
-const LONGEST_TIMEOUT = (2 ** 31 - 1) / 1000;
+/** The longest delay of a Deno timer, in seconds. */
+const MAX_TIMEOUT = (2 ** 31 - 1) / 1000;
 
-/** What a shutdown waits for. */
-const JOINING: WaitSource = {
+/** The wait source of `shutdownDefaultExecutor`. */
+const SHUTDOWN: WaitSource = {
   complete() {},
   handOff() {},
   remove() {},
   describe: () => "the threads of the loop",
 };
 
-/** How many functions are remembered by their text. */
-const KEPT_TARGETS = 1_000;
+/** The maximum number of functions to remember by their text. */
+const MAX_TARGETS = 1_000;
 
-const targets = new WeakMap<ThreadFunction, Target>();
-/** The same again by name and source, or by module: a function that is made anew for every call is one. */
-const targetsByText = new RecentMap<string, Target>(KEPT_TARGETS);
-let madeTargets = 0;
+const targetsByFunction = new WeakMap<ThreadFunction, Target>();
+/** Targets by name and source, or by module: a closure created anew for each call is one target. */
+const targetsByText = new LruMap<string, Target>(MAX_TARGETS);
+let targetCount = 0;
 
-/** A coroutine that was handed to a loop on its own thread. */
+const pools = new LoopLocal((loop: EventLoop) => new ThreadPool(loop));
+const servers = new LoopLocal((loop: EventLoop) => {
+  const server = new LoopServer(loop);
+  if (loop.isClosed()) server.close();
+  return server;
+});
+
+/** A coroutine that was passed to a loop on the loop's own thread. */
 class LocalCall<T> implements ThreadCall<T>, WaitSource {
   readonly #loop: EventLoop;
   readonly #future: Future<T>;
@@ -267,19 +273,19 @@ class LocalCall<T> implements ThreadCall<T>, WaitSource {
     return this.#future.done();
   }
 
-  outcome(): Outcome<T> {
+  outcome(): CallOutcome<T> {
     const failure = errorOf(this.#future);
     if (failure === null) {
       return { kind: "result", value: this.#future.result() };
     }
-    const { thrown } = failure;
-    if (!this.#future.cancelled()) return { kind: "error", error: thrown };
-    return { kind: "cancelled", message: (thrown as Error).message };
+    const { error } = failure;
+    if (!this.#future.cancelled()) return { kind: "error", error };
+    return { kind: "cancelled", message: (error as Error).message };
   }
 
   block(): never {
     throw new RuntimeError(
-      "Cannot block the thread that runs the loop: await the future instead",
+      "Cannot block the thread that runs the loop; await the future instead",
     );
   }
 
@@ -310,19 +316,19 @@ class LocalCall<T> implements ThreadCall<T>, WaitSource {
     if (this.#future.done()) return;
     try {
       this.#task = this.#loop.createTask(coro);
-      onceDone(this.#task, () => this.#end(this.#task!));
+      onceDone(this.#task, () => this.#settle(this.#task!));
     } catch (error) {
       futures.fail(this.#future, error);
       throw error;
     }
   }
 
-  #end(task: Task<T>): void {
+  #settle(task: Task<T>): void {
     if (this.#future.done()) return;
     const failure = errorOf(task);
     if (failure === null) futures.settle(this.#future, task.result());
-    else if (task.cancelled()) futures.cancel(this.#future, failure.thrown);
-    else futures.fail(this.#future, failure.thrown);
+    else if (task.cancelled()) futures.cancel(this.#future, failure.error);
+    else futures.fail(this.#future, failure.error);
   }
 }
 
@@ -331,21 +337,19 @@ function callInThread(
   fn: unknown,
   args: unknown[],
 ): Promise<unknown> {
-  try {
+  return promiseTry(() => {
     if (loop.isClosed()) throw new RuntimeError("The event loop is closed");
     const target = targetOf(fn);
-    return poolOf(loop).call(target, args, placeAbove(callInThread));
-  } catch (error) {
-    return Promise.reject(error);
-  }
+    return pools.get(loop).call(target, args, stackAbove(callInThread));
+  });
 }
 
 function targetOf(fn: unknown): Target {
   if (typeof fn === "function") {
-    let target = targets.get(fn as ThreadFunction);
+    let target = targetsByFunction.get(fn as ThreadFunction);
     if (target === undefined) {
       target = targetOfFunction(fn as ThreadFunction);
-      targets.set(fn as ThreadFunction, target);
+      targetsByFunction.set(fn as ThreadFunction, target);
     }
     return target;
   }
@@ -363,7 +367,7 @@ function targetOf(fn: unknown): Target {
   );
 }
 
-/** The source of a function is checked, which compiles it, once. */
+/** Each source is checked once, as that compiles it. */
 function targetOfFunction(fn: ThreadFunction): Target {
   const name = String(fn.name);
   const source = Function.prototype.toString.call(fn);
@@ -375,12 +379,12 @@ function targetOfFunction(fn: ThreadFunction): Target {
 }
 
 function newTarget(text: string, definition: Definition): Target {
-  const target = { id: madeTargets++, definition };
+  const target = { id: targetCount++, definition };
   targetsByText.set(text, target);
   return target;
 }
 
-/** Refuses a function that is more than its source. */
+/** Throws for a function that its source alone cannot reproduce. */
 function checkSource(fn: ThreadFunction, name: string, source: string): void {
   const refuse = (why: string) =>
     new TypeError(
@@ -405,23 +409,23 @@ function checkSource(fn: ThreadFunction, name: string, source: string): void {
   }
 }
 
-/** Whether a source begins as functions and arrow functions do, and methods do not. */
+/** Whether a source begins like a function or an arrow function, and not like a method. */
 function isFunctionLike(source: string): boolean {
   return /^(async\s*)?(function\b|\(|[\p{L}$_][\p{L}\p{N}$_]*\s*=>)/u
     .test(source);
 }
 
 function definitionInModule(fn: ModuleFunction) {
-  const { module: place, export: name } = fn;
-  const isUrl = lookAt(() => place instanceof URL);
-  if (!isUrl && (typeof place !== "string" || place === "")) {
+  const { module: specifier, export: name } = fn;
+  const isUrl = tryRead(() => specifier instanceof URL);
+  if (!isUrl && (typeof specifier !== "string" || specifier === "")) {
     throw new TypeError(
       `Cannot call a function of a module in a thread: expected its URL as module, got ${
-        describeValue(place)
+        describeValue(specifier)
       }`,
     );
   }
-  const module = String(place);
+  const module = String(specifier);
   if (typeof name !== "string") {
     throw new TypeError(
       `Cannot call a function of ${
@@ -440,41 +444,24 @@ function definitionInModule(fn: ModuleFunction) {
   return { module, export: name };
 }
 
-/** The loop of this thread that is meant by a loop or a handle. */
-function ownLoop(loop: unknown): EventLoop | undefined {
-  if (lookAt(() => loop instanceof EventLoop)) return loop as EventLoop;
+/** The loop of this thread that a loop or a handle refers to. */
+function localLoop(loop: unknown): EventLoop | undefined {
+  if (tryRead(() => loop instanceof EventLoop)) return loop as EventLoop;
   return isLoopHandle(loop) ? LoopServer.of(loop)?.loop : undefined;
 }
 
 function isModuleFunction(fn: unknown): fn is ModuleFunction {
   return typeof fn === "object" && fn !== null &&
-    lookAt(() => "module" in fn) === true;
+    tryRead(() => "module" in fn) === true;
 }
 
 function isThenable(value: unknown): boolean {
-  const then = lookAt(() => (value as PromiseLike<unknown> | null)?.then);
+  const then = tryRead(() => (value as PromiseLike<unknown> | null)?.then);
   return typeof then === "function";
 }
 
-function poolOf(loop: EventLoop): ThreadPool {
-  const extras = loops.storage(loop);
-  let pool = extras.get(ThreadPool) as ThreadPool | undefined;
-  if (pool === undefined) extras.set(ThreadPool, pool = new ThreadPool(loop));
-  return pool;
-}
-
-function serverOf(loop: EventLoop): LoopServer {
-  const extras = loops.storage(loop);
-  let server = extras.get(LoopServer) as LoopServer | undefined;
-  if (server === undefined) {
-    extras.set(LoopServer, server = new LoopServer(loop));
-    if (loop.isClosed()) server.close();
-  }
-  return server;
-}
-
 function expose(loop: EventLoop, functions: unknown): void {
-  const entries = exposable(functions);
+  const entries = functionsOf(functions);
   for (const [name, fn] of entries) {
     if (typeof fn === "function" && !isClass(fn)) continue;
     throw new TypeError(
@@ -484,13 +471,13 @@ function expose(loop: EventLoop, functions: unknown): void {
     );
   }
   for (const [name, fn] of entries) {
-    serverOf(loop).expose(name, fn as ThreadFunction);
+    servers.get(loop).expose(name, fn as ThreadFunction);
   }
 }
 
-/** The functions of an object by name; of other things nothing is to be exposed. */
-function exposable(functions: unknown): [string, unknown][] {
-  const kind = lookAt(() => Object.prototype.toString.call(functions));
+/** The functions of an object by name. Throws for other values. */
+function functionsOf(functions: unknown): [string, unknown][] {
+  const kind = tryRead(() => Object.prototype.toString.call(functions));
   const isObject = typeof functions === "object" && functions !== null;
   if (isObject && kind !== undefined && kind !== "[object Array]") {
     const entries = Object.entries(functions);
@@ -505,20 +492,20 @@ function exposable(functions: unknown): [string, unknown][] {
 
 async function shutdown(loop: EventLoop, timeout: Duration): Promise<void> {
   const seconds = toSeconds(timeout, "timeout");
-  const pool = poolOf(loop);
+  const pool = pools.get(loop);
   const joined = pool.close();
-  if (seconds <= 0) giveUp(pool, 0);
-  else if (seconds <= LONGEST_TIMEOUT) {
-    const timer = setTimeout(giveUp, seconds * 1000, pool, seconds);
+  if (seconds <= 0) abandonPool(pool, 0);
+  else if (seconds <= MAX_TIMEOUT) {
+    const timer = setTimeout(abandonPool, seconds * 1000, pool, seconds);
     joined.then(() => clearTimeout(timer));
   }
   if (currentExecution()?.loop !== loop) return await joined;
-  const future: Future<void> = futures.make(loop, JOINING);
+  const future: Future<void> = futures.make(loop, SHUTDOWN);
   adopt(future, joined);
   await future;
 }
 
-function giveUp(pool: ThreadPool, seconds: number): void {
+function abandonPool(pool: ThreadPool, seconds: number): void {
   if (pool.busy) {
     console.warn(
       `The executor did not finish joining its threads within ${seconds} seconds`,
@@ -532,10 +519,9 @@ ErrorClasses.add(Object.values(exceptions));
 
 threads.call = callInThread;
 threads.expose = expose;
-threads.handle = (loop) => serverOf(loop).handle;
+threads.handle = (loop) => servers.get(loop).handle;
 threads.shutdown = shutdown;
 threads.close = (loop) => {
-  const extras = loops.storage(loop);
-  (extras.get(LoopServer) as LoopServer | undefined)?.close();
-  void (extras.get(ThreadPool) as ThreadPool | undefined)?.close();
+  servers.peek(loop)?.close();
+  void pools.peek(loop)?.close();
 };

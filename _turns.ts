@@ -33,6 +33,7 @@ import {
   type LoopHost,
   runtimeCore,
 } from "./_host.ts";
+import { narrowStacks, widenStacks } from "./_call_site.ts";
 import type { EventLoop } from "./_scheduler.ts";
 
 /** Something to run on the loop. */
@@ -92,7 +93,10 @@ export class Scheduler {
   /** How many timers in the heap are cancelled. */
   #cancelledTimers = 0;
   /** The job that is being measured, with its microtasks, and since when. */
-  #measured: { job: Job; since: number } | null = null;
+  #measured: Job | null = null;
+  #measuredSince = 0;
+  /** When the last measured job of this turn ended, where the next one begins: reading the clock is expensive. */
+  #measuredUntil = 0;
   /** The time as first read in this turn; 0 if not read yet. */
   #cachedNow = 0;
 
@@ -209,17 +213,19 @@ export class Scheduler {
   readonly #turn = (): void => {
     this.#isScheduled = true;
     this.#inTurn = true;
-    this.#cachedNow = 0;
+    this.#cachedNow = this.#measuredUntil = 0;
     this.#jobBudget = TURN_JOBS;
     this.#canRunMicrotasks = canRunMicrotasks();
     this.#nextBatch();
     if (!this.#canRunMicrotasks) return this.#runBatches();
     this.#checkpoint++;
+    const limit = widenStacks();
     while (this.#runJobs()) {
       runMicrotasks!();
       this.#checkpoint++;
       if (this.#measured !== null) this.#endMeasuring();
     }
+    narrowStacks(limit);
   };
 
   /** Moves due timers into the queue and starts a batch. */
@@ -288,19 +294,21 @@ export class Scheduler {
 
   /** Runs a job and measures it until its microtasks have run. */
   #measure(job: Job): boolean {
-    this.#measured = { job, since: performance.now() };
+    this.#measured = job;
+    this.#measuredSince = this.#measuredUntil || performance.now();
     const resumed = job.run();
     if (!resumed) this.#endMeasuring();
     return resumed;
   }
 
   #endMeasuring(): void {
-    const { job, since } = this.#measured!;
+    const job = this.#measured!;
     this.#measured = null;
-    const seconds = (performance.now() - since) / 1000;
-    if (seconds >= this.#loop.slowCallbackDuration) {
-      debugHooks.slow(this.#loop, job, seconds);
-    }
+    this.#measuredUntil = performance.now();
+    const seconds = (this.#measuredUntil - this.#measuredSince) / 1000;
+    if (seconds < this.#loop.slowCallbackDuration) return;
+    debugHooks.slow(this.#loop, job, seconds);
+    this.#measuredUntil = 0; // the report took its time
   }
 
   #endBatch(): void {

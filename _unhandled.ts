@@ -8,6 +8,7 @@
 
 import { captureContext, type Context, runInSlot } from "./_context.ts";
 import { onExit, systemTimer } from "./_host.ts";
+import { LoopLocal } from "./_loop_local.ts";
 import type { BaseEventLoop, ExecutionContext } from "./_scheduler.ts";
 import { creationSite } from "./_call_site.ts";
 import { isInstance } from "./_validate.ts";
@@ -49,7 +50,7 @@ export class UnretrievedError {
     // Not the context itself: that of a task leads to the task, which must be collectable.
     this.#context = runInSlot(execution, captureContext, undefined);
     this.#madeAt = creationSite(owner)?.frames.join("\n");
-    unretrievedOf(loop).add(this);
+    unretrieved.get(loop).add(this);
     hold(loop);
     collected.register(owner, this, this);
     reportSoon();
@@ -75,10 +76,10 @@ export class UnretrievedError {
 
   /** Returns whether it was known. */
   forget(): boolean {
-    const unretrieved = unretrievedOf(this.#loop);
-    const known = unretrieved.delete(this);
+    const errors = unretrieved.get(this.#loop);
+    const known = errors.delete(this);
     if (known) collected.unregister(this);
-    if (unretrieved.size === 0) holding.delete(this.#loop);
+    if (errors.size === 0) holding.delete(this.#loop);
     if (holding.size === 0) stopReporting();
     return known;
   }
@@ -109,24 +110,22 @@ function readStack(error: Error): void {
 
 /** Reports the unretrieved errors of a loop. */
 export function reportUnretrieved(loop: BaseEventLoop): void {
-  for (const error of [...unretrievedOf(loop)]) error.report();
+  for (const error of [...unretrieved.get(loop)]) error.report();
 }
 
 /** The last errors that were reported, then those not retrieved yet. */
 export function failuresOf(loop: BaseEventLoop): UnretrievedError[] {
-  return [...reportedOf(loop), ...unretrievedOf(loop)];
+  return [...reported.get(loop), ...unretrieved.get(loop)];
 }
 
 /** How many reported errors are kept. */
 const KEPT = 20;
-const reported = new WeakMap<BaseEventLoop, UnretrievedError[]>();
-
-function reportedOf(loop: BaseEventLoop): UnretrievedError[] {
-  return reported.get(loop) ?? [];
-}
+const reported = new LoopLocal<UnretrievedError[]>(() => []);
 
 function remember(loop: BaseEventLoop, error: UnretrievedError): void {
-  reported.set(loop, [...reportedOf(loop), error].slice(-KEPT));
+  const kept = reported.get(loop);
+  kept.push(error);
+  if (kept.length > KEPT) kept.shift();
 }
 
 /** An error is reported if it is not retrieved within this time, in seconds. */
@@ -148,7 +147,7 @@ function reportDue(): void {
   stopTimer = null;
   const limit = performance.now() - REPORT_AFTER * 900;
   for (const loop of [...holding]) {
-    for (const error of [...unretrievedOf(loop)]) {
+    for (const error of [...unretrieved.get(loop)]) {
       if (error.failedAt === null) continue;
       if (error.failedAt > limit) {
         reportSoon();
@@ -159,7 +158,6 @@ function reportDue(): void {
   }
 }
 
-const unretrieved = new WeakMap<BaseEventLoop, Set<UnretrievedError>>();
 /** Loops with unretrieved errors; kept alive until those are reported. */
 const holding = new Set<BaseEventLoop>();
 let listening = false;
@@ -167,13 +165,7 @@ const collected = new FinalizationRegistry<UnretrievedError>((error) =>
   error.report()
 );
 
-function unretrievedOf(loop: BaseEventLoop): Set<UnretrievedError> {
-  const known = unretrieved.get(loop);
-  if (known !== undefined) return known;
-  const errors = new Set<UnretrievedError>();
-  unretrieved.set(loop, errors);
-  return errors;
-}
+const unretrieved = new LoopLocal(() => new Set<UnretrievedError>());
 
 /** Reports the errors of a loop at the end of the program; one listener serves all loops. */
 function hold(loop: BaseEventLoop): void {

@@ -1,33 +1,33 @@
 /**
- * Checks of arguments, the same for every function of the module.
+ * Argument checks, shared by all functions of the module.
  *
- * Each check throws a `TypeError` (wrong kind) or a `RangeError` (right kind,
- * wrong value) that names the action, what was expected and what came in. The
- * checks run before anything happens, so a refused call changes nothing. They
- * run on every call and cost a few nanoseconds where the argument is right;
- * looking closer is left to the path that throws.
+ * Each check throws a `TypeError` (wrong type) or a `RangeError` (right type,
+ * wrong value) that names the action, what was expected and what was received.
+ * All checks run before anything happens, so a rejected call changes nothing. A
+ * valid argument costs a few nanoseconds; details are left to the path that
+ * throws.
  *
- * Wrong values may be hostile: proxies that throw, getters with side effects.
- * {@linkcode describe} reads them without calling them wherever the language
- * permits that.
+ * Invalid values may be hostile: proxies that throw, getters with side effects.
+ * {@linkcode describe} reads them without calling user code wherever the
+ * language permits it.
  *
  * @module
  */
 
-/** The option of every call that waits. */
+/** The options of a call that may wait. */
 const SIGNAL: readonly string[] = Object.freeze(["signal"]);
-/** The option of everything that tasks wait for. */
+/** The options of a primitive. */
 const NAME: readonly string[] = Object.freeze(["name"]);
 
-/** Throws for what is no signal, of whatever realm, and calls no user code. */
+/** The getter of `AbortSignal.aborted`. It works for signals of any realm, throws for anything else, and calls no user code. */
 const abortedOf = Object.getOwnPropertyDescriptor(
   AbortSignal.prototype,
   "aborted",
 )!.get as () => boolean;
 
 /**
- * A value in a few words, for an error message. Never throws, never shows the
- * source of a function, and has a bounded length.
+ * Describes a value for an error message. Never throws, never shows the source
+ * of a function, and returns a short text.
  */
 export function describe(value: unknown): string {
   switch (typeof value) {
@@ -36,22 +36,22 @@ export function describe(value: unknown): string {
         ? `${JSON.stringify(value.slice(0, 60))}...`
         : JSON.stringify(value);
     case "bigint":
-      return clip(`${value}n`);
+      return truncate(`${value}n`);
     case "function":
       return describeFunction(value);
     case "object":
       return value === null ? "null" : describeObject(value);
     default:
-      return clip(String(value));
+      return truncate(String(value));
   }
 }
 
 /**
- * Refuses what is no options bag, and unknown options.
+ * Throws if `options` is not an options object or has unknown options.
  *
- * @param options What was passed; `undefined` stands for no options.
- * @param known The names of the options.
- * @param action What the caller wanted, after "Cannot".
+ * @param options The options; `undefined` for none.
+ * @param known The names of all options.
+ * @param action What the caller wanted to do, as it follows "Cannot" in the message.
  */
 export function checkOptions(
   options: unknown,
@@ -70,14 +70,14 @@ export function checkOptions(
   throw unknownOption(unknown, known, action);
 }
 
-/** Refuses what is no options bag; options beside the known ones are for somebody else. */
+/** Throws if `options` is not an options object. Unknown options are allowed. */
 export function checkBag(
   options: unknown,
   known: readonly string[],
   action: string,
 ): asserts options is object | undefined {
   if (options === undefined || isBag(options, known, action)) return;
-  throw notOptions(options, known, action);
+  throw notAnOptionsObject(options, known, action);
 }
 
 function isBag(
@@ -86,10 +86,10 @@ function isBag(
   action: string,
 ): options is object {
   if (typeof options !== "object" || options === null) return false;
-  // It has a signal, but as options it would be none that anybody meant.
+  // It has a `signal`, but the caller meant to pass that.
   if (isInstance(options, AbortController)) return false;
   try {
-    return isOfNoClass(options) || known.some((name) => name in options);
+    return isPlainObject(options) || known.some((name) => name in options);
   } catch (cause) {
     throw unreadable(action, cause);
   }
@@ -101,24 +101,24 @@ function unreadable(action: string, cause: unknown): TypeError {
   });
 }
 
-/** Checks the options of a call that takes a signal and nothing else, and gives the signal. */
+/** Checks options that may hold only a signal, and returns the signal. */
 export function signalOf(
   options: unknown,
   action: string,
 ): AbortSignal | undefined {
   if (options === undefined) return undefined;
-  const signal = soleSignal(options) ?? checkedSignal(options, action);
+  const signal = onlySignal(options) ?? checkedSignal(options, action);
   checkSignal(signal, action);
   return signal;
 }
 
-/** As {@linkcode signalOf}, and throws the reason of a signal that has aborted. */
-export function openSignalOf(
+/** As {@linkcode signalOf}, but throws the reason of a signal that has already aborted. */
+export function activeSignalOf(
   options: unknown,
   action: string,
 ): AbortSignal | undefined {
   if (options === undefined) return undefined;
-  const signal = soleSignal(options) ?? checkedSignal(options, action);
+  const signal = onlySignal(options) ?? checkedSignal(options, action);
   if (signal === undefined) return undefined;
   let aborted = false;
   try {
@@ -130,8 +130,8 @@ export function openSignalOf(
   return signal;
 }
 
-/** The signal of options that have nothing else, which is nearly always so and quickly found; otherwise `undefined`. */
-function soleSignal(options: unknown): AbortSignal | undefined {
+/** The signal, if it is the only option. A fast path for nearly all calls. */
+function onlySignal(options: unknown): AbortSignal | undefined {
   if (typeof options !== "object") return undefined;
   try {
     for (const name in options) if (name !== "signal") return undefined;
@@ -141,7 +141,7 @@ function soleSignal(options: unknown): AbortSignal | undefined {
   }
 }
 
-/** The signal of any options, once all of them have been checked. */
+/** The signal, after all options have been checked. */
 function checkedSignal(
   options: unknown,
   action: string,
@@ -150,7 +150,7 @@ function checkedSignal(
   return (options as { signal?: AbortSignal }).signal;
 }
 
-/** Refuses what is neither an `AbortSignal` nor `undefined`. */
+/** Throws if `signal` is neither an `AbortSignal` nor `undefined`. */
 export function checkSignal(
   signal: unknown,
   action: string,
@@ -172,7 +172,7 @@ function isSignal(value: unknown): value is AbortSignal {
   }
 }
 
-/** Refuses what cannot be called: anything but a function, and classes. */
+/** Throws for anything but a function, and for classes. */
 export function checkCallback(
   callback: unknown,
   action: string,
@@ -183,7 +183,7 @@ export function checkCallback(
   throw wrongKind(callback, "a function", action, name);
 }
 
-/** Refuses a context that is neither a function nor left out; `null` leaves it out too. */
+/** Throws if a context is neither a function, `null` nor `undefined`. */
 export function checkContext(
   context: unknown,
   action: string,
@@ -194,7 +194,7 @@ export function checkContext(
   throw wrongKind(context, expected, action, "context");
 }
 
-/** Refuses what is not a coroutine function, and says what to write for a promise. */
+/** Throws for anything but a coroutine function; for a promise it says what to write instead. */
 export function checkCoroutine(
   coro: unknown,
   action: string,
@@ -207,14 +207,24 @@ export function checkCoroutine(
   );
 }
 
-/** What to write instead of a promise, for the end of a message; `""` for other values. */
+/** Throws for a body that is not a function; for a promise it says what to write instead. */
+export function checkBody(body: unknown, action: string): void {
+  if (typeof body === "function") return checkCallback(body, action);
+  throw new TypeError(
+    `Cannot ${action}: the body must be a function, got ${describe(body)}${
+      startedHint(body)
+    }`,
+  );
+}
+
+/** The end of a message that says what to write instead of a promise; `""` for other values. */
 export function startedHint(value: unknown): string {
   return looksThenable(value)
     ? "; pass () => f(x): a promise has already started"
     : "";
 }
 
-/** Refuses what `for (const x of value)` does not accept, and strings. */
+/** Throws for anything but an iterable object. Strings are refused too. */
 export function checkIterable(
   value: unknown,
   action: string,
@@ -224,7 +234,7 @@ export function checkIterable(
   throw wrongKind(value, "an iterable such as an array", action, name);
 }
 
-/** Refuses what is not an object of a class. */
+/** Throws for anything but an instance of a class. */
 export function checkInstance<T>(
   value: unknown,
   // deno-lint-ignore no-explicit-any
@@ -236,7 +246,7 @@ export function checkInstance<T>(
   throw wrongKind(value, withArticle(type.name), action, name);
 }
 
-/** Refuses what text cannot be written to. */
+/** Throws for anything but a text output or `undefined`. */
 export function checkOutput(
   file: unknown,
   action: string,
@@ -244,7 +254,7 @@ export function checkOutput(
   if (file !== undefined) checkMethods(file, ["writeSync"], action, "file");
 }
 
-/** Refuses what lacks one of some methods. */
+/** Throws if a value lacks one of the methods. */
 export function checkMethods(
   value: unknown,
   methods: readonly string[],
@@ -256,7 +266,7 @@ export function checkMethods(
       const it = value as { [method: string]: unknown };
       if (typeof it[method] === "function") continue;
     } catch {
-      // it is refused below
+      // a proxy or getter that throws
     }
     throw new TypeError(
       `Cannot ${action}: ${name} must have a method ${method}, got ${
@@ -266,7 +276,7 @@ export function checkMethods(
   }
 }
 
-/** Refuses what is neither a string nor `undefined`. */
+/** Throws for anything but a string or `undefined`. */
 export function checkString(
   value: unknown,
   action: string,
@@ -276,7 +286,7 @@ export function checkString(
   throw wrongKind(value, "a string", action, name);
 }
 
-/** Refuses what is neither an array of strings nor `undefined`. */
+/** Throws for anything but an array of strings or `undefined`. */
 export function checkStrings(
   value: unknown,
   action: string,
@@ -298,7 +308,7 @@ export function checkStrings(
   throw wrongKind(wrong, "an array of strings", action, name, where);
 }
 
-/** Refuses what is not a number, and `NaN`. */
+/** Throws for anything but a number, and for `NaN`. */
 export function checkNumber(
   value: unknown,
   action: string,
@@ -308,7 +318,7 @@ export function checkNumber(
   throw wrongKind(value, "a number", action, name);
 }
 
-/** Refuses what is neither `true`, `false` nor `undefined`. */
+/** Throws for anything but a boolean or `undefined`. */
 export function checkFlag(
   value: unknown,
   action: string,
@@ -318,7 +328,7 @@ export function checkFlag(
   throw wrongKind(value, "true or false", action, name);
 }
 
-/** Refuses what is not a whole number or `Infinity`, and less than `least`. */
+/** Throws for anything but `Infinity` or a whole number of at least `least`. */
 export function checkCount(
   value: unknown,
   least: number,
@@ -332,7 +342,7 @@ export function checkCount(
   );
 }
 
-/** Checks what the error classes take, in the order of their arguments. */
+/** Checks the arguments of the error constructors, in order. */
 export function checkErrorArguments(
   type: string,
   message: unknown,
@@ -346,7 +356,7 @@ export function checkErrorArguments(
   throw wrongKind(message, "a string", action, "message");
 }
 
-/** A name given by the user as a string, whatever it is. */
+/** Converts a name given by the user to a string. */
 export function toName(name: unknown, action: string): string {
   try {
     return String(name);
@@ -358,7 +368,7 @@ export function toName(name: unknown, action: string): string {
   }
 }
 
-/** The `name` of a bag of options, ready to be shown behind a word; `""` if there is none. */
+/** The quoted `name` option with a leading space, for use after a word; `""` without one. */
 export function labelOf(
   options: { name?: string } | undefined,
   action: string,
@@ -370,11 +380,11 @@ export function labelOf(
   return name === undefined ? "" : ` ${JSON.stringify(toName(name, action))}`;
 }
 
-/** Whether a function is a class, which cannot be called without `new`. */
+/** Whether a value is a class, which cannot be called without `new`. */
 export function isClass(fn: unknown): boolean {
   try {
-    // Arrow functions, methods and async functions have no prototype, other
-    // functions one that can be replaced.
+    // Arrow functions, methods and async functions have no prototype; that of
+    // other functions is writable.
     return typeof fn === "function" && fn.prototype !== undefined &&
       Object.getOwnPropertyDescriptor(fn, "prototype")?.writable === false &&
       Function.prototype.toString.call(fn).startsWith("class");
@@ -383,7 +393,7 @@ export function isClass(fn: unknown): boolean {
   }
 }
 
-/** Whether a function is `async`, so that it returns a promise whatever it does. */
+/** Whether a function is `async`, so that it always returns a promise. */
 export function isAsync(fn: unknown): boolean {
   try {
     return Object.prototype.toString.call(fn) === "[object AsyncFunction]";
@@ -402,7 +412,17 @@ export function isIterable(value: unknown): value is Iterable<unknown> {
   }
 }
 
-/** `instanceof` that answers `false` for a proxy that throws. */
+/** The name of a task, which otherwise shows its error too; other values as they are. */
+export function briefly(value: unknown): unknown {
+  const named = value as { getName?: unknown } | null | undefined;
+  try {
+    return typeof named?.getName === "function" ? named.getName() : value;
+  } catch {
+    return value; // a proxy or a getter that throws
+  }
+}
+
+/** As `instanceof`, but `false` for a proxy that throws. */
 export function isInstance<T>(
   value: unknown,
   // deno-lint-ignore no-explicit-any
@@ -415,7 +435,7 @@ export function isInstance<T>(
   }
 }
 
-/** Whether a value has a `then` method, found without calling a getter. */
+/** Whether an object has a `then` method, without calling a getter. */
 function looksThenable(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   try {
@@ -425,14 +445,14 @@ function looksThenable(value: unknown): boolean {
   }
 }
 
-/** Whether an object is of no class; one of a class may serve as options all the same, as a `Timeout` does for its signal. */
-function isOfNoClass(object: object): boolean {
+/** Whether an object is not an instance of a class. Instances are accepted as options if they have a known one, as `Timeout` has `signal`. */
+function isPlainObject(object: object): boolean {
   const prototype = Object.getPrototypeOf(object);
   return prototype === Object.prototype || prototype === null ||
     valueOfProperty(prototype, "constructor") === Object;
 }
 
-/** The first option that is not known, its own or an inherited one. */
+/** The first unknown option, own or inherited. */
 function unknownIn(
   options: object,
   known: readonly string[],
@@ -443,7 +463,7 @@ function unknownIn(
   return undefined;
 }
 
-function notOptions(
+function notAnOptionsObject(
   value: unknown,
   known: readonly string[],
   action: string,
@@ -494,20 +514,20 @@ function hintFor(name: string, known: readonly string[]): string {
   return `, known ${known.length === 1 ? "is" : "are"} ${names}`;
 }
 
-/** The option that was probably meant, `null` if none is near. */
+/** The known option that was probably meant, `null` if none is similar. */
 export function nearestOf(
   name: string,
   known: readonly string[],
 ): string | null {
-  const plain = plainName(name);
+  const plain = normalizeName(name);
   const meant = synonymsOf(plain);
-  const same = known.find((it) => plainName(it) === plain) ??
+  const same = known.find((it) => normalizeName(it) === plain) ??
     known.find((it) => meant.includes(it));
   if (same !== undefined) return same;
   let nearest: string | null = null;
   let least = Math.max(1, Math.floor(plain.length / 3)) + 1;
   for (const it of known) {
-    const distance = editDistance(plain, plainName(it));
+    const distance = editDistance(plain, normalizeName(it));
     if (distance >= least) continue;
     least = distance;
     nearest = it;
@@ -515,7 +535,7 @@ export function nearestOf(
   return nearest;
 }
 
-/** What users of other libraries call an option, and what it may be called here. */
+/** The options that a name from another library or from Python may stand for. */
 function synonymsOf(plain: string): readonly string[] {
   const synonyms: Record<string, readonly string[]> = {
     abort: ["signal"],
@@ -558,12 +578,12 @@ function synonymsOf(plain: string): readonly string[] {
   return Object.hasOwn(synonyms, plain) ? synonyms[plain]! : [];
 }
 
-/** A name without what only tells `snake_case` from `camelCase`. */
-function plainName(name: string): string {
+/** A name in lower case without separators, so that `snake_case` equals `camelCase`. */
+function normalizeName(name: string): string {
   return name.slice(0, 60).replaceAll(/[_-]/g, "").toLowerCase();
 }
 
-/** How many letters have to be changed, added, left out or swapped with their neighbour. */
+/** The Damerau-Levenshtein distance of two strings. */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -608,7 +628,7 @@ function describeObject(value: object): string {
   }
 }
 
-/** The name of an object's class, for consoles; the fallback if that cannot be read. */
+/** The name of an object's class, or the fallback if it cannot be read. */
 export function classNameOf(object: object, fallback: string): string {
   try {
     const type = valueOfProperty(object, "constructor");
@@ -622,16 +642,16 @@ export function classNameOf(object: object, fallback: string): string {
 function nameOfFunction(fn: Function): string {
   try {
     const name = Object.getOwnPropertyDescriptor(fn, "name")?.value;
-    // One that was made up, as of a property called "() => {}", reads as source.
+    // Not an arbitrary property name such as "() => {}", which reads as source.
     return typeof name === "string" && /^[\p{L}\p{N}_$#. ]*$/u.test(name)
-      ? clip(name)
+      ? truncate(name)
       : "";
   } catch {
     return "";
   }
 }
 
-/** A property of an object or its prototypes, `undefined` if it has a getter. */
+/** The value of an own or inherited property, `undefined` if it has a getter. */
 function valueOfProperty(object: object, key: PropertyKey): unknown {
   for (let it = object; it !== null; it = Object.getPrototypeOf(it)) {
     const property = Object.getOwnPropertyDescriptor(it, key);
@@ -644,18 +664,18 @@ function withArticle(name: string): string {
   return /^[AEIOaeio]/.test(name) ? `an ${name}` : `a ${name}`;
 }
 
-function clip(text: string): string {
+function truncate(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
-/** Whether `await` would wait for a value. */
+/** Whether a value has a `then` method, so that `await` calls it. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (typeof value === "object" && value !== null ||
     typeof value === "function") &&
     typeof (value as { then?: unknown }).then === "function";
 }
 
-/** Whether a value is a class of errors. */
+/** Whether a value is an error class. */
 export function isErrorClass(value: unknown): value is new () => Error {
   try {
     return typeof value === "function" && value.prototype instanceof Error;
@@ -664,7 +684,7 @@ export function isErrorClass(value: unknown): value is new () => Error {
   }
 }
 
-/** An error of a class, which was given in place of one. */
+/** Creates an error from a class that was given instead of an instance. */
 export function instanceOf(type: new () => Error): Error {
   try {
     return new type();

@@ -1,11 +1,11 @@
 /**
- * The one queue of waiters under every primitive.
+ * The FIFO queue of waiters that every primitive is built on.
  *
- * Waking a waiter hands over nothing yet: the code that waits takes its lock,
- * item or slot when it really resumes ({@linkcode WaitPolicy.complete}). If it was
- * cancelled between the two, its turn goes to the next in line
- * ({@linkcode WaitPolicy.handOff}). This pair is the whole repair logic of the module;
- * CPython writes it out again in every primitive.
+ * Notifying a waiter transfers nothing yet. The waiter gets its lock, item or
+ * permit when it resumes ({@linkcode WaitPolicy.complete}); if it is cancelled
+ * in between, the notification goes to the next waiter
+ * ({@linkcode WaitPolicy.handOff}). CPython repeats this logic in every
+ * primitive.
  *
  * @module
  */
@@ -22,124 +22,127 @@ import {
 } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import type { Cancellable } from "./_options.ts";
-import type { ExecutionContext } from "./_scheduler.ts";
+import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
+import { watchTopLevel } from "./_top_level.ts";
 import { checkSignal } from "./_validate.ts";
 import { RuntimeError } from "./exceptions.ts";
 
-/** What a primitive does when a turn of its queue comes to its end. */
+/** What a primitive does when a waiter resumes or leaves the queue. */
 export interface WaitPolicy<T> {
-  /** Gives the waiter, code of that frame, what it waited for, or sends it to the end of the queue. */
+  /** Returns what the resuming waiter gets; `AGAIN` puts it at the end of the queue. */
   complete(future: AnyFuture, by: ExecutionContext | null): T | typeof AGAIN;
-  /** The waiter was woken and will not take its turn: gives it to the next. */
+  /** The waiter was cancelled after it was notified: notifies the next one. */
   handOff(future: AnyFuture): void;
-  /** The waiter left before its turn. */
+  /** The waiter was cancelled before it was notified. */
   remove?(future: AnyFuture): void;
-  /** What is waited for, in a few words. */
+  /** What the waiter waits for, in a few words. */
   describe(): string;
-  /** The futures that are waited for. */
+  /** The futures it waits for. */
   awaits?(): readonly AnyFuture[];
-  /** The code that has what is waited for. */
+  /** The code that holds what it waits for. */
   holder?(): ExecutionContext | null;
-  /** What kind of wait it is: "lock", "queue.get". */
+  /** The kind of wait, such as `"lock"` or `"queue.get"`. */
   readonly kind?: string | undefined;
-  /** More that may explain the wait. */
+  /** Further lines that help to explain the wait. */
   notes?(): string[];
-  /** All code that has a part of what is waited for. */
+  /** All code that holds a share of what it waits for. */
   holders?(): Iterable<ExecutionContext>;
 }
 
-/** Entries that may be dead beside as many live ones before a sweep. */
+/** Dead entries allowed beyond the number of live ones before a sweep. */
 const SWEEP_ABOVE = 32;
 
 /**
- * First come, first served: the futures of those who wait for one thing.
+ * A FIFO queue of waiters, each represented by its future.
  *
- * Waiters that ended before their turn stay behind as dead entries and are
- * skipped, so that a cancellation costs nothing; once they are the majority
- * they are swept.
+ * A cancelled waiter stays in the queue as a dead entry, so a cancellation
+ * costs O(1). Dead entries are skipped, and swept once they are the majority.
  */
 export class WaitQueue<T> implements WaitSource {
   readonly #waiters = new Deque<Future<T>>();
-  /** Pending futures in `#waiters`; the other entries are dead. */
-  #live = 0;
-  /** Futures that were woken and have neither taken nor passed on their turn. */
+  /** The number of pending futures in `#waiters`; the other entries are dead. */
+  #pending = 0;
+  /** The number of waiters that were notified and have not resumed or handed off. */
   #notified = 0;
   readonly #policy: WaitPolicy<T>;
   readonly #binding: LoopBinding;
 
-  constructor(turn: WaitPolicy<T>, home: LoopBinding) {
-    this.#policy = turn;
-    this.#binding = home;
+  constructor(policy: WaitPolicy<T>, binding: LoopBinding) {
+    this.#policy = policy;
+    this.#binding = binding;
   }
 
-  /** How many wait and have not been woken. */
+  /** The number of waiters that have not been notified. */
   get waiting(): number {
-    return this.#live;
+    return this.#pending;
   }
 
-  /** How many were woken and have not resumed. */
+  /** The number of waiters that were notified and have not resumed. */
   get notified(): number {
     return this.#notified;
   }
 
-  /** Whether anybody is in line, woken or not. */
-  get busy(): boolean {
-    return this.#live + this.#notified > 0;
+  /** Whether there are waiters, notified or not. */
+  get hasWaiters(): boolean {
+    return this.#pending + this.#notified > 0;
   }
 
   /**
-   * Joins the end of the queue, as {@linkcode WaitQueue.enter} does, with a
-   * signal that nobody has checked.
+   * Appends a waiter, as {@linkcode WaitQueue.enqueue} does, and checks the
+   * signal.
    *
-   * @throws {TypeError} If the signal is none; then nobody has joined.
+   * @throws {TypeError} If `signal` is not an `AbortSignal`; the queue is then unchanged.
    */
   wait(options?: Cancellable): Future<T> {
     const signal = options?.signal;
     checkSignal(signal, "wait");
-    return this.enter(signal);
+    return this.enqueue(signal);
   }
 
   /**
-   * Joins the end of the queue.
+   * Appends a waiter.
    *
-   * @throws {RuntimeError} If the code belongs to another loop than the primitive.
+   * @throws {RuntimeError} If the primitive is bound to another loop.
    */
-  enter(signal?: AbortSignal): Future<T> {
-    const loop = this.#binding.enter(this);
+  enqueue(signal?: AbortSignal): Future<T> {
+    const loop = this.#binding.bind(this);
     const future: Future<T> = futures.make(loop, this);
     if (signal !== undefined) futures.subscribeSignal(future, signal);
-    this.#join(future);
+    if (isImplicit(loop)) {
+      watchTopLevel(loop, future, Boolean(currentExecution()?.task));
+    }
+    this.#append(future);
     return future;
   }
 
-  /** Takes out those whose loop was closed: nobody will resume them. */
+  /** Removes waiters whose loop was closed; they will never resume. */
   prune(): void {
-    if (!this.#binding.leaveClosed()) return;
-    const gone = [...this.#waiters].filter((it) =>
+    if (!this.#binding.unbindIfClosed()) return;
+    const orphaned = [...this.#waiters].filter((it) =>
       futures.pending(it) && it.getLoop().isClosed()
     );
-    if (gone.length === 0) return;
-    this.#waiters.filter((it) => !gone.includes(it));
-    this.#live -= gone.length;
-    for (const future of gone) this.#policy.remove?.(future);
+    if (orphaned.length === 0) return;
+    this.#waiters.filter((it) => !orphaned.includes(it));
+    this.#pending -= orphaned.length;
+    for (const future of orphaned) this.#policy.remove?.(future);
   }
 
-  /** Wakes the first waiter. Returns `false` if there is none. */
+  /** Notifies the first waiter. Returns `false` if there is none. */
   notifyNext(): boolean {
-    while (this.#live > 0) {
+    while (this.#pending > 0) {
       const future = this.#waiters.shift() as Future<T>;
       if (!futures.pending(future)) continue;
-      this.#leave();
-      if (futures.notify(future, this.#binding.loopOf(future))) {
+      this.#removeOne();
+      if (futures.notify(future, this.#binding.resumeLoop(future))) {
         this.#notified++;
         return true;
       }
-      this.#policy.remove?.(future); // its loop is closed, nobody will resume
+      this.#policy.remove?.(future); // its loop is closed, so it will never resume
     }
     return false;
   }
 
-  /** Wakes everyone who waits now. */
+  /** Notifies all current waiters. */
   notifyAll(): void {
     while (this.notifyNext());
   }
@@ -148,7 +151,7 @@ export class WaitQueue<T> implements WaitSource {
     this.#notified--;
     try {
       const value = this.#policy.complete(future, by);
-      if (value === AGAIN) this.#join(future);
+      if (value === AGAIN) this.#append(future);
       return value;
     } catch (error) {
       this.#policy.handOff(future);
@@ -162,8 +165,8 @@ export class WaitQueue<T> implements WaitSource {
   }
 
   remove(future: AnyFuture): void {
-    this.#leave();
-    if (this.#live * 2 + SWEEP_ABOVE < this.#waiters.length) {
+    this.#removeOne();
+    if (this.#pending * 2 + SWEEP_ABOVE < this.#waiters.length) {
       this.#waiters.filter((it) => futures.pending(it));
     }
     this.#policy.remove?.(future);
@@ -193,55 +196,54 @@ export class WaitQueue<T> implements WaitSource {
     return this.#policy.holder?.() ?? null;
   }
 
-  #join(future: Future<T>): void {
+  #append(future: Future<T>): void {
     this.#waiters.push(future);
-    this.#live++;
+    this.#pending++;
   }
 
-  #leave(): void {
-    this.#live--;
-    if (this.#live === 0) this.#waiters.clear();
+  #removeOne(): void {
+    this.#pending--;
+    if (this.#pending === 0) this.#waiters.clear();
   }
 }
 
 /**
- * The loop that a primitive belongs to, from the first time that a task or
- * callback of a loop waits on it.
+ * The loop that a primitive is bound to: the first one whose code waits on it.
  *
- * Request handlers and top-level code, which run on the implicit loop or in
- * none, may wait on any primitive and bind it to nothing.
+ * The implicit loop, which serves request handlers and top-level code, may wait
+ * on any primitive and binds none.
  */
 export class LoopBinding {
   #loop: EventLoop | null = null;
 
   /**
-   * The loop that a new waiter belongs to.
+   * Returns the loop of a new waiter, and binds the primitive to it.
    *
-   * @throws {RuntimeError} If the primitive belongs to another one.
+   * @throws {RuntimeError} If the primitive is bound to another loop.
    */
-  enter(waitable: WaitSource): EventLoop {
-    const asking = callersLoop();
-    if (isImplicit(asking)) return asking;
-    if (this.#loop === null || this.#loop.isClosed()) this.#loop = asking;
-    if (this.#loop === asking) return asking;
+  bind(source: WaitSource): EventLoop {
+    const current = callersLoop();
+    if (isImplicit(current)) return current;
+    if (this.#loop === null || this.#loop.isClosed()) this.#loop = current;
+    if (this.#loop === current) return current;
     throw new RuntimeError(
       `Cannot wait for ${
-        waitable.describe!()
+        source.describe!()
       }: it is in use by another event loop`,
     );
   }
 
-  /** Forgets a loop that was closed. Returns whether it was. */
-  leaveClosed(): boolean {
+  /** Unbinds the primitive if its loop was closed. Returns whether it did. */
+  unbindIfClosed(): boolean {
     if (this.#loop === null || !this.#loop.isClosed()) return false;
     this.#loop = null;
     return true;
   }
 
-  /** The loop that a waiter resumes on, so that all do in the order in which they were woken. */
-  loopOf(waiter: AnyFuture): EventLoop {
+  /** The loop that resumes a waiter; one for all, so that they resume in the order they were notified. */
+  resumeLoop(waiter: AnyFuture): EventLoop {
     const own = waiter.getLoop();
-    const home = this.#loop;
-    return home === null || home.isClosed() || own.isClosed() ? own : home;
+    const bound = this.#loop;
+    return bound === null || bound.isClosed() || own.isClosed() ? own : bound;
   }
 }

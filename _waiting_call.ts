@@ -1,12 +1,13 @@
 /**
- * Waiting calls that are written as `async` functions, and what they give.
+ * Waiting calls that are written as `async` functions, and the promises they
+ * return.
  *
- * `waitFor(reader.readline(), 5)` gets a promise of a call that has begun
- * outside of the scope of `waitFor`. To end the wait is not enough: the call
- * has to end, or it takes a line that nobody gets. So each such call has a
- * scope of its own, and its promise leads to that scope. A call that had
- * nothing to wait for gives a promise that leads to its value, which is then
- * never lost to a cancellation that comes before the promise is looked at.
+ * `waitFor(reader.readline(), 5)` gets the promise of a call that started
+ * outside of the scope of `waitFor`. Ending the wait is not enough: the call
+ * itself has to end, or it would consume a line that nobody gets. So each such
+ * call has its own scope, which can be found from its promise. The promise of a
+ * call that did not have to wait leads to its value instead, so that no
+ * cancellation can lose it.
  *
  * @module
  */
@@ -26,11 +27,12 @@ import { isThenable } from "./_validate.ts";
 import { fulfilledWith, readsPromises } from "./_host.ts";
 import { currentExecution } from "./_scheduler.ts";
 import { BODY } from "./_call_site.ts";
+import { rejection, tidyStack } from "./_error_stack.ts";
 
-/** Leads from the promise of a call to its scope. */
+/** The property of a promise that holds the scope of its call. */
 const SCOPE = Symbol("scope");
 
-/** How many promises of calls that did not wait are kept with their values, where the runtime does not tell. */
+/** Runtimes that cannot read a promise's value: how many recent promises to remember with their values. */
 const RECENT = 16;
 const recentPromises: unknown[] = new Array(RECENT).fill(null);
 const recentValues: unknown[] = new Array(RECENT).fill(undefined);
@@ -38,14 +40,30 @@ let recent = 0;
 
 export { isOverdue } from "./_cancel_scope.ts";
 
-/** Something that was thrown, be it `undefined`. */
+/** A thrown value, boxed so that it may be `undefined`. */
 export interface Failure {
   error: unknown;
 }
 
 /**
- * A promise of a value that is there, which a cancellation cannot lose when the
- * promise is handed on at once.
+ * Calls a function and turns what it throws, such as a failed argument check,
+ * into a rejection. Unlike `Promise.try` it returns the very promise of the
+ * function, which may be a future.
+ */
+export function promiseTry<A extends unknown[], T>(
+  call: (...args: A) => Promise<T>,
+  ...args: A
+): Promise<T> {
+  try {
+    return call(...args);
+  } catch (error) {
+    return rejection(error);
+  }
+}
+
+/**
+ * A fulfilled promise whose value no cancellation can lose, if it is passed on
+ * at once.
  */
 export function settledPromise<T>(value: T): Promise<T> {
   const promise = Promise.resolve(value);
@@ -59,49 +77,53 @@ function remember(promise: unknown, value: unknown): void {
   recentValues[recent] = value;
 }
 
-/** The value of a promise that has one, as far as that is known. */
-function valueAtHand(promise: unknown): { value: unknown } | null {
+/** The value of a fulfilled promise, `null` if unknown. */
+function knownValue(promise: unknown): { value: unknown } | null {
   if (readsPromises) return fulfilledWith(promise);
-  const place = recentPromises.indexOf(promise);
-  if (place < 0 || isThenable(recentValues[place])) return null;
-  return { value: recentValues[place] };
+  const index = recentPromises.indexOf(promise);
+  if (index < 0 || isThenable(recentValues[index])) return null;
+  return { value: recentValues[index] };
 }
 
-/** As {@linkcode settledPromise}, for calls that give nothing. */
+/** As {@linkcode settledPromise}, for calls without a result. */
 export const settledVoid: Promise<void> = Promise.resolve();
 
 /**
- * Delivers a request that is overdue before a call takes anything; see
- * {@linkcode isOverdue}. The call is made if the request was taken back.
+ * Delivers an overdue cancel request before a call takes anything; see
+ * {@linkcode isOverdue}. Makes the call if the request was withdrawn.
  */
-export function checkpoint<T>(call: () => PromiseLike<T>): Promise<T> {
+export function checkpoint<A extends unknown[], T>(
+  call: (...args: A) => PromiseLike<T>,
+  ...args: A
+): Promise<T> {
   return operation(async () => {
     await futures.makeYield(callersLoop(), undefined);
-    return await call();
+    return await call(...args);
   });
 }
 
-/** Runs a waiting call, so that whoever has its promise can cancel it. */
+/** Runs a waiting call in a scope, so that whoever holds its promise can cancel it. */
 export function operation<T>(body: () => T | PromiseLike<T>): Promise<T> {
-  const scope = new InnerScope(scopeHere() ?? detachedScope());
+  const scope = new InnerScope(currentScope() ?? detachedScope());
   const promise = scope.run(awaitCall[BODY], { scope, body });
   (promise as { [SCOPE]?: InnerScope })[SCOPE] = scope;
   return promise as Promise<T>;
 }
 
-/** A body, and the scope that it runs in. */
+/** A body and its scope. */
 interface Call<T> {
   readonly scope: InnerScope;
   readonly body: () => T | PromiseLike<T>;
 }
 
-/** As {@linkcode runIn} for calls that end as their body does. */
+/** As {@linkcode runInScope}, for calls with the outcome of their body. */
 const awaitCall = {
   [BODY]: async <T>({ scope, body }: Call<T>): Promise<T> => {
     let value: T;
     try {
       value = await body();
     } catch (error) {
+      tidyStack(error);
       if (!scope.close()) throw error;
       return await (probedOutcome(scope.outer, error, true) as PromiseLike<T>);
     }
@@ -111,11 +133,12 @@ const awaitCall = {
 };
 
 /**
- * Runs a body in a scope. `leave` hears how it ended, and gives the error that
- * comes out instead. A request that the code around the scope learns of by
- * this end alone has to find out whether anybody awaits it.
+ * Runs a body in a scope. `leave` is called with how it ended and returns the
+ * error to throw instead, if any. If only this outcome tells the outer code of
+ * a cancel request, the outcome is probed: it delivers the request if it is
+ * awaited.
  */
-export function runIn<T>(
+export function runInScope<T>(
   scope: InnerScope,
   body: () => T | PromiseLike<T>,
   leave: (failure: Failure | null) => Failure | null | Promise<Failure | null>,
@@ -125,7 +148,7 @@ export function runIn<T>(
   return promise as Promise<T>;
 }
 
-/** A body to run in a scope, and what hears of its end. */
+/** A body, its scope, and the function to call at its end. */
 interface ScopedCall<T> {
   scope: InnerScope;
   body: () => T | PromiseLike<T>;
@@ -141,8 +164,9 @@ const awaitBody = {
     } catch (error) {
       failure = { error };
     }
-    const left = leave(failure);
-    failure = left instanceof Promise ? await left : left;
+    const replaced = leave(failure);
+    failure = replaced instanceof Promise ? await replaced : replaced;
+    if (failure !== null) tidyStack(failure.error);
     if (scope.close()) {
       const outcome = failure === null ? value : failure.error;
       const asking = probedOutcome(scope.outer, outcome, failure !== null);
@@ -153,28 +177,30 @@ const awaitBody = {
   },
 };
 
-/** The future of a promise that has its value, or is one of this module; `null` for other promises. */
-export function futureOfOwn<T>(promise: PromiseLike<T>): Future<T> | null {
+/** The future of a promise of this module or with a known value; `null` for other promises. */
+export function futureForOwnPromise<T>(
+  promise: PromiseLike<T>,
+): Future<T> | null {
   const scope = (promise as { [SCOPE]?: InnerScope })[SCOPE];
   if (scope !== undefined) return new OperationFuture(promise, scope);
-  const atHand = promise === settledVoid as unknown
+  const known = promise === settledVoid as unknown
     ? { value: undefined }
-    : valueAtHand(promise);
-  if (atHand === null) return null;
+    : knownValue(promise);
+  if (known === null) return null;
   const future = new Future<T>();
-  future.setResult(atHand.value as T);
+  future.setResult(known.value as T);
   return future;
 }
 
-/** The scope of the running code; `null` outside of tasks. */
-export function scopeHere(): CancelScope | null {
+/** The scope of the running code, `null` outside of tasks. */
+export function currentScope(): CancelScope | null {
   const frame = currentExecution();
   return frame === undefined || frame.task === null
     ? null
     : (frame as CancelScope).open;
 }
 
-/** A waiting call under way: cancelling it interrupts what the call waits for. */
+/** The future of a pending call; cancelling it interrupts what the call waits for. */
 class OperationFuture<T> extends Future<T> implements WaitSource {
   static {
     looksLikeFuture(this);
@@ -195,7 +221,7 @@ class OperationFuture<T> extends Future<T> implements WaitSource {
     return true;
   }
 
-  /** It may be a connection. */
+  /** The value may be a connection, which must not be lost. */
   get keepsValue(): boolean {
     return true;
   }
@@ -211,7 +237,7 @@ class OperationFuture<T> extends Future<T> implements WaitSource {
   remove(): void {}
 }
 
-/** A scope for calls outside of tasks, which nobody but the holder of their promise can cancel. */
+/** A scope for calls outside of tasks, which only the holder of their promise can cancel. */
 function detachedScope(): CancelScope {
   return new TaskState(callersLoop(), null);
 }

@@ -17,7 +17,8 @@ import {
   WriteBuffer,
 } from "./_bytes.ts";
 import { deno } from "./_deno.ts";
-import { waitInDisposer } from "./_dispose.ts";
+import { waitWhileDisposing } from "./_dispose.ts";
+import { rejection } from "./_error_stack.ts";
 import { AGAIN, futures } from "./_future.ts";
 import type { EventLoop } from "./_event_loop.ts";
 import { operation } from "./_waiting_call.ts";
@@ -285,7 +286,7 @@ export class WritePump {
       if (isClosing) return operation(() => this.#drainWhileClosing(options));
       return this.#drainers.wait(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -353,7 +354,7 @@ export class WritePump {
       this.#throwCloseError();
       return resolved;
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -361,7 +362,7 @@ export class WritePump {
   async dispose(): Promise<void> {
     this.close();
     if (this.#failure?.isObserved) return;
-    await waitInDisposer(
+    await waitWhileDisposing(
       this.loop,
       () => this.waitClosed(),
       () => this.abort(),

@@ -1,5 +1,5 @@
 /**
- * Every error class of the module.
+ * The error classes of the module.
  *
  * ```ts
  * import { TimeoutError } from "@asyncio/asyncio/exceptions";
@@ -31,9 +31,9 @@ export { ConnectionError, OSError } from "./_system_errors.ts";
 /**
  * An operation was cancelled.
  *
- * JavaScript has one `catch`, so code that catches everything also catches
- * this; throw it again unless the cancellation is really meant to end here.
- * The message is the one given to `cancel()`, or `""`.
+ * In JavaScript `catch` catches every error, so code that handles all errors
+ * must re-throw this one, unless the cancellation is meant to end there. The
+ * message is the one passed to `cancel()`, or `""`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.CancelledError}.
  *
@@ -58,9 +58,9 @@ export class CancelledError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("CancelledError", message, options);
@@ -73,8 +73,8 @@ export class CancelledError extends Error {
 }
 
 /**
- * A deadline passed. The `cause` is the `CancelledError` that ended the wait,
- * where there was one.
+ * An operation timed out. The `cause` is the `CancelledError` that interrupted
+ * the wait, if there was one.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.TimeoutError}.
  *
@@ -94,9 +94,9 @@ export class TimeoutError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("TimeoutError", message, options);
@@ -109,8 +109,7 @@ export class TimeoutError extends Error {
 }
 
 /**
- * A future was asked for a result it does not have yet, or was given a second
- * one.
+ * A future has no result yet, or already has one.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.InvalidStateError}.
  *
@@ -127,9 +126,9 @@ export class InvalidStateError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("InvalidStateError", message, options);
@@ -142,7 +141,7 @@ export class InvalidStateError extends Error {
 }
 
 /**
- * An operation is not possible in the present state of an object or of the
+ * An operation is not possible in the current state of an object or of the
  * program.
  *
  * Stands for {@link https://docs.python.org/3/library/exceptions.html#RuntimeError}.
@@ -159,9 +158,9 @@ export class RuntimeError extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("RuntimeError", message, options);
@@ -198,14 +197,14 @@ export type SignalName = typeof globalThis extends
  * ```
  */
 export class KeyboardInterrupt extends Error {
-  /** The signal that arrived, `"SIGINT"` unless others were asked for. */
+  /** The signal that interrupted the program. */
   readonly signal: SignalName;
 
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options, and the signal.
+   * @param message The message; empty by default.
+   * @param options The standard error options, and the signal; `"SIGINT"` by default.
    * @throws {TypeError} If the message or the signal is not a string, or the options are invalid.
    */
   constructor(
@@ -242,9 +241,9 @@ export class QueueEmpty extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("QueueEmpty", message, options);
@@ -275,9 +274,9 @@ export class QueueFull extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("QueueFull", message, options);
@@ -308,9 +307,9 @@ export class QueueShutDown extends Error {
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("QueueShutDown", message, options);
@@ -323,7 +322,7 @@ export class QueueShutDown extends Error {
 }
 
 /**
- * The stream ended before the wanted bytes arrived.
+ * A stream ended before the requested bytes were read.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.IncompleteReadError}.
  *
@@ -343,18 +342,18 @@ export class QueueShutDown extends Error {
  * ```
  */
 export class IncompleteReadError extends Error {
-  /** The bytes that were read before the end. */
+  /** The bytes that were read before the end of the stream. */
   readonly partial: Uint8Array;
-  /** How many bytes were wanted, `null` where the number was not known. */
+  /** The number of bytes requested, `null` if unknown. */
   readonly expected: number | null;
 
   /**
    * Creates the error.
    *
    * @param partial The bytes that were read.
-   * @param expected How many were wanted, `null` if unknown.
-   * @param options The usual error options.
-   * @throws {TypeError} If an argument is of another kind.
+   * @param expected The number of bytes requested, `null` if unknown.
+   * @param options The standard error options.
+   * @throws {TypeError} If an argument has the wrong type.
    */
   constructor(
     partial: Uint8Array,
@@ -381,7 +380,7 @@ export class IncompleteReadError extends Error {
 }
 
 /**
- * The limit of a stream's buffer was reached while looking for a separator.
+ * The buffer limit of a stream was reached while searching for a separator.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.LimitOverrunError}.
  *
@@ -400,16 +399,16 @@ export class IncompleteReadError extends Error {
  * ```
  */
 export class LimitOverrunError extends Error {
-  /** How many bytes of the buffer hold no separator and can be read. */
+  /** The number of buffered bytes that contain no separator and can be read to make progress. */
   readonly consumed: number;
 
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param consumed Bytes known to hold no separator.
-   * @param options The usual error options.
-   * @throws {TypeError} If an argument is of another kind.
+   * @param message The message; empty by default.
+   * @param consumed The number of buffered bytes without a separator.
+   * @param options The standard error options.
+   * @throws {TypeError} If an argument has the wrong type.
    */
   constructor(message: string, consumed: number, options?: ErrorOptions) {
     checkErrorArguments("LimitOverrunError", message, options);
@@ -424,7 +423,7 @@ export class LimitOverrunError extends Error {
 }
 
 /**
- * The barrier was broken by `abort()`, or reset while somebody waited.
+ * The barrier was broken by `abort()`, or was reset while tasks were waiting.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-sync.html#asyncio.BrokenBarrierError}.
  *
@@ -442,9 +441,9 @@ export class BrokenBarrierError extends RuntimeError {
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("BrokenBarrierError", message, options);
@@ -457,7 +456,8 @@ export class BrokenBarrierError extends RuntimeError {
 }
 
 /**
- * The system call that sends files is not available for this kind of transport.
+ * The sendfile system call is not available for this transport. This module
+ * never throws it; it exists for ported code.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-exceptions.html#asyncio.SendfileNotAvailableError}.
  *
@@ -473,9 +473,9 @@ export class SendfileNotAvailableError extends RuntimeError {
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(message?: string, options?: ErrorOptions) {
     checkErrorArguments("SendfileNotAvailableError", message, options);
@@ -488,7 +488,7 @@ export class SendfileNotAvailableError extends RuntimeError {
 }
 
 /**
- * Every task waits and nothing is left that could wake one.
+ * All tasks are waiting and nothing is left that could wake one.
  *
  * @example
  * ```ts
@@ -500,15 +500,15 @@ export class SendfileNotAvailableError extends RuntimeError {
  * ```
  */
 export class DeadlockError extends RuntimeError {
-  /** What every task waited for, as `snapshot()` describes it; `null` if none was taken. */
+  /** What each task waited for, as `snapshot()` returns it; `null` if none was taken. */
   readonly snapshot: unknown;
 
   /**
    * Creates the error.
    *
-   * @param message What happened; empty by default.
-   * @param options The usual error options, and the snapshot.
-   * @throws {TypeError} If the message is not a string, or the options are invalid.
+   * @param message The message; empty by default.
+   * @param options The standard error options, and the snapshot; `null` by default.
+   * @throws {TypeError} If the message is not a string, or an option is invalid.
    */
   constructor(
     message?: string,
@@ -526,23 +526,23 @@ export class DeadlockError extends RuntimeError {
   }
 }
 
-/** A filter over errors: a predicate, or a class whose instances match. */
+/** Selects errors of a group: a predicate, or an error class whose instances match. */
 export type ErrorFilter =
   | ((error: unknown) => boolean)
   // deno-lint-ignore no-explicit-any
   | (abstract new (...args: any[]) => Error);
 
-/** A group that is being divided. */
-interface Division {
-  readonly whole: ExceptionGroup;
-  /** Index of the next error to look at. */
+/** A group that is being split. */
+interface SplitStep {
+  readonly group: ExceptionGroup;
+  /** The index of the next error to test. */
   next: number;
-  readonly hit: unknown[];
-  readonly miss: unknown[];
+  readonly matched: unknown[];
+  readonly rest: unknown[];
 }
 
 /**
- * Several errors that happened together, as a `TaskGroup` reports them.
+ * Several errors that occurred together, as `TaskGroup` throws them.
  *
  * Stands for {@link https://docs.python.org/3/library/exceptions.html#ExceptionGroup}.
  *
@@ -551,7 +551,7 @@ interface Division {
  * import { ExceptionGroup, TimeoutError } from "@asyncio/asyncio";
  * import { assert } from "@std/assert";
  *
- * const group = new ExceptionGroup("two went wrong", [
+ * const group = new ExceptionGroup("two errors", [
  *   new TimeoutError("slow"),
  *   new RangeError("far"),
  * ]);
@@ -563,11 +563,11 @@ export class ExceptionGroup extends AggregateError {
   /**
    * Creates a group.
    *
-   * @param message What the errors have in common.
+   * @param message The description of the group.
    * @param errors The errors; at least one.
-   * @param options The usual error options.
-   * @throws {RangeError} If there is no error in it.
-   * @throws {TypeError} If an argument is of another kind.
+   * @param options The standard error options.
+   * @throws {RangeError} If `errors` is empty.
+   * @throws {TypeError} If an argument has the wrong type.
    */
   constructor(
     message: string,
@@ -578,7 +578,7 @@ export class ExceptionGroup extends AggregateError {
     checkIterable(errors, "create an ExceptionGroup", "errors");
     super(errors, message, options);
     if (this.errors.length === 0) {
-      throw new RangeError("Cannot create an ExceptionGroup of no errors");
+      throw new RangeError("Cannot create an ExceptionGroup without errors");
     }
   }
 
@@ -587,8 +587,9 @@ export class ExceptionGroup extends AggregateError {
   }
 
   /**
-   * Keeps what matches: the group itself if it matches as a whole, a group of
-   * the matching leaves in the same nesting otherwise, `null` if there is none.
+   * Returns the matching part of the group: the group itself if it matches,
+   * otherwise a group of the matching errors with the same nesting, or `null`
+   * if none matches.
    *
    * @param filter A predicate or an error class.
    * @returns The matching part.
@@ -599,11 +600,11 @@ export class ExceptionGroup extends AggregateError {
   }
 
   /**
-   * Divides the group into what matches and what does not; nested groups are
-   * divided likewise.
+   * Splits the group into the matching part and the rest. Nested groups are
+   * split recursively.
    *
    * @param filter A predicate or an error class.
-   * @returns The matching part and the rest, each `null` if empty.
+   * @returns The matching part and the rest; `null` for an empty one.
    * @throws {TypeError} If the filter is neither.
    */
   split(
@@ -611,30 +612,34 @@ export class ExceptionGroup extends AggregateError {
   ): [ExceptionGroup | null, ExceptionGroup | null] {
     const matches = ExceptionGroup.#asPredicate(filter);
     if (matches(this)) return [this, null];
-    // A stack of its own: groups may be nested deeper than calls can be.
-    const path: Division[] = [];
-    let part: Division = { whole: this, next: 0, hit: [], miss: [] };
+    // An explicit stack, as groups may be nested deeper than the call stack
+    // allows.
+    const path: SplitStep[] = [];
+    let part: SplitStep = { group: this, next: 0, matched: [], rest: [] };
     for (;;) {
-      const { whole, hit, miss } = part;
-      if (part.next < whole.errors.length) {
-        const error: unknown = whole.errors[part.next++];
-        if (matches(error)) hit.push(error);
+      const { group, matched, rest } = part;
+      if (part.next < group.errors.length) {
+        const error: unknown = group.errors[part.next++];
+        if (matches(error)) matched.push(error);
         else if (error instanceof ExceptionGroup) {
           path.push(part);
-          part = { whole: error, next: 0, hit: [], miss: [] };
-        } else miss.push(error);
+          part = { group: error, next: 0, matched: [], rest: [] };
+        } else rest.push(error);
         continue;
       }
-      const parts = [hit, miss].map((it) => ExceptionGroup.#part(whole, it));
+      const parts = [matched, rest].map((it) =>
+        ExceptionGroup.#part(group, it)
+      );
       const above = path.pop();
       if (above === undefined) return [parts[0]!, parts[1]!];
-      if (parts[0]) above.hit.push(parts[0]);
-      if (parts[1]) above.miss.push(parts[1]);
+      if (parts[0]) above.matched.push(parts[0]);
+      if (parts[1]) above.rest.push(parts[1]);
       part = above;
     }
   }
 
-  // Static, as a group that comes from another thread was not constructed here.
+  // Static, as a group from another thread was not constructed here and has no
+  // private methods.
   static #part(
     whole: ExceptionGroup,
     errors: unknown[],

@@ -1,5 +1,5 @@
 /**
- * A plugin for `deno lint` that finds what commonly goes wrong with this
+ * A plugin for `deno lint` that finds common mistakes in code that uses this
  * module. Enable it in `deno.json`:
  *
  * ```json
@@ -8,21 +8,21 @@
  *
  * | rule | finds |
  * | --- | --- |
- * | `asyncio/no-floating-promises` | a call that waits, such as `queue.put(x)`, and that nobody awaits |
+ * | `asyncio/no-floating-promises` | a waiting call, such as `queue.put(x)`, that is not awaited |
  * | `asyncio/no-milliseconds` | a number that looks like milliseconds, such as `sleep(1000)` |
- * | `asyncio/no-outer-signal` | the signal of an outer task inside `timeout` or a group |
+ * | `asyncio/no-outer-signal` | the signal of an outer task used inside `timeout` or a group |
  * | `asyncio/no-swallowed-cancellation` | a `catch` that swallows `CancelledError` |
- * | `asyncio/require-coroutine-function` | a promise where a coroutine function belongs, `createTask(f())` |
+ * | `asyncio/require-coroutine-function` | a promise in place of a coroutine function, such as `createTask(f())` |
  * | `asyncio/require-release` | `acquire()` without `using` and without `finally` |
  *
- * A page for each rule is in the folder `docs/lint`. A rule is silenced where
- * it is wrong with `// deno-lint-ignore asyncio/no-milliseconds` on the line
- * before, and everywhere with `"rules": { "exclude": […] }` in `deno.json`.
+ * Each rule has a page in `docs/lint`. Silence a rule on one line with
+ * `// deno-lint-ignore asyncio/no-milliseconds` before it, or everywhere with
+ * `"rules": { "exclude": […] }` in `deno.json`.
  *
- * The rules look at what a file imports from `@asyncio/asyncio`, under any of
- * its specifiers, and keep silent about what they cannot tell from that file
- * alone. Where the module has another name in your project, make a plugin of
- * your own with {@linkcode createPlugin}.
+ * The rules apply to what a file imports from `@asyncio/asyncio`, under any of
+ * its specifiers, and report only what they can tell from that file alone. If
+ * your project imports the module under another name, create the plugin with
+ * {@linkcode createPlugin}.
  *
  * @module
  */
@@ -43,8 +43,8 @@ import { checkOptions, checkStrings } from "./_validate.ts";
 /** Options of {@linkcode createPlugin}. */
 export interface LintOptions {
   /**
-   * More specifiers of the module: a name from the import map as it is
-   * written, or the URL of a file that relative imports lead to.
+   * Additional specifiers of the module: a name from the import map, or the URL
+   * of a file that is imported by relative specifiers.
    *
    * @default {[]}
    */
@@ -66,11 +66,10 @@ const RULES: Record<string, Check> = {
 };
 
 /**
- * Makes the plugin for a project that imports the module under other names.
+ * Creates the plugin for a project that imports the module under other names.
  *
- * @param options The names.
- * @returns The plugin, to be the default export of a file that `deno.json`
- * lists under `lint.plugins`.
+ * @param options The additional specifiers; none by default.
+ * @returns The plugin. Make it the default export of a file that is listed under `lint.plugins` in `deno.json`.
  * @throws {TypeError} If an option is unknown, or a specifier is not a string.
  *
  * @example
@@ -116,7 +115,7 @@ function specifiersOf(options: LintOptions): readonly string[] {
   return specifiers;
 }
 
-/** Whether a file imports the module, or something at run time. */
+/** Whether a file imports the module, or has a dynamic import. */
 function mayImport(
   program: Deno.lint.Program,
   text: string,
@@ -127,7 +126,7 @@ function mayImport(
   ) || /\bimport\s*\(/.test(text);
 }
 
-/** Shows every node to a visitor, once the whole tree is known. */
+/** Runs a visitor over all nodes, after the whole tree was collected. */
 function visit(program: Deno.lint.Program, visitor: Deno.lint.LintVisitor) {
   const visits = visitor as Record<string, ((node: Node) => void) | undefined>;
   for (const node of descendants(program)) visits[node.type]?.(node);

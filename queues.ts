@@ -30,12 +30,14 @@ import {
   checkpoint,
   isOverdue,
   operation,
+  promiseTry,
   settledPromise,
   settledVoid,
 } from "./_waiting_call.ts";
 import { inspect } from "./_host.ts";
 import type { Cancellable, Named } from "./_options.ts";
 import {
+  activeSignalOf,
   checkCallback,
   checkNumber,
   checkOptions,
@@ -43,7 +45,6 @@ import {
   describe,
   isInstance,
   labelOf,
-  openSignalOf,
 } from "./_validate.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import {
@@ -58,33 +59,33 @@ export type { Cancellable, Named } from "./_options.ts";
 /** Options of a {@linkcode PriorityQueue}. */
 export interface PriorityQueueOptions<T> extends Named {
   /**
-   * Negative if `a` comes before `b`, positive if after, 0 if either may. Any
-   * other answer, `NaN` too, is a `TypeError` for whoever puts or gets. It
-   * must leave the queue alone: changing it meanwhile is a `RuntimeError`.
+   * Compares two items: negative if `a` comes first, positive if `b` does, 0 if
+   * they are equal. Anything else, including `NaN`, makes `put` or `get` fail
+   * with a `TypeError`. It must not change the queue; that is a `RuntimeError`.
    *
-   * @default numbers, bigints, strings, booleans and dates by value, arrays of those element by element
+   * @default {undefined} numbers, bigints, strings, booleans and dates by value, arrays of those element by element
    */
   compare?: (a: T, b: T) => number;
 }
 
-/** Where the items of a queue are kept. */
+/** The container of a queue's items. */
 interface Store<T> {
   readonly length: number;
-  /** Throws for an item that cannot be kept here. */
+  /** Throws for an item that cannot be stored. */
   check?(item: T): void;
   push(item: T): void;
-  take(): T | undefined;
+  pop(): T | undefined;
   clear(): void;
 }
 
-let useStore: <T>(queue: Queue<T>, store: Store<T>) => void;
+let setStore: <T>(queue: Queue<T>, store: Store<T>) => void;
 
 /**
- * A queue: first in, first out.
+ * A first-in-first-out queue.
  *
- * `put` waits while it is full, `get` while it is empty. An item stays in the
- * queue until a `get` really resumes, so a consumer that is cancelled loses
- * none. An item that is itself a promise is awaited by `await queue.get()`,
+ * `put` waits while the queue is full, `get` while it is empty. An item stays
+ * in the queue until a waiting `get` resumes, so a cancelled consumer loses
+ * nothing. An item that is itself a promise is awaited by `await queue.get()`,
  * as promises flatten.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.Queue}.
@@ -106,47 +107,47 @@ export class Queue<T> implements AsyncIterable<T> {
   readonly #maxsize: number;
   readonly #label: string;
   #items: Store<T> = new FifoStore<T>();
-  /** Puts that `taskDone` has not answered. */
+  /** The number of items that were put and not yet marked by `taskDone`. */
   #unfinished = 0;
   #isShutDown = false;
-  /** What each waiting `put` brings. */
-  readonly #offers = new Map<unknown, T>();
-  readonly #home = new LoopBinding();
+  /** The item of each waiting `put`, by its future. */
+  readonly #pendingItems = new Map<unknown, T>();
+  readonly #binding = new LoopBinding();
   readonly #getters: WaitQueue<T> = new WaitQueue<T>({
     complete: () =>
       this.empty() && !this.#isShutDown ? AGAIN : this.getNowait(),
     handOff: () => void (this.empty() || this.#getters.notifyNext()),
     kind: "queue.get",
     describe: () => `an item of ${this.#describe()}`,
-  }, this.#home);
+  }, this.#binding);
   readonly #putters: WaitQueue<void> = new WaitQueue<void>({
     complete: (future) => {
       if (this.full() && !this.#isShutDown) return AGAIN;
-      this.putNowait(this.#withdraw(future));
+      this.putNowait(this.#takePending(future));
       return undefined;
     },
     handOff: (future) => {
-      this.#withdraw(future);
+      this.#takePending(future);
       if (!this.full()) this.#putters.notifyNext();
     },
-    remove: (future) => void this.#withdraw(future),
+    remove: (future) => void this.#takePending(future),
     kind: "queue.put",
     describe: () => `room in ${this.#describe()}`,
-  }, this.#home);
+  }, this.#binding);
   readonly #joiners: WaitQueue<void> = new WaitQueue<void>({
     complete: () => {},
     handOff: () => {},
     kind: "queue.join",
     describe: () =>
       `taskDone() on ${this.#describe()}, ${this.#unfinished} unfinished`,
-  }, this.#home);
+  }, this.#binding);
 
   /**
-   * Makes an empty queue.
+   * Creates an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
-   * @param options A name, shown in reports.
-   * @throws {TypeError} If it is not a number, or an option is unknown.
+   * @param maxsize The number of items at which `put` waits; 0, the default, or less for no limit.
+   * @param options The name shown in consoles and reports.
+   * @throws {TypeError} If `maxsize` is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {
     checkNumber(maxsize, "create a queue", "maxsize");
@@ -155,7 +156,7 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   static {
-    useStore = (queue, store) => queue.#items = store;
+    setStore = (queue, store) => queue.#items = store;
   }
 
   /** The number of items at which `put` waits; 0 or less for no limit. */
@@ -163,33 +164,33 @@ export class Queue<T> implements AsyncIterable<T> {
     return this.#maxsize;
   }
 
-  /** The number of items. */
+  /** The number of items in the queue. */
   qsize(): number {
     return this.#items.length;
   }
 
-  /** Whether there is no item. */
+  /** Whether the queue is empty. */
   empty(): boolean {
     return this.#items.length === 0;
   }
 
-  /** Whether `put` would wait. */
+  /** Whether the queue is full, so that `put` would wait. */
   full(): boolean {
     return this.#maxsize > 0 && this.#items.length >= this.#maxsize;
   }
 
   /**
-   * Puts an item in, and waits for room first if need be.
+   * Adds an item, waiting while the queue is full.
    *
-   * Cancelled while it waits, it has put nothing in; room that had just been
-   * made for it goes to the next.
+   * If cancelled, the item is not added. If a slot had just become free for it,
+   * the next waiting `put` gets the slot.
    *
-   * @param item The item.
-   * @param options A signal that ends the wait.
+   * @param item The item to add.
+   * @param options A signal that aborts the wait.
    * @throws {QueueShutDown} If the queue is shut down.
-   * @throws {TypeError} If a priority queue cannot compare the item, or an option is unknown or of another kind.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
+   * @throws {TypeError} If a priority queue cannot compare the item, or an option is invalid.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using the queue.
    *
    * @example
    * ```ts
@@ -205,29 +206,14 @@ export class Queue<T> implements AsyncIterable<T> {
    * ```
    */
   put(item: T, options?: Cancellable): Promise<void> {
-    try {
-      const signal = options === undefined
-        ? undefined
-        : openSignalOf(options, "put an item");
-      if (!this.full() || this.#isShutDown) {
-        if (isOverdue()) return checkpoint(() => this.put(item, options));
-        this.putNowait(item);
-        return settledVoid;
-      }
-      this.#items.check?.(item);
-      const future = this.#putters.enter(signal);
-      this.#offers.set(future, item);
-      return future;
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return promiseTry(Queue.#put<T>, this, item, options);
   }
 
   /**
-   * Puts an item in at once.
+   * Adds an item without waiting.
    *
-   * @param item The item.
-   * @throws {QueueFull} If there is no room.
+   * @param item The item to add.
+   * @throws {QueueFull} If the queue is full.
    * @throws {QueueShutDown} If the queue is shut down.
    * @throws {TypeError} If a priority queue cannot compare the item; the queue is then unchanged.
    */
@@ -246,19 +232,19 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Takes an item out, and waits for one first if need be.
+   * Removes and returns an item, waiting while the queue is empty.
    *
-   * Cancelled while it waits, it has taken nothing, even if an item was on its
-   * way to it: the next in line gets that item. One that merely loses a
-   * `Promise.race` goes on waiting and takes an item; end it with a signal, or
-   * use `waitFor`.
+   * If cancelled, no item is removed. If one had just become available for it,
+   * the next waiting `get` receives it. A `get` that merely lost a
+   * `Promise.race` keeps waiting and removes an item; abort it with a signal,
+   * or use `waitFor`.
    *
-   * @param options A signal that ends the wait.
+   * @param options A signal that aborts the wait.
    * @returns The item.
    * @throws {QueueShutDown} If the queue is shut down and empty.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using the queue.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -272,24 +258,15 @@ export class Queue<T> implements AsyncIterable<T> {
    * ```
    */
   get(options?: Cancellable): Promise<T> {
-    try {
-      const signal = options === undefined
-        ? undefined
-        : openSignalOf(options, "get an item");
-      if (this.empty() && !this.#isShutDown) return this.#getters.enter(signal);
-      if (isOverdue()) return checkpoint(() => this.get(options));
-      return settledPromise(this.getNowait());
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return promiseTry(Queue.#get<T>, this, options);
   }
 
   /**
-   * Takes an item out at once.
+   * Removes and returns an item without waiting.
    *
    * @returns The item.
-   * @throws {QueueEmpty} If there is none.
-   * @throws {QueueShutDown} If there is none and the queue is shut down.
+   * @throws {QueueEmpty} If the queue is empty.
+   * @throws {QueueShutDown} If the queue is shut down and empty.
    */
   getNowait(): T {
     if (this.empty()) {
@@ -298,20 +275,20 @@ export class Queue<T> implements AsyncIterable<T> {
       }
       throw new QueueEmpty("Cannot get an item: the queue is empty");
     }
-    const item = this.#items.take() as T;
+    const item = this.#items.pop() as T;
     this.#putters.notifyNext();
     return item;
   }
 
   /**
-   * Says that an item that was taken out has been dealt with.
+   * Marks an item that was returned by `get` as processed, for `join`.
    *
-   * @throws {RangeError} If it is called more often than there were items.
+   * @throws {RangeError} If called more often than items were put.
    */
   taskDone(): void {
     if (this.#unfinished <= 0) {
       throw new RangeError(
-        "taskDone() called more often than there were items",
+        "taskDone() called more often than items were put",
       );
     }
     this.#unfinished--;
@@ -319,15 +296,14 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Waits until every item that was put in has been dealt with.
+   * Waits until `taskDone` has been called for every item.
    *
-   * Cancelled while it waits, it leaves the queue, its items and all others
-   * that wait as they are.
+   * If cancelled, the queue and its other waiters are unaffected.
    *
-   * @param options A signal that ends the wait.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * @param options A signal that aborts the wait.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using the queue.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -349,23 +325,21 @@ export class Queue<T> implements AsyncIterable<T> {
    * ```
    */
   join(options?: Cancellable): Promise<void> {
-    try {
+    return promiseTry(() => {
       const signal = options === undefined
         ? undefined
-        : openSignalOf(options, "join a queue");
+        : activeSignalOf(options, "join a queue");
       if (this.#unfinished === 0) return settledVoid;
-      return this.#joiners.enter(signal);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+      return this.#joiners.enqueue(signal);
+    });
   }
 
   /**
-   * Shuts the queue down: `put` is refused from now on, and `get` once the
-   * queue is empty. Calls that wait in either throw.
+   * Shuts the queue down: from now on `put` rejects, and `get` does once the
+   * queue is empty. Waiting calls reject too.
    *
-   * @param immediate Whether to drop the items that are still in it, which count as dealt with then; by default they stay.
-   * @throws {TypeError} If it is neither `true` nor `false`.
+   * @param immediate Whether to drop the remaining items, which then count as processed; `false` by default.
+   * @throws {TypeError} If `immediate` is not a boolean.
    */
   shutdown(immediate = false): void {
     if (typeof immediate !== "boolean") {
@@ -387,12 +361,12 @@ export class Queue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Takes items out one by one, until the queue is shut down. Several
-   * consumers may do so at once; leaving the loop early, by a cancellation
-   * too, loses no item.
+   * Iterates over the items, removing each, until the queue is shut down and
+   * empty. Several consumers may iterate at once. Leaving the loop early, also
+   * by a cancellation, loses no item.
    *
    * @returns The iterator.
-   * @throws {CancelledError} If the task is cancelled.
+   * @throws {CancelledError} If the calling task is cancelled.
    *
    * @example
    * ```ts
@@ -424,9 +398,42 @@ export class Queue<T> implements AsyncIterable<T> {
     return this.#describe();
   }
 
-  #withdraw(future: unknown): T {
-    const item = this.#offers.get(future) as T;
-    this.#offers.delete(future);
+  static #put<T>(
+    queue: Queue<T>,
+    item: T,
+    options: Cancellable | undefined,
+  ): Promise<void> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "put an item");
+    if (!queue.full() || queue.#isShutDown) {
+      if (isOverdue()) return checkpoint(Queue.#put<T>, queue, item, options);
+      queue.putNowait(item);
+      return settledVoid;
+    }
+    queue.#items.check?.(item);
+    const future = queue.#putters.enqueue(signal);
+    queue.#pendingItems.set(future, item);
+    return future;
+  }
+
+  static #get<T>(
+    queue: Queue<T>,
+    options: Cancellable | undefined,
+  ): Promise<T> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "get an item");
+    if (queue.empty() && !queue.#isShutDown) {
+      return queue.#getters.enqueue(signal);
+    }
+    if (isOverdue()) return checkpoint(Queue.#get<T>, queue, options);
+    return settledPromise(queue.getNowait());
+  }
+
+  #takePending(future: unknown): T {
+    const item = this.#pendingItems.get(future) as T;
+    this.#pendingItems.delete(future);
     return item;
   }
 
@@ -445,11 +452,11 @@ export class Queue<T> implements AsyncIterable<T> {
 }
 
 /**
- * A queue that gives the lowest item first; equal ones come in no particular
+ * A queue that returns the lowest item first; equal items come in no particular
  * order.
  *
- * Numbers, bigints, strings, booleans and dates are compared by value, and
- * arrays element by element, as tuples in Python: `[priority, item]`.
+ * Numbers, bigints, strings, booleans and dates are compared by value, arrays
+ * element by element like tuples in Python: `[priority, item]`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.PriorityQueue}.
  *
@@ -468,11 +475,11 @@ export class Queue<T> implements AsyncIterable<T> {
  */
 export class PriorityQueue<T> extends Queue<T> {
   /**
-   * Makes an empty queue.
+   * Creates an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
-   * @param options How to compare items, and a name, shown in reports.
-   * @throws {TypeError} If `maxsize` is not a number, `compare` not a function, or an option is unknown.
+   * @param maxsize The number of items at which `put` waits; 0, the default, or less for no limit.
+   * @param options How to compare items, and the name shown in consoles and reports.
+   * @throws {TypeError} If `maxsize` is not a number, `compare` is not a function, or an option is unknown.
    */
   constructor(maxsize = 0, options: PriorityQueueOptions<T> = {}) {
     const action = "create a queue";
@@ -480,12 +487,12 @@ export class PriorityQueue<T> extends Queue<T> {
     const { compare, name } = options;
     if (compare !== undefined) checkCallback(compare, action, "compare");
     super(maxsize, name === undefined ? undefined : { name });
-    useStore(this, new PriorityStore(compare));
+    setStore(this, new PriorityStore(compare));
   }
 }
 
 /**
- * A queue that gives the last item first.
+ * A last-in-first-out queue.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-queue.html#asyncio.LifoQueue}.
  *
@@ -504,50 +511,44 @@ export class PriorityQueue<T> extends Queue<T> {
  */
 export class LifoQueue<T> extends Queue<T> {
   /**
-   * Makes an empty queue.
+   * Creates an empty queue.
    *
-   * @param maxsize The number of items at which `put` waits; 0 or less, the default, for no limit.
-   * @param options A name, shown in reports.
-   * @throws {TypeError} If it is not a number, or an option is unknown.
+   * @param maxsize The number of items at which `put` waits; 0, the default, or less for no limit.
+   * @param options The name shown in consoles and reports.
+   * @throws {TypeError} If `maxsize` is not a number, or an option is unknown.
    */
   constructor(maxsize = 0, options?: Named) {
     super(maxsize, options);
-    useStore(this, new LifoStore<T>());
+    setStore(this, new Stack<T>());
   }
 }
 
 class FifoStore<T> extends Deque<T> implements Store<T> {
-  take(): T | undefined {
+  pop(): T | undefined {
     return this.shift();
   }
 }
 
-class LifoStore<T> extends Stack<T> implements Store<T> {
-  take(): T | undefined {
-    return this.pop();
-  }
-}
-
 class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
-  readonly #anything: boolean;
-  /** Whether items are being compared: a change would lose one of them. */
+  readonly #hasCompare: boolean;
+  /** Whether a comparison is running; changing the heap now could lose an item. */
   #comparing = false;
 
   constructor(compare?: (a: T, b: T) => number) {
     super(compare === undefined ? isLess : isLessBy(compare));
-    this.#anything = compare !== undefined;
+    this.#hasCompare = compare !== undefined;
   }
 
   check(item: T): void {
-    if (this.#anything || kindOf(item) !== null) return;
+    if (this.#hasCompare || kindOf(item) !== null) return;
     throw new TypeError(
-      `Cannot order ${show(item)} without a compare function`,
+      `Cannot order ${formatItem(item)} without a compare function`,
     );
   }
 
   override push(item: T): void {
     this.check(item);
-    this.#begin();
+    this.#startComparing();
     try {
       super.push(item);
     } finally {
@@ -555,22 +556,22 @@ class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
     }
   }
 
-  take(): T | undefined {
-    this.#begin();
+  override pop(): T | undefined {
+    this.#startComparing();
     try {
-      return this.pop();
+      return super.pop();
     } finally {
       this.#comparing = false;
     }
   }
 
   override clear(): void {
-    this.#begin();
+    this.#startComparing();
     super.clear();
     this.#comparing = false;
   }
 
-  #begin(): void {
+  #startComparing(): void {
     if (this.#comparing) {
       throw new RuntimeError(
         "Cannot change a queue while its items are being compared",
@@ -580,21 +581,21 @@ class PriorityStore<T> extends BinaryHeap<T> implements Store<T> {
   }
 }
 
-/** Whether `a` comes before `b` in the order of somebody else. */
+/** Turns a comparison function into a test whether `a` comes before `b`. */
 function isLessBy<T>(compare: (a: T, b: T) => number): (a: T, b: T) => boolean {
   return (a, b) => {
     const order = compare(a, b);
     if (typeof order === "number" && !Number.isNaN(order)) return order < 0;
-    throw unordered(a, b, `, compare() returned ${describe(order)}`);
+    throw incomparable(a, b, `, compare() returned ${describe(order)}`);
   };
 }
 
-/** Whether `a` comes before `b` in the order of Python's values and tuples. */
+/** Whether `a` comes before `b` in Python's order of values and tuples. */
 function isLess(a: unknown, b: unknown): boolean {
   if (typeof a === "number" && typeof b === "number") return a < b;
   if (isInstance(a, Array) && isInstance(b, Array)) return isLessTuple(a, b);
   const kind = kindOf(a);
-  if (kind === null || kind !== kindOf(b)) throw unordered(a, b, "");
+  if (kind === null || kind !== kindOf(b)) throw incomparable(a, b, "");
   return (a as number) < (b as number);
 }
 
@@ -620,7 +621,7 @@ function isEqual(a: unknown, b: unknown): boolean {
     a.every((item, i) => isEqual(item, b[i]));
 }
 
-/** What an item can be compared with, `null` if with nothing. */
+/** The kind of items that an item can be compared with, `null` if none. */
 function kindOf(item: unknown): string | null {
   const type = typeof item;
   if (type === "bigint") return "number";
@@ -633,11 +634,13 @@ function kindOf(item: unknown): string | null {
   return isInstance(item, Date) ? "date" : null;
 }
 
-function unordered(a: unknown, b: unknown, why: string): TypeError {
-  return new TypeError(`Cannot compare ${show(a)} with ${show(b)}${why}`);
+function incomparable(a: unknown, b: unknown, why: string): TypeError {
+  return new TypeError(
+    `Cannot compare ${formatItem(a)} with ${formatItem(b)}${why}`,
+  );
 }
 
-function show(item: unknown): string {
+function formatItem(item: unknown): string {
   const text = describe(item);
   if (kindOf(item) === null && text !== "a plain object") return text;
   try {

@@ -18,7 +18,11 @@
  * @module
  */
 
-import { type Abortable, linkSignal, unlinkSignal } from "./_abort_signal.ts";
+import {
+  type Abortable,
+  subscribeAbort,
+  unsubscribeAbort,
+} from "./_abort_signal.ts";
 import { captureSlot, type Context, runIn } from "./_context.ts";
 import { watchForDeadlock } from "./_deadlock.ts";
 import { type Duration, toSeconds } from "./_duration.ts";
@@ -26,7 +30,7 @@ import { cancelFrom, original, tasksOf } from "./_task_state.ts";
 import { cancelAll, cancelSites } from "./_cancel_request.ts";
 import { EventLoop } from "./_event_loop.ts";
 import { stateOf, Task } from "./_task.ts";
-import { Future, futures } from "./_future.ts";
+import { type AnyFuture, Future, futures } from "./_future.ts";
 import { onSignal as listenTo, systemTimer } from "./_host.ts";
 import { CallSite, framesOf } from "./_call_site.ts";
 import {
@@ -41,16 +45,14 @@ import {
   startedHint,
 } from "./_validate.ts";
 import type { Cancellable, Coroutine } from "./_options.ts";
-import {
-  closersOf,
-  currentExecution,
-  internals as loops,
-} from "./_scheduler.ts";
+import { closers } from "./_loop_local.ts";
+import { currentExecution, internals as loops } from "./_scheduler.ts";
 import { allTasks } from "./_awaitable.ts";
 import { onceDone } from "./_done_callbacks.ts";
 import { formatSnapshot, verdictOf } from "./_report.ts";
 import { type Snapshot, snapshotOf } from "./_snapshot.ts";
-import { chainOf, progressOf } from "./_inspect.ts";
+import { debugHooks } from "./_debug_hooks.ts";
+import { chainOf, isPending, nameOf, progressOf } from "./_inspect.ts";
 import { firstOf, span } from "./_text.ts";
 import "./_threads.ts";
 import { reportUnretrieved } from "./_unhandled.ts";
@@ -391,7 +393,7 @@ export class Runner implements AsyncDisposable {
       deadlock = error;
       ended.reject(error);
     });
-    if (signal) linkSignal(signal, interruption);
+    if (signal) subscribeAbort(signal, interruption);
     onceDone(task, () => loops.afterBatch(loop, ended.resolve));
     try {
       await ended.promise;
@@ -402,7 +404,7 @@ export class Runner implements AsyncDisposable {
       interruption.end();
       unlisten();
       unwatch();
-      if (signal) unlinkSignal(signal, interruption);
+      if (signal) unsubscribeAbort(signal, interruption);
     }
   }
 
@@ -546,7 +548,7 @@ export class Runner implements AsyncDisposable {
     if (this.#forced) await batches(loop, 2);
     else if (rest.length > 0) await allDone(loop, rest);
     for (const task of rest) reportFailure(task);
-    for (const close of closersOf(loop)) await close();
+    for (const close of closers.get(loop)) await close();
     await batches(loop, LAST_BATCHES);
     await loop.shutdownDefaultExecutor(this.#forced ? 0 : undefined);
   }
@@ -628,6 +630,15 @@ async function addPlaces(snapshot: Snapshot, loop: EventLoop): Promise<void> {
     task.waits = task.waits.map((wait) => ({ ...wait, place: place.line }));
   }
 }
+
+debugHooks.report = (loop, waits) => {
+  const snapshot = snapshotOf(loop);
+  const names = (waits as AnyFuture[]).filter(isPending).map(nameOf);
+  return [
+    ...new Set(names.map((name) => `Code outside of tasks waits for ${name}`)),
+    ...(snapshot.tasks.length > 0 ? [formatSnapshot(snapshot)] : []),
+  ].join("\n");
+};
 
 function waitsOutside(loop: EventLoop): boolean {
   let frame = tasksOf(loop).first;

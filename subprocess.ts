@@ -23,11 +23,12 @@
  */
 
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
-import { linkSignal, unlinkSignal } from "./_abort_signal.ts";
+import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
 import { type Bytes, checkBytes, type OwnBytes } from "./_bytes.ts";
 import { checkSignalNumber, Child, type ChildSetup } from "./_child.ts";
 import { runInSlot } from "./_context.ts";
 import { deno, needDeno } from "./_deno.ts";
+import { rejection } from "./_error_stack.ts";
 import {
   AGAIN,
   type AnyFuture,
@@ -217,7 +218,7 @@ export class Process implements AsyncDisposable {
       this.#child.ref();
       return waiter;
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -272,7 +273,7 @@ export class Process implements AsyncDisposable {
       if (input !== undefined && input !== null) this.#send(input);
       return this.#communicate(options);
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error);
     }
   }
 
@@ -457,7 +458,7 @@ class StartFuture extends Future<Process> {
     super({ loop });
     this.#process = process;
     this.#signal = signal;
-    if (signal) linkSignal(signal, this.#abortable);
+    if (signal) subscribeAbort(signal, this.#abortable);
     futures.setSource(this, this.#waitSource());
   }
 
@@ -503,7 +504,7 @@ class StartFuture extends Future<Process> {
 
   #settle(): void {
     this.#isSettled = true;
-    if (this.#signal) unlinkSignal(this.#signal, this.#abortable);
+    if (this.#signal) unsubscribeAbort(this.#signal, this.#abortable);
   }
 }
 
@@ -555,7 +556,7 @@ export function createSubprocessExec(
     }
     return start({ file, args: rest, name: file }, given);
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 
@@ -602,7 +603,7 @@ export function createSubprocessShell(
       readOptions(options),
     );
   } catch (error) {
-    return Promise.reject(error);
+    return rejection(error);
   }
 }
 

@@ -1,9 +1,9 @@
 /**
- * Locks and the like, for tasks of one event loop: `Lock`, `Event`,
- * `Condition`, `Semaphore`, `BoundedSemaphore`, `Barrier`.
+ * Synchronization primitives for tasks of one event loop: `Lock`, `Event`,
+ * `Condition`, `Semaphore`, `BoundedSemaphore` and `Barrier`.
  *
- * All are first come, first served: nobody overtakes a waiter, and a waiter
- * that is cancelled at the moment it is woken passes its turn on.
+ * All of them are fair: waiters are served first in, first out. A waiter that
+ * is cancelled just as it is notified passes the notification on.
  *
  * ```ts
  * import { Lock } from "@asyncio/asyncio/sync";
@@ -22,16 +22,20 @@
  * @module
  */
 
+import { type Guard, ReleaseGuard } from "./_guard.ts";
 import "./_snapshot.ts"; // with it, the event loop, debug mode and inspection
 import type { Cancellable, Named } from "./_options.ts";
 import { currentExecution, type ExecutionContext } from "./_scheduler.ts";
 import {
   checkpoint,
+  type Failure,
   isOverdue,
   operation,
+  promiseTry,
   settledPromise,
 } from "./_waiting_call.ts";
 import {
+  activeSignalOf,
   checkCallback,
   checkCount,
   checkInstance,
@@ -40,69 +44,24 @@ import {
   describe,
   isAsync,
   labelOf,
-  openSignalOf,
   signalOf,
 } from "./_validate.ts";
 import { LoopBinding, WaitQueue } from "./_wait_queue.ts";
 import { CancelledError, RuntimeError } from "./exceptions.ts";
 
 export { Barrier } from "./_barrier.ts";
+export type { Guard } from "./_guard.ts";
 export type { Cancellable, Named } from "./_options.ts";
 
-/**
- * What `acquire()` gives: releases at the end of a `using` or `await using`
- * block, once. A guard outside of such a block releases nothing; call
- * `release()` then.
- *
- * @example
- * ```ts
- * import { Lock } from "@asyncio/asyncio";
- * import { assert } from "@std/assert";
- *
- * const lock = new Lock();
- * const guard = await lock.acquire();
- * guard[Symbol.dispose]();
- * guard[Symbol.dispose]();
- * assert(!lock.locked());
- * ```
- */
-export interface Guard extends Disposable, AsyncDisposable {
-}
-
-/** A guard that calls back the first time it is disposed of. */
-class ReleaseGuard implements Guard {
-  /** `null` once it was called. */
-  #release: ((guard: Guard) => void) | null;
-
-  constructor(release: (guard: Guard) => void) {
-    this.#release = release;
-  }
-
-  [Symbol.dispose](): void {
-    const release = this.#release;
-    this.#release = null;
-    release?.(this);
-  }
-
-  // deno-lint-ignore require-await -- an error has to come as a rejection
-  async [Symbol.asyncDispose](): Promise<void> {
-    this[Symbol.dispose]();
-  }
-
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.#release === null ? "<Guard released>" : "<Guard>";
-  }
-}
-
-/** The inside of a lock, for the conditions on it. */
+/** Access to the private fields of a lock, for `Condition`. */
 let locks: {
-  home(lock: Lock): LoopBinding;
+  binding(lock: Lock): LoopBinding;
   guard(lock: Lock): Guard | null;
   setGuard(lock: Lock, guard: Guard | null): void;
 };
 
 /**
- * A lock: one holder at a time.
+ * A mutual exclusion lock: at most one holder at a time.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-sync.html#asyncio.Lock}.
  *
@@ -121,28 +80,28 @@ let locks: {
  */
 export class Lock {
   #locked = false;
-  /** The guard that stands for the present hold; an older one releases nothing. */
+  /** The guard of the current holder; older guards release nothing. */
   #guard: Guard | null = null;
-  /** The code that has taken it, for those who ask why they wait. */
+  /** The code that acquired it, for reports. */
   #holder: ExecutionContext | null = null;
   readonly #dispose = (guard: Guard): void => {
     if (this.#guard === guard) this.release();
   };
   readonly #label: string;
-  readonly #home = new LoopBinding();
-  /** At most one is woken at a time, and only while the lock is free. */
+  readonly #binding = new LoopBinding();
+  /** At most one waiter is notified at a time, and only while the lock is free. */
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
     complete: (_, by) => this.#lock(by),
-    handOff: () => this.#wake(),
+    handOff: () => this.#notifyNext(),
     kind: "lock",
     describe: () => this.#describe(),
     holder: () => this.#holder,
-  }, this.#home);
+  }, this.#binding);
 
   /**
-   * Makes a free lock.
+   * Creates an unlocked lock.
    *
-   * @param options A name, shown in reports.
+   * @param options The name shown in consoles and reports.
    * @throws {TypeError} If an option is unknown.
    */
   constructor(options?: Named) {
@@ -151,28 +110,31 @@ export class Lock {
 
   static {
     locks = {
-      home: (lock) => lock.#home,
+      binding: (lock) => lock.#binding,
       guard: (lock) => lock.#guard,
       setGuard: (lock, guard) => lock.#guard = guard,
     };
   }
 
-  /** Whether somebody holds it. */
+  /** Whether the lock is held. */
   locked(): boolean {
     return this.#locked;
   }
 
   /**
-   * Waits until the lock is free, and takes it.
+   * Acquires the lock, waiting until it is free.
    *
-   * Cancelled while it waits, it does not hold the lock, even if the lock had
-   * just been handed to it: the next in line gets it.
+   * The lock is not reentrant: a task that holds it and acquires it again waits
+   * forever.
    *
-   * @param options A signal that ends the wait.
-   * @returns A guard for `using`.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * If cancelled, the caller does not hold the lock. If the lock had just been
+   * released to it, the next waiter gets it.
+   *
+   * @param options A signal that aborts the wait.
+   * @returns A guard that releases it at the end of a `using` block.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using it.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -188,28 +150,17 @@ export class Lock {
    *   await sleep(0);
    *   assert(waiter.cancelled());
    * }
-   * assert(!lock.locked()); // the cancelled waiter has not got it
+   * assert(!lock.locked()); // the cancelled waiter did not get it
    * ```
    */
   acquire(options?: Cancellable): Promise<Guard> {
-    try {
-      const signal = options === undefined
-        ? undefined
-        : openSignalOf(options, "acquire a lock");
-      if (this.#locked || this.#waiters.busy) {
-        return this.#waiters.enter(signal);
-      }
-      if (isOverdue()) return checkpoint(() => this.acquire(options));
-      return settledPromise(this.#lock(currentExecution() ?? null));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return promiseTry(Lock.#acquire, this, options);
   }
 
   /**
-   * Frees the lock for the first waiter.
+   * Releases the lock; the first waiter gets it.
    *
-   * @throws {RuntimeError} If nobody holds it.
+   * @throws {RuntimeError} If the lock is not held.
    */
   release(): void {
     if (!this.#locked) {
@@ -218,12 +169,26 @@ export class Lock {
     this.#locked = false;
     this.#guard = null;
     this.#holder = null;
-    this.#wake();
+    this.#notifyNext();
   }
 
   /** @ignore */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.#describe();
+  }
+
+  static #acquire(
+    lock: Lock,
+    options: Cancellable | undefined,
+  ): Promise<Guard> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "acquire a lock");
+    if (lock.#locked || lock.#waiters.hasWaiters) {
+      return lock.#waiters.enqueue(signal);
+    }
+    if (isOverdue()) return checkpoint(Lock.#acquire, lock, options);
+    return settledPromise(lock.#lock(currentExecution() ?? null));
   }
 
   #lock(by: ExecutionContext | null): Guard {
@@ -232,7 +197,7 @@ export class Lock {
     return this.#guard = new ReleaseGuard(this.#dispose);
   }
 
-  #wake(): void {
+  #notifyNext(): void {
     if (!this.#locked && this.#waiters.notified === 0) {
       this.#waiters.notifyNext();
     }
@@ -240,12 +205,12 @@ export class Lock {
 
   #describe(): string {
     const state = this.#locked ? "locked" : "unlocked";
-    return line(`Lock${this.#label} ${state}`, this.#waiters);
+    return summary(`Lock${this.#label} ${state}`, this.#waiters);
   }
 }
 
 /**
- * A flag that tasks can wait for.
+ * A flag that tasks can wait on.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-sync.html#asyncio.Event}.
  *
@@ -271,43 +236,42 @@ export class Event {
   }, new LoopBinding());
 
   /**
-   * Makes an event that is not set.
+   * Creates an event that is not set.
    *
-   * @param options A name, shown in reports.
+   * @param options The name shown in consoles and reports.
    * @throws {TypeError} If an option is unknown.
    */
   constructor(options?: Named) {
     this.#label = labelOf(options, "create an event");
   }
 
-  /** Whether it is set. */
+  /** Whether the event is set. */
   isSet(): boolean {
     return this.#set;
   }
 
-  /** Sets it, and wakes all waiters. */
+  /** Sets the event and wakes all waiters. */
   set(): void {
     if (this.#set) return;
     this.#set = true;
     this.#waiters.notifyAll();
   }
 
-  /** Clears it. Waiters that were woken before stay woken. */
+  /** Clears the event. Waiters that were already woken resume nevertheless. */
   clear(): void {
     this.#set = false;
   }
 
   /**
-   * Waits until it is set.
+   * Waits until the event is set.
    *
-   * Cancelled while it waits, it leaves the event and all others that wait
-   * for it as they are.
+   * If cancelled, the event and its other waiters are unaffected.
    *
-   * @param options A signal that ends the wait.
+   * @param options A signal that aborts the wait.
    * @returns `true`.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using it.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -320,16 +284,7 @@ export class Event {
    * ```
    */
   wait(options?: Cancellable): Promise<true> {
-    try {
-      const signal = options === undefined
-        ? undefined
-        : openSignalOf(options, "wait for an event");
-      if (!this.#set) return this.#waiters.enter(signal);
-      if (isOverdue()) return checkpoint(() => this.wait(options));
-      return settledPromise(true);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return promiseTry(Event.#wait, this, options);
   }
 
   /** @ignore */
@@ -337,8 +292,20 @@ export class Event {
     return this.#describe();
   }
 
+  static #wait(
+    event: Event,
+    options: Cancellable | undefined,
+  ): Promise<true> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "wait for an event");
+    if (!event.#set) return event.#waiters.enqueue(signal);
+    if (isOverdue()) return checkpoint(Event.#wait, event, options);
+    return settledPromise(true);
+  }
+
   #describe(): string {
-    return line(
+    return summary(
       `Event${this.#label} ${this.#set ? "set" : "unset"}`,
       this.#waiters,
     );
@@ -346,7 +313,8 @@ export class Event {
 }
 
 /**
- * A lock, and a way to wait under it until something has changed.
+ * A condition variable: a lock, and a way to wait for a notification while
+ * holding it.
  *
  * Several conditions may share one lock.
  *
@@ -376,15 +344,15 @@ export class Condition {
   readonly #lock: Lock;
   readonly #waiters: WaitQueue<void>;
   readonly #label: string;
-  /** Notifications of cancelled waiters that do not hold the lock again yet. */
-  readonly #unheeded = new Set<unknown>();
+  /** The futures of waiters that were cancelled after they were notified and have not reacquired the lock. */
+  readonly #unclaimed = new Set<unknown>();
 
   /**
-   * Makes a condition.
+   * Creates a condition.
    *
-   * @param lock The lock to use, a new one by default.
-   * @param options A name, shown in reports.
-   * @throws {TypeError} If it is not a `Lock`, or an option is unknown.
+   * @param lock The lock to use; a new one by default.
+   * @param options The name shown in consoles and reports.
+   * @throws {TypeError} If `lock` is not a `Lock`, or an option is unknown.
    */
   constructor(lock: Lock = new Lock(), options?: Named) {
     checkInstance(lock, Lock, "create a condition", "lock");
@@ -392,26 +360,26 @@ export class Condition {
     this.#lock = lock;
     this.#waiters = new WaitQueue<void>({
       complete: () => {},
-      handOff: (future) => void this.#unheeded.add(future),
+      handOff: (future) => void this.#unclaimed.add(future),
       kind: "condition",
       describe: () => this.#describe(),
-    }, locks.home(lock));
+    }, locks.binding(lock));
   }
 
-  /** Whether somebody holds the lock. */
+  /** Whether the lock is held. */
   locked(): boolean {
     return this.#lock.locked();
   }
 
   /**
-   * Takes the lock, as {@linkcode Lock.acquire} does: cancelled while it
-   * waits, it does not hold the lock.
+   * Acquires the lock, as {@linkcode Lock.acquire} does. If cancelled, the
+   * caller does not hold the lock.
    *
-   * @param options A signal that ends the wait.
-   * @returns A guard for `using`.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * @param options A signal that aborts the wait.
+   * @returns A guard that releases it at the end of a `using` block.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using it.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -431,23 +399,27 @@ export class Condition {
     return this.#lock.acquire(options);
   }
 
-  /** Frees the lock, as {@linkcode Lock.release} does. */
+  /**
+   * Releases the lock, as {@linkcode Lock.release} does.
+   *
+   * @throws {RuntimeError} If the lock is not held.
+   */
   release(): void {
     this.#lock.release();
   }
 
   /**
-   * Frees the lock, waits for a notification, and takes the lock again.
+   * Releases the lock, waits for a notification, and acquires the lock again.
    *
-   * However it ends, the lock is held afterwards; a cancellation is thrown
-   * once it is. A notification that a cancelled waiter had already got goes
-   * to the next one.
+   * Whether it succeeds or fails, the lock is held afterwards. If cancelled, it
+   * rejects once it has reacquired the lock, and a notification it had received
+   * goes to the next waiter.
    *
-   * @param options A signal that ends the wait.
+   * @param options A signal that aborts the wait.
    * @returns `true`.
-   * @throws {RuntimeError} If the lock is not held, or in use by another event loop.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * @throws {RuntimeError} If the lock is not held, or another event loop is using it.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -474,18 +446,18 @@ export class Condition {
   }
 
   async #wait(signal: AbortSignal | undefined): Promise<true> {
-    this.#mustBeLocked("wait");
+    this.#checkLocked("wait");
     signal?.throwIfAborted();
-    const notification = this.#waiters.enter(signal);
+    const notification = this.#waiters.enqueue(signal);
     const guard = locks.guard(this.#lock);
     this.#lock.release();
-    let failure: { error: unknown } | null = null;
+    let failure: Failure | null = null;
     let notified = true;
     try {
       await notification;
     } catch (error) {
       failure = { error };
-      notified = this.#unheeded.delete(notification);
+      notified = this.#unclaimed.delete(notification);
     }
     failure = await this.#relock() ?? failure;
     locks.setGuard(this.#lock, guard);
@@ -495,19 +467,19 @@ export class Condition {
   }
 
   /**
-   * Waits until a predicate is true, asking after each notification.
+   * Waits until a predicate is truthy, checking it first and after each
+   * notification.
    *
-   * However it ends, even by an error of the predicate, the lock is held
-   * afterwards. A notification that a cancelled waiter had already got goes to
-   * the next one.
+   * Whether it succeeds or fails, the lock is held afterwards. If cancelled, a
+   * notification it had received goes to the next waiter.
    *
    * @typeParam T What the predicate returns.
-   * @param predicate The predicate, called with the lock held.
-   * @param options A signal that ends the wait.
-   * @returns The first value of the predicate that counts as true.
-   * @throws {RuntimeError} If the lock is not held and the predicate is not true at once.
-   * @throws {CancelledError} If the task is cancelled; the lock is then held.
-   * @throws {TypeError} If the predicate is no function or `async`, or an option is unknown or of another kind.
+   * @param predicate A synchronous function, called while the lock is held.
+   * @param options A signal that aborts the wait.
+   * @returns The first truthy value of the predicate.
+   * @throws {RuntimeError} If the lock is not held and the predicate is not truthy at once.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {TypeError} If the predicate is not a function or is `async`, or an option is invalid.
    *
    * @example
    * ```ts
@@ -547,15 +519,15 @@ export class Condition {
   }
 
   /**
-   * Wakes waiters; each goes on once it has the lock.
+   * Wakes waiters; each resumes once it has reacquired the lock.
    *
-   * @param n The number of waiters to wake, in the order they came; 1 by default.
+   * @param n The number of waiters to wake, FIFO; 1 by default.
    * @throws {RuntimeError} If the lock is not held.
    * @throws {TypeError} If `n` is not a number.
    */
   notify(n = 1): void {
     checkNumber(n, "notify", "n");
-    this.#mustBeLocked("notify");
+    this.#checkLocked("notify");
     for (let i = 0; i < n && this.#waiters.notifyNext(); i++);
   }
 
@@ -573,9 +545,9 @@ export class Condition {
     return this.#describe();
   }
 
-  /** Takes the lock again, whatever happens; returns the last cancellation meanwhile. */
-  async #relock(): Promise<{ error: unknown } | null> {
-    let last: { error: unknown } | null = null;
+  /** Reacquires the lock, whatever happens. Returns the last cancellation during the wait. */
+  async #relock(): Promise<Failure | null> {
+    let last: Failure | null = null;
     for (;;) {
       try {
         await this.#lock.acquire();
@@ -587,21 +559,21 @@ export class Condition {
     }
   }
 
-  #mustBeLocked(action: string): void {
+  #checkLocked(action: string): void {
     if (this.locked()) return;
     throw new RuntimeError(`Cannot ${action} without holding the lock`);
   }
 
   #describe(): string {
     const state = this.locked() ? "locked" : "unlocked";
-    return line(`Condition${this.#label} ${state}`, this.#waiters);
+    return summary(`Condition${this.#label} ${state}`, this.#waiters);
   }
 }
 
 let permitsOf: (semaphore: Semaphore) => number;
 
 /**
- * A number of permits: `acquire` takes one, `release` gives one.
+ * A semaphore: a number of permits. `acquire` takes one, `release` returns one.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-sync.html#asyncio.Semaphore}.
  *
@@ -622,30 +594,30 @@ let permitsOf: (semaphore: Semaphore) => number;
  * ```
  */
 export class Semaphore {
-  /** Permits that are free; those of woken waiters are not. */
+  /** The number of free permits; those assigned to notified waiters are not free. */
   #value: number;
   readonly #label: string;
   readonly #dispose = (): void => this.release();
   readonly #waiters: WaitQueue<Guard> = new WaitQueue<Guard>({
     complete: () => {
-      this.#wakeAsAllowed();
+      this.#notifyWaiters();
       return new ReleaseGuard(this.#dispose);
     },
     handOff: () => {
       this.#value++;
-      this.#wakeAsAllowed();
+      this.#notifyWaiters();
     },
     kind: "semaphore",
     describe: () => this.#describe(),
   }, new LoopBinding());
 
   /**
-   * Makes a semaphore.
+   * Creates a semaphore.
    *
-   * @param value How many permits there are; 1 by default.
-   * @param options A name, shown in reports.
-   * @throws {RangeError} If it is negative or no whole number.
-   * @throws {TypeError} If it is not a number, or an option is unknown.
+   * @param value The number of permits; 1 by default.
+   * @param options The name shown in consoles and reports.
+   * @throws {RangeError} If `value` is negative or not a whole number.
+   * @throws {TypeError} If `value` is not a number, or an option is unknown.
    */
   constructor(value = 1, options?: Named) {
     checkCount(value, 0, "create a semaphore", "value");
@@ -659,20 +631,20 @@ export class Semaphore {
 
   /** Whether `acquire` would wait. */
   locked(): boolean {
-    return this.#value === 0 || this.#waiters.busy;
+    return this.#value === 0 || this.#waiters.hasWaiters;
   }
 
   /**
-   * Waits until a permit is free, and takes it.
+   * Acquires a permit, waiting until one is free.
    *
-   * Cancelled while it waits, it has no permit, even if one had just been given
-   * to it: the next in line gets that one.
+   * If cancelled, the caller has no permit. If one had just been assigned to
+   * it, the next waiter gets it.
    *
-   * @param options A signal that ends the wait.
-   * @returns A guard for `using`.
-   * @throws {CancelledError} If the task is cancelled.
-   * @throws {RuntimeError} If it is in use by another event loop.
-   * @throws {TypeError} If an option is unknown or of another kind.
+   * @param options A signal that aborts the wait.
+   * @returns A guard that releases it at the end of a `using` block.
+   * @throws {CancelledError} If the calling task is cancelled.
+   * @throws {RuntimeError} If another event loop is using it.
+   * @throws {TypeError} If an option is unknown or has the wrong type.
    *
    * @example
    * ```ts
@@ -689,23 +661,13 @@ export class Semaphore {
    * ```
    */
   acquire(options?: Cancellable): Promise<Guard> {
-    try {
-      const signal = options === undefined
-        ? undefined
-        : openSignalOf(options, "acquire a semaphore");
-      if (this.locked()) return this.#waiters.enter(signal);
-      if (isOverdue()) return checkpoint(() => this.acquire(options));
-      this.#value--;
-      return settledPromise(new ReleaseGuard(this.#dispose));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return promiseTry(Semaphore.#acquire, this, options);
   }
 
-  /** Gives a permit back, to the first waiter. */
+  /** Returns a permit; the first waiter gets it. */
   release(): void {
     this.#value++;
-    this.#wakeNext();
+    this.#notifyNext();
   }
 
   /** @ignore */
@@ -713,25 +675,38 @@ export class Semaphore {
     return this.#describe();
   }
 
-  #wakeNext(): boolean {
-    const woken = this.#value > 0 && this.#waiters.notifyNext();
-    if (woken) this.#value--;
-    return woken;
+  static #acquire(
+    semaphore: Semaphore,
+    options: Cancellable | undefined,
+  ): Promise<Guard> {
+    const signal = options === undefined
+      ? undefined
+      : activeSignalOf(options, "acquire a semaphore");
+    if (semaphore.locked()) return semaphore.#waiters.enqueue(signal);
+    if (isOverdue()) return checkpoint(Semaphore.#acquire, semaphore, options);
+    semaphore.#value--;
+    return settledPromise(new ReleaseGuard(semaphore.#dispose));
   }
 
-  #wakeAsAllowed(): void {
-    while (this.#wakeNext());
+  #notifyNext(): boolean {
+    const notified = this.#value > 0 && this.#waiters.notifyNext();
+    if (notified) this.#value--;
+    return notified;
+  }
+
+  #notifyWaiters(): void {
+    while (this.#notifyNext());
   }
 
   #describe(): string {
     const state = this.locked() ? "locked" : `with ${this.#value} free`;
     const name = classNameOf(this, "Semaphore");
-    return line(`${name}${this.#label} ${state}`, this.#waiters);
+    return summary(`${name}${this.#label} ${state}`, this.#waiters);
   }
 }
 
 /**
- * A semaphore that refuses a `release()` without an `acquire()` before it.
+ * A semaphore that throws on a `release()` without a matching `acquire()`.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-sync.html#asyncio.BoundedSemaphore}.
  *
@@ -752,12 +727,12 @@ export class BoundedSemaphore extends Semaphore {
   readonly #bound: number;
 
   /**
-   * Makes a semaphore.
+   * Creates a semaphore.
    *
-   * @param value How many permits there are; 1 by default.
-   * @param options A name, shown in reports.
-   * @throws {RangeError} If it is negative or no whole number.
-   * @throws {TypeError} If it is not a number, or an option is unknown.
+   * @param value The number of permits; 1 by default.
+   * @param options The name shown in consoles and reports.
+   * @throws {RangeError} If `value` is negative or not a whole number.
+   * @throws {TypeError} If `value` is not a number, or an option is unknown.
    */
   constructor(value = 1, options?: Named) {
     super(value, options);
@@ -765,13 +740,13 @@ export class BoundedSemaphore extends Semaphore {
   }
 
   /**
-   * Gives a permit back, to the first waiter.
+   * Returns a permit; the first waiter gets it.
    *
-   * @throws {RangeError} If all permits are back already.
+   * @throws {RangeError} If all permits are free.
    */
   override release(): void {
-    const taken = this.#bound - permitsOf(this); // NaN if there is no bound
-    if (taken <= 0) {
+    const acquired = this.#bound - permitsOf(this); // NaN without a bound
+    if (acquired <= 0) {
       throw new RangeError(
         `Cannot release: all ${this.#bound} permits are free already`,
       );
@@ -780,7 +755,7 @@ export class BoundedSemaphore extends Semaphore {
   }
 }
 
-/** A predicate that returns a promise would always count as true. */
+/** An `async` predicate would always be truthy. */
 function checkPredicate(predicate: unknown): void {
   const action = "wait for a condition";
   checkCallback(predicate, action, "the predicate");
@@ -792,8 +767,8 @@ function checkPredicate(predicate: unknown): void {
   );
 }
 
-/** A primitive in one line. */
-function line(what: string, waiters: WaitQueue<unknown>): string {
+/** A primitive as one line of text. */
+function summary(what: string, waiters: WaitQueue<unknown>): string {
   const { waiting } = waiters;
   return waiting === 0 ? `<${what}>` : `<${what}, ${waiting} waiting>`;
 }

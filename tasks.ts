@@ -1,6 +1,6 @@
 /**
- * Tasks, and everything that waits for them: `createTask`, `TaskGroup`,
- * `timeout`, `gather`, `waitFor` and more.
+ * Tasks and the functions that wait for them: `createTask`, `TaskGroup`,
+ * `timeout`, `gather`, `waitFor` and others.
  *
  * ```ts
  * import { sleep, TaskGroup, timeout } from "@asyncio/asyncio/tasks";
@@ -50,8 +50,8 @@ import {
 import type { Cancellable, Coroutine } from "./_options.ts";
 import { internals as loops, type Job, type TimerEntry } from "./_scheduler.ts";
 import { recordCreation } from "./_call_site.ts";
-import { operation } from "./_waiting_call.ts";
-import { runScope, type Timeout, timeoutIn } from "./_scopes.ts";
+import { operation, promiseTry } from "./_waiting_call.ts";
+import { runTimeout, type Timeout, timeoutAfter } from "./_timeout.ts";
 import {
   canBeAwaited,
   checkAwaitable,
@@ -60,20 +60,16 @@ import {
   ensureFuture,
   isCoroutine,
   isFuture,
+  runInTask,
   wrapFuture,
 } from "./_awaitable.ts";
-import { onceDone, Several } from "./_done_callbacks.ts";
+import { FuturesSource, onceDone } from "./_done_callbacks.ts";
 import { nameOf } from "./_inspect.ts";
 import { CancelledError, TimeoutError } from "./exceptions.ts";
 
 export type { Completions, DoneFuture } from "./_as_completed.ts";
-export {
-  TaskGroup,
-  type TaskGroupOptions,
-  Timeout,
-  timeout,
-  timeoutAt,
-} from "./_scopes.ts";
+export { TaskGroup, type TaskGroupOptions } from "./_task_group.ts";
+export { Timeout, timeout, timeoutAt } from "./_timeout.ts";
 export type { Context } from "./_context.ts";
 export type { Duration, DurationLike } from "./_duration.ts";
 export { type Awaitable, Future } from "./_future.ts";
@@ -114,7 +110,7 @@ export {
 /** Options of {@linkcode sleep}. */
 export interface SleepOptions<T> extends Cancellable {
   /**
-   * What `sleep` resolves to.
+   * The value that `sleep` resolves to.
    *
    * @default undefined
    */
@@ -124,37 +120,36 @@ export interface SleepOptions<T> extends Cancellable {
 /** Options of {@linkcode gather}. */
 export interface GatherOptions extends Cancellable, LimitOptions {
   /**
-   * Whether errors take their places among the results instead of ending the
-   * gather.
+   * Whether to return errors as results instead of failing with the first one.
    *
    * @default false
    */
   returnExceptions?: boolean;
 }
 
-/** How many coroutine functions may run at once. */
+/** The limit on coroutine functions that run at once. */
 export interface LimitOptions {
   /**
-   * The largest number of the coroutine functions that run at once. The
-   * others start in order as places become free; one that is cancelled before
+   * The maximum number of coroutine functions that run at once. The others
+   * start in order as slots become free; one that is cancelled before it starts
    * is never called.
    *
-   * @default no limit
+   * @default {Infinity}
    */
   limit?: number | undefined;
 }
 
-/** What {@linkcode gather} gives for a tuple of awaitables. */
+/** The results of {@linkcode gather} for a tuple of awaitables. */
 export type Gathered<A extends readonly unknown[]> = {
   -readonly [K in keyof A]: AwaitedResult<A[K]>;
 };
 
-/** What {@linkcode gather} gives where errors take their places among the results. */
+/** The results of {@linkcode gather} with `returnExceptions`. */
 export type GatheredOrErrors<A extends readonly unknown[]> = {
   -readonly [K in keyof A]: AwaitedResult<A[K]> | Error;
 };
 
-/** What awaiting one {@linkcode Awaitable} gives. */
+/** The type of the value of an {@linkcode Awaitable}. */
 export type AwaitedResult<A> = A extends Future<infer T> ? Awaited<T>
   : A extends PromiseLike<infer T> ? Awaited<T>
   : A extends (...args: never[]) => infer R ? Awaited<R>
@@ -163,13 +158,13 @@ export type AwaitedResult<A> = A extends Future<infer T> ? Awaited<T>
 /** Options of {@linkcode wait}. */
 export interface WaitOptions extends Cancellable {
   /**
-   * How long to wait at most, `null` for as long as it takes.
+   * How long to wait at most, in seconds or as a duration; `null` for no limit.
    *
    * @default null
    */
   timeout?: Duration | null;
   /**
-   * What to wait for.
+   * Which futures to wait for.
    *
    * @default "ALL_COMPLETED"
    */
@@ -182,7 +177,8 @@ export interface WaitOptions extends Cancellable {
 /** Options of {@linkcode asCompleted}. */
 export interface AsCompletedOptions extends Cancellable, LimitOptions {
   /**
-   * How long all of it may take, `null` for as long as it takes.
+   * The time limit of the whole iteration, in seconds or as a duration; `null`
+   * for no limit.
    *
    * @default null
    */
@@ -205,7 +201,7 @@ const GATHER_OPTIONS = ["returnExceptions", "limit", "signal"] as const;
 const WAIT_OPTIONS = ["timeout", "returnWhen", "signal"] as const;
 const AS_COMPLETED_OPTIONS = ["timeout", "limit", "signal"] as const;
 
-/** A future that gets its value at a moment. */
+/** A future that is resolved by a timer. */
 class Sleep<T> extends Future<T> implements TimerEntry, WaitSource {
   static {
     looksLikeFuture(this);
@@ -230,7 +226,7 @@ class Sleep<T> extends Future<T> implements TimerEntry, WaitSource {
   }
 
   complete(): never {
-    throw new Error("A sleep is settled, never woken");
+    throw new Error("A sleep is settled by its timer and never notified");
   }
 
   handOff(): void {}
@@ -244,24 +240,25 @@ class Sleep<T> extends Future<T> implements TimerEntry, WaitSource {
   }
 
   describe(): string {
-    const left = this.#due - this.getLoop().time();
-    return `a timer due in ${Math.max(0, left).toFixed(1)} s`;
+    const remaining = this.#due - this.getLoop().time();
+    return `a timer due in ${Math.max(0, remaining).toFixed(1)} s`;
   }
 }
 
 /**
- * Sleeps while other tasks run.
+ * Suspends the caller for some time while everything else runs.
  *
- * A delay of zero or less lets everything that is ready run once. A cancelled
- * sleep leaves no timer behind.
+ * A delay of zero or less yields once to everything that is ready. If
+ * cancelled, no timer is left behind.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.sleep}.
  *
  * @typeParam T The type of the result.
  * @param delay Seconds or a duration; `Infinity` sleeps until cancelled.
- * @param options The result, and a signal that ends the sleep.
- * @returns The result option.
+ * @param options The value to resolve to, and a signal that aborts the sleep.
+ * @returns The `result` option, `undefined` by default.
  * @throws {RangeError} If the delay is `NaN`.
+ * @throws {TypeError} If the delay is not a duration, or an option is invalid.
  * @throws {CancelledError} If the task is cancelled.
  *
  * @example
@@ -277,7 +274,7 @@ export function sleep<T = void>(
   delay: Duration,
   options: SleepOptions<T> = NO_OPTIONS,
 ): Promise<T> {
-  try {
+  return promiseTry(() => {
     const seconds = toSeconds(delay);
     if (options !== NO_OPTIONS) {
       checkOptions(options, SLEEP_OPTIONS, "sleep");
@@ -290,26 +287,26 @@ export function sleep<T = void>(
     const future = new Sleep(loop, loop.time() + seconds, result as T);
     if (signal) futures.subscribeSignal(future, signal);
     return future;
-  } catch (error) {
-    return Promise.reject(error);
-  }
+  });
 }
 
 /**
- * Waits for several things at once.
+ * Runs awaitables concurrently and waits for all of them.
  *
- * Coroutine functions become tasks. If one fails, the gather fails at once
- * with its error and the others run on; their later results and errors are
- * ignored. Cancelling the gather, or the task that awaits it, cancels all of
- * them. A future that is given twice fills both places.
+ * Coroutine functions become tasks. If one fails, `gather` fails at once with
+ * its error and the others keep running; their results and errors are ignored.
+ * Cancelling the returned future, or the task that awaits it, cancels all of
+ * them. A future that occurs twice is run once and fills both slots.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.gather}.
  *
  * @typeParam A The types of the awaitables.
  * @param aws Futures, promises and coroutine functions.
- * @param options Whether errors are results, how many run at once, and a signal that cancels them.
- * @returns A future of the results, in the order of the arguments.
- * @throws {TypeError} If one of them cannot be awaited; then none is started.
+ * @param options Whether to return errors as results (not by default), how many coroutine functions run at once (all by default), and a signal that cancels them.
+ * @returns A future of the results, in the order of `aws`.
+ * @throws {TypeError} If one of them cannot be awaited, or an option is invalid; nothing is then started.
+ * @throws {RangeError} If `limit` is not a whole number of at least 1.
+ * @throws {CancelledError} When awaited, if the calling task is cancelled.
  *
  * @example
  * ```ts
@@ -328,12 +325,12 @@ export function gather<const A extends readonly Awaitable<unknown>[]>(
   options: GatherOptions & { returnExceptions: true },
 ): Future<GatheredOrErrors<A>>;
 /**
- * Waits for several things at once.
+ * Runs awaitables concurrently and waits for all of them.
  *
  * @typeParam A The types of the awaitables.
  * @param aws Futures, promises and coroutine functions.
- * @param options Whether errors are results, how many run at once, and a signal that cancels them.
- * @returns A future of the results, in the order of the arguments.
+ * @param options Whether to return errors as results (not by default), how many coroutine functions run at once (all by default), and a signal that cancels them.
+ * @returns A future of the results, in the order of `aws`.
  */
 export function gather<const A extends readonly Awaitable<unknown>[]>(
   aws: A,
@@ -356,7 +353,7 @@ export function gather(
   return new GatheringFuture(children, returnExceptions, areNew, signal);
 }
 
-/** The futures of awaitables, of which no more than `limit` coroutine functions run at once. */
+/** Converts awaitables to futures; at most `limit` coroutine functions run at once. */
 function futuresFor<T>(
   list: readonly Awaitable<T>[],
   limit: number | undefined,
@@ -371,17 +368,18 @@ function futuresFor<T>(
 }
 
 /**
- * Lets a task be cancelled while it awaits a promise from outside of this
- * module: the wait ends at once. The work behind the promise runs on; its
- * result is dropped, and its error is not an unhandled rejection.
+ * Makes a wait for a promise from outside of this module cancellable. If
+ * cancelled, the wait ends at once. The operation behind the promise continues,
+ * and its result or error is dropped.
  *
- * Where possible, hand the task's signal to the call instead: that ends the
- * work too.
+ * Where possible, pass the task's signal to the operation instead: that also
+ * ends the work.
  *
  * @typeParam T The type of the value.
  * @param promise The promise.
- * @returns A future of the same outcome.
+ * @returns A future with the same outcome.
  * @throws {TypeError} If it is neither a promise nor an async iterable.
+ * @throws {CancelledError} When awaited, if the calling task is cancelled.
  *
  * @example
  * ```ts
@@ -396,13 +394,14 @@ function futuresFor<T>(
  */
 export function cancellable<T>(promise: PromiseLike<T>): Future<T>;
 /**
- * Lets a task be cancelled while it waits for the next item of a stream or of
- * another async iterable. The iterable is closed when the loop is left or the
- * task is cancelled; a stream is then cancelled.
+ * Makes iterating over a stream or another async iterable cancellable. When the
+ * loop is left or the task is cancelled, the iterable is closed; a stream is
+ * cancelled.
  *
  * @typeParam T The type of the items.
  * @param iterable The iterable.
- * @returns An iterable of the same items.
+ * @returns An async iterable of the same items.
+ * @throws {CancelledError} During iteration, if the calling task is cancelled.
  *
  * @example
  * ```ts
@@ -425,29 +424,35 @@ export function cancellable<T>(
     return { [Symbol.asyncIterator]: () => new CancellableIterator(source) };
   }
   throw new TypeError(
-    `Cannot make it cancellable: expected a promise or an async iterable, got ${
+    `Cannot make a wait cancellable: expected a promise or an async iterable, got ${
       describe(source)
     }`,
   );
 }
 
 /**
- * Waits for something for a limited time.
+ * Waits for an awaitable with a time limit.
  *
- * A coroutine function runs inside the calling task. When the time is up it
- * is cancelled, and `waitFor` returns once it has ended: with a
- * `TimeoutError`, or with the value or error with which it answered the
- * cancellation. With no time at all a coroutine function is never called.
+ * A coroutine function runs in the calling task. When the timeout expires, the
+ * awaitable is cancelled, and once it has ended `waitFor` rejects with a
+ * `TimeoutError`, or settles as the awaitable does if that handled the
+ * cancellation. With a timeout of zero or less, a coroutine function is never
+ * called.
+ *
+ * If the calling task is cancelled, so is the awaitable. A promise from outside
+ * of this module cannot be cancelled and continues; a value that a call such as
+ * `queue.get()` has already received is returned, not lost.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.wait_for}.
  *
  * @typeParam T The type of the value.
  * @param aw A future, a promise or a coroutine function.
- * @param timeout Seconds or a duration, `null` for no limit.
- * @param options A signal that ends the wait as a cancellation would.
+ * @param timeout Seconds or a duration; `null` for no limit.
+ * @param options A signal that aborts the wait and cancels `aw`.
  * @returns The value.
- * @throws {TimeoutError} If the time is up.
- * @throws {CancelledError} If the calling task is cancelled, and `aw` with it.
+ * @throws {TimeoutError} If the timeout expires.
+ * @throws {CancelledError} If the calling task is cancelled.
+ * @throws {TypeError} If an argument or an option is invalid.
  *
  * @example
  * ```ts
@@ -466,37 +471,29 @@ export function waitFor<T>(
   timeout: Duration | null,
   options: Cancellable = NO_OPTIONS,
 ): Promise<T> {
-  try {
+  return promiseTry(() => {
     checkAwaitable(aw, WAIT_FOR);
     const limit = timeout === null ? null : toSeconds(timeout, "timeout");
     const signal = options === NO_OPTIONS
       ? undefined
       : signalOf(options, WAIT_FOR);
     signal?.throwIfAborted();
-    if (currentTask() === null) return inTask(aw, limit, options);
+    if (currentTask() === null) {
+      return runInTask(() => waitFor(aw, limit, options));
+    }
     if (isForeign(aw)) return waitForForeign(aw, limit, signal);
     return waitForOwn(aw, limit, signal);
-  } catch (error) {
-    return Promise.reject(error);
-  }
+  });
 }
 
-async function inTask<T>(
-  aw: Awaitable<T>,
-  limit: number | null,
-  options: Cancellable,
-): Promise<T> {
-  return await createTask(() => waitFor(aw, limit, options));
-}
-
-/** What has its outcome already is never interrupted: an item that a queue has given would be lost. */
+/** Waits for a promise. One that has already settled is not interrupted, as its value would be lost. */
 async function waitForForeign<T>(
   promise: PromiseLike<T>,
   limit: number | null,
   signal: AbortSignal | undefined,
 ): Promise<T> {
   const future = ensureFuture(promise);
-  await null; // a promise that has settled before tells the future first
+  await null; // lets an already settled promise settle the future
   if (future.done()) return future.result();
   return await waitForOwn(future, limit, signal);
 }
@@ -512,7 +509,7 @@ function waitForOwn<T>(
   const body = aw instanceof Future
     ? () => aw
     : (scope: Timeout) => aw(scope.signal);
-  return runScope(timeoutIn(limit), body, signal);
+  return runTimeout(timeoutAfter(limit), body, signal);
 }
 
 async function waitNoTime<T>(
@@ -520,7 +517,10 @@ async function waitNoTime<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   if (future.done()) return future.result();
-  const ended = futures.make(getEventLoop(), new Several([future], "waitFor"));
+  const ended = futures.make(
+    getEventLoop(),
+    new FuturesSource([future], "waitFor"),
+  );
   if (signal) futures.subscribeSignal(ended, signal);
   const what = nameOf(future);
   const job = onceDone(future, () => {
@@ -536,26 +536,26 @@ async function waitNoTime<T>(
     return future.result();
   } catch (error) {
     if (!isInstance(error, CancelledError)) throw error;
-    throw new TimeoutError(`There was no time to wait for ${what}`, {
+    throw new TimeoutError(`Timed out at once: ${what} was not done`, {
       cause: error,
     });
   }
 }
 
 /**
- * Waits until some or all of several futures are done. It neither throws
- * their errors nor cancels them, not even when the time is up or the caller
- * is cancelled.
+ * Waits until some or all of the futures are done. It never throws their errors
+ * and never cancels them, not even if the timeout expires or the caller is
+ * cancelled.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.wait}.
  *
  * @typeParam T The type of their values.
  * @param aws Futures and tasks; no coroutine functions and no promises.
- * @param options How long, for what, and a signal that ends the wait.
- * @returns Those that are done, and those that are not.
- * @throws {TypeError} If one of them is not a future.
- * @throws {RangeError} If there is none, or `returnWhen` is unknown.
- * @throws {CancelledError} If the task is cancelled.
+ * @param options The timeout (none by default), which futures to wait for (all by default), and a signal that aborts the wait.
+ * @returns The set of done and the set of pending futures.
+ * @throws {TypeError} If one of them is not a future, or an option is invalid.
+ * @throws {RangeError} If there are none, or `returnWhen` is unknown.
+ * @throws {CancelledError} If the calling task is cancelled.
  *
  * @example
  * ```ts
@@ -608,7 +608,7 @@ async function waitUntil<F extends Future<unknown>>(
 function futuresOf<F extends Future<unknown>>(aws: Iterable<F>): Set<F> {
   const all = new Set(listOf(aws, "wait", checkFuture));
   if (all.size === 0) {
-    throw new RangeError("Cannot wait: there is nothing to wait for");
+    throw new RangeError("Cannot wait: expected at least one future, got none");
   }
   return all;
 }
@@ -621,18 +621,18 @@ async function untilDone(
 ): Promise<void> {
   const loop = getEventLoop();
   const waiting = [...all].filter((future) => !future.done());
-  const waiter = futures.make(loop, new Several(waiting, "wait"));
+  const waiter = futures.make(loop, new FuturesSource(waiting, "wait"));
   if (signal) futures.subscribeSignal(waiter, signal);
   const release = () => {
     if (!waiter.done()) waiter.setResult(undefined);
   };
   const timer = limit === null ? null : loop.callLater(limit, release);
-  let left = all.size;
+  let pendingCount = all.size;
   const jobs = new Map<Future<unknown>, Job>();
   for (const future of all) {
     const onDone = () => {
-      left--;
-      if (left === 0 || isEnough(future, returnWhen)) release();
+      pendingCount--;
+      if (pendingCount === 0 || isEnough(future, returnWhen)) release();
     };
     jobs.set(future, onceDone(future, onDone));
   }
@@ -651,17 +651,19 @@ function isEnough(future: Future<unknown>, returnWhen: string): boolean {
 }
 
 /**
- * Protects something from the cancellation of whoever awaits it.
+ * Protects an awaitable from cancellation of its waiter.
  *
- * Cancelling the shield, or the task that awaits it, ends the waiting but not
- * what is waited for. If that is cancelled itself, so is the shield.
+ * Cancelling the returned future, or the task that awaits it, ends only the
+ * wait; the awaitable keeps running. If the awaitable itself is cancelled, so
+ * is the returned future.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.shield}.
  *
  * @typeParam T The type of the value.
  * @param aw A future, a promise or a coroutine function.
- * @returns A future of the same outcome.
- * @throws {TypeError} If it is none of these.
+ * @returns A future with the same outcome.
+ * @throws {TypeError} If `aw` is none of these.
+ * @throws {CancelledError} When awaited, if the calling task or `aw` is cancelled.
  *
  * @example
  * ```ts
@@ -681,7 +683,7 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
   if (inner.done()) return inner;
   const outer: Future<T> = futures.make(
     inner.getLoop(),
-    new Several([inner as Future<unknown>], "shield"),
+    new FuturesSource([inner as Future<unknown>], "shield"),
   );
   const job = onceDone(inner, () => {
     if (outer.done()) return futures.discard(inner);
@@ -694,21 +696,23 @@ export function shield<T>(aw: Awaitable<T>): Future<T> {
 }
 
 /**
- * Yields several things in the order in which they finish.
+ * Iterates over awaitables in the order in which they complete.
  *
- * `for await` yields the futures themselves: those that were given, and the
- * tasks made of coroutine functions. A plain `for` yields *turns*: whichever
- * turn is awaited first gets the value of the next that is done. Either loop
- * can be left and taken up again. Neither leaving it nor the deadline cancels
- * anything.
+ * `for await` yields the futures themselves, each done: those that were passed
+ * in, and the tasks of coroutine functions. A plain `for` yields *turns*: the
+ * turn that is awaited first gets the value of the next completion. Either loop
+ * can be left and continued later. Leaving it, the timeout and a cancellation
+ * do not cancel the futures, and the completion that a cancelled consumer
+ * waited for goes to the next one.
  *
  * Stands for {@link https://docs.python.org/3/library/asyncio-task.html#asyncio.as_completed}.
  *
  * @typeParam T The type of the values.
- * @param aws Futures, promises and coroutine functions; a future given twice comes once.
- * @param options How long all of it may take, how many coroutine functions run at once, and a signal that ends the iteration.
- * @returns An iterable for one iteration, in either style. After the deadline `for await` throws a `TimeoutError`, and each turn that is left rejects with one.
- * @throws {TypeError} If `aws` is not an iterable of awaitables.
+ * @param aws Futures, promises and coroutine functions; a duplicate future is yielded once.
+ * @param options The timeout of the iteration (none by default), how many coroutine functions run at once (all by default), and a signal that aborts the iteration.
+ * @returns An iterable for one iteration of either kind. After the timeout `for await` throws a `TimeoutError`, and each remaining turn rejects with one.
+ * @throws {TypeError} If `aws` is not an iterable of awaitables, or an option is invalid.
+ * @throws {CancelledError} During iteration, if the calling task is cancelled.
  *
  * @example
  * ```ts
@@ -735,7 +739,7 @@ export function asCompleted<T>(
   return new CompletionQueue(all, seconds, signal);
 }
 
-/** Whether something is a promise from outside of this module. */
+/** Whether an awaitable is a promise from outside of this module. */
 function isForeign<T>(aw: Awaitable<T>): aw is PromiseLike<T> {
   return !(aw instanceof Future) && canBeAwaited(aw);
 }
@@ -749,7 +753,7 @@ function checkFuture(aw: unknown): void {
   );
 }
 
-/** The items of a collection of awaitables, each checked before any is started. */
+/** Converts an iterable of awaitables to an array, and checks all of them before any is started. */
 function listOf<A>(
   aws: Iterable<A>,
   action: string,

@@ -1,6 +1,6 @@
 /**
- * Tests of asynchronous code: `asyncTest`, which gives each test a loop of its
- * own, and `VirtualTimeLoop`, whose clock does not wait.
+ * Tools for testing asynchronous code: `asyncTest` runs each test on its own
+ * event loop, and `VirtualTimeLoop` is a loop whose clock does not wait.
  *
  * ```ts
  * import { getRunningLoop, run, sleep } from "@asyncio/asyncio";
@@ -34,15 +34,14 @@ export { EventLoop } from "./_event_loop.ts";
 /** Options of a {@linkcode VirtualTimeLoop}. */
 export interface VirtualTimeOptions {
   /**
-   * How long, in real time, sockets, files, threads and promises from outside
-   * may still wake a task before the clock jumps; `Infinity` for as long as
-   * it takes.
+   * How long, in real time, to wait for sockets, files, threads and other
+   * promises before the clock jumps; `Infinity` to wait forever.
    *
    * @default 0
    */
   patience?: Duration;
   /**
-   * The time at which the clock starts, in seconds.
+   * The initial time of the clock, in seconds.
    *
    * @default 0
    */
@@ -50,9 +49,9 @@ export interface VirtualTimeOptions {
 }
 
 /**
- * An event loop whose clock stands still while there is something to do, and
- * jumps to the next timer when there is nothing. An hour of sleeping takes no
- * time, and happens in the same order every time.
+ * An event loop with a virtual clock: it stands still while anything is ready,
+ * and jumps to the next timer when nothing is. An hour of sleeping takes no
+ * time, and runs in the same order every time.
  *
  * @example
  * ```ts
@@ -73,11 +72,11 @@ export interface VirtualTimeOptions {
  */
 export class VirtualTimeLoop extends EventLoop {
   /**
-   * Makes a loop.
+   * Creates a loop.
    *
-   * @param options Where the clock starts, and how patient it is.
-   * @throws {RangeError} If the start is infinite, or either is `NaN`.
-   * @throws {TypeError} If an option is unknown, the start is not a number, or the patience is not a duration.
+   * @param options The initial time and the patience, both 0 by default.
+   * @throws {RangeError} If `start` is not finite, or either is `NaN`.
+   * @throws {TypeError} If an option is unknown, `start` is not a number, or `patience` is not a duration.
    */
   constructor(options: VirtualTimeOptions = {}) {
     checkOptions(options, ["patience", "start"], "create a VirtualTimeLoop");
@@ -96,8 +95,8 @@ class VirtualHost implements LoopHost {
   #now: number;
   readonly #patience: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Incremented to call off a jump that is already on its way. */
-  #asked = 0;
+  /** Incremented to cancel a pending jump. */
+  #generation = 0;
 
   constructor(start: number, patience: number) {
     this.#now = start;
@@ -115,9 +114,9 @@ class VirtualHost implements LoopHost {
   wakeAt(when: number, turn: () => void): void {
     this.forget();
     if (when === Infinity || this.#patience === Infinity) return;
-    const asked = this.#asked;
+    const generation = this.#generation;
     const jump = () => {
-      if (asked !== this.#asked) return;
+      if (generation !== this.#generation) return;
       this.#now = Math.max(this.#now, when);
       turn();
     };
@@ -126,7 +125,7 @@ class VirtualHost implements LoopHost {
   }
 
   forget(): void {
-    this.#asked++;
+    this.#generation++;
     clearTimeout(this.#timer);
   }
 }
@@ -134,22 +133,21 @@ class VirtualHost implements LoopHost {
 /** Options of {@linkcode asyncTest}. */
 export interface AsyncTestOptions {
   /**
-   * Whether the clock jumps to the next timer when nothing is ready, as that
-   * of a {@linkcode VirtualTimeLoop} does. Tests with sockets, files or threads
-   * want the real one.
+   * Whether to run on a {@linkcode VirtualTimeLoop}. Tests with sockets, files
+   * or threads need the real clock.
    *
    * @default false
    */
   virtualTime?: boolean;
   /**
-   * How long the test may take, on its own clock. It then fails with a report
-   * of who waits for what; `null` for no limit.
+   * The time limit of the test, on its own clock; `null` for no limit. When it
+   * expires, the test fails with a report of what each task waits for.
    *
    * @default null
    */
   timeout?: Duration | null;
   /**
-   * Whether the loop is in debug mode.
+   * Whether to run the loop in debug mode.
    *
    * @default false
    */
@@ -158,19 +156,19 @@ export interface AsyncTestOptions {
 
 const ASYNC_TEST = "make a test";
 const TEST_OPTIONS = ["virtualTime", "timeout", "debug"] as const;
-/** How long a test that was cancelled at its timeout may take to end, in seconds of real time. */
+/** How long a cancelled test may take to end after its timeout, in seconds of real time. */
 const GRACE = 1;
 
 /**
- * Makes a function for `Deno.test` that runs a test on a loop of its own.
+ * Creates a function for `Deno.test` that runs a test on its own event loop.
  *
  * The test fails with what its function throws, with every error that nobody
- * looked at, and with the tasks that it has left behind; these are cancelled.
+ * retrieved, and if it leaves tasks behind; those are cancelled.
  *
- * @typeParam A What the test is called with: in Deno, its `TestContext`.
- * @param fn The test.
+ * @typeParam A The arguments of the test: in Deno, its `TestContext`.
+ * @param fn The test function.
  * @returns The function for `Deno.test`.
- * @throws {TypeError} If `fn` is not a function, or an option is unknown or of another kind.
+ * @throws {TypeError} If `fn` is not a function, or an option is unknown or has the wrong type.
  *
  * @example
  * ```ts
@@ -188,11 +186,12 @@ export function asyncTest<A extends unknown[]>(
   fn: (...args: A) => unknown,
 ): (...args: A) => Promise<void>;
 /**
- * The same, with options.
+ * Creates a function for `Deno.test` that runs a test on its own event loop,
+ * with options.
  *
- * @typeParam A What the test is called with: in Deno, its `TestContext`.
- * @param options The clock and the limit.
- * @param fn The test.
+ * @typeParam A The arguments of the test: in Deno, its `TestContext`.
+ * @param options The clock, the time limit and the debug mode.
+ * @param fn The test function.
  * @returns The function for `Deno.test`.
  */
 export function asyncTest<A extends unknown[]>(
@@ -221,9 +220,9 @@ class TestRun {
   readonly #runner: Runner;
   readonly #limit: number | null;
   readonly #failures = new Set<unknown>();
-  /** The timeout, which outranks every other failure. */
+  /** The error of the timeout, which takes precedence over other failures. */
   #expired: TimeoutError | null = null;
-  /** Rejects when the test has not even ended after its timeout. */
+  /** Rejects if the test has not ended some time after its timeout. */
   readonly #stuck = Promise.withResolvers<never>();
   #grace: ReturnType<typeof setTimeout> | undefined;
 
@@ -245,7 +244,7 @@ class TestRun {
 
   async run(body: () => unknown): Promise<void> {
     const loop = this.#runner.getLoop();
-    loop.setExceptionHandler((_, context) => this.#note(context));
+    loop.setExceptionHandler((_, context) => this.#recordFailure(context));
     try {
       const ended = this.#runner.run(() => this.#main(loop, body));
       await Promise.race([ended, this.#stuck.promise]);
@@ -258,7 +257,7 @@ class TestRun {
     const failures = [...this.#failures];
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) {
-      throw new ExceptionGroup("The test failed in several ways", failures);
+      throw new ExceptionGroup("The test failed with several errors", failures);
     }
   }
 
@@ -272,12 +271,12 @@ class TestRun {
     } finally {
       timer?.cancel();
     }
-    const left = [...allTasks(loop)].filter((task) => task !== main);
-    if (left.length === 0) return;
-    const names = left.map((task) => task.getName()).join(", ");
+    const leftover = [...allTasks(loop)].filter((task) => task !== main);
+    if (leftover.length === 0) return;
+    const names = leftover.map((task) => task.getName()).join(", ");
     this.#failures.add(
       new Error(
-        `The test has left tasks behind: ${names}\n${
+        `The test left tasks behind: ${names}\n${
           formatSnapshot(snapshotOf(loop))
         }`,
       ),
@@ -297,7 +296,7 @@ class TestRun {
     );
   }
 
-  #note({ message, exception }: ExceptionContext): void {
+  #recordFailure({ message, exception }: ExceptionContext): void {
     this.#failures.add(
       exception instanceof Error
         ? exception

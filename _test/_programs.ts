@@ -56,6 +56,30 @@ export function spawnFile(
   }).spawn();
 }
 
+/** Runs a program that is given as its source, with all permissions. */
+export async function runSource(
+  source: string,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", "--no-check", "--ext=ts", "-"],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const stdin = child.stdin.getWriter();
+  await stdin.write(new TextEncoder().encode(source));
+  await stdin.close();
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return {
+    code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
 /** Reads the output of a process as text. */
 export function textReader(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,

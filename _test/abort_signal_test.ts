@@ -22,7 +22,7 @@ function listeners(signal: AbortSignal): number {
   return getEventListeners(signal, "abort").length;
 }
 
-/** A server that answers a request when it is told to, and says which clients went away. */
+/** A server that answers requests on demand, and reports which clients disconnected. */
 function slowServer() {
   const arrived = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<string>();
@@ -95,7 +95,7 @@ Deno.test("Task.signal ends a real fetch, and is a fresh one for the next", asyn
   });
 });
 
-Deno.test("Coroutine's signal aborts with the very error that the await rejects with, and stays aborted", async () => {
+Deno.test("Coroutine's signal aborts with the same error that the await rejects with, and stays aborted", async () => {
   await virtual(async () => {
     const log: unknown[] = [];
     const task = createTask(async (signal) => {
@@ -146,7 +146,7 @@ Deno.test("Task.uncancel() of a request that was not delivered gives a fresh sig
   });
 });
 
-Deno.test("Coroutine's signal ends a wait in a foreign promise, and the cleanup is not struck again", async () => {
+Deno.test("Coroutine's signal ends a wait in a foreign promise, and the cleanup is not interrupted again", async () => {
   await run(async () => {
     const log: string[] = [];
     const foreign = (signal: AbortSignal) =>
@@ -184,7 +184,7 @@ Deno.test("Coroutine that answers the abort of a real fetch with a value is fini
   });
 });
 
-Deno.test("Coroutine's signal that is listened to, beside a foreign promise that takes no notice: the next wait is struck", async () => {
+Deno.test("Coroutine's signal with a listener, beside a foreign promise that ignores it: the next wait is interrupted", async () => {
   await run(async () => {
     const foreign = Promise.withResolvers<void>();
     const log: string[] = [];
@@ -224,7 +224,7 @@ Deno.test("Task.cancel() again, in the cleanup after a real fetch, interrupts th
   });
 });
 
-Deno.test("Coroutine's signal that a foreign promise takes no notice of: the next wait is struck", async () => {
+Deno.test("Coroutine's signal that a foreign promise ignores: the next wait is interrupted", async () => {
   await run(async () => {
     const foreign = Promise.withResolvers<void>();
     const task = createTask(async (signal) => {
@@ -240,7 +240,7 @@ Deno.test("Coroutine's signal that a foreign promise takes no notice of: the nex
   });
 });
 
-Deno.test("Task.cancel() of oneself aborts the own signal, and strikes at the next wait", async () => {
+Deno.test("Task.cancel() of the running task aborts its signal, and interrupts the next wait", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const task = createTask(async (signal) => {
@@ -284,7 +284,7 @@ Deno.test("createTask() with a signal: its abort cancels the task, the reason is
   });
 });
 
-Deno.test("createTask() with a signal that is aborted already never runs the body", async () => {
+Deno.test("createTask() with a signal that is already aborted never runs the body", async () => {
   await virtual(async () => {
     let ran = false;
     const signal = AbortSignal.abort(new RangeError("before"));
@@ -334,14 +334,14 @@ Deno.test("sleep() with a signal rejects with its reason, and leaves the task al
   });
 });
 
-Deno.test("sleep() with a signal that is aborted already rejects, however short it is", async () => {
+Deno.test("sleep() with a signal that is already aborted rejects, however short it is", async () => {
   const signal = AbortSignal.abort(new RangeError("before"));
   for (const delay of [0, 1, 3600]) {
     assertEquals(await outcome(sleep(delay, { signal })), "RangeError(before)");
   }
 });
 
-Deno.test("sleep() with AbortSignal.timeout() rejects with the host's TimeoutError", async () => {
+Deno.test("sleep() with AbortSignal.timeout() rejects with Deno's TimeoutError", async () => {
   await run(async () => {
     const sleeping = sleep(3600, { signal: AbortSignal.timeout(1) });
     const error = await assertRejects(() => sleeping, DOMException);
@@ -349,7 +349,7 @@ Deno.test("sleep() with AbortSignal.timeout() rejects with the host's TimeoutErr
   });
 });
 
-Deno.test("Abort of one signal ends all that waits on it, in the order of the calls", async () => {
+Deno.test("Abort of one signal ends all that waits on it, in call order", async () => {
   await virtual(async () => {
     const controller = new AbortController();
     const { signal } = controller;
@@ -430,7 +430,7 @@ Deno.test("Abort and cancel() in one step: the cancellation wins in either order
   });
 });
 
-Deno.test("Abort after the loop has closed is heard by nobody and harms nobody", async () => {
+Deno.test("Abort after the loop has closed is ignored", async () => {
   const controller = new AbortController();
   const { signal } = controller;
   const log: string[] = [];

@@ -22,7 +22,7 @@ import {
 } from "@asyncio/asyncio";
 import { outcome, shape, virtual } from "./_virtual.ts";
 
-/** Sleeps as long as it is told, and gives the name. */
+/** Sleeps for a delay, and returns a name. */
 const nap = (name: string, delay: number) => async () => {
   await sleep(delay);
   return name;
@@ -30,7 +30,7 @@ const nap = (name: string, delay: number) => async () => {
 
 const now = () => getRunningLoop().time();
 
-/** What `for await` gives. */
+/** The results of `for await`. */
 async function asynchronous<T>(
   completions: ReturnType<typeof asCompleted<T>>,
 ): Promise<T[]> {
@@ -42,7 +42,7 @@ async function asynchronous<T>(
   return results;
 }
 
-/** What a plain `for` gives. */
+/** The results of a plain `for`. */
 async function plain<T>(
   completions: ReturnType<typeof asCompleted<T>>,
 ): Promise<T[]> {
@@ -53,7 +53,7 @@ async function plain<T>(
 
 const STYLES = [asynchronous, plain];
 
-Deno.test("asCompleted() gives results in the order of completion [test_tasks.BaseTaskTests.test_as_completed]", async () => {
+Deno.test("asCompleted() yields results in the order of completion [test_tasks.BaseTaskTests.test_as_completed]", async () => {
   for (const style of STYLES) {
     await virtual(async () => {
       const aws = [nap("b", 0.15), nap("a", 0.1), nap("c", 0.15)];
@@ -63,7 +63,7 @@ Deno.test("asCompleted() gives results in the order of completion [test_tasks.Ba
   }
 });
 
-Deno.test("asCompleted() gives the caller's own futures back, and tasks for the rest [test_tasks.BaseTaskTests.test_as_completed_same_tasks_in_as_out]", async () => {
+Deno.test("asCompleted() yields the caller's own futures, and tasks for the rest [test_tasks.BaseTaskTests.test_as_completed_same_tasks_in_as_out]", async () => {
   await virtual(async () => {
     const future = getEventLoop().createFuture<string>();
     future.setResult("future");
@@ -85,7 +85,7 @@ Deno.test("asCompleted() gives the caller's own futures back, and tasks for the 
   });
 });
 
-Deno.test("asCompleted() throws for everything that the deadline overtook [test_tasks.BaseTaskTests.test_as_completed_with_timeout]", async () => {
+Deno.test("asCompleted() throws for everything not done at the deadline [test_tasks.BaseTaskTests.test_as_completed_with_timeout]", async () => {
   await virtual(async () => {
     const aws = () => [nap("a", 0.1), nap("b", 0.15), nap("c", 0.2)];
     const log: string[] = [];
@@ -94,8 +94,8 @@ Deno.test("asCompleted() throws for everything that the deadline overtook [test_
     }
     assertEquals(log, [
       "value a",
-      "TimeoutError(Not everything was done in time)",
-      "TimeoutError(Not everything was done in time)",
+      "TimeoutError(Timed out with futures still pending)",
+      "TimeoutError(Timed out with futures still pending)",
     ]);
     assertEquals(now(), 0.12);
     const results: string[] = [];
@@ -104,7 +104,7 @@ Deno.test("asCompleted() throws for everything that the deadline overtook [test_
         results.push(it.result());
       }
     }, TimeoutError);
-    assertEquals(error.message, "Not everything was done in time");
+    assertEquals(error.message, "Timed out with futures still pending");
     assertEquals(results, ["a"]);
     assertEquals(now(), 0.24);
   });
@@ -120,7 +120,7 @@ Deno.test("asCompleted() cancels nothing at its deadline", async () => {
   });
 });
 
-Deno.test("asCompleted() with no time at all gives what is done already", async () => {
+Deno.test("asCompleted() with a zero timeout yields what is already done", async () => {
   await virtual(async () => {
     const done = createTask(() => "done");
     await done;
@@ -135,9 +135,9 @@ Deno.test("asCompleted() with no time at all gives what is done already", async 
   });
 });
 
-Deno.test("asCompleted() forgets a deadline that was not needed [test_tasks.BaseTaskTests.test_as_completed_with_unused_timeout]", async () => {
+Deno.test("asCompleted() cancels a timer that was not needed [test_tasks.BaseTaskTests.test_as_completed_with_unused_timeout]", async () => {
   for (const style of STYLES) {
-    // On the host's clock: a timer that is left would fail the sanitizer.
+    // On Deno's clock: a leftover timer would fail the sanitizer.
     await run(async () => {
       const aws = [nap("a", 0), nap("b", 0)];
       const completions = asCompleted(aws, { timeout: 3600 });
@@ -146,7 +146,7 @@ Deno.test("asCompleted() forgets a deadline that was not needed [test_tasks.Base
   }
 });
 
-Deno.test("asCompleted() can be left and taken up again [test_tasks.BaseTaskTests.test_as_completed_resume_iterator]", async () => {
+Deno.test("asCompleted() can be left and continued [test_tasks.BaseTaskTests.test_as_completed_resume_iterator]", async () => {
   await virtual(async () => {
     const aws = () => [1, 2, 3, 4].map((n) => nap(`${n}`, n));
     const log: string[] = [];
@@ -171,7 +171,7 @@ Deno.test("asCompleted() can be left and taken up again [test_tasks.BaseTaskTest
   });
 });
 
-Deno.test("asCompleted() can be taken up in the other style", async () => {
+Deno.test("asCompleted() can be continued in the other style", async () => {
   await virtual(async () => {
     const completions = asCompleted([1, 2, 3].map((n) => nap(`${n}`, n)));
     const log: string[] = [];
@@ -193,7 +193,7 @@ Deno.test("asCompleted() gives the first completion to the turn that is awaited 
   });
 });
 
-Deno.test("asCompleted() gives turns that can be awaited together [test_tasks.BaseTaskTests.test_as_completed_concurrent]", async () => {
+Deno.test("asCompleted() yields turns that can be awaited together [test_tasks.BaseTaskTests.test_as_completed_concurrent]", async () => {
   await virtual(async () => {
     const aws = [nap("c", 3), nap("a", 1), nap("b", 2)];
     const log: string[] = [];
@@ -214,7 +214,7 @@ Deno.test("asCompleted() gives a turn's value to all who await that turn", async
   });
 });
 
-Deno.test("asCompleted() gives a future that is listed twice once, and runs a function that is listed twice twice [test_tasks.BaseTaskTests.test_as_completed_duplicate_coroutines]", async () => {
+Deno.test("asCompleted() yields a future that is listed twice once, and runs a function that is listed twice twice [test_tasks.BaseTaskTests.test_as_completed_duplicate_coroutines]", async () => {
   for (const style of STYLES) {
     await virtual(async () => {
       const task = createTask(nap("task", 1));
@@ -239,7 +239,7 @@ Deno.test("asCompleted() of one coroutine function is one turn with its value [t
   });
 });
 
-Deno.test("asCompleted() refuses what is no collection, and what cannot be awaited [test_tasks.BaseTaskTests.test_as_completed_invalid_args]", async () => {
+Deno.test("asCompleted() refuses what is not a collection, and what cannot be awaited [test_tasks.BaseTaskTests.test_as_completed_invalid_args]", async () => {
   const task = createTask(nap("a", 0));
   const refused = (aws: unknown, message: string) =>
     assertThrows(() => asCompleted(aws as []), TypeError, message);
@@ -251,13 +251,13 @@ Deno.test("asCompleted() refuses what is no collection, and what cannot be await
   assertEquals(await task, "a");
 });
 
-Deno.test("asCompleted() of nothing gives nothing", async () => {
+Deno.test("asCompleted() of nothing yields nothing", async () => {
   for (const style of STYLES) {
     assertEquals(await style(asCompleted([], { timeout: 3600 })), []);
   }
 });
 
-Deno.test("asCompleted() gives failed and cancelled futures as what they are", async () => {
+Deno.test("asCompleted() yields failed and cancelled futures as what they are", async () => {
   await virtual(async () => {
     const failing = createTask(async () => {
       await sleep(1);
@@ -319,7 +319,7 @@ Deno.test("Task.cancel() of a consumer whose completion has just come passes it 
   });
 });
 
-Deno.test("asCompleted() gives the very error of a turn", async () => {
+Deno.test("asCompleted() throws the original error of a turn", async () => {
   const error = new RangeError("far");
   const [turn] = asCompleted([() => Promise.reject(error)]);
   assertStrictEquals(await assertRejects(() => turn, RangeError), error);
@@ -359,7 +359,7 @@ Deno.test("asCompleted() loses nothing when its consumer is cancelled, at whatev
   }
 });
 
-Deno.test("asCompleted() gives each sleep of those that take no time", async () => {
+Deno.test("asCompleted() yields each sleep of those that take no time", async () => {
   let count = 0;
   for await (const it of asCompleted([sleep(0), sleep(0), sleep(0)])) {
     count += it.done() ? 1 : 0;

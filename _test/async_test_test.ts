@@ -1,4 +1,4 @@
-// asyncTest(): a loop of its own for each test, and what makes it red.
+// asyncTest(): each test has its own loop, and what makes a test fail.
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
@@ -37,7 +37,7 @@ Deno.test("asyncTest() fails with the error of its function", async () => {
   await assertRejects(test, RangeError, "wrong");
 });
 
-Deno.test("asyncTest() fails with an error of a task that nobody looked at", async () => {
+Deno.test("asyncTest() fails with an error of a task that nobody retrieved", async () => {
   const test = asyncTest(async () => {
     createTask(() => {
       throw new RangeError("unseen");
@@ -77,7 +77,7 @@ Deno.test("asyncTest() fails at its timeout although its function sits in a fore
   await assertRejects(test, Error, "longer than 0.001 s");
 });
 
-Deno.test("asyncTest() tells of everything that went wrong", async () => {
+Deno.test("asyncTest() reports everything that went wrong", async () => {
   const test = asyncTest(async () => {
     createTask(() => {
       throw new RangeError("unseen");
@@ -93,7 +93,7 @@ Deno.test("asyncTest() tells of everything that went wrong", async () => {
   assert(messages.some((it) => it.includes("left tasks behind: left")));
 });
 
-Deno.test("asyncTest() tells of the error of its function beside one of a callback, and of each once", async () => {
+Deno.test("asyncTest() reports the error of its function beside one of a callback, and of each once", async () => {
   const test = asyncTest(async () => {
     const error = new RangeError("callback");
     for (let i = 0; i < 2; i++) {
@@ -111,7 +111,7 @@ Deno.test("asyncTest() tells of the error of its function beside one of a callba
   ]);
 });
 
-Deno.test("asyncTest() refuses what is no test, and unknown options", () => {
+Deno.test("asyncTest() refuses what is not a test, and unknown options", () => {
   assertThrows(() => asyncTest(5 as never), TypeError, "the test must be");
   assertThrows(
     () => asyncTest({ timeOut: 5 } as never, () => {}),

@@ -1,5 +1,5 @@
-// What is said to wrong arguments that are easily passed, and what must still
-// work with strange ones.
+// Messages for common argument mistakes, and what must still work with unusual
+// arguments.
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
@@ -30,7 +30,7 @@ const STARTED = "pass () => f(x): a promise has already started";
 const promise: Any = Promise.resolve(1);
 async function fetchAll() {}
 
-Deno.test("a promise where a coroutine function belongs is told what to write", async () => {
+Deno.test("a promise where a coroutine function belongs says what to write", async () => {
   assertThrows(() => createTask(promise), TypeError, STARTED);
   assertThrows(() => new Task(promise), TypeError, STARTED);
   assertThrows(() => new TaskGroup().createTask(promise), TypeError, STARTED);
@@ -38,7 +38,7 @@ Deno.test("a promise where a coroutine function belongs is told what to write", 
   await assertRejects(() => TaskGroup.run(promise), TypeError, STARTED);
 });
 
-Deno.test("several awaitables instead of one array are told to come in one", () => {
+Deno.test("several awaitables instead of one array say to pass one array", () => {
   const call: Any = gather;
   for (const wrong of [fetchAll, promise, getEventLoop().createFuture()]) {
     const gathering = () => call(wrong, wrong);
@@ -125,7 +125,7 @@ Deno.test("Future.setException() refuses a class that needs arguments, and stays
   assertThrows(() => future.result(), InvalidStateError);
 });
 
-Deno.test("Future.then() with a class rejects in words of its own", async () => {
+Deno.test("Future.then() with a class rejects with its own message", async () => {
   class Handler {}
   const future = getEventLoop().createFuture<number>();
   future.setResult(1);
@@ -166,7 +166,7 @@ Deno.test("a context that does not call its function fails the task, and is repo
   }
 });
 
-Deno.test("a cancellation with a message that is no string arrives", async () => {
+Deno.test("a cancellation with a message that is not a string arrives", async () => {
   const messages: Any[] = [{}, Object.create(null), Symbol("s"), 5, fetchAll];
   for (const message of messages) {
     const task = createTask(() => sleep(Infinity));

@@ -52,7 +52,7 @@ const TASK_OPTIONS = {
   eagerStart: ["null", ...FLAGS],
 };
 
-/** A row of a call that has no state. */
+/** A row for a call without state. */
 function calling(
   name: string,
   call: (value: Any) => unknown,
@@ -71,7 +71,7 @@ function callingOptions(
   return optionRows(name, plain(call), options, isAsync);
 }
 
-/** A task that waits, and is cancelled in the end. */
+/** A waiting task that is cancelled at the end. */
 function onTask(call: (it: Task<void>, value: Any) => unknown): () => Call {
   const end = async (task: Task<void>) => {
     task.cancel();
@@ -80,7 +80,7 @@ function onTask(call: (it: Task<void>, value: Any) => unknown): () => Call {
   return on(() => createTask(() => sleep(Infinity)), call, end);
 }
 
-/** A method of a scope whose body waits, and is cancelled in the end. */
+/** A method of a scope whose body waits and is cancelled at the end. */
 function onScope<T>(
   open: (body: (it: T) => Promise<void>) => Promise<void>,
   call: (it: T, value: Any) => unknown,

@@ -1,5 +1,5 @@
 // Every public function, constructor and method with wrong arguments of every
-// kind. Rows of further files go into the table of their topic.
+// kind. New rows go into the table of their topic.
 
 import {
   Barrier,
@@ -48,7 +48,7 @@ import {
 } from "./_bad_values.ts";
 
 const NAME = { name: STRINGABLE };
-/** What `<` compares without a word. */
+/** Values that `<` compares silently. */
 const COMPARABLE = [
   ...NUMBERS,
   ...STRINGS,
@@ -56,7 +56,7 @@ const COMPARABLE = [
 ];
 const COUNTS = ["0", "Infinity", "2**53", "undefined"];
 
-/** An object in whose method a call would wait. */
+/** An object with a method that would wait. */
 function locked<T extends Lock | Condition | Semaphore>(it: T): T {
   it.acquire();
   return it;

@@ -20,7 +20,7 @@ import { inspect } from "./_inspect.ts";
 
 const PARTIES = 5;
 
-/** Runs a body as often as told, all at once, to the end of all. */
+/** Runs a body n times concurrently, and waits for all. */
 async function times<T>(
   count: number,
   body: (n: number) => Promise<T>,
@@ -43,7 +43,7 @@ function assertAtRest(barrier: Barrier): void {
   );
 }
 
-Deno.test("Barrier refuses a number of parties below one or broken [test_locks.BarrierTests.test_barrier_parties]", () => {
+Deno.test("Barrier refuses a number of parties that is below one or not whole [test_locks.BarrierTests.test_barrier_parties]", () => {
   assertThrows(() => new Barrier(0), RangeError, "at least 1, got 0");
   assertThrows(() => new Barrier(-4), RangeError);
   assertThrows(() => new Barrier(2.5), RangeError, "whole number");
@@ -51,7 +51,7 @@ Deno.test("Barrier refuses a number of parties below one or broken [test_locks.B
   assertEquals(new Barrier(PARTIES).parties, PARTIES);
 });
 
-Deno.test("Barrier.wait() gives each party its position [test_locks.BarrierTests.test_context_manager]", () =>
+Deno.test("Barrier.wait() returns the position of each party [test_locks.BarrierTests.test_context_manager]", () =>
   virtual(async () => {
     const barrier = new Barrier(3);
     assertEquals(await times(3, () => barrier.wait()), [0, 1, 2]);
@@ -64,7 +64,7 @@ Deno.test("Barrier(1) never waits [test_locks.BarrierTests.test_filling_one_task
   assertAtRest(barrier);
 });
 
-Deno.test("Barrier(1) gives position 0 each time [test_locks.BarrierTests.test_filling_one_task_twice]", () =>
+Deno.test("Barrier(1) returns position 0 each time [test_locks.BarrierTests.test_filling_one_task_twice]", () =>
   virtual(async () => {
     const barrier = new Barrier(1);
     for (let i = 0; i < 2; i++) {
@@ -105,7 +105,7 @@ Deno.test("Barrier lets the same tasks cross twice in a row [test_locks.BarrierT
     assertAtRest(barrier);
   }));
 
-Deno.test("Barrier.wait() gives distinct positions in each round [test_locks.BarrierTests.test_filling_tasks_check_return_value]", () =>
+Deno.test("Barrier.wait() returns distinct positions in each round [test_locks.BarrierTests.test_filling_tasks_check_return_value]", () =>
   virtual(async () => {
     const barrier = new Barrier(PARTIES);
     const rounds = await times(PARTIES, async () => [
@@ -122,7 +122,7 @@ Deno.test("Barrier.wait() gives distinct positions in each round [test_locks.Bar
     assertAtRest(barrier);
   }));
 
-Deno.test("Barrier drains until its last party has left, and newcomers wait for that [test_locks.BarrierTests.test_draining_state]", () =>
+Deno.test("Barrier drains until its last party has left, and later arrivals wait for that [test_locks.BarrierTests.test_draining_state]", () =>
   virtual(async () => {
     const barrier = new Barrier(PARTIES);
     const log: string[] = [];
@@ -192,7 +192,7 @@ Deno.test("Barrier.reset() of an idle barrier does nothing [test_locks.BarrierTe
   assertEquals(await barrier.wait(), 0);
 });
 
-Deno.test("Barrier.reset() sends the waiting away and does not break the barrier [test_locks.BarrierTests.test_reset_barrier_while_tasks_waiting]", () =>
+Deno.test("Barrier.reset() rejects the waiters and does not break the barrier [test_locks.BarrierTests.test_reset_barrier_while_tasks_waiting]", () =>
   virtual(async () => {
     const barrier = new Barrier(PARTIES);
     const waiting = times(PARTIES - 1, () => outcome(barrier.wait()));
@@ -207,7 +207,7 @@ Deno.test("Barrier.reset() sends the waiting away and does not break the barrier
     assertAtRest(barrier);
   }));
 
-Deno.test("Barrier.reset() by one that has left sends those away who are still leaving [test_locks.BarrierTests.test_reset_barrier_when_tasks_half_draining]", () =>
+Deno.test("Barrier.reset() by a party that has left rejects those still leaving [test_locks.BarrierTests.test_reset_barrier_when_tasks_half_draining]", () =>
   virtual(async () => {
     const barrier = new Barrier(PARTIES);
     const log: string[] = [];
@@ -229,7 +229,7 @@ Deno.test("Barrier.reset() by one that has left sends those away who are still l
     assertAtRest(barrier);
   }));
 
-Deno.test("Barrier.reset() while the barrier drains does no harm to those who came back early [test_locks.BarrierTests.test_reset_barrier_when_tasks_half_draining_half_blocking]", () =>
+Deno.test("Barrier.reset() while the barrier drains does not affect those who came back early [test_locks.BarrierTests.test_reset_barrier_when_tasks_half_draining_half_blocking]", () =>
   virtual(async () => {
     const barrier = new Barrier(PARTIES);
     const log: string[] = [];
@@ -258,7 +258,7 @@ Deno.test("Barrier.reset() while the barrier drains does no harm to those who ca
     assertAtRest(barrier);
   }));
 
-Deno.test("Barrier lets those whom reset() sent away wait again and complete a round [test_locks.BarrierTests.test_reset_barrier_while_tasks_waiting_and_waiting_again]", () =>
+Deno.test("Barrier lets those that reset() rejected wait again and complete a round [test_locks.BarrierTests.test_reset_barrier_while_tasks_waiting_and_waiting_again]", () =>
   virtual(async () => {
     const barrier = new Barrier(PARTIES);
     const log: string[] = [];
@@ -281,7 +281,7 @@ Deno.test("Barrier lets those whom reset() sent away wait again and complete a r
     assertAtRest(barrier);
   }));
 
-Deno.test("Barrier.reset() by the last to leave harms nobody [test_locks.BarrierTests.test_reset_barrier_while_tasks_draining]", () =>
+Deno.test("Barrier.reset() by the last to leave affects nobody [test_locks.BarrierTests.test_reset_barrier_while_tasks_draining]", () =>
   virtual(async () => {
     const barrier = new Barrier(PARTIES);
     let left = 0;
@@ -308,7 +308,7 @@ Deno.test("Barrier.abort() breaks an idle barrier [test_locks.BarrierTests.test_
   assert(error instanceof RuntimeError);
 });
 
-Deno.test("Barrier.abort() sends those away who are leaving, and those who came back [test_locks.BarrierTests.test_abort_barrier_when_tasks_half_draining_half_blocking]", () =>
+Deno.test("Barrier.abort() rejects those leaving, and those who came back [test_locks.BarrierTests.test_abort_barrier_when_tasks_half_draining_half_blocking]", () =>
   virtual(async () => {
     const barrier = new Barrier(PARTIES);
     const log: string[] = [];
@@ -356,7 +356,7 @@ Deno.test("Barrier.abort() by a party that failed makes the next wait of the oth
     assertEquals([barrier.nWaiting, barrier.broken], [0, true]);
   }));
 
-Deno.test("Barrier.reset() after abort() makes the barrier good for all again [test_locks.BarrierTests.test_abort_barrier_when_exception_then_resetting]", () =>
+Deno.test("Barrier.reset() after abort() makes the barrier usable again [test_locks.BarrierTests.test_abort_barrier_when_exception_then_resetting]", () =>
   virtual(async () => {
     const barrier = new Barrier(PARTIES);
     const meeting = new Barrier(PARTIES);
@@ -399,7 +399,7 @@ Deno.test("Barrier lets no fourth call into a round of three that one task makes
     assertEquals(log.slice(3), ["d0", "e1"]);
   }));
 
-Deno.test("Barrier.wait() that is cancelled in every state leaves without harm", () =>
+Deno.test("Barrier.wait() that is cancelled in every state leaves the barrier intact", () =>
   virtual(async () => {
     const barrier = new Barrier(2);
     const parties: Task<number>[] = [];
@@ -408,7 +408,7 @@ Deno.test("Barrier.wait() that is cancelled in every state leaves without harm",
     await sleep(0);
     come();
     await sleep(0);
-    parties[0].cancel(); // it was to leave with the round
+    parties[0].cancel(); // it was leaving with the round
     come(); // and this one waits for that
     await sleep(0);
     parties[2].cancel();
@@ -463,9 +463,9 @@ async function eventfulBarrier(): Promise<string[]> {
   return log;
 }
 
-Deno.test("Barrier with cancellations, reset and abort leaves the trace of CPython", () =>
+Deno.test("Barrier with cancellations, reset and abort matches the trace of CPython", () =>
   virtual(async () => {
-    // What CPython 3.13 logs for the same program.
+    // The log of CPython 3.13 for the same program.
     assertEquals(await eventfulBarrier(), [
       "three come 0",
       "one leaves, three come 3",

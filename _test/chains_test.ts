@@ -72,7 +72,7 @@ for (const [name, link] of Object.entries(links)) {
       await begun();
       assert(inspect(tail).length < 1000);
       const error = await outcome(timeout(1, () => tail));
-      assertStringIncludes(error, "TimeoutError(The time was up");
+      assertStringIncludes(error, "TimeoutError(Timed out");
       assert(error.length < 1000, error);
       assert(tail.done());
     }));

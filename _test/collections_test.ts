@@ -4,9 +4,9 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { BinaryHeap, Deque, RecentMap, TimerHeap } from "../_collections.ts";
+import { BinaryHeap, Deque, LruMap, TimerHeap } from "../_collections.ts";
 
-/** Numbers below a limit, the same ones every time. */
+/** Pseudo-random numbers below a limit, the same in each run. */
 function numbers(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {
@@ -38,7 +38,7 @@ Deno.test("Deque holds any value, `undefined` too", () => {
   assertEquals(items.map(() => deque.shift()), items);
 });
 
-Deno.test("Deque behaves as an array does, whatever comes and goes", () => {
+Deno.test("Deque behaves as an array does, after any sequence of operations", () => {
   for (const limit of [3, 40, 5000]) {
     const next = numbers(limit);
     const deque = new Deque<number>();
@@ -62,7 +62,7 @@ Deno.test("Deque works through long queues", () => {
   assertStrictEquals(deque.length, 0);
 });
 
-Deno.test("Deque.filter() drops what is not to be kept, and nothing comes back", () => {
+Deno.test("Deque.filter() removes items for good", () => {
   const deque = new Deque<number>();
   for (let i = 0; i < 10; i++) deque.push(i);
   deque.shift();
@@ -102,7 +102,7 @@ Deno.test("BinaryHeap gives its items in order", () => {
   assertEquals(order, [1, 2, 3, 5, 8, 9]);
 });
 
-Deno.test("BinaryHeap gives the first of what is in it, whatever comes and goes", () => {
+Deno.test("BinaryHeap gives the first of what is in it, after any sequence of operations", () => {
   const next = numbers(7);
   const heap = new BinaryHeap<number>(isLess);
   const model: number[] = [];
@@ -131,7 +131,7 @@ Deno.test("BinaryHeap gives equal items in the order of Python's heapq", () => {
   );
 });
 
-Deno.test("BinaryHeap.filter() drops what is not to be kept, and keeps the order", () => {
+Deno.test("BinaryHeap.filter() removes items and keeps the order", () => {
   for (let size = 0; size < 40; size++) {
     const next = numbers(size);
     const heap = new BinaryHeap<number>(isLess);
@@ -158,7 +158,7 @@ Deno.test("BinaryHeap.clear() leaves an empty heap that can be used again", () =
   assertEquals(heap.pop(), 4);
 });
 
-/** A heap whose comparison can be made to fail after a number of calls. */
+/** A heap whose comparison fails after a number of calls. */
 class Brittle {
   left = Infinity;
   readonly heap = new BinaryHeap<number>((a, b) => {
@@ -167,7 +167,7 @@ class Brittle {
     return a < b;
   });
 
-  /** All items, as the heap would give them. */
+  /** All items, in the order of `pop()`. */
   drain(): number[] {
     this.left = Infinity;
     const order: number[] = [];
@@ -176,7 +176,7 @@ class Brittle {
   }
 }
 
-/** Whether a call failed for the comparison, which worked so many times. */
+/** Whether a call fails if the comparison fails after n calls. */
 function breaks(brittle: Brittle, calls: number, action: () => void): boolean {
   brittle.left = calls;
   try {
@@ -188,7 +188,7 @@ function breaks(brittle: Brittle, calls: number, action: () => void): boolean {
   }
 }
 
-Deno.test("BinaryHeap is as it was when the comparison fails in push() or pop()", () => {
+Deno.test("BinaryHeap is unchanged when the comparison fails in push() or pop()", () => {
   const items = [13, 4, 8, 1, 9, 2, 7, 11, 3, 12, 6, 10, 5];
   const sorted = items.toSorted((a, b) => a - b);
   for (const action of ["push", "pop"] as const) {
@@ -214,7 +214,7 @@ Deno.test("BinaryHeap compares nothing for a first item, nor for the last one", 
   assertEquals([heap.length, heap.peek(), heap.pop()], [1, "only", "only"]);
 });
 
-/** Takes out of a heap what is due first, until it is empty. */
+/** Pops all items of a heap. */
 function drained(heap: TimerHeap<string>): string[] {
   const all = [];
   while (heap.length > 0) all.push(`${heap.pop()}@${heap.due}`);
@@ -237,7 +237,7 @@ Deno.test("TimerHeap gives its items by time, and those of one time as they came
   ]);
 });
 
-Deno.test("TimerHeap gives the first of what is in it, whatever comes and goes", () => {
+Deno.test("TimerHeap gives the first of what is in it, after any sequence of operations", () => {
   const next = numbers(11);
   const heap = new TimerHeap<number>();
   const model: [due: number, item: number][] = [];
@@ -253,7 +253,7 @@ Deno.test("TimerHeap gives the first of what is in it, whatever comes and goes",
   }
 });
 
-Deno.test("TimerHeap.filter() drops what is not to be kept, and keeps the order", () => {
+Deno.test("TimerHeap.filter() removes items and keeps the order", () => {
   for (let size = 0; size < 60; size++) {
     const next = numbers(size);
     const heap = new TimerHeap<number>();
@@ -280,8 +280,8 @@ Deno.test("TimerHeap.clear() leaves an empty heap that can be used again", () =>
   assertEquals(drained(heap), ["new@Infinity"]);
 });
 
-Deno.test("RecentMap drops the entry that was not asked for the longest, and says which", () => {
-  const map = new RecentMap<string, number>(2);
+Deno.test("LruMap evicts the least recently used entry, and returns its key", () => {
+  const map = new LruMap<string, number>(2);
   assertEquals(map.set("a", 1), undefined);
   assertEquals(map.set("b", 2), undefined);
   assertEquals(map.get("a"), 1);

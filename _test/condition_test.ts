@@ -23,7 +23,7 @@ import {
 import { outcome, virtual } from "./_virtual.ts";
 import { inspect } from "./_inspect.ts";
 
-/** Starts tasks that take the lock, wait, and log that they were woken. */
+/** Starts tasks that acquire the lock, wait, and log when they are woken. */
 function waiters(
   condition: Condition,
   log: unknown[],
@@ -79,7 +79,7 @@ Deno.test("Condition.wait() that is cancelled holds the lock again [test_locks.C
     assertEquals(inspect(condition), "<Condition locked>");
   }));
 
-Deno.test("Condition.wait() comes back with the lock when it is cancelled while another holds that [test_locks.ConditionTests.test_wait_cancel_contested]", () =>
+Deno.test("Condition.wait() returns with the lock when it is cancelled while another holds that [test_locks.ConditionTests.test_wait_cancel_contested]", () =>
   virtual(async () => {
     const condition = new Condition();
     await condition.acquire();
@@ -163,7 +163,7 @@ Deno.test("Condition.waitFor() fails as its predicate does, with the lock held",
     assert(condition.locked());
   }));
 
-Deno.test("Condition.notify() wakes as many as it is told, and all if there are fewer [test_locks.ConditionTests.test_notify]", () =>
+Deno.test("Condition.notify() wakes n waiters, and all if there are fewer [test_locks.ConditionTests.test_notify]", () =>
   virtual(async () => {
     const condition = new Condition();
     const log: number[] = [];
@@ -267,7 +267,7 @@ Deno.test("Condition.waitFor() holds the lock when its predicate throws, at once
     }
   }));
 
-Deno.test("Condition refuses a lock that is none", () => {
+Deno.test("Condition refuses what is not a lock", () => {
   assertThrows(
     () => new Condition({} as unknown as Lock),
     TypeError,
@@ -316,7 +316,7 @@ Deno.test("Condition.wait() that times out leaves its block with the lock held u
     assertFalse(condition.locked());
   }));
 
-/** A task in `waitFor()` that throws on what it gets, and that error. */
+/** A task in `waitFor()` that re-throws its error, and that error. */
 function rethrowing(
   condition: Condition,
   predicate: () => boolean,
@@ -334,7 +334,7 @@ function rethrowing(
   return [task, () => raised];
 }
 
-Deno.test("Condition.wait() throws the very error that its task was cancelled with [test_locks.ConditionTests.test_cancelled_error_wakeup]", () =>
+Deno.test("Condition.wait() throws the same error that its task was cancelled with [test_locks.ConditionTests.test_cancelled_error_wakeup]", () =>
   virtual(async () => {
     const condition = new Condition();
     const [task, raised] = rethrowing(condition, () => false);
@@ -344,7 +344,7 @@ Deno.test("Condition.wait() throws the very error that its task was cancelled wi
     assertStrictEquals(error, raised());
   }));
 
-Deno.test("Condition.wait() throws the very error that it was cancelled with while it took the lock again [test_locks.ConditionTests.test_cancelled_error_re_aquire]", () =>
+Deno.test("Condition.wait() throws the same error that it was cancelled with while it took the lock again [test_locks.ConditionTests.test_cancelled_error_re_aquire]", () =>
   virtual(async () => {
     const condition = new Condition();
     let ready = false;
@@ -494,7 +494,7 @@ Deno.test("Condition.wait() whose signal aborts once it was notified returns", (
     assert(condition.locked());
   }));
 
-Deno.test("Condition.wait() keeps the guard of the caller good", () =>
+Deno.test("Condition.wait() keeps the guard of the caller valid", () =>
   virtual(async () => {
     const condition = new Condition();
     const waiter = createTask(async () => {
@@ -512,7 +512,7 @@ Deno.test("Condition.wait() keeps the guard of the caller good", () =>
     assertFalse(condition.locked());
   }));
 
-Deno.test("Condition lets waiters and newcomers go on as CPython does", () =>
+Deno.test("Condition lets waiters and later arrivals continue as in CPython", () =>
   virtual(async () => {
     const condition = new Condition();
     const log: string[] = [];
@@ -536,7 +536,7 @@ Deno.test("Condition lets waiters and newcomers go on as CPython does", () =>
     await sleep(0);
     tasks.push(createTask(take("z")));
     await gather(tasks);
-    // What CPython 3.13 logs for the same program.
+    // The log of CPython 3.13 for the same program.
     assertEquals(
       log.join(", "),
       "a waits, b waits, x in, x out, c waits, y in, y out, a woken, a leaves, " +

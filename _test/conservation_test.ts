@@ -28,7 +28,7 @@ import { inspect } from "./_inspect.ts";
 
 const ROUNDS = 1000;
 
-/** Random numbers that are the same for the same seed. */
+/** A seeded random number generator. */
 class Dice {
   #state: number;
 
@@ -54,7 +54,7 @@ class Dice {
   }
 }
 
-/** Runs a test with many seeds; the one that fails is in the error. */
+/** Runs a test with many seeds; the error names the one that fails. */
 async function withSeeds(test: (dice: Dice) => Promise<void>): Promise<void> {
   for (let seed = 1; seed <= ROUNDS; seed++) {
     try {
@@ -91,12 +91,12 @@ function isInterruption(error: unknown): boolean {
     (error instanceof DOMException && error.name === "AbortError");
 }
 
-/** A pause of no time, or of so little that many fall together. */
+/** A pause of zero or little time, so that many end together. */
 function pause(dice: Dice): Promise<void> {
   return sleep(dice.pick([0, 0, 0, 1, 2]));
 }
 
-/** Cancels random tasks, often in the step in which others are woken. */
+/** Cancels random tasks, often in the step that wakes others. */
 async function harass(dice: Dice, tasks: Task<unknown>[]): Promise<void> {
   for (let n = dice.below(tasks.length * 3); n > 0; n--) {
     await pause(dice);
@@ -105,8 +105,8 @@ async function harass(dice: Dice, tasks: Task<unknown>[]): Promise<void> {
 }
 
 /**
- * Starts tasks that each do something several times, harasses them, and then
- * gives them what they wait for until all have come to their end.
+ * Starts tasks that each do something several times, cancels some of them, and
+ * then supplies what they wait for until all have finished.
  */
 async function crowd(
   dice: Dice,
@@ -134,7 +134,7 @@ async function crowd(
   }
 }
 
-/** Those who wait in line: nobody is served after one who came later. */
+/** The waiters in FIFO order: none is served after a later one. */
 class Line {
   waiting = 0;
   #came = 0;
@@ -159,7 +159,7 @@ class Line {
 
 const ascending = (a: number, b: number) => a - b;
 
-/** What went into a queue, and what came out. */
+/** The items that were put and those that were returned. */
 class Ledger {
   readonly put: number[] = [];
   readonly got: number[] = [];
@@ -193,7 +193,7 @@ class Ledger {
     }
   }
 
-  /** Gives those who are blocked what they wait for. */
+  /** Supplies what blocked tasks wait for. */
   help(): void {
     if (!this.queue.empty()) return void this.got.push(this.queue.getNowait());
     this.put.push(this.#made);
@@ -251,7 +251,7 @@ for (const Class of [Queue, LifoQueue, PriorityQueue]) {
         }
       };
       await crowd(dice, 3 + dice.below(6), act, () => {
-        // Only those who join may still wait, for the items to be dealt with.
+        // Only those who join may still wait, for the items to be processed.
         assert(!inspect(queue).includes("waiting"));
         ledger.drain();
         for (let n = ledger.got.length; n > 0; n--) queue.taskDone();
@@ -450,7 +450,7 @@ Deno.test("Barrier lets full rounds go and strands nobody", () =>
     );
   }));
 
-/** How many wait and were not woken, as the line for the console says. */
+/** The number of waiters according to the inspected text. */
 function waitingFor(condition: Condition): number {
   return Number(/(\d+) waiting/.exec(inspect(condition))?.[1] ?? 0);
 }

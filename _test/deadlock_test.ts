@@ -19,7 +19,7 @@ import {
   type Snapshot,
   VirtualTimeLoop,
 } from "@asyncio/asyncio";
-import { spawnFile, textReader } from "./_programs.ts";
+import { runSource, spawnFile, textReader } from "./_programs.ts";
 
 /** What is written to the standard error stream meanwhile. */
 async function errorsOf(body: () => Promise<unknown>): Promise<string> {
@@ -163,6 +163,58 @@ for (const form of ["run(main)", "await run(main)", "without signals"]) {
   });
 }
 
+/** Programs without `run`, and the line that says why they are stuck. */
+const topLevel: Record<string, [source: string, cause: string]> = {
+  "a queue": [
+    `await new Queue().get();`,
+    "Code outside of tasks waits for an item of <Queue 0 items, 1 waiting to get>",
+  ],
+  "two locks": [
+    `const a = new Lock({ name: "a" }), b = new Lock({ name: "b" });
+     const both = async (first, second) => {
+       await first.acquire();
+       await sleep(0.01);
+       await second.acquire();
+     };
+     createTask(() => both(a, b), { name: "x" });
+     await createTask(() => both(b, a), { name: "y" });`,
+    "These tasks wait for each other in a circle: ",
+  ],
+  "what a timer of the host has left": [
+    `setTimeout(() => {}, 1500); await new Event().wait();`,
+    "Code outside of tasks waits for <Event unset, 1 waiting>",
+  ],
+};
+
+for (const [name, [source, cause]] of Object.entries(topLevel)) {
+  Deno.test(`A deadlock at top level is reported before the runtime ends the program: ${name}`, async () => {
+    const { code, stderr: text } = await runSource(
+      `import { createTask, Event, Lock, Queue, sleep } from "@asyncio/asyncio";
+       ${source}`,
+    );
+    assertEquals(code, 1, text);
+    const [title, why] = text.split("\n");
+    assertEquals(
+      title,
+      "Deadlock: nothing is left that could wake the program",
+    );
+    assertStringIncludes(why, cause);
+    assertStringIncludes(text, "Top-level await promise never resolved");
+  });
+}
+
+Deno.test("A program that ends with code that waits at top level ends at once and says nothing", async () => {
+  const { code, stdout, stderr } = await runSource(`
+    import { Queue } from "@asyncio/asyncio";
+    const start = performance.now();
+    (async () => { await new Queue().get(); })();
+    setTimeout(() => {}, 50);
+    addEventListener("unload", () => console.log(performance.now() - start));
+  `);
+  assertEquals([code, stderr], [0, ""]);
+  assert(Number(stdout) < 1000, stdout);
+});
+
 /** The names in `pending.ts`. */
 const pending = [
   "a timer of the host",
@@ -182,7 +234,7 @@ const pending = [
   "a message port",
 ];
 
-for (const form of ["free", "awaited"]) {
+for (const form of ["free", "awaited", "without run"]) {
   Deno.test(`run() takes nothing for a deadlock that is under way, ${form}`, async () => {
     const children = await Promise.all(pending.map(async (name) => {
       const child = spawnFile("pending.ts", {

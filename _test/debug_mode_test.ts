@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertFalse,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -26,6 +27,7 @@ import {
   waitFor,
 } from "@asyncio/asyncio";
 import { collectReports, debugged, lineWith, reportsOf } from "./_places.ts";
+import { program } from "./_programs.ts";
 
 const here = (remark: string) => lineWith(remark, import.meta.url);
 
@@ -457,4 +459,40 @@ Deno.test("EventLoop.setDebug() counts for the tasks made afterwards", async () 
     plain.cancel();
     watched.cancel();
   });
+});
+
+Deno.test("debug mode takes few stacks of a program that awaits all the time", async () => {
+  const capture = Error.captureStackTrace;
+  let taken = 0;
+  const descriptor = () =>
+    Object.getOwnPropertyDescriptor(Promise.prototype, "constructor")!;
+  await run(async () => {
+    Error.captureStackTrace = (...args) => {
+      taken++;
+      capture(...args);
+    };
+    for (let i = 0; i < 50_000; i++) await sleep(0);
+    const promise = Promise.resolve();
+    for (let i = 0; i < 5_000; i++) await promise;
+    assertEquals(descriptor().value, Promise); // native awaits go on undisturbed
+    Error.captureStackTrace = capture;
+    await sleep(0.2);
+    await sleep(0);
+    assert(descriptor().get); // and are seen again
+  }, { debug: true }).finally(() => Error.captureStackTrace = capture);
+  assert(taken < 25_000, `${taken} stacks of 50,000 awaits`);
+});
+
+Deno.test("A report says that ASYNCIO_DEBUG cannot be read", async () => {
+  const body = `
+    createTask(() => new Promise(() => {}));
+    await sleep(0);
+    dumpTasks();
+    Deno.exit(0);`;
+  const hint = "\nASYNCIO_DEBUG cannot be read without --allow-env";
+  const denied = await program(body);
+  assertStringIncludes(denied.stderr, hint);
+  const args = ["--allow-env=ASYNCIO_DEBUG"];
+  const allowed = await program(body, {}, { args });
+  assertFalse(allowed.stderr.includes(hint));
 });

@@ -29,12 +29,12 @@ import {
 } from "@asyncio/asyncio";
 import { outcome } from "./_virtual.ts";
 
-/** A promise from outside of the module, and what resolves or rejects it. */
+/** A foreign promise, and the functions that settle it. */
 function foreign(): PromiseWithResolvers<void> {
   return Promise.withResolvers<void>();
 }
 
-/** Lets the host take a few turns. */
+/** Waits a few turns of Deno's event loop. */
 async function turns(): Promise<void> {
   for (let i = 0; i < 3; i++) await new Promise((ok) => setImmediate(ok));
 }
@@ -53,7 +53,7 @@ async function conditionWait(): Promise<unknown> {
 
 const never = () => new Event().wait();
 
-/** Waits that do not end by themselves. */
+/** Waits that never end by themselves. */
 const waits: Record<string, () => PromiseLike<unknown>> = {
   "Event.wait()": never,
   "sleep()": () => sleep(Infinity),
@@ -92,7 +92,7 @@ const waits: Record<string, () => PromiseLike<unknown>> = {
   },
 };
 
-/** How a wait can be left behind. */
+/** Ways to abandon a wait. */
 const races: Record<
   string,
   (left: () => PromiseLike<unknown>) => Promise<unknown>

@@ -104,7 +104,7 @@ Deno.test("sleep() takes every form of a duration", async () => {
   assertEquals(loop.time(), 2.5);
 });
 
-Deno.test("toTime() takes numbers only: a duration is no time", () => {
+Deno.test("toTime() takes numbers only: durations are refused", () => {
   for (const time of [0, -5, Infinity]) assertEquals(toTime(time), time);
   assertThrows(() => toTime(NaN, "deadline"), RangeError, "Invalid deadline");
   for (const bad of [{ seconds: 1 }, "1", null, undefined, 1n, new Date(0)]) {

@@ -10,7 +10,7 @@ import {
 import { virtual } from "./_virtual.ts";
 import { inspect } from "./_inspect.ts";
 
-Deno.test("Event.set() wakes all who wait, in order, after one who comes later and passes straight through [test_locks.EventTests.test_wait]", () =>
+Deno.test("Event.set() wakes all who wait, in order, after one who comes later and does not wait [test_locks.EventTests.test_wait]", () =>
   virtual(async () => {
     const event = new Event();
     const log: number[] = [];
@@ -28,7 +28,7 @@ Deno.test("Event.set() wakes all who wait, in order, after one who comes later a
     assert(tasks.every((it) => it.done()));
   }));
 
-Deno.test("Event.wait() on a set event gives true at once [test_locks.EventTests.test_wait_on_set]", () =>
+Deno.test("Event.wait() on a set event resolves to true at once [test_locks.EventTests.test_wait_on_set]", () =>
   virtual(async () => {
     const event = new Event();
     event.set();
@@ -56,7 +56,7 @@ Deno.test("Event.isSet() follows set() and clear() [test_locks.EventTests.test_c
   assertFalse(event.isSet());
 });
 
-Deno.test("Event.clear() after set() does not take back who was woken [test_locks.EventTests.test_clear_with_waiters]", () =>
+Deno.test("Event.clear() after set() does not affect waiters already woken [test_locks.EventTests.test_clear_with_waiters]", () =>
   virtual(async () => {
     const event = new Event();
     const log: string[] = [];
@@ -102,7 +102,7 @@ Deno.test("Event can be used again and again by the same tasks", () =>
     assertEquals(log.join(" "), "a0 b0 a1 b1 a2 b2");
   }));
 
-Deno.test("Event.wait() answers true in its type and at run time", async () => {
+Deno.test("Event.wait() resolves to true, also in its type", async () => {
   const event = new Event();
   const waiting: Promise<true> = event.wait();
   event.set();

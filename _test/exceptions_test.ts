@@ -63,20 +63,20 @@ for (const [name, ErrorClass] of Object.entries(plain)) {
   });
 }
 
-Deno.test("BrokenBarrierError and SendfileNotAvailableError are RuntimeErrors, and TimeoutError is none", () => {
+Deno.test("BrokenBarrierError and SendfileNotAvailableError are RuntimeErrors, and TimeoutError is not", () => {
   assertInstanceOf(new BrokenBarrierError(), RuntimeError);
   assertInstanceOf(new SendfileNotAvailableError(), RuntimeError);
   assert(!(new TimeoutError() as Error instanceof RuntimeError));
 });
 
-Deno.test("KeyboardInterrupt names its signal, SIGINT if nothing is said", () => {
+Deno.test("KeyboardInterrupt names its signal, SIGINT by default", () => {
   assertEquals(new KeyboardInterrupt().signal, "SIGINT");
   assertEquals(new KeyboardInterrupt("stop", {}).signal, "SIGINT");
   const error = new KeyboardInterrupt("stop", { signal: "SIGTERM" });
   assertEquals([error.signal, error.message], ["SIGTERM", "stop"]);
 });
 
-Deno.test("IncompleteReadError has what was read, and what was wanted", () => {
+Deno.test("IncompleteReadError has the bytes read and the number requested", () => {
   const partial = new Uint8Array([1, 2, 3]);
   const cause = new RangeError("why");
   const error = new IncompleteReadError(partial, 10, { cause });
@@ -92,7 +92,7 @@ Deno.test("IncompleteReadError has what was read, and what was wanted", () => {
   );
 });
 
-Deno.test("LimitOverrunError has the bytes that may be read away", () => {
+Deno.test("LimitOverrunError has the number of bytes that can be read", () => {
   const error = new LimitOverrunError("too long", 12);
   assertEquals([error.name, error.message, error.consumed], [
     "LimitOverrunError",
@@ -105,7 +105,7 @@ const far = new RangeError("far");
 const odd = new TypeError("odd");
 const late = new TimeoutError("late");
 
-/** A group with a group in it. */
+/** A nested group. */
 function nested(): ExceptionGroup {
   const inner = new ExceptionGroup("inner", [odd, late]);
   return new ExceptionGroup("outer", [far, inner, late], { cause: odd });
@@ -126,7 +126,7 @@ Deno.test("ExceptionGroup holds at least one error", () => {
   assertThrows(
     () => new ExceptionGroup("none", []),
     RangeError,
-    "Cannot create an ExceptionGroup of no errors",
+    "Cannot create an ExceptionGroup without errors",
   );
 });
 
@@ -165,7 +165,7 @@ Deno.test("ExceptionGroup.split() takes a predicate, which sees the groups too",
   );
 });
 
-Deno.test("ExceptionGroup.split() gives the group itself where all of it matches, and null for nothing", () => {
+Deno.test("ExceptionGroup.split() returns the group itself where all of it matches, and null for nothing", () => {
   const group = nested();
   for (const filter of [Error, ExceptionGroup, AggregateError, () => true]) {
     const [hit, miss] = group.split(filter);
@@ -178,7 +178,7 @@ Deno.test("ExceptionGroup.split() gives the group itself where all of it matches
   assertStrictEquals(inner!.errors[0], group.errors[1]);
 });
 
-Deno.test("ExceptionGroup.subgroup() gives what matches", () => {
+Deno.test("ExceptionGroup.subgroup() returns what matches", () => {
   const group = nested();
   assertEquals(
     shape(group.subgroup(RangeError)),
@@ -188,7 +188,7 @@ Deno.test("ExceptionGroup.subgroup() gives what matches", () => {
   assertStrictEquals(group.subgroup(Error), group);
 });
 
-Deno.test("ExceptionGroup.split() and subgroup() refuse what is no filter", () => {
+Deno.test("ExceptionGroup.split() and subgroup() refuse what is not a filter", () => {
   for (const wrong of ["RangeError", null, 42]) {
     const error = assertThrows(
       () => nested().subgroup(wrong as never),
@@ -242,7 +242,7 @@ Deno.test("DeadlockError is a RuntimeError and keeps its snapshot", () => {
   assertEquals(new DeadlockError().snapshot, null);
 });
 
-Deno.test("Error classes refuse arguments of another kind in words of their own", () => {
+Deno.test("Error classes refuse arguments of the wrong type with their own messages", () => {
   // deno-lint-ignore no-explicit-any
   const any = (value: unknown) => value as any;
   const bytes = new Uint8Array(3);
@@ -294,7 +294,7 @@ Deno.test("ExceptionGroup.split() refuses a filter that is neither predicate nor
   }
 });
 
-Deno.test("ExceptionGroup.split() divides groups nested deeper than calls can be", () => {
+Deno.test("ExceptionGroup.split() divides groups nested deeper than the call stack", () => {
   const depth = 5_000;
   let group = new ExceptionGroup("innermost", [
     new RangeError("far"),
@@ -314,7 +314,7 @@ Deno.test("ExceptionGroup.split() divides groups nested deeper than calls can be
   }
 });
 
-/** What a failed call throws. */
+/** The error of a call. */
 async function errorOf(fn: () => unknown): Promise<unknown> {
   try {
     await fn();
@@ -324,16 +324,16 @@ async function errorOf(fn: () => unknown): Promise<unknown> {
   throw new Error("It did not fail");
 }
 
-/** A port of the loopback where nobody listens. */
+/** A loopback port without a listener. */
 function closedPort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
-/** A name that no resolver takes: a label of more than 63 letters. */
+/** An invalid host name: a label of more than 63 letters. */
 const NO_NAME = `${"a".repeat(64)}.invalid`;
 
-Deno.test("OSError is the kind of every error that the system reports through Deno", async () => {
+Deno.test("OSError matches every error that the system reports through Deno", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const taken = { hostname: "127.0.0.1", port: listener.addr.port };
   const failing: Record<string, () => unknown> = {
@@ -369,7 +369,7 @@ Deno.test("OSError is the kind of every error that the system reports through De
   );
 });
 
-Deno.test("ConnectionError is the kind of what ends or refuses a connection", async () => {
+Deno.test("ConnectionError matches what ends or refuses a connection", async () => {
   const { errors } = Deno;
   const made = [
     new errors.ConnectionRefused("x"),
@@ -403,7 +403,7 @@ Deno.test("ConnectionError is the kind of what ends or refuses a connection", as
   }
 });
 
-Deno.test("OSError and ConnectionError are no kind of anything else", () => {
+Deno.test("OSError and ConnectionError match nothing else", () => {
   const { proxy, revoke } = Proxy.revocable(new Error("x"), {});
   revoke();
   const trapped = Object.defineProperty(new Error("x"), "message", {

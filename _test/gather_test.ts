@@ -25,7 +25,7 @@ function futuresOf(count: number): Future<unknown>[] {
   return Array.from({ length: count }, () => getEventLoop().createFuture());
 }
 
-/** Lets everything run that is ready, and what that makes ready. */
+/** Runs everything that is ready, and what that makes ready. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 3; i++) await sleep(0);
 }
@@ -53,7 +53,7 @@ Deno.test("gather() that collects errors is done with its last child too [test_t
   await assertSuccessWith(true);
 });
 
-Deno.test("gather() fails with the first child that does, the others are heard of no more [test_tasks.GatherTestsBase.test_one_exception]", async () => {
+Deno.test("gather() fails with the first child that does, and ignores the others [test_tasks.GatherTestsBase.test_one_exception]", async () => {
   await virtual(async () => {
     const [a, b, c, d, e] = futuresOf(5);
     const all = gather([a, b, c, d, e]);
@@ -71,7 +71,7 @@ Deno.test("gather() fails with the first child that does, the others are heard o
   });
 });
 
-Deno.test("gather() that collects errors puts them into their places [test_tasks.GatherTestsBase.test_return_exceptions]", async () => {
+Deno.test("gather() that collects errors returns them as results [test_tasks.GatherTestsBase.test_return_exceptions]", async () => {
   await virtual(async () => {
     const [a, b, c, d] = futuresOf(4);
     const all = gather([a, b, c, d], { returnExceptions: true });
@@ -88,7 +88,7 @@ Deno.test("gather() that collects errors puts them into their places [test_tasks
   });
 });
 
-Deno.test("gather() of nothing is an empty list, in a loop and outside [test_tasks.FutureGatherTests.test_constructor_empty_sequence_use_running_loop] [test_tasks.FutureGatherTests.test_constructor_empty_sequence_without_loop]", async () => {
+Deno.test("gather() of nothing is an empty array, in a loop and outside [test_tasks.FutureGatherTests.test_constructor_empty_sequence_use_running_loop] [test_tasks.FutureGatherTests.test_constructor_empty_sequence_without_loop]", async () => {
   const outside = gather([]);
   assertStrictEquals(outside.getLoop(), getEventLoop());
   assertEquals(await outside, []);
@@ -268,7 +268,7 @@ Deno.test("gather() with a bad argument throws, and starts nothing [test_tasks.C
   });
 });
 
-Deno.test("Future.cancel() of a gather whose children are all done is refused, before it has heard [test_tasks.BaseTaskTests.test_cancel_gather_1]", async () => {
+Deno.test("Future.cancel() of a gather whose children are all done is refused, before its callback ran [test_tasks.BaseTaskTests.test_cancel_gather_1]", async () => {
   await virtual(async () => {
     const [a, b] = futuresOf(2);
     const all = gather([a, b]);
@@ -283,7 +283,7 @@ Deno.test("Future.cancel() of a gather whose children are all done is refused, b
   });
 });
 
-Deno.test("Task.cancel() in a gather that collects errors throws all the same [test_tasks.BaseTaskTests.test_cancel_gather_2]", async () => {
+Deno.test("Task.cancel() in a gather that collects errors throws nevertheless [test_tasks.BaseTaskTests.test_cancel_gather_2]", async () => {
   for (const message of [undefined, "my message"]) {
     await virtual(async () => {
       const task = createTask(async () => {
@@ -374,7 +374,7 @@ Deno.test("gather() of a get() whose item somebody else takes waits for the next
   });
 });
 
-Deno.test("gather() that fails unheard is reported as a future", async () => {
+Deno.test("gather() that nobody awaits is reported as a future", async () => {
   const reports: string[] = [];
   await virtual(async () => {
     getRunningLoop().setExceptionHandler((_, it) => {

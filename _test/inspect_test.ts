@@ -233,13 +233,13 @@ Deno.test("Deno.inspect() of a TaskGroup shows its state and its tasks", async (
       assertEquals(inspect(group), "<TaskGroup open, 0 tasks>");
       group.createTask(async () => {
         await sleep(1);
-        assertEquals(inspect(group), "<TaskGroup leaving, 2 tasks>");
+        assertEquals(inspect(group), "<TaskGroup exiting, 2 tasks>");
         group.cancel();
         assertEquals(inspect(group), "<TaskGroup shutting down, 2 tasks>");
       });
       group.createTask(() => sleep(9));
     });
-    assertEquals(inspect(outer), "<TaskGroup left, 0 tasks>");
+    assertEquals(inspect(outer), "<TaskGroup finished, 0 tasks>");
   });
 });
 
@@ -280,20 +280,20 @@ Deno.test("TimeoutError of timeout() and waitFor() says what was being waited fo
     const anItem = "an item of <Queue 0 items, 1 waiting to get>";
     assertEquals(
       await expired(() => timeout(1, () => shield(boss))),
-      "The time was up while waiting for the task boss, which waits for the " +
+      "Timed out while waiting for the task boss, which waits for the " +
         `task worker, which waits for ${anItem}`,
     );
     assertEquals(
       await expired(() => waitFor(promise, 1)),
-      "The time was up while waiting for a foreign promise",
+      "Timed out while waiting for a foreign promise",
     );
     assertEquals(
       await expired(() => waitFor(() => sleep(9), 1)),
-      "The time was up while waiting for a timer due in 8.0 s",
+      "Timed out while waiting for a timer due in 8.0 s",
     );
     assertEquals(
       await expired(() => waitFor(worker, 0)),
-      "There was no time to wait for the task worker",
+      "Timed out at once: the task worker was not done",
     );
     let last = createTask(() => sleep(99), { name: "0" });
     for (let i = 1; i < 9; i++) {
@@ -302,7 +302,7 @@ Deno.test("TimeoutError of timeout() and waitFor() says what was being waited fo
     }
     assertEquals(
       await expired(() => timeout(1, () => last)),
-      "The time was up while waiting for the task 8, which waits for the " +
+      "Timed out while waiting for the task 8, which waits for the " +
         "task 7, which waits for the task 6, which waits for the task 5, " +
         "which waits for the task 4",
     );

@@ -104,7 +104,7 @@ Deno.test("Each rule of the lint plugin says what is wrong and what to write", (
     ],
     "no-outer-signal": [
       "run((s) => TaskGroup.run(() => fetch(url, { signal: s })));",
-      "`TaskGroup.run()` does not abort this signal, which is one of an outer scope",
+      "`TaskGroup.run()` does not abort this signal, which belongs to an outer scope",
     ],
     "no-swallowed-cancellation": [
       "async () => { await sleep(1).catch(() => {}); }; async function f() { try { await sleep(1); } catch {} }",

@@ -17,7 +17,7 @@ function withHandler(handler: string, block = "await sleep(1);"): string {
   return `async function f() { try { ${block} } ${handler} }`;
 }
 
-Deno.test("lint no-swallowed-cancellation finds handlers that end every error", () => {
+Deno.test("lint no-swallowed-cancellation finds handlers that swallow every error", () => {
   for (
     const handler of [
       "catch {}",
@@ -40,7 +40,7 @@ Deno.test("lint no-swallowed-cancellation finds handlers that end every error", 
   ) assertEquals(found(SWALLOW, withHandler(handler)), ["catch"], handler);
 });
 
-Deno.test("lint no-swallowed-cancellation leaves handlers alone that pass it on", () => {
+Deno.test("lint no-swallowed-cancellation ignores handlers that re-throw", () => {
   for (
     const handler of [
       "finally { clean(); }",
@@ -335,7 +335,7 @@ Deno.test("lint require-release finds locks that an error leaves acquired", () =
   });
 });
 
-Deno.test("lint require-release leaves locks alone that are released", () => {
+Deno.test("lint require-release ignores locks that are released", () => {
   assertNothing(RELEASE, [
     "async function f(l: Lock) { using _ = await l.acquire(); }",
     "async function f(l: Lock) { await using _ = await l.acquire(); }",
@@ -401,7 +401,7 @@ Deno.test("lint require-release gives the guard to using", () => {
 
 const MILLISECONDS = "no-milliseconds";
 
-Deno.test("lint no-milliseconds finds numbers that are no round times", () => {
+Deno.test("lint no-milliseconds finds numbers that are not round times", () => {
   for (
     const n of [
       "100",

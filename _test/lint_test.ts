@@ -85,7 +85,7 @@ Deno.test("createPlugin() looks at further specifiers", () => {
   assertEquals(count("aio/sub"), 0);
 });
 
-Deno.test("createPlugin() refuses other options, and specifiers that are no strings", () => {
+Deno.test("createPlugin() refuses other options, and specifiers that are not strings", () => {
   assertThrows(
     () => createPlugin({ specifier: ["aio"] } as never),
     TypeError,
@@ -282,7 +282,7 @@ Deno.test("lint no-floating-promises finds every call that drops its promise", (
   });
 });
 
-Deno.test("lint no-floating-promises leaves promises alone that somebody takes", () => {
+Deno.test("lint no-floating-promises ignores promises that are used", () => {
   assertNothing(FLOATING, [
     "await sleep(1);",
     "void sleep(1);",

@@ -28,7 +28,7 @@ const lockLikes = [
   () => new BoundedSemaphore(),
 ];
 
-Deno.test("Lock.acquire() serves one waiter per release, in the order of their coming [test_locks.LockTests.test_acquire]", () =>
+Deno.test("Lock.acquire() serves one waiter per release, in FIFO order [test_locks.LockTests.test_acquire]", () =>
   virtual(async () => {
     const lock = new Lock();
     const log: number[] = [];
@@ -128,7 +128,7 @@ Deno.test("Lock goes to a task that starts to wait after the first was cancelled
     await second;
   }));
 
-Deno.test("Lock.acquire() passes the turn on when the woken waiter is cancelled", () =>
+Deno.test("Lock.acquire() passes the notification on when the woken waiter is cancelled", () =>
   virtual(async () => {
     const lock = new Lock();
     await lock.acquire();
@@ -145,7 +145,7 @@ Deno.test("Lock.release() refuses a lock that is free [test_locks.LockTests.test
   assertThrows(() => new Lock().release(), RuntimeError, "not held");
 });
 
-Deno.test("Lock.release() with nobody waiting leaves the lock free [test_locks.LockTests.test_release_no_waiters]", async () => {
+Deno.test("Lock.release() with no waiters leaves the lock free [test_locks.LockTests.test_release_no_waiters]", async () => {
   const lock = new Lock();
   await lock.acquire();
   assert(lock.locked());
@@ -178,7 +178,7 @@ Deno.test("Lock, Condition and semaphores hold across an await in a block and fr
     }
   }));
 
-Deno.test("Lock lets nobody in before those who wait, not even the one who released it", () =>
+Deno.test("Lock serves the waiters first, even before the task that released it", () =>
   virtual(async () => {
     const lock = new Lock();
     const log: string[] = [];
@@ -198,7 +198,7 @@ Deno.test("Lock lets nobody in before those who wait, not even the one who relea
     log.push("main");
     lock.release();
     await gather(tasks);
-    // What CPython 3.13 logs for the same program.
+    // The log of CPython 3.13 for the same program.
     assertEquals(log.join(" "), "a b main a c b c");
   }));
 
@@ -218,7 +218,7 @@ Deno.test("guards release once, whatever is done to them", async () => {
   }
 });
 
-Deno.test("a guard of an older hold does not release a newer one", async () => {
+Deno.test("a guard of an earlier acquire() does not release a newer one", async () => {
   const lock = new Lock();
   let old: Guard;
   {
@@ -245,7 +245,7 @@ Deno.test("a guard releases although its block is left with an error", async () 
   }
 });
 
-Deno.test("a guard that is dropped holds on", async () => {
+Deno.test("a guard that is dropped does not release", async () => {
   const lock = new Lock();
   await lock.acquire();
   await sleep(0);

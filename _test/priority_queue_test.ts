@@ -94,7 +94,7 @@ Deno.test("PriorityQueue.put() rejects with the TypeError that putNowait() throw
   await assertRejects(() => queue.put({}), TypeError, "Cannot order {}");
 });
 
-Deno.test("PriorityQueue.put() that fails when its turn has come gives the room to the next", () =>
+Deno.test("PriorityQueue.put() that fails when it is notified gives its slot to the next", () =>
   virtual(async () => {
     const queue = new PriorityQueue<unknown>(2);
     queue.putNowait(1);
@@ -138,7 +138,7 @@ Deno.test("PriorityQueue orders anything by its compare option", () => {
   assertEquals(drain(queue), [{ size: 9 }, { size: 4 }, { size: 2 }]);
 });
 
-Deno.test("PriorityQueue refuses a compare option that is no function", () => {
+Deno.test("PriorityQueue refuses a compare option that is not a function", () => {
   for (const compare of ["asc", null, {}, 1, class Foo {}]) {
     assertThrows(
       // @ts-expect-error not a function
@@ -226,7 +226,7 @@ Deno.test("PriorityQueue.put() refuses what cannot be compared before it waits",
   assertEquals(inspect(queue), "<PriorityQueue 1 of 1 items>");
 });
 
-Deno.test("PriorityQueue refuses what compare answers if it is no number", () => {
+Deno.test("PriorityQueue refuses what compare answers if it is not a number", () => {
   for (const answer of [NaN, undefined, true, "1"]) {
     const queue = new PriorityQueue<object>(0, {
       compare: () => answer as unknown as number,
@@ -251,7 +251,7 @@ Deno.test("PriorityQueue gives equal items in the order of Python's heapq", () =
     queue.putNowait([item.charCodeAt(0) % 3, item]);
   }
   const order = drain(queue).map(([, item]) => item).join("");
-  // What CPython 3.13 gives for items that compare by the number alone.
+  // The order of CPython 3.13 for items compared by the number alone.
   assertEquals(order, "cfligajdkbeh");
 });
 

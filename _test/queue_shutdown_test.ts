@@ -35,7 +35,7 @@ async function assertRefusesAll(queue: AnyQueue): Promise<void> {
   assertThrows(() => queue.getNowait(), QueueShutDown, "shut down");
 }
 
-Deno.test("Queue.shutdown() of an empty queue tells the getter and refuses all that follows [test_queues._QueueShutdownTestMixin.test_shutdown_empty]", () =>
+Deno.test("Queue.shutdown() of an empty queue rejects the getter and refuses all later calls [test_queues._QueueShutdownTestMixin.test_shutdown_empty]", () =>
   onEach(async (make) => {
     const queue = make();
     const getter = createTask(() => queue.get());
@@ -72,7 +72,7 @@ Deno.test("Queue.shutdown() refuses the blocked putter and still hands out what 
     assertThrows(() => queue.taskDone(), RangeError);
   }));
 
-Deno.test("Queue.shutdown(true) drops the items, which count as dealt with [test_queues._QueueShutdownTestMixin.test_shutdown_immediate]", () =>
+Deno.test("Queue.shutdown(true) drops the items, which count as processed [test_queues._QueueShutdownTestMixin.test_shutdown_immediate]", () =>
   onEach(async (make) => {
     const queue = make();
     queue.putNowait("data");
@@ -86,7 +86,7 @@ Deno.test("Queue.shutdown(true) drops the items, which count as dealt with [test
     assertThrows(() => queue.taskDone(), RangeError);
   }));
 
-Deno.test("Queue.shutdown(true) leaves the items that were taken to be dealt with [test_queues._QueueShutdownTestMixin.test_shutdown_immediate_with_unfinished]", () =>
+Deno.test("Queue.shutdown(true) leaves the items that were taken to be processed [test_queues._QueueShutdownTestMixin.test_shutdown_immediate_with_unfinished]", () =>
   onEach(async (make) => {
     const queue = make();
     queue.putNowait("data");
@@ -104,7 +104,7 @@ Deno.test("Queue.shutdown(true) leaves the items that were taken to be dealt wit
     assert(joiner.done());
   }));
 
-/** Getters, putters and joiners around a shutdown, and what becomes of each. */
+/** Getters, putters and joiners around a shutdown, and the outcome of each. */
 async function aroundShutdown(
   queue: Queue<number>,
   immediate: boolean,
@@ -139,7 +139,7 @@ async function aroundShutdown(
 
 const kind = (outcome: string) => outcome.replace(/\(.*/, "");
 
-Deno.test("Queue.shutdown() lets blocked putters and joiners go in the order of CPython", () =>
+Deno.test("Queue.shutdown() releases blocked putters and joiners in the order of CPython", () =>
   virtual(async () => {
     const queue = new Queue<number>(2);
     queue.putNowait(1);
@@ -153,7 +153,7 @@ Deno.test("Queue.shutdown() lets blocked putters and joiners go in the order of 
     );
   }));
 
-Deno.test("Queue.shutdown(true) lets blocked putters and joiners go in the order of CPython", () =>
+Deno.test("Queue.shutdown(true) releases blocked putters and joiners in the order of CPython", () =>
   virtual(async () => {
     const queue = new Queue<number>(2);
     queue.putNowait(1);
@@ -167,7 +167,7 @@ Deno.test("Queue.shutdown(true) lets blocked putters and joiners go in the order
     );
   }));
 
-Deno.test("Queue.shutdown() tells every blocked getter, first the first", () =>
+Deno.test("Queue.shutdown() rejects blocked getters in FIFO order", () =>
   onEach(async (make) => {
     const queue = make();
     const log: number[] = [];
@@ -198,7 +198,7 @@ Deno.test("Queue.shutdown() gives a woken getter its item, Queue.shutdown(true) 
     }
   }));
 
-Deno.test("Queue.shutdown() refuses a putter that had just got its room", () =>
+Deno.test("Queue.shutdown() refuses a putter that had just got its slot", () =>
   virtual(async () => {
     const queue = new Queue<number>(1);
     queue.putNowait(1);

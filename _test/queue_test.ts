@@ -37,7 +37,7 @@ Deno.test("Queue.empty() follows put and get [test_queues.QueueBasicTests.test_e
   assert(queue.empty());
 });
 
-Deno.test("Queue.full() is true at the bound and never without one [test_queues.QueueBasicTests.test_full]", async () => {
+Deno.test("Queue.full() is true at maxsize and never without one [test_queues.QueueBasicTests.test_full]", async () => {
   for (const unbounded of [new Queue(), new Queue(-1), new Queue(Infinity)]) {
     for (let i = 0; i < 100; i++) unbounded.putNowait(i);
     assertFalse(unbounded.full());
@@ -48,7 +48,7 @@ Deno.test("Queue.full() is true at the bound and never without one [test_queues.
   assert(queue.full());
 });
 
-Deno.test("Queue gives items in the order they came in [test_queues.QueueBasicTests.test_order]", async () => {
+Deno.test("Queue gives items first in, first out [test_queues.QueueBasicTests.test_order]", async () => {
   const queue = new Queue<number>();
   for (const item of [1, 3, 2]) await queue.put(item);
   assertEquals(await taken(queue, 3), [1, 3, 2]);
@@ -94,7 +94,7 @@ Deno.test("Queue.put() waits at maxsize until an item is taken [test_queues.Queu
     assert(putter.done());
   }));
 
-Deno.test("Queue compares its size with a maxsize that is no whole number [test_queues.QueuePutTests.test_float_maxsize]", async () => {
+Deno.test("Queue compares its size with a maxsize that is not a whole number [test_queues.QueuePutTests.test_float_maxsize]", async () => {
   const queue = new Queue<number>(1.3);
   queue.putNowait(1);
   queue.putNowait(2);
@@ -106,7 +106,7 @@ Deno.test("Queue compares its size with a maxsize that is no whole number [test_
   assert(other.full());
 });
 
-Deno.test("Queue.get() of a thenable that throws rejects, and the queue goes on", () =>
+Deno.test("Queue.get() of a thenable that throws rejects, and the queue continues", () =>
   virtual(async () => {
     const thenables = [
       {
@@ -137,7 +137,7 @@ Deno.test("Queue.get() of a thenable that throws rejects, and the queue goes on"
     }
   }));
 
-Deno.test("Queue refuses a maxsize that is no number", () => {
+Deno.test("Queue refuses a maxsize that is not a number", () => {
   for (const maxsize of ["2", NaN, null, {}]) {
     assertThrows(
       () => new Queue(maxsize as unknown as number),
@@ -185,7 +185,7 @@ for (const make of [Queue, LifoQueue, PriorityQueue]) {
   });
 }
 
-Deno.test("Queue.get() gives an item that is there at once [test_queues.QueueGetTests.test_blocking_get]", () =>
+Deno.test("Queue.get() returns an item that is there at once [test_queues.QueueGetTests.test_blocking_get]", () =>
   virtual(async () => {
     const queue = new Queue<number>();
     queue.putNowait(1);
@@ -226,7 +226,7 @@ Deno.test("Queue.put() wakes a waiting getter with that item [test_queues.QueueP
     assertEquals(await getter, "a");
   }));
 
-Deno.test("Queue.getNowait() gives an item [test_queues.QueueGetTests.test_nonblocking_get] [test_queues.QueuePutTests.test_nonblocking_put]", () => {
+Deno.test("Queue.getNowait() returns an item [test_queues.QueueGetTests.test_nonblocking_get] [test_queues.QueuePutTests.test_nonblocking_put]", () => {
   const queue = new Queue<number>();
   queue.putNowait(1);
   assertEquals(queue.getNowait(), 1);
@@ -269,7 +269,7 @@ Deno.test("Queue.get() takes the items of blocked putters in their order [test_q
     assertEquals(await taken(queue, 2), ["a", "b"]);
   }));
 
-Deno.test("Queue of one slot lets producer and consumer run to their end [test_queues.QueueGetTests.test_why_are_getters_waiting]", () =>
+Deno.test("Queue of one slot lets producer and consumer run to completion [test_queues.QueueGetTests.test_why_are_getters_waiting]", () =>
   virtual(async () => {
     const queue = new Queue<number>(1);
     const seen: number[] = [];
@@ -422,7 +422,7 @@ Deno.test("Queue.put() that is cancelled right after it got its slot throws Canc
     assertEquals(await outcome(putter), "CancelledError");
   }));
 
-Deno.test("Queue.get() waits again at the end when a newcomer took the item", () =>
+Deno.test("Queue.get() waits again at the end when a later call took the item", () =>
   virtual(async () => {
     const queue = new Queue<number>();
     const log: string[] = [];
@@ -440,7 +440,7 @@ Deno.test("Queue.get() waits again at the end when a newcomer took the item", ()
     assertEquals(log, ["newcomer 1", "b 2", "a 3"]);
   }));
 
-Deno.test("Queue.put() waits again at the end when a newcomer took the room", () =>
+Deno.test("Queue.put() waits again at the end when a later call took the slot", () =>
   virtual(async () => {
     const queue = new Queue<string>(1);
     queue.putNowait("first");
@@ -475,7 +475,7 @@ Deno.test("Queue interleaves consumers and producers as CPython does", () =>
       createTask(produce("b")),
       createTask(consume("y")),
     ]);
-    // What CPython 3.13 logs for the same program.
+    // The log of CPython 3.13 for the same program.
     assertEquals(
       log.join(" "),
       "+a0 +a1 x-a0 +b0 y-a1 +a2 x-b0 +b1 y-a2 x-b1 +b2 y-b2",
@@ -489,7 +489,7 @@ Deno.test("Queue.put() takes effect although nobody awaits it", () =>
     assertEquals(await taken(queue, 3), [1, 2, 3]);
   }));
 
-Deno.test("Queue.get() gives items in the order of the calls, whenever they are awaited", () =>
+Deno.test("Queue.get() returns items in call order, whenever they are awaited", () =>
   virtual(async () => {
     const queue = new Queue<number>();
     const first = queue.get();
@@ -532,7 +532,7 @@ Deno.test("Queue.taskDone() refuses one call too many [test_queues._QueueJoinTes
   }
 });
 
-Deno.test("Queue.join() resumes when two workers have dealt with a hundred items [test_queues._QueueJoinTestMixin.test_task_done]", async () => {
+Deno.test("Queue.join() resumes when two workers have processed a hundred items [test_queues._QueueJoinTestMixin.test_task_done]", async () => {
   for (const Class of classes) await virtual(() => shareOut(new Class()));
 });
 
@@ -594,7 +594,7 @@ Deno.test("Queue passes null, undefined and other empty values as items", () =>
     }
   }));
 
-Deno.test("Queue.get() awaits an item that is a promise, Queue.getNowait() gives it", () =>
+Deno.test("Queue.get() awaits an item that is a promise, Queue.getNowait() returns it", () =>
   virtual(async () => {
     const queue = new Queue<Promise<number>>();
     const getter = createTask(() => queue.get());
@@ -704,9 +704,9 @@ Deno.test("Queue shows its items and who waits in one line", () =>
 
 Deno.test("Queue has the type of its items", async () => {
   const queue = new Queue<number>();
-  // @ts-expect-error a string is no item of this queue
+  // @ts-expect-error a string is not an item of this queue
   queue.putNowait("spam");
-  // @ts-expect-error a number comes out
+  // @ts-expect-error the result is a number
   const item: string = await queue.get();
   assertEquals(item as unknown, "spam");
 });

@@ -13,7 +13,7 @@ import {
 } from "@asyncio/asyncio";
 import { outcome, shape, virtual } from "./_virtual.ts";
 
-/** How several promises end, a deadline without what it waited for. */
+/** The outcomes of several promises, without what a timeout waited for. */
 async function outcomes(promises: PromiseLike<unknown>[]): Promise<string> {
   const results = await Promise.allSettled(promises);
   return results.map((it) =>
@@ -22,7 +22,7 @@ async function outcomes(promises: PromiseLike<unknown>[]): Promise<string> {
 }
 
 function short(text: string): string {
-  return text.replace(/TimeoutError\(The time was up[^)]*\)/g, "TimeoutError");
+  return text.replace(/TimeoutError\(Timed out[^)]*\)/g, "TimeoutError");
 }
 
 const slow = () => sleep(3);
@@ -208,7 +208,7 @@ Deno.test("timeout() whose body swallows the cancellation leaves the next wait a
 Deno.test("scopes 5,000 deep end at once, each in its turn", () =>
   virtual(async () => {
     const nest = async (depth: number): Promise<unknown> => {
-      await null; // the stack of the caller is left
+      await null; // the caller's stack has unwound
       if (depth === 0) return await slow();
       return await timeout(null, () => nest(depth - 1));
     };

@@ -39,7 +39,7 @@ Deno.test("Semaphore(0) counts as locked [test_locks.SemaphoreTests.test_initial
   assert(new Semaphore(0).locked());
 });
 
-Deno.test("Semaphore refuses a negative or broken number of permits [test_locks.SemaphoreTests.test_semaphore_value]", () => {
+Deno.test("Semaphore refuses a negative or fractional number of permits [test_locks.SemaphoreTests.test_semaphore_value]", () => {
   for (const Class of [Semaphore, BoundedSemaphore]) {
     assertThrows(() => new Class(-1), RangeError, "at least 0, got -1");
     assertThrows(() => new Class(1.5), RangeError, "whole number");
@@ -48,7 +48,7 @@ Deno.test("Semaphore refuses a negative or broken number of permits [test_locks.
   }
 });
 
-Deno.test("Semaphore.acquire() gives the permits that are released to those who wait [test_locks.SemaphoreTests.test_acquire]", () =>
+Deno.test("Semaphore.acquire() gets released permits in FIFO order [test_locks.SemaphoreTests.test_acquire]", () =>
   virtual(async () => {
     const semaphore = new Semaphore(3);
     const log: number[] = [];
@@ -124,7 +124,7 @@ Deno.test("Semaphore.acquire() that is cancelled with its permit granted gives i
     await timeout(1, () => semaphore.acquire());
   }));
 
-Deno.test("BoundedSemaphore.release() refuses more than there were [test_locks.SemaphoreTests.test_release_not_acquired]", async () => {
+Deno.test("BoundedSemaphore.release() refuses more than the initial value [test_locks.SemaphoreTests.test_release_not_acquired]", async () => {
   const semaphore = new BoundedSemaphore(2);
   assertThrows(() => semaphore.release(), RangeError, "all 2 permits");
   await semaphore.acquire();
@@ -132,7 +132,7 @@ Deno.test("BoundedSemaphore.release() refuses more than there were [test_locks.S
   assertThrows(() => semaphore.release(), RangeError);
 });
 
-Deno.test("Semaphore.release() may add permits, and with nobody waiting makes it available [test_locks.SemaphoreTests.test_release_no_waiters]", async () => {
+Deno.test("Semaphore.release() may add permits, and with no waiters makes it available [test_locks.SemaphoreTests.test_release_no_waiters]", async () => {
   const semaphore = new Semaphore();
   await semaphore.acquire();
   assert(semaphore.locked());
@@ -143,7 +143,7 @@ Deno.test("Semaphore.release() may add permits, and with nobody waiting makes it
   assertFalse(semaphore.locked());
 });
 
-Deno.test("Semaphore serves tasks that come again in turn [test_locks.SemaphoreTests.test_acquire_fifo_order]", () =>
+Deno.test("Semaphore serves tasks that reacquire in turn [test_locks.SemaphoreTests.test_acquire_fifo_order]", () =>
   virtual(async () => {
     const semaphore = new Semaphore(1);
     const log: string[] = [];
@@ -162,7 +162,7 @@ Deno.test("Semaphore serves tasks that come again in turn [test_locks.SemaphoreT
     assertEquals(log.join(" "), "a1 b1 c1 a2 b2 c2");
   }));
 
-Deno.test("Semaphore puts a task that releases and asks again behind those who wait [test_locks.SemaphoreTests.test_acquire_fifo_order_2]", () =>
+Deno.test("Semaphore puts a task that reacquires behind the waiters [test_locks.SemaphoreTests.test_acquire_fifo_order_2]", () =>
   virtual(async () => {
     const semaphore = new Semaphore(1);
     const log: number[] = [];
@@ -196,7 +196,7 @@ Deno.test("Semaphore serves the next two in order when the first was cancelled [
     assertEquals(log, [2, 3]);
   }));
 
-Deno.test("Semaphore wakes all that several releases have room for, in order [test_locks.SemaphoreTests.test_acquire_fifo_order_4]", () =>
+Deno.test("Semaphore wakes as many waiters as permits were released, in order [test_locks.SemaphoreTests.test_acquire_fifo_order_4]", () =>
   virtual(async () => {
     const semaphore = new Semaphore(0);
     const log: number[] = [];
@@ -238,7 +238,7 @@ Deno.test("Semaphore keeps its number of permits when woken waiters are cancelle
     assertFalse(semaphore.locked());
   }));
 
-Deno.test("Semaphore with permits and cancellations leaves the trace of CPython", () =>
+Deno.test("Semaphore with permits and cancellations matches the trace of CPython", () =>
   virtual(async () => {
     const semaphore = new Semaphore(2);
     const log: string[] = [];
@@ -255,7 +255,7 @@ Deno.test("Semaphore with permits and cancellations leaves the trace of CPython"
       })
     );
     await gather(tasks, { returnExceptions: true });
-    // What CPython 3.13 logs for the same program.
+    // The log of CPython 3.13 for the same program.
     assertEquals(
       log.join(", "),
       "a in false, b in true, a out true, d in true, e in true, " +

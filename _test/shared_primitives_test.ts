@@ -21,16 +21,16 @@ import {
 } from "@asyncio/asyncio";
 import { inspect } from "./_inspect.ts";
 
-/** How many wait outside of every loop. */
+/** The number of waiters outside of every loop. */
 const OUTSIDE = 4;
 
 interface Subject {
-  /** Waits, and gives back or hands on what it got. */
+  /** Waits, then releases or passes on what it got. */
   wait(): Promise<unknown>;
-  /** Has that many waiters woken, at once or one after the other. */
+  /** Wakes a number of waiters, at once or one by one. */
   wake(count: number): void;
   shown: unknown;
-  /** What it says when all have had their turn but those whose loop is closed. */
+  /** The inspected text once all waiters but those of the closed loop were served. */
   atRest: string;
 }
 
@@ -110,7 +110,7 @@ const subjects: Record<string, () => Subject> = {
   },
 };
 
-/** Has code of a loop wait, in no task that would be cancelled. */
+/** Lets code of a loop wait, in no task that would be cancelled. */
 async function waitInside(loop: EventLoop, subject: Subject): Promise<void> {
   await new Promise<void>((resolve) => {
     loop.callSoon(() => {
@@ -120,7 +120,7 @@ async function waitInside(loop: EventLoop, subject: Subject): Promise<void> {
   });
 }
 
-/** Lets everybody come to a wait: turns of the host, as two loops take part. */
+/** Lets everybody come to a wait: turns of Deno, as two loops take part. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 3 * OUTSIDE; i++) {
     await new Promise<void>((resolve) => setImmediate(resolve));

@@ -31,14 +31,14 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 3; i++) await sleep(0);
 }
 
-Deno.test("shield() gives the result of what it protects [test_tasks.BaseTaskTests.test_shield_result]", async () => {
+Deno.test("shield() returns the result of what it protects [test_tasks.BaseTaskTests.test_shield_result]", async () => {
   const inner = pending<number>();
   const outer = shield(inner);
   inner.setResult(42);
   assertEquals(await outer, 42);
 });
 
-Deno.test("shield() gives the very error of what it protects [test_tasks.BaseTaskTests.test_shield_exception]", async () => {
+Deno.test("shield() returns the same error of what it protects [test_tasks.BaseTaskTests.test_shield_exception]", async () => {
   const inner = pending();
   const outer = shield(inner);
   const error = new RangeError("expected");
@@ -54,7 +54,7 @@ Deno.test("shield() is cancelled with what it protects [test_tasks.BaseTaskTests
   assert(outer.cancelled());
 });
 
-Deno.test("shield() that is cancelled leaves what it protects alone, and does not hear of it again [test_tasks.BaseTaskTests.test_shield_cancel_outer]", async () => {
+Deno.test("shield() that is cancelled leaves what it protects alone, and is not notified again [test_tasks.BaseTaskTests.test_shield_cancel_outer]", async () => {
   const inner = pending();
   const outer = shield(inner);
   assert(outer.cancel("m"));
@@ -74,7 +74,7 @@ Deno.test("shield() of what is done gives that back [test_tasks.BaseTaskTests.te
   assertEquals(await shield(inner), 42);
 });
 
-Deno.test("shield() lets a coroutine run to its end whose awaiter is cancelled [test_tasks.BaseTaskTests.test_shield_effect]", async () => {
+Deno.test("shield() lets a coroutine run to completion whose awaiter is cancelled [test_tasks.BaseTaskTests.test_shield_effect]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const waiter = pending();
@@ -179,7 +179,7 @@ Deno.test("shield() protects the inner task, not the awaiter", async () => {
   });
 });
 
-Deno.test("shield() hears the error of what it protects when nobody awaits it any more, and keeps quiet", async () => {
+Deno.test("shield() ignores the error of what it protects when nobody awaits it", async () => {
   const reports: unknown[] = [];
   await virtual(async () => {
     getRunningLoop().setExceptionHandler((_, it) => reports.push(it.message));
@@ -208,7 +208,7 @@ Deno.test("shield() that was cancelled before leaves the error to whoever looks 
   assertEquals(reports, ["Future exception was never retrieved"]);
 });
 
-Deno.test("shield() in waitFor() and in timeout(): the time is up, the work goes on", async () => {
+Deno.test("shield() in waitFor() and in timeout(): the wait times out, the work continues", async () => {
   await virtual(async () => {
     const loop = getRunningLoop();
     const work = createTask(() => sleep(5, { result: "work" }));
@@ -235,7 +235,7 @@ async function reportsOfShields(
   return reports;
 }
 
-Deno.test("shield() that was cancelled does not mind a result of what it protects [test_tasks.BaseTaskTests.test_shield_cancel_outer_result]", async () => {
+Deno.test("shield() that was cancelled ignores a result of what it protects [test_tasks.BaseTaskTests.test_shield_cancel_outer_result]", async () => {
   const reports = await reportsOfShields(async (inner) => {
     const outer = shield(inner);
     outer.cancel();

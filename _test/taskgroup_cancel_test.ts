@@ -42,7 +42,7 @@ function stubborn(log: string[], name: string) {
   };
 }
 
-Deno.test("TaskGroup.cancel() from the body ends body and children, and run() gives undefined", async () => {
+Deno.test("TaskGroup.cancel() from the body ends body and children, and run() returns undefined", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const value = await TaskGroup.run(async (group) => {
@@ -66,7 +66,7 @@ Deno.test("TaskGroup.cancel() from the body ends body and children, and run() gi
   });
 });
 
-Deno.test("TaskGroup.cancel() in a body that does not wait any more lets its value out", async () => {
+Deno.test("TaskGroup.cancel() in a body that waits no more returns its value", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const value = await TaskGroup.run((group) => {
@@ -81,7 +81,7 @@ Deno.test("TaskGroup.cancel() in a body that does not wait any more lets its val
   });
 });
 
-Deno.test("TaskGroup.cancel() without children is taken back before the next wait", async () => {
+Deno.test("TaskGroup.cancel() without children is withdrawn before the next wait", async () => {
   await virtual(async () => {
     await TaskGroup.run((group) => group.cancel());
     await sleep(1);
@@ -367,7 +367,7 @@ Deno.test("TaskGroup.join() inside run() leaves errors that come later as they a
   });
 });
 
-Deno.test("TaskGroup.join() lets a cancellation from outside out, and one by cancel() not", async () => {
+Deno.test("TaskGroup.join() passes on an outer cancellation, but not one by cancel()", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const groups: TaskGroup[] = [];
@@ -461,7 +461,7 @@ Deno.test("TaskGroup whose child fails interrupts an `await using` block that wa
   });
 });
 
-Deno.test("TaskGroup that is being left lets a cancellation out when its children are done", async () => {
+Deno.test("TaskGroup that is being left passes on a cancellation when its children are done", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const task = createTask(async () => {
@@ -476,7 +476,7 @@ Deno.test("TaskGroup that is being left lets a cancellation out when its childre
   });
 });
 
-Deno.test("TaskGroup.createTask() hears of an eager child that fails in its first step on the next turn only", async () => {
+Deno.test("TaskGroup.createTask() handles an eager child that fails in its first step only on the next turn", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const group = TaskGroup.run(async (group) => {
@@ -548,7 +548,10 @@ Deno.test("TaskGroup reports the failure of a child whose parent ended without l
     assertEquals(
       reports.map(({ message, exception }) => [message, exception]),
       [
-        ["A task of a TaskGroup failed after its parent had ended", far()],
+        [
+          "A child of a TaskGroup failed after its parent task had finished",
+          far(),
+        ],
       ],
     );
     assert(reports[0].task !== undefined);

@@ -184,7 +184,7 @@ for (const [order, fail] of Object.entries(orders)) {
   });
 }
 
-/** Holds an open group while its consumer goes on. */
+/** Holds an open group while its consumer continues. */
 async function* numbers(child: () => Promise<unknown>) {
   await using group = new TaskGroup();
   group.createTask(child);
@@ -238,7 +238,7 @@ Deno.test("timeout() around a TaskGroup throws a TimeoutError whose cause is the
   });
 });
 
-Deno.test("TaskGroup that was cancelled and waits for its children lets a cancellation from outside out, with its message [test_taskgroups.TestTaskGroup.test_taskgroup_cancel_keeps_outer_cancellation]", async () => {
+Deno.test("TaskGroup that was cancelled and waits for its children passes on an outer cancellation, with its message [test_taskgroups.TestTaskGroup.test_taskgroup_cancel_keeps_outer_cancellation]", async () => {
   await virtual(async () => {
     const ready = new Event();
     const task = createTask(() =>

@@ -88,7 +88,7 @@ Deno.test("TaskGroup.createTask() takes children at any time of the body [test_t
   });
 });
 
-Deno.test("TaskGroup.run() takes a child that is cancelled for no failure [test_taskgroups.TestTaskGroup.test_taskgroup_03]", async () => {
+Deno.test("TaskGroup.run() does not count a cancelled child as a failure [test_taskgroups.TestTaskGroup.test_taskgroup_03]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const [one, two] = await TaskGroup.run(async (group) => {
@@ -146,7 +146,7 @@ Deno.test("TaskGroup.run() interrupts the body when a child fails, and groups al
   });
 });
 
-Deno.test("TaskGroup.run() hands a cancellation from outside to every child once, and lets it out bare [test_taskgroups.TestTaskGroup.test_cancellation] [test_taskgroups.TestTaskGroup.test_taskgroup_22]", async () => {
+Deno.test("TaskGroup.run() passes an outer cancellation to every child once, and passes it on unwrapped [test_taskgroups.TestTaskGroup.test_cancellation] [test_taskgroups.TestTaskGroup.test_taskgroup_22]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const runner = createTask(() =>
@@ -345,7 +345,7 @@ Deno.test("TaskGroup.run() wraps the failure of an inner child twice [test_taskg
   });
 });
 
-/** A scope that is cancelled, takes its time over it, and has a child fail meanwhile. */
+/** A scope with a slow cleanup in which a child fails. */
 async function failWhileCancelled(): Promise<void> {
   await TaskGroup.run(async (group) => {
     group.createTask(failing(0.3, far));
@@ -378,7 +378,7 @@ Deno.test("TaskGroup.run() does the same in a task that the cancelled one awaits
   });
 });
 
-Deno.test("TaskGroup.run() without children lets a cancellation out unwrapped [test_taskgroups.TestTaskGroup.test_taskgroup_17]", async () => {
+Deno.test("TaskGroup.run() without children passes on a cancellation unwrapped [test_taskgroups.TestTaskGroup.test_taskgroup_17]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const runner = createTask(() => TaskGroup.run(worker(log, "body", 10)));
@@ -411,7 +411,7 @@ Deno.test("TaskGroup.run() puts the child's failure before the body's answer to 
   });
 });
 
-Deno.test("TaskGroup.run() runs a body that swallows the interruption to its end, and fails all the same", async () => {
+Deno.test("TaskGroup.run() runs a body that swallows the interruption to completion, and fails nevertheless", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const group = TaskGroup.run(async (group) => {
@@ -428,7 +428,7 @@ Deno.test("TaskGroup.run() runs a body that swallows the interruption to its end
   });
 });
 
-Deno.test("TaskGroup.run() lets a bare cancellation out where the body awaits a cancelled child", async () => {
+Deno.test("TaskGroup.run() passes on a cancellation unwrapped where the body awaits a cancelled child", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const group = TaskGroup.run(async (group) => {
@@ -449,7 +449,7 @@ Deno.test("TaskGroup.run() lets a bare cancellation out where the body awaits a 
   });
 });
 
-Deno.test("TaskGroup hears of a failure before the body that awaits the child", async () => {
+Deno.test("TaskGroup handles a failure before the body that awaits the child", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const group = TaskGroup.run(async (group) => {
@@ -467,7 +467,7 @@ Deno.test("TaskGroup hears of a failure before the body that awaits the child", 
   });
 });
 
-Deno.test("TaskGroup forgets a child that is done while the body goes on [test_taskgroups.TestTaskGroup.test_taskgroup_23]", async () => {
+Deno.test("TaskGroup forgets a child that is done while the body continues [test_taskgroups.TestTaskGroup.test_taskgroup_23]", async () => {
   await virtual(async () => {
     const counts: number[] = [];
     await TaskGroup.run(async (group) => {
@@ -559,7 +559,7 @@ Deno.test("TaskGroup.createTask() is refused while the group shuts down [test_ta
   });
 });
 
-Deno.test("TaskGroup.run() groups a child's error with that of a cleanup in the body, and takes its request back [test_taskgroups.TestTaskGroup.test_taskgroup_context_manager_exit_raises]", async () => {
+Deno.test("TaskGroup.run() groups a child's error with that of a cleanup in the body, and withdraws its request [test_taskgroups.TestTaskGroup.test_taskgroup_context_manager_exit_raises]", async () => {
   await virtual(async () => {
     const group = TaskGroup.run(async (group) => {
       using _database = {
@@ -582,7 +582,7 @@ Deno.test("TaskGroup.run() groups a child's error with that of a cleanup in the 
   });
 });
 
-Deno.test("TaskGroup that was disposed of by an inner block takes no more children [test_taskgroups.TestTaskGroup.test_taskgroup_already_entered]", async () => {
+Deno.test("TaskGroup that was disposed of by an inner block accepts no more children [test_taskgroups.TestTaskGroup.test_taskgroup_already_entered]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     await using group = new TaskGroup();
@@ -629,7 +629,7 @@ Deno.test("TaskGroup works outside of tasks: its body runs in a task of its own 
   assertEquals(shape(error), "ExceptionGroup[RangeError(far)]");
 });
 
-Deno.test("TaskGroup in an `await using` block outside of tasks tells of failures at join()", async () => {
+Deno.test("TaskGroup in an `await using` block outside of tasks reports failures at join()", async () => {
   await using group = new TaskGroup();
   const sibling = group.createTask(() => sleep(3600));
   group.createTask(() => {
@@ -688,7 +688,7 @@ Deno.test("TaskGroup.run() nested, with both failing in the same turn, leaves a 
   });
 });
 
-Deno.test("TaskGroup.run() keeps a cancellation from outside for the next wait when a child fails too [test_taskgroups.TestTaskGroup.test_error_and_cancel]", async () => {
+Deno.test("TaskGroup.run() keeps an outer cancellation for the next wait when a child fails too [test_taskgroups.TestTaskGroup.test_error_and_cancel]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const started = new Event();

@@ -1,4 +1,4 @@
-/** Threads of programs that a bundler has changed, as whole processes. */
+/** Threads in bundled programs, run as processes. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { makeProgram } from "./make_thread_program.ts";
@@ -6,7 +6,7 @@ import { makeProgram } from "./make_thread_program.ts";
 const { pathname } = new URL("../mod.ts", import.meta.url);
 const MODULE = JSON.stringify(decodeURIComponent(pathname));
 
-/** What functions in threads do that a bundler could spoil. */
+/** What bundlers may break in functions that run in threads. */
 const PROGRAM = `
 import * as asyncio from ${MODULE};
 const { getRunningLoop, QueueEmpty, run, toThread, transfer } = asyncio;
@@ -41,7 +41,7 @@ const OUTPUT = [
   "4 0",
 ];
 
-/** Runs a command, and gives what it has written. */
+/** Runs a command and returns its output. */
 async function output(
   [command, ...args]: string[],
 ): Promise<string> {
@@ -54,7 +54,7 @@ async function output(
   return decoder.decode(stdout).trimEnd();
 }
 
-/** Bundles a program, and gives what it writes when it runs without any permission. */
+/** Bundles a program, runs it without permissions and returns its output. */
 async function bundled(
   program: string,
   bundle: (from: string, to: string) => string[],
@@ -82,7 +82,7 @@ Deno.test("The program of threads is made of the sources as they are", async () 
   );
 });
 
-/** The command that has esbuild bundle a program. */
+/** The command to bundle a program with esbuild. */
 function esbuild(...flags: string[]) {
   return (from: string, to: string) => [
     ...["npx", "-y", "esbuild@0.25.12", "--bundle", "--format=esm"],

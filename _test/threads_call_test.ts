@@ -33,7 +33,7 @@ function exported(name: string): ModuleFunction {
 
 declare function missing(): void;
 
-/** The error that a call is refused with. */
+/** The error of a refused call. */
 async function assertRefused(fn: unknown): Promise<Error> {
   const error = await toThread(fn as () => void).catch((error) => error);
   assertInstanceOf(error, TypeError);
@@ -44,7 +44,7 @@ Deno.test("toThread() resolves to what the function returns [test_threads.ToThre
   assertEquals(await run(() => toThread(() => 40 + 2)), 42);
 });
 
-Deno.test("toThread() hands positional arguments and an options object to the function [test_threads.ToThreadTests.test_to_thread_args_kwargs]", async () => {
+Deno.test("toThread() passes positional arguments and an options object to the function [test_threads.ToThreadTests.test_to_thread_args_kwargs]", async () => {
   const result = await run(() =>
     toThread(
       (a: number, { something }: { something: string }) => `${a} ${something}`,
@@ -61,7 +61,7 @@ Deno.test("toThread() calls the function exactly once [test_threads.ToThreadTest
   assertEquals(counter[0], 1);
 });
 
-Deno.test("toThread() runs ten calls at once to their ends [test_threads.ToThreadTests.test_to_thread_concurrent]", async () => {
+Deno.test("toThread() runs ten calls at once to completion [test_threads.ToThreadTests.test_to_thread_concurrent]", async () => {
   const counter = new Int32Array(new SharedArrayBuffer(4));
   const results = await run(() =>
     gather(
@@ -140,7 +140,7 @@ Deno.test("toThread() sends function expressions, declarations and async arrows"
   );
 });
 
-Deno.test("toThread() sends a function that is made anew for every call", async () => {
+Deno.test("toThread() sends a function that is created anew for each call", async () => {
   const results = await run(async () => {
     const results: number[] = [];
     for (let i = 0; i < 5; i++) results.push(await toThread((n) => n + 1, i));
@@ -200,7 +200,7 @@ Deno.test("toThread() imports a module once a thread", async () => {
   assertEquals(counts, [1, 2, 3]);
 });
 
-Deno.test("toThread() says what a module exports if the name is none of it", async () => {
+Deno.test("toThread() says what a module exports if the name is not one of them", async () => {
   await run(async () => {
     const error = await assertRejects(
       () => toThread(exported("missing")),
@@ -270,7 +270,7 @@ Deno.test("toThread() refuses a module that it could not find from a thread", as
   await assertRefused({ module: "data:text/javascript," });
 });
 
-Deno.test("toThread() refuses what is no function", async () => {
+Deno.test("toThread() refuses what is not a function", async () => {
   for (const fn of [null, undefined, 1, "fn", {}]) await assertRefused(fn);
 });
 
@@ -321,7 +321,7 @@ Deno.test("toThread() refuses methods, accessors, classes and generators", async
   );
 });
 
-Deno.test("toThread() names what a function does not bring along, and both ways out", async () => {
+Deno.test("toThread() names what a function cannot access, and both workarounds", async () => {
   const db = { rows: [1, 2] };
   const load = () => db.rows;
   const { message } = await assertRejects(
@@ -441,7 +441,7 @@ Deno.test("toThread() refuses what cannot be cloned with the path to it", async 
   });
 });
 
-Deno.test("toThread() says where in a result something cannot be cloned, and goes on", async () => {
+Deno.test("toThread() says where in a result something cannot be cloned, and continues", async () => {
   await run(async () => {
     const error = await assertRejects(
       () => toThread(() => ({ rows: [{ load: () => 1 }] })),
@@ -453,7 +453,7 @@ Deno.test("toThread() says where in a result something cannot be cloned, and goe
   });
 });
 
-Deno.test("toThread() takes the arguments as they are when it is called", async () => {
+Deno.test("toThread() copies the arguments when it is called", async () => {
   const result = await run(() => {
     const list = [1];
     const result = toThread((list: number[]) => list, list);
@@ -469,7 +469,7 @@ Deno.test("toThread() on a closed loop is refused", async () => {
   await assertRejects(() => loop.runInExecutor(add, 1, 2), RuntimeError);
 });
 
-Deno.test("EventLoop.runInExecutor() calls in a thread of that loop, with or without a place for an executor", async () => {
+Deno.test("EventLoop.runInExecutor() calls in a thread of that loop, with or without an executor argument", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     assertEquals(await loop.runInExecutor(add, 1, 2), 3);
@@ -481,7 +481,7 @@ Deno.test("EventLoop.runInExecutor() calls in a thread of that loop, with or wit
   });
 });
 
-Deno.test("toThread() leaves context values behind, and the caller keeps them", async () => {
+Deno.test("toThread() does not pass on context values, and the caller keeps them", async () => {
   const storage = new AsyncLocalStorage<string>();
   const seen = await storage.run("mine", () =>
     run(async () => {
@@ -512,7 +512,7 @@ Deno.test("toThread() takes its types from the function", async () => {
   });
 });
 
-Deno.test("toThread() gives a task something to wait in", async () => {
+Deno.test("toThread() can be cancelled in a task", async () => {
   await run(async () => {
     const gate = new Int32Array(new SharedArrayBuffer(4));
     const task = createTask(async () => {

@@ -12,16 +12,16 @@ import {
   encodeValue,
   isEncodable,
 } from "../_thread_codec.ts";
-import { Messages } from "../_thread_channel.ts";
-// The classes of errors that threads know are made known by it.
+import { MessageFramer } from "../_thread_channel.ts";
+// Registers the error classes that threads know.
 import "../_threads.ts";
 import { inspect } from "./_inspect.ts";
 
-/** What comes out at the other end. */
+/** Encodes and decodes a value. */
 function sent<T>(value: T): T {
   const writer = new ByteWriter();
   encodeValue(value, writer);
-  return decodeValue(writer.take()) as T;
+  return decodeValue(writer.decode()) as T;
 }
 
 const numbers = [0, -0, 1, 127, 128, 255, 2 ** 31, 2 ** 32 - 1, 2 ** 32]
@@ -47,7 +47,7 @@ const views = [
   new BigUint64Array([2n ** 64n - 1n]),
 ];
 
-Deno.test("Values keep their kind and content on their way through memory", () => {
+Deno.test("Values keep their kind and content through shared memory", () => {
   const plain = [undefined, null, true, false, ...numbers, ...texts];
   const big = [0n, 1n, -1n, 2n ** 200n, -(2n ** 200n)];
   for (const value of [...plain, ...big]) {
@@ -95,7 +95,7 @@ Deno.test("Values arrive as their structured clones do", () => {
   }
 });
 
-Deno.test("Values arrive with every object once, also in circles", () => {
+Deno.test("Values arrive with every object once, also in cycles", () => {
   const shared = { n: 1 };
   const buffer = new ArrayBuffer(8);
   const value: Record<string, unknown> = {
@@ -136,7 +136,7 @@ Deno.test("Errors inside of values keep class, message, stack, cause and fields"
   assertEquals((first as unknown as { code: number }).code, 7);
 });
 
-Deno.test("Values that have no bytes are refused", () => {
+Deno.test("Values that cannot be encoded are refused", () => {
   const { port1, port2 } = new MessageChannel();
   const refused = [
     () => 1,
@@ -160,7 +160,7 @@ Deno.test("Values that have no bytes are refused", () => {
   assertEquals(isEncodable(memory), false);
 });
 
-/** A random value; the same for the same seed. */
+/** A random value; equal for equal seeds. */
 function randomValue(seed: number): unknown {
   const next = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
   const pick = (count: number) => Math.floor(next() * count);
@@ -214,18 +214,20 @@ Deno.test("Messages stay whole when writing one of them sends another", () => {
   const inner: Uint8Array[] = [];
   const value = {
     get first() {
-      inner.push(Messages.encode("inner"));
+      inner.push(MessageFramer.encode("inner"));
       return 1;
     },
     second: 2,
   };
-  const outer = Messages.encode(value);
-  const messages = new Messages();
+  const outer = MessageFramer.encode(value);
+  const messages = new MessageFramer();
   assertEquals(messages.take(outer), [{ first: 1, second: 2 }]);
   assertEquals(messages.take(inner[0]), ["inner"]);
 });
 
-Deno.test("Messages are the same again after one that could not be written", () => {
-  assertThrows(() => Messages.encode([1, 2, () => 3]));
-  assertEquals(new Messages().take(Messages.encode("next")), ["next"]);
+Deno.test("Messages are intact after one that could not be encoded", () => {
+  assertThrows(() => MessageFramer.encode([1, 2, () => 3]));
+  assertEquals(new MessageFramer().take(MessageFramer.encode("next")), [
+    "next",
+  ]);
 });

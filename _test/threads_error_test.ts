@@ -23,7 +23,7 @@ import {
   toThread,
 } from "@asyncio/asyncio";
 
-/** What a function throws in a thread, as it arrives. */
+/** The error of a function that throws in a thread. */
 async function thrown(fn: () => unknown): Promise<unknown> {
   let result: unknown = "nothing was thrown";
   await run(async () => {
@@ -53,7 +53,7 @@ Deno.test("toThread() rejects with a built-in error of the same class, message a
   assert(callers.every((line) => line.includes("threads_error_test.ts")));
 });
 
-Deno.test("toThread() keeps causes, errors or not, also where they go in circles", async () => {
+Deno.test("toThread() keeps causes, errors or not, also in cycles", async () => {
   const error = await thrown(() => {
     const inner = new RangeError("inner", { cause: { code: 7 } });
     const outer = new SyntaxError("outer", { cause: inner });
@@ -150,7 +150,7 @@ Deno.test("toThread() rejects with the errors of Deno and with DOM exceptions", 
   assertEquals(abort.name, "AbortError");
 });
 
-Deno.test("toThread() rejects with an Error of the same name for classes of one's own", async () => {
+Deno.test("toThread() rejects with an Error of the same name for custom classes", async () => {
   const plain = await thrown(() => {
     class ParseError extends Error {}
     throw Object.assign(new ParseError("line 3"), { line: 3, fn: () => 1 });
@@ -172,7 +172,7 @@ Deno.test("toThread() rejects with an Error of the same name for classes of one'
   assertEquals(`${named}`, "OutOfReach: far");
 });
 
-Deno.test("toThread() rejects with what was thrown if that is no error", async () => {
+Deno.test("toThread() rejects with what was thrown if that is not an error", async () => {
   assertEquals(await thrown(() => Promise.reject({ code: 1 })), { code: 1 });
   assertEquals(
     await thrown(() => {
@@ -188,7 +188,7 @@ Deno.test("toThread() rejects with what was thrown if that is no error", async (
   assertInstanceOf(error, EvalError);
 });
 
-/** The lines of a stack that are frames, without what differs from run to run. */
+/** The frames of a stack, without what differs between runs. */
 function framesIn(error: unknown): string[] {
   return (error as Error).stack!.split("\n")
     .filter((line) => line.startsWith("    at "))
@@ -240,7 +240,7 @@ Deno.test("runCoroutineThreadsafe() fails with the frames of the function, of th
   assertEquals(frames, ["at bad", "at call", "at ask", "at main"]);
 });
 
-Deno.test("toThread() rejects with errors whose fields throw, and with causes without an end", async () => {
+Deno.test("toThread() rejects with errors whose fields throw, and with endless causes", async () => {
   const hostile = await thrown(() => {
     throw Object.defineProperty(new EvalError("why"), "message", {
       get: () => {

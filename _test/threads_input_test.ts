@@ -1,4 +1,4 @@
-/** What threads say to wrong arguments, and what cannot be sent. */
+/** Messages for wrong arguments and for what cannot be sent to threads. */
 
 import {
   assert,
@@ -23,7 +23,7 @@ class Foo {}
 const revoked = Proxy.revocable({}, {});
 revoked.revoke();
 
-/** What is no function, no loop and no options, and how messages show it. */
+/** Wrong arguments, and how messages describe them. */
 const ODD: [value: unknown, shown: string][] = [
   [null, "null"],
   [undefined, "undefined"],
@@ -109,7 +109,7 @@ Deno.test("runCoroutineThreadsafe() says what it was given instead of a coroutin
   });
 });
 
-Deno.test("EventLoop.expose() says what is no function, and exposes nothing then", async () => {
+Deno.test("EventLoop.expose() says what is not a function, and exposes nothing then", async () => {
   const loop = new EventLoop();
   for (const [value, shown] of ODD) {
     const functions = value as Record<string, () => void>;
@@ -131,10 +131,11 @@ Deno.test("EventLoop.expose() says what is no function, and exposes nothing then
   loop.close();
 });
 
-Deno.test("ThreadFuture says what it was given, and that nobody else makes one", async () => {
+Deno.test("ThreadFuture says what it was given, and that it cannot be constructed", async () => {
   const loop = new EventLoop();
   const future = runCoroutineThreadsafe(() => 1, loop);
-  assertThrows(() => new ThreadFuture(), TypeError, "runCoroutineThreadsafe()");
+  const Constructor = ThreadFuture as unknown as new () => unknown;
+  assertThrows(() => new Constructor(), TypeError, "runCoroutineThreadsafe()");
   for (const [value, shown] of ODD) {
     await assertRefused(
       () => future.addDoneCallback(value as () => void),
@@ -209,7 +210,7 @@ Deno.test("toThread() names the function, and the path to what cannot be sent", 
   });
 });
 
-Deno.test("toThread() hands on the error of a getter in its arguments", async () => {
+Deno.test("toThread() passes on the error of a getter in its arguments", async () => {
   await run(() =>
     assertRejects(
       () =>
@@ -253,7 +254,7 @@ Deno.test("runCoroutineThreadsafe() names the function, and the path to shared m
   });
 });
 
-/** A program that is long, as a module. */
+/** A long module. */
 const LONG = `data:text/javascript,export const n = 1;${"/*x*/".repeat(5_000)}`;
 
 Deno.test("Errors out of threads hold no program, and name no URL of their own", async () => {

@@ -1,4 +1,4 @@
-/** Errors that calls leave behind in their threads. */
+/** Uncaught errors that calls leave behind in their threads. */
 
 import {
   assert,
@@ -19,7 +19,7 @@ import {
   waitFor,
 } from "@asyncio/asyncio";
 
-/** How something that fails later can be left behind. */
+/** Ways to leave something behind that fails later. */
 const LEAVINGS: Record<string, (n: number) => unknown> = {
   "a timer": (n) => {
     setTimeout(() => {
@@ -61,7 +61,7 @@ const LEAVINGS: Record<string, (n: number) => unknown> = {
   },
 };
 
-/** Collects what the exception handler of the running loop hears. */
+/** Collects the reports to the exception handler of the running loop. */
 function listenTo(count: number): Promise<ExceptionContext[]> {
   const heard: ExceptionContext[] = [];
   const all = Promise.withResolvers<ExceptionContext[]>();
@@ -72,7 +72,7 @@ function listenTo(count: number): Promise<ExceptionContext[]> {
   return all.promise;
 }
 
-/** In a thread: takes a while, and turns of its own. */
+/** In a thread: takes a while, over several turns. */
 async function innocent(n: number): Promise<number> {
   for (let i = 0; i < 3; i++) {
     await new Promise((resolve) => setTimeout(resolve));
@@ -102,7 +102,7 @@ for (const [what, leave] of Object.entries(LEAVINGS)) {
   });
 }
 
-Deno.test("toThread() fails by an error that its own call has left uncaught, also in a used thread", async () => {
+Deno.test("toThread() fails by an error that its call left uncaught, also in a reused thread", async () => {
   const waitForIt = () =>
     new Promise(() => {
       setTimeout(() => {
@@ -154,7 +154,7 @@ function failLate(gate: Int32Array): never {
   throw new EvalError("too late");
 }
 
-/** In a thread: a number that no other thread has. */
+/** In a thread: a number unique to it. */
 function ownNumber(): number {
   const scope = globalThis as unknown as { ownNumber?: number };
   return scope.ownNumber ??= Math.random();
@@ -172,7 +172,7 @@ const WAYS: Record<string, (call: Promise<unknown>) => Promise<unknown>> = {
   "a signal": async (call) => {
     const controller = new AbortController();
     const task = createTask(() => call, { signal: controller.signal });
-    await sleep(0); // a task that never began would leave the call to nobody
+    await sleep(0); // a task that never started would never await the call
     controller.abort(new RangeError("enough"));
     return await task.catch((error) => error.name);
   },

@@ -29,7 +29,7 @@ import {
 import type { Order } from "./_thread_caller.ts";
 import type { askLoop } from "./_thread_functions.ts";
 
-/** Posts an order to a worker of our own, and gives what it posts back. */
+/** Posts a request to our own worker, and returns what it posts back. */
 async function ordered(order: Order): Promise<unknown[]> {
   const url = new URL("./_thread_caller.ts", import.meta.url);
   const worker = new Worker(url, { type: "module" });
@@ -61,7 +61,7 @@ Deno.test("runCoroutineThreadsafe() runs a coroutine on the loop for a thread th
   assertEquals(result, [3, true, null]);
 });
 
-Deno.test("runCoroutineThreadsafe() hands an error of the coroutine to the thread [test_tasks.RunCoroutineThreadsafeTests.test_run_coroutine_threadsafe_with_exception]", async () => {
+Deno.test("runCoroutineThreadsafe() passes an error of the coroutine to the thread [test_tasks.RunCoroutineThreadsafeTests.test_run_coroutine_threadsafe_with_exception]", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     const cause = new RangeError("why");
@@ -97,7 +97,7 @@ Deno.test("runCoroutineThreadsafe() hands an error of the coroutine to the threa
   });
 });
 
-Deno.test("ThreadFuture.result() gives up after its timeout, and cancel() ends the task [test_tasks.RunCoroutineThreadsafeTests.test_run_coroutine_threadsafe_with_timeout]", async () => {
+Deno.test("ThreadFuture.result() times out, and cancel() ends the task [test_tasks.RunCoroutineThreadsafeTests.test_run_coroutine_threadsafe_with_timeout]", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     const log: string[] = [];
@@ -172,7 +172,7 @@ Deno.test("runCoroutineThreadsafe() works as it is imported by a module that run
   assertEquals(result, 42);
 });
 
-Deno.test("runCoroutineThreadsafe() answers a thousand calls of eight threads, each its own", async () => {
+Deno.test("runCoroutineThreadsafe() returns each result of a thousand calls from eight threads to its caller", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     let calls = 0;
@@ -207,7 +207,7 @@ Deno.test("runCoroutineThreadsafe() answers a thousand calls of eight threads, e
   });
 });
 
-Deno.test("runCoroutineThreadsafe() answers calls of workers of one's own, blocking and all at once", async () => {
+Deno.test("runCoroutineThreadsafe() serves calls of your own workers, blocking and all at once", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     loop.expose({ echo: (...args: unknown[]) => args });
@@ -219,7 +219,7 @@ Deno.test("runCoroutineThreadsafe() answers calls of workers of one's own, block
         args: [thread, "x".repeat(100 * thread)],
         blocking: thread % 2 === 0,
       });
-    // The first one has the worker's module checked for all.
+    // The first one type-checks the worker's module for all.
     const first = await order(0);
     const rest = await gather([1, 2, 3].map(order));
     for (const [thread, answers] of [first, ...rest].entries()) {
@@ -258,7 +258,7 @@ Deno.test("runCoroutineThreadsafe() sends messages of any length", async () => {
   });
 });
 
-Deno.test("runCoroutineThreadsafe() goes on when the loop empties the pipe in the middle of writing a long call", async () => {
+Deno.test("runCoroutineThreadsafe() continues when the loop empties the buffer while a long call is written", async () => {
   const state = new Int32Array(new SharedArrayBuffer(4));
   const sum = await run(() => {
     const loop = getRunningLoop();
@@ -456,7 +456,7 @@ Deno.test("runCoroutineThreadsafe() checks what it is given", async () => {
   });
 });
 
-Deno.test("EventLoop.expose() refuses what is no function, and takes the last one of a name", async () => {
+Deno.test("EventLoop.expose() refuses what is not a function, and replaces one of the same name", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     assertThrows(
@@ -546,7 +546,7 @@ Deno.test("A thread that run() waits for is still answered", async () => {
               runCoroutineThreadsafe("count", loop).result(60);
               left--;
             } catch (error) {
-              // What is asked while run() cancels all tasks is cancelled too.
+              // A call made while run() cancels all tasks is cancelled too.
               if (!(error instanceof CancelledError)) throw error;
             }
           }
@@ -561,7 +561,7 @@ Deno.test("A thread that run() waits for is still answered", async () => {
   assertEquals(answered, 20);
 });
 
-Deno.test("A thread that waits for a task when run() cancels it is told so", async () => {
+Deno.test("A thread that waits for a task when run() cancels it is cancelled", async () => {
   let outcome: unknown;
   await run(async () => {
     const loop = getRunningLoop();
@@ -593,7 +593,7 @@ Deno.test("runCoroutineThreadsafe() on the loop's own thread takes any coroutine
   await run(async () => {
     const loop = getRunningLoop();
     const future = runCoroutineThreadsafe(() => addLater(1, 2), loop);
-    assertInstanceOf(future, ThreadFuture);
+    assert(future instanceof ThreadFuture);
     assertFalse(future.done());
     const sum: number = await future;
     assertEquals(sum, 3);

@@ -1,10 +1,10 @@
-/** What calls of threads leave behind in memory, in processes that can collect. */
+/** Memory that calls of threads keep, in processes with `gc()`. */
 
 import { assert, assertEquals } from "@std/assert";
 
 const MODULE = JSON.stringify(import.meta.resolve("../mod.ts"));
 
-/** Runs the body of a runner's main, and gives what it prints as JSON. */
+/** Runs a body as the main of a runner, and returns the JSON it prints. */
 async function measured(body: string): Promise<number[]> {
   const program = `
     import { getRunningLoop, run, runCoroutineThreadsafe, toThread } from ${MODULE};

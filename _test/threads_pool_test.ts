@@ -38,13 +38,13 @@ function hold(cells: Int32Array): number {
   return Atomics.load(cells, 0);
 }
 
-/** Lets all go that are held. */
+/** Releases all blocked threads. */
 function release(cells: Int32Array): void {
   Atomics.store(cells, 1, 1);
   Atomics.notify(cells, 1);
 }
 
-/** Waits until so many have counted themselves. */
+/** Waits until n threads have counted themselves. */
 async function counted(cells: Int32Array, count: number): Promise<void> {
   for (;;) {
     const seen = Atomics.load(cells, 0);
@@ -53,13 +53,13 @@ async function counted(cells: Int32Array, count: number): Promise<void> {
   }
 }
 
-/** In a thread: a number that no other thread has. */
+/** In a thread: a number unique to it. */
 function ownNumber(): number {
   const scope = globalThis as unknown as { ownNumber?: number };
   return scope.ownNumber ??= Math.random();
 }
 
-/** Runs a coroutine and collects what the exception handler hears. */
+/** Runs a coroutine and collects the reports to the exception handler. */
 async function heardIn(main: () => Promise<void>): Promise<ExceptionContext[]> {
   const heard: ExceptionContext[] = [];
   await run(async () => {
@@ -167,7 +167,7 @@ Deno.test("EventLoop.shutdownDefaultExecutor() refuses calls also when there wer
   });
 });
 
-Deno.test("EventLoop.shutdownDefaultExecutor() can be given up, and the threads end all the same", async () => {
+Deno.test("EventLoop.shutdownDefaultExecutor() can be cancelled, and the threads end nevertheless", async () => {
   await run(async () => {
     const gate = cells();
     const call = toThread(hold, gate);
@@ -183,7 +183,7 @@ Deno.test("EventLoop.shutdownDefaultExecutor() can be given up, and the threads 
   });
 });
 
-Deno.test("EventLoop.shutdownDefaultExecutor() warns after its time and gives up the calls", async () => {
+Deno.test("EventLoop.shutdownDefaultExecutor() warns after its time and fails the calls", async () => {
   const warnings: unknown[] = [];
   const { warn } = console;
   console.warn = (...data) => void warnings.push(...data);
@@ -225,7 +225,7 @@ Deno.test("EventLoop.shutdownDefaultExecutor() with no time left says nothing of
   assertEquals(warnings, []);
 });
 
-Deno.test("EventLoop.close() refuses more calls, and those under way go on unheard", async () => {
+Deno.test("EventLoop.close() refuses more calls, and running ones are ignored", async () => {
   const loop = new EventLoop();
   const gate = cells(3);
   const call = loop.runInExecutor((gate: Int32Array) => {
@@ -254,7 +254,7 @@ Deno.test("A cancelled toThread() leaves the thread to finish, and its result is
   assertEquals(heard, []);
 });
 
-Deno.test("A cancelled toThread() drops a late error, and a late death", async () => {
+Deno.test("A cancelled toThread() drops a late error and a late exit", async () => {
   const heard = await heardIn(async () => {
     for (const dies of [false, true]) {
       const gate = cells();
@@ -364,7 +364,7 @@ for (const [name, die, why] of DEATHS) {
   });
 }
 
-Deno.test("Threads that die one after another all are replaced", async () => {
+Deno.test("Threads that exit one after another are all replaced", async () => {
   await run(async () => {
     for (let i = 0; i < MOST_THREADS + 2; i++) {
       const error = await assertRejects(

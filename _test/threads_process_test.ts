@@ -1,11 +1,11 @@
-/** What can only be seen from outside: permissions, the end of the process, memory. */
+/** Tests that need a process: permissions, exit, memory. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 
 const CONFIG = `--config=${new URL("../deno.json", import.meta.url).pathname}`;
 const MODULE = JSON.stringify(import.meta.resolve("../mod.ts"));
 
-/** Runs a program that has the module's names, and gives what it prints. */
+/** Runs a program that imports the module, and returns its output. */
 async function printed(
   program: string,
   names: string,
@@ -60,7 +60,7 @@ Deno.test("toThread() needs the permission to read for a function of a module", 
   );
 });
 
-Deno.test("Idle threads of the implicit loop do not keep the process", async () => {
+Deno.test("Idle threads of the implicit loop do not keep the process alive", async () => {
   const output = await printed(
     `console.log(await toThread(() => 1)); console.log("the end");`,
     "toThread",
@@ -68,7 +68,7 @@ Deno.test("Idle threads of the implicit loop do not keep the process", async () 
   assertEquals(output, "1\nthe end");
 });
 
-Deno.test("A call under way keeps the process until it is done", async () => {
+Deno.test("A call under way keeps the process alive until it is done", async () => {
   const output = await printed(
     `toThread(() => {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);

@@ -64,7 +64,7 @@ Deno.test("runCoroutineThreadsafe() answers ten threads at once, each with its o
   });
 });
 
-Deno.test("EventLoop.callSoonThreadsafe() gives a handle that takes the callback back [test_events.EventLoopTestsMixin.test_call_soon_threadsafe_handle_cancel_same_thread]", async () => {
+Deno.test("EventLoop.callSoonThreadsafe() returns a handle that cancels the callback [test_events.EventLoopTestsMixin.test_call_soon_threadsafe_handle_cancel_same_thread]", async () => {
   await run(async () => {
     const loop = getRunningLoop();
     const calls: string[] = [];
@@ -77,7 +77,7 @@ Deno.test("EventLoop.callSoonThreadsafe() gives a handle that takes the callback
   });
 });
 
-Deno.test("EventLoop.callSoonThreadsafe() gives a handle that changes nothing while the callback runs [test_events.EventLoopTestsMixin.test_call_soon_threadsafe_handle_cancel_other_thread]", async () => {
+Deno.test("EventLoop.callSoonThreadsafe() returns a handle that changes nothing while the callback runs [test_events.EventLoopTestsMixin.test_call_soon_threadsafe_handle_cancel_other_thread]", async () => {
   await run(async () => {
     const calls: string[] = [];
     const handle = getRunningLoop().callSoonThreadsafe(() => {

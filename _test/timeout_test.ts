@@ -25,12 +25,12 @@ import {
   timeoutAt,
   TimeoutError,
 } from "@asyncio/asyncio";
-import { runScope } from "../_scopes.ts";
+import { runTimeout } from "../_timeout.ts";
 import { outcome, virtual } from "./_virtual.ts";
 
 const far = () => new RangeError("far");
 
-/** A clock that jumps to the next timer, and that a body can move as if it kept the thread busy. */
+/** A virtual clock that a body can advance, as if it kept the thread busy. */
 class BusyHost implements LoopHost {
   #now = 0;
   #asked = 0;
@@ -61,7 +61,7 @@ class BusyHost implements LoopHost {
   }
 }
 
-/** Awaits, logs the error if there is one, and throws it again. */
+/** Awaits a promise, and logs and re-throws its error. */
 async function logged<T>(log: string[], name: string, body: PromiseLike<T>) {
   try {
     return await body;
@@ -80,7 +80,7 @@ Deno.test("timeout() ends a body that takes too long [test_timeouts.TimeoutTests
       assert(!it.expired());
       return sleep(10);
     };
-    await assertRejects(() => timeout(0.5, body), TimeoutError, "time was up");
+    await assertRejects(() => timeout(0.5, body), TimeoutError, "Timed out");
     assert(scope!.expired());
     assertEquals(getRunningLoop().time(), 0.5);
   });
@@ -96,7 +96,7 @@ Deno.test("timeout() takes a duration in named units", async () => {
   });
 });
 
-Deno.test("timeoutAt() ends a body at a moment that can be read back [test_timeouts.TimeoutTests.test_timeout_at_basic]", async () => {
+Deno.test("timeoutAt() ends a body at a time that can be read back [test_timeouts.TimeoutTests.test_timeout_at_basic]", async () => {
   await virtual(async () => {
     await sleep(1);
     let scope: Timeout | undefined;
@@ -192,7 +192,7 @@ Deno.test("timeout() shows its body a CancelledError, which becomes the cause [t
   });
 });
 
-Deno.test("timeout() gives what a body returns in time, and stays readable [test_timeouts.TimeoutTests.test_timeout_not_called]", async () => {
+Deno.test("timeout() returns what the body returns in time, and stays readable [test_timeouts.TimeoutTests.test_timeout_not_called]", async () => {
   await virtual(async () => {
     const scope = await timeout(10, async (scope) => {
       await sleep(0.5);
@@ -228,7 +228,7 @@ Deno.test("timeout(Infinity) never expires and leaves no timer behind", async ()
   }, { loopFactory: () => loop });
 });
 
-Deno.test("timeout() of no time strikes at the first wait, and not without one [test_timeouts.TimeoutTests.test_timeout_zero] [test_timeouts.TimeoutTests.test_timeout_zero_sleep_zero] [test_timeouts.TimeoutTests.test_timeout_in_the_past_sleep_zero]", async () => {
+Deno.test("timeout() of zero seconds expires at the first wait, and never without one [test_timeouts.TimeoutTests.test_timeout_zero] [test_timeouts.TimeoutTests.test_timeout_zero_sleep_zero] [test_timeouts.TimeoutTests.test_timeout_in_the_past_sleep_zero]", async () => {
   await virtual(async () => {
     await sleep(20);
     for (const [delay, wait] of [[0, 10], [0, 0], [-11, 0], [-11, 10]]) {
@@ -257,7 +257,7 @@ Deno.test("timeout() lets other errors through [test_timeouts.TimeoutTests.test_
   });
 });
 
-Deno.test("timeout() gives way to an error with which the body answers [test_timeouts.TimeoutTests.test_foreign_exception_on_timeout] [test_timeouts.TimeoutTests.test_foreign_exception_on_timeout_2]", async () => {
+Deno.test("timeout() prefers an error of the body [test_timeouts.TimeoutTests.test_foreign_exception_on_timeout] [test_timeouts.TimeoutTests.test_foreign_exception_on_timeout_2]", async () => {
   await virtual(async () => {
     const answer = timeout(1, async (scope) => {
       try {
@@ -287,7 +287,7 @@ Deno.test("timeout() gives way to an error with which the body answers [test_tim
   });
 });
 
-Deno.test("timeout() does not take a cancellation from elsewhere for its own [test_timeouts.TimeoutTests.test_foreign_cancel_doesnt_timeout_if_not_expired]", async () => {
+Deno.test("timeout() does not convert another cancellation [test_timeouts.TimeoutTests.test_foreign_cancel_doesnt_timeout_if_not_expired]", async () => {
   await virtual(async () => {
     let scope: Timeout | undefined;
     const task = createTask(() =>
@@ -383,7 +383,7 @@ Deno.test("timeout() around a shorter one stops what follows that one, also if t
   ]);
 });
 
-Deno.test("Timeout.reschedule() moves the deadline or takes it away, also from another task [test_timeouts.TimeoutTests.test_reschedule]", async () => {
+Deno.test("Timeout.reschedule() moves or removes the deadline, also from another task [test_timeouts.TimeoutTests.test_reschedule]", async () => {
   await virtual(async () => {
     const entered = getRunningLoop().createFuture<Timeout>();
     const task = createTask(() =>
@@ -406,7 +406,7 @@ Deno.test("Timeout.reschedule() moves the deadline or takes it away, also from a
   });
 });
 
-Deno.test("Timeout.reschedule() into the past strikes at the next wait", async () => {
+Deno.test("Timeout.reschedule() into the past interrupts the next wait", async () => {
   await virtual(async () => {
     await sleep(5);
     const log: string[] = [];
@@ -480,7 +480,7 @@ async function afterCancellation(body: () => Promise<unknown>) {
   return await task;
 }
 
-Deno.test("timeout() counts from the requests that stood when it was entered [test_timeouts.TimeoutTests.test_timeout_after_cancellation] [test_timeouts.TimeoutTests.test_cancel_in_timeout_after_cancellation]", async () => {
+Deno.test("timeout() counts from the requests pending when it was entered [test_timeouts.TimeoutTests.test_timeout_after_cancellation] [test_timeouts.TimeoutTests.test_cancel_in_timeout_after_cancellation]", async () => {
   await virtual(async () => {
     const own = await afterCancellation(() => timeout(0, () => sleep(1)));
     assertEquals(own, "TimeoutError 1");
@@ -497,16 +497,16 @@ Deno.test("timeout() counts from the requests that stood when it was entered [te
 Deno.test("Timeout can be entered only once [test_timeouts.TimeoutTests.test_timeout_already_entered] [test_timeouts.TimeoutTests.test_timeout_double_enter]", async () => {
   await virtual(async () => {
     const scope = new Timeout(10);
-    await runScope(scope, async () => {
+    await runTimeout(scope, async () => {
       await assertRejects(
-        async () => await runScope(scope, () => {}),
+        async () => await runTimeout(scope, () => {}),
         RuntimeError,
         "can be entered only once",
       );
       await sleep(0);
     });
     await assertRejects(
-      async () => await runScope(scope, () => {}),
+      async () => await runTimeout(scope, () => {}),
       RuntimeError,
       "can be entered only once",
     );
@@ -555,7 +555,7 @@ Deno.test("Timeout.reschedule() is refused before, while expiring, and after [te
   });
 });
 
-Deno.test("Timeout.reschedule() refuses what is no time, and keeps the deadline", async () => {
+Deno.test("Timeout.reschedule() refuses what is not a time, and keeps the deadline", async () => {
   await virtual(async () => {
     await timeout(1, (scope) => {
       assertThrows(() => scope.reschedule(NaN), RangeError, "deadline");
@@ -573,10 +573,10 @@ Deno.test("timeout() outside of tasks runs its body in a task of its own [test_t
   assertEquals(await timeout(null, () => currentTask() === null), false);
 });
 
-Deno.test("Timeout that was not entered cannot be moved, and has no signal", () => {
+Deno.test("Timeout that was not entered cannot be rescheduled, and has no signal", () => {
   const scope = new Timeout(1);
   assertThrows(() => scope.reschedule(2), RuntimeError, "was not entered");
-  assertThrows(() => scope.signal, RuntimeError, "once it is entered");
+  assertThrows(() => scope.signal, RuntimeError, "was not entered");
 });
 
 Deno.test("timeout() and timeoutAt() check their arguments before anything happens", async () => {
@@ -596,7 +596,7 @@ Deno.test("timeout() and timeoutAt() check their arguments before anything happe
   });
 });
 
-Deno.test("timeout() lets out the group of a TaskGroup whose child fails in its cleanup [test_timeouts.TimeoutTests.test_timeout_taskgroup]", async () => {
+Deno.test("timeout() passes on the group of a TaskGroup whose child fails in its cleanup [test_timeouts.TimeoutTests.test_timeout_taskgroup]", async () => {
   await virtual(async () => {
     const scope = timeout(1, () =>
       TaskGroup.run(async (group) => {
@@ -667,7 +667,7 @@ Deno.test("timeout() says what its body waited for", async () => {
     const message = async (body: () => PromiseLike<unknown>) =>
       (await assertRejects(() => timeout(1, body), TimeoutError)).message;
     const child = createTask(() => sleep(10), { name: "child" });
-    const start = "The time was up while waiting for";
+    const start = "Timed out while waiting for";
     assertStringIncludes(await message(() => child), `${start} the task child`);
     assertStringIncludes(
       await message(() => new Event().wait()),
@@ -683,6 +683,6 @@ Deno.test("timeout() says what its body waited for", async () => {
       await promise;
       await sleep(0);
     };
-    assertStringIncludes(await message(foreign), "The time was up");
+    assertStringIncludes(await message(foreign), "Timed out");
   });
 });

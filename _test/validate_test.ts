@@ -1,5 +1,5 @@
-// The checks of arguments: what they let through, what they refuse and in
-// which words, and that hostile values cannot get them to fail or to run code.
+// Argument checks: what they accept, what they refuse and with which message,
+// and that hostile values cannot make them fail or run code.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
@@ -34,7 +34,7 @@ function revokedProxy(target: object): object {
   return proxy;
 }
 
-/** Objects whose every property that a careless check would read has a getter that throws. */
+/** Objects with throwing getters for all properties that a careless check might read. */
 function trappedObject(): object {
   const get = () => {
     throw new Error("user code threw");
@@ -81,7 +81,7 @@ Deno.test("describe() names every kind of value in a few words", () => {
   for (const [value, text] of cases) assertEquals(describe(value), text);
 });
 
-Deno.test("describe() is bounded and shows no source", () => {
+Deno.test("describe() returns a short text without source", () => {
   const long = "x".repeat(10_000);
   const named = Object.defineProperty(() => "secret", "name", { value: long });
   const values = [long, Symbol(long), 10n ** 10_000n, named, [long], {
@@ -132,7 +132,7 @@ Deno.test("checkOptions() lets options through, of a class or inherited ones too
   }
 });
 
-Deno.test("checkOptions() refuses what is no options bag and says what came in", () => {
+Deno.test("checkOptions() refuses what is not an options object and says what came in", () => {
   const bad: [unknown, string][] = [
     [null, "null"],
     [1, "1"],
@@ -206,7 +206,7 @@ Deno.test("checkOptions() says which options there are where none is near", () =
   assert(timeout.endsWith("use timeout() or waitFor() around the call"));
 });
 
-Deno.test("checkOptions() refuses hostile options in words of its own", () => {
+Deno.test("checkOptions() refuses hostile options with its own message", () => {
   for (const options of [throwingProxy({}), revokedProxy({})]) {
     const text = refusal(() => checkOptions(options, ["signal"], "test"));
     assertEquals(text, "Cannot test: the options cannot be read");
@@ -217,7 +217,7 @@ Deno.test("checkOptions() refuses hostile options in words of its own", () => {
   assert(text.length < 150);
 });
 
-Deno.test("checkSignal() takes signals only and knows the controller's slip", () => {
+Deno.test("checkSignal() takes signals only and knows a controller passed by mistake", () => {
   const controller = new AbortController();
   for (const signal of [controller.signal, AbortSignal.any([]), undefined]) {
     checkSignal(signal, "test");
@@ -244,7 +244,7 @@ Deno.test("checkSignal() takes signals only and knows the controller's slip", ()
   }
 });
 
-Deno.test("signalOf() gives the signal of options and reads it once", () => {
+Deno.test("signalOf() returns the signal of options and reads it once", () => {
   const { signal } = new AbortController();
   assertEquals(signalOf(undefined, "test"), undefined);
   assertEquals(signalOf({}, "test"), undefined);

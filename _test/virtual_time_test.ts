@@ -25,7 +25,7 @@ function virtual<T>(
 
 const now = () => getRunningLoop().time();
 
-Deno.test("VirtualTimeLoop makes sleeps free", async () => {
+Deno.test("VirtualTimeLoop sleeps in no time", async () => {
   const times = await virtual(async () => {
     const times = [now()];
     for (const hours of [1, 24, 8760]) {
@@ -89,7 +89,7 @@ Deno.test("VirtualTimeLoop does not jump while a callback or a task is ready", a
   assertEquals(log, ["callbacks 0", "task 0", "timer"]);
 });
 
-Deno.test("VirtualTimeLoop does not jump over what promises of the host bring", async () => {
+Deno.test("VirtualTimeLoop does not jump over what promises of Deno bring", async () => {
   const log = await virtual(async () => {
     const log: string[] = [];
     getRunningLoop().callLater(1, () => log.push("timer"));
@@ -104,7 +104,7 @@ Deno.test("VirtualTimeLoop does not jump over what promises of the host bring", 
   assertEquals(log, ["promise 0", "timer"]);
 });
 
-Deno.test("VirtualTimeLoop takes a jump back if the host makes something ready first", async () => {
+Deno.test("VirtualTimeLoop cancels a jump if Deno makes something ready first", async () => {
   const log = await virtual(async () => {
     const log: string[] = [];
     const loop = getRunningLoop();
@@ -166,7 +166,7 @@ Deno.test("VirtualTimeLoop takes timers that are due already without moving the 
   assertEquals(log, ["past 10", "negative 10"]);
 });
 
-Deno.test("VirtualTimeLoop starts its clock where it is told", async () => {
+Deno.test("VirtualTimeLoop starts its clock at the given time", async () => {
   for (const start of [1000.5, -5, 0]) {
     const times = await virtual(async () => {
       const times = [now()];
@@ -177,7 +177,7 @@ Deno.test("VirtualTimeLoop starts its clock where it is told", async () => {
   }
 });
 
-Deno.test("VirtualTimeLoop refuses a start or a patience that is no time", () => {
+Deno.test("VirtualTimeLoop refuses a start or a patience that is not a time", () => {
   for (const start of [NaN, Infinity, -Infinity]) {
     assertThrows(
       () => new VirtualTimeLoop({ start }),
@@ -197,7 +197,7 @@ Deno.test("VirtualTimeLoop refuses a start or a patience that is no time", () =>
   );
 });
 
-Deno.test("VirtualTimeLoop refuses options that it does not know, and what is none", () => {
+Deno.test("VirtualTimeLoop refuses options that are unknown, and what is not an object", () => {
   const bad: [unknown, string][] = [
     [null, "options must be an object, got null"],
     [5, "options must be an object, got 5"],
@@ -238,7 +238,7 @@ Deno.test("VirtualTimeLoop has a clock of its own", async () => {
   assertEquals(log.sort(), ["one 10", "two 101"]);
 });
 
-Deno.test("VirtualTimeLoop jumps when its patience is over", async () => {
+Deno.test("VirtualTimeLoop jumps when its patience has ended", async () => {
   await virtual(async () => {
     const log: string[] = [];
     createTask(async () => {

@@ -17,7 +17,7 @@ import { outcome, shape, virtual } from "./_virtual.ts";
 const far = () => new RangeError("far");
 const now = () => getRunningLoop().time();
 
-/** Sleeps in spite of every cancellation, until its time is over. */
+/** Sleeps for its full time, ignoring cancellations. */
 function stubborn(log: string[], seconds: number) {
   return async () => {
     const end = now() + seconds;
@@ -29,7 +29,7 @@ function stubborn(log: string[], seconds: number) {
   };
 }
 
-/** Sleeps, and takes its time to clean up. */
+/** Sleeps, with a slow cleanup. */
 function slowCleanup(log: string[]) {
   return async () => {
     try {
@@ -42,7 +42,7 @@ function slowCleanup(log: string[]) {
   };
 }
 
-Deno.test("waitFor() that is cancelled lets a coroutine that refuses to die run to its end [test_waitfor.AsyncioWaitForTest.test_asyncio_wait_for_cancelled]", async () => {
+Deno.test("waitFor() that is cancelled lets a coroutine that ignores cancellation run to completion [test_waitfor.AsyncioWaitForTest.test_asyncio_wait_for_cancelled]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const task = createTask(() => waitFor(stubborn(log, 0.25), 0.5));
@@ -53,7 +53,7 @@ Deno.test("waitFor() that is cancelled lets a coroutine that refuses to die run 
   });
 });
 
-Deno.test("waitFor() that times out waits for a coroutine that refuses to die, and gives its value [test_waitfor.AsyncioWaitForTest.test_asyncio_wait_for_timeout]", async () => {
+Deno.test("waitFor() that times out waits for a coroutine that ignores cancellation, and gives its value [test_waitfor.AsyncioWaitForTest.test_asyncio_wait_for_timeout]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     assertEquals(await waitFor(stubborn(log, 0.5), 0.25), "value");
@@ -65,7 +65,7 @@ Deno.test("waitFor() that times out waits for a coroutine that refuses to die, a
   });
 });
 
-Deno.test("waitFor() without time gives what is done already [test_waitfor.AsyncioWaitForTest.test_wait_for_timeout_less_then_0_or_0_future_done]", async () => {
+Deno.test("waitFor() with a zero timeout returns what is already done [test_waitfor.AsyncioWaitForTest.test_wait_for_timeout_less_then_0_or_0_future_done]", async () => {
   await virtual(async () => {
     for (const limit of [0, -1]) {
       const done = getRunningLoop().createFuture<string>();
@@ -84,14 +84,14 @@ Deno.test("waitFor() without time gives what is done already [test_waitfor.Async
   });
 });
 
-Deno.test("waitFor() without time never calls a coroutine function [test_waitfor.AsyncioWaitForTest.test_wait_for_timeout_less_then_0_or_0_coroutine_do_not_started]", async () => {
+Deno.test("waitFor() with a zero timeout never calls a coroutine function [test_waitfor.AsyncioWaitForTest.test_wait_for_timeout_less_then_0_or_0_coroutine_do_not_started]", async () => {
   await virtual(async () => {
     let called = false;
     for (const limit of [0, -1, { seconds: -2 }]) {
       const error = await assertRejects(
         () => waitFor(() => called = true, limit),
         TimeoutError,
-        "There was no time to wait",
+        "Timed out at once",
       );
       assert(error.cause instanceof CancelledError);
     }
@@ -100,7 +100,7 @@ Deno.test("waitFor() without time never calls a coroutine function [test_waitfor
   });
 });
 
-Deno.test("waitFor() without time cancels a task that runs, and waits for its cleanup [test_waitfor.AsyncioWaitForTest.test_wait_for_timeout_less_then_0_or_0] [test_waitfor.AsyncioWaitForTest.test_wait_for_waits_for_task_cancellation_w_timeout_0]", async () => {
+Deno.test("waitFor() with a zero timeout cancels a task that runs, and waits for its cleanup [test_waitfor.AsyncioWaitForTest.test_wait_for_timeout_less_then_0_or_0] [test_waitfor.AsyncioWaitForTest.test_wait_for_waits_for_task_cancellation_w_timeout_0]", async () => {
   await virtual(async () => {
     for (const limit of [0, -1]) {
       const log: string[] = [];
@@ -117,7 +117,7 @@ Deno.test("waitFor() without time cancels a task that runs, and waits for its cl
   });
 });
 
-Deno.test("waitFor() without time gives the value or error with which the task answers", async () => {
+Deno.test("waitFor() with a zero timeout gives the value or error with which the task answers", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const stays = createTask(stubborn(log, 1));
@@ -132,7 +132,7 @@ Deno.test("waitFor() without time gives the value or error with which the task a
   });
 });
 
-Deno.test("waitFor() without time lets a cancellation of the caller out while the task cleans up", async () => {
+Deno.test("waitFor() with a zero timeout passes on a cancellation of the caller while the task cleans up", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const task = createTask(slowCleanup(log));
@@ -147,7 +147,7 @@ Deno.test("waitFor() without time lets a cancellation of the caller out while th
   });
 });
 
-Deno.test("waitFor() cancels the task when the time is up, and throws when its cleanup is over [test_waitfor.AsyncioWaitForTest.test_wait_for] [test_waitfor.AsyncioWaitForTest.test_wait_for_waits_for_task_cancellation]", async () => {
+Deno.test("waitFor() cancels the task at the timeout, and throws when its cleanup has ended [test_waitfor.AsyncioWaitForTest.test_wait_for] [test_waitfor.AsyncioWaitForTest.test_wait_for_waits_for_task_cancellation]", async () => {
   await virtual(async () => {
     const log: string[] = [];
     const task = createTask(slowCleanup(log));
@@ -172,7 +172,7 @@ Deno.test("waitFor(null) waits as long as it takes [test_waitfor.AsyncioWaitForT
   });
 });
 
-Deno.test("waitFor() gives the value of a future that is done just before the deadline [test_waitfor.AsyncioWaitForTest.test_wait_for_race_condition]", async () => {
+Deno.test("waitFor() returns the value of a future that is done just before the deadline [test_waitfor.AsyncioWaitForTest.test_wait_for_race_condition]", async () => {
   await virtual(async () => {
     const loop = getRunningLoop();
     const soon = loop.createFuture<string>();
@@ -186,7 +186,7 @@ Deno.test("waitFor() gives the value of a future that is done just before the de
   });
 });
 
-Deno.test("waitFor() gives the value of a coroutine that swallows the cancellation [test_waitfor.AsyncioWaitForTest.test_wait_for_cancellation_race_condition] [test_waitfor.AsyncioWaitForTest.test_wait_for_cancel_suppressed]", async () => {
+Deno.test("waitFor() returns the value of a coroutine that swallows the cancellation [test_waitfor.AsyncioWaitForTest.test_wait_for_cancellation_race_condition] [test_waitfor.AsyncioWaitForTest.test_wait_for_cancel_suppressed]", async () => {
   await virtual(async () => {
     const answer = async () => {
       const error = await assertRejects(() => sleep(10), CancelledError);
@@ -246,7 +246,7 @@ Deno.test("waitFor() that is cancelled as the task ends does not run on, and the
   });
 });
 
-Deno.test("waitFor() without time ends a shield only [test_waitfor.WaitForShieldTests.test_zero_timeout]", async () => {
+Deno.test("waitFor() with a zero timeout ends a shield only [test_waitfor.WaitForShieldTests.test_zero_timeout]", async () => {
   await virtual(async () => {
     const task = createTask(() => sleep(1, { result: "done" }));
     const shielded = shield(task);
@@ -294,7 +294,7 @@ Deno.test("waitFor() runs a coroutine function inside the calling task", async (
   });
 });
 
-Deno.test("waitFor() takes a promise, which is left alone when the time is up", async () => {
+Deno.test("waitFor() takes a promise, which is left alone at the timeout", async () => {
   await virtual(async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
     await assertRejects(() => waitFor(promise, 1), TimeoutError);
@@ -319,7 +319,7 @@ Deno.test("waitFor() with its signal aborted ends with the reason, and cancels w
   });
 });
 
-Deno.test("waitFor() whose signal is aborted already does not begin", async () => {
+Deno.test("waitFor() whose signal is already aborted does not begin", async () => {
   await virtual(async () => {
     let called = false;
     const wait = waitFor(() => called = true, 1, {
@@ -344,7 +344,7 @@ Deno.test("waitFor() whose signal aborts without time left ends with the reason 
   });
 });
 
-Deno.test("waitFor() lets an outside cancellation out that meets its signal or its deadline in one turn", async () => {
+Deno.test("waitFor() passes on an outer cancellation that meets its signal or its deadline in one turn", async () => {
   await virtual(async () => {
     const loop = getRunningLoop();
     for (const limit of [1, 60]) {
@@ -361,7 +361,7 @@ Deno.test("waitFor() lets an outside cancellation out that meets its signal or i
   });
 });
 
-Deno.test("waitFor() whose coroutine answers an aborted signal gives that answer", async () => {
+Deno.test("waitFor() whose coroutine answers an aborted signal returns its answer", async () => {
   await virtual(async () => {
     const controller = new AbortController();
     getRunningLoop().callLater(1, () => controller.abort());
@@ -377,7 +377,7 @@ Deno.test("waitFor() whose coroutine answers an aborted signal gives that answer
   });
 });
 
-Deno.test("waitFor() leaves its signal alone once it is over", async () => {
+Deno.test("waitFor() leaves its signal alone once it has ended", async () => {
   await virtual(async () => {
     const controller = new AbortController();
     const { signal } = controller;

@@ -18,7 +18,7 @@ import {
 } from "@asyncio/asyncio";
 import { outcome, virtual } from "./_virtual.ts";
 
-/** A task that sleeps, and then gives a value or fails. */
+/** A task that sleeps, then returns a value or fails. */
 function nap(delay: number, fails = false): Task<number> {
   const name = `nap ${delay}`;
   return createTask(async () => {
@@ -28,7 +28,7 @@ function nap(delay: number, fails = false): Task<number> {
   }, { name });
 }
 
-/** The names of tasks, in their order. */
+/** The names of tasks, in order. */
 function names(tasks: Iterable<Future<unknown>>): string[] {
   return [...tasks].map((task) => (task as Task<unknown>).getName());
 }
@@ -59,7 +59,7 @@ Deno.test("wait() counts a task that is listed twice once [test_tasks.BaseTaskTe
 
 Deno.test("wait() refuses an empty collection and an unknown condition [test_tasks.BaseTaskTests.test_wait_errors]", async () => {
   await virtual(async () => {
-    await assertRejects(() => wait([]), RangeError, "nothing to wait for");
+    await assertRejects(() => wait([]), RangeError, "at least one future");
     const task = nap(1);
     // @ts-expect-error: no such condition
     const unknown = () => wait([task], { returnWhen: "SOMETIME" });
@@ -81,7 +81,7 @@ Deno.test("wait() with FIRST_COMPLETED leaves the others running [test_tasks.Bas
   });
 });
 
-Deno.test("wait() takes as done what is done when it resumes [test_tasks.BaseTaskTests.test_wait_really_done]", async () => {
+Deno.test("wait() counts as done what is done when it resumes [test_tasks.BaseTaskTests.test_wait_really_done]", async () => {
   await virtual(async () => {
     const double = async () => {
       await sleep(0);
@@ -119,7 +119,7 @@ Deno.test("wait() with FIRST_EXCEPTION returns when a task fails [test_tasks.Bas
   });
 });
 
-Deno.test("wait() with FIRST_EXCEPTION takes no notice of cancellations", async () => {
+Deno.test("wait() with FIRST_EXCEPTION ignores cancellations", async () => {
   await virtual(async () => {
     const [slow, cancelled] = [nap(10), nap(5)];
     await sleep(1);
@@ -141,7 +141,7 @@ Deno.test("wait() does not throw what a task throws [test_tasks.BaseTaskTests.te
   });
 });
 
-Deno.test("wait() that runs out of time neither throws nor cancels [test_tasks.BaseTaskTests.test_wait_with_timeout]", async () => {
+Deno.test("wait() that times out neither throws nor cancels [test_tasks.BaseTaskTests.test_wait_with_timeout]", async () => {
   await virtual(async () => {
     const [a, b] = [nap(0.1), nap(0.15)];
     const [done, pending] = await wait([b, a], { timeout: 0.11 });
@@ -151,7 +151,7 @@ Deno.test("wait() that runs out of time neither throws nor cancels [test_tasks.B
   });
 });
 
-Deno.test("wait() with no time at all looks once", async () => {
+Deno.test("wait() with a zero timeout checks once", async () => {
   await virtual(async () => {
     const done = nap(0);
     await done;
@@ -204,7 +204,7 @@ Deno.test("Task.cancel() in a wait() throws there, and leaves what it waits for 
   });
 });
 
-Deno.test("wait() refuses what is no collection of futures [test_tasks.BaseTaskTests.test_wait_invalid_args]", async () => {
+Deno.test("wait() refuses what is not a collection of futures [test_tasks.BaseTaskTests.test_wait_invalid_args]", async () => {
   await virtual(async () => {
     const task = nap(1);
     const coro = () => sleep(0);
@@ -230,7 +230,7 @@ Deno.test("wait() of what is done gives way once, as any wait", async () => {
   });
 });
 
-Deno.test("wait() gives back the futures that it was given", async () => {
+Deno.test("wait() returns the futures that were passed in", async () => {
   await virtual(async () => {
     const future = getEventLoop().createFuture<string>();
     const task = createTask(() => {

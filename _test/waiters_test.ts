@@ -1,6 +1,6 @@
-// One suite over every call of locks and queues that waits: whoever is
-// cancelled, in whichever way and at whichever moment, nothing is lost, nobody
-// stays behind, and the others go on in the order of their coming.
+// One suite for all waiting calls of locks and queues: whichever waiter is
+// cancelled, in whichever way and at whichever moment, nothing is lost, no waiter
+// is stuck, and the others resume in FIFO order.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -29,23 +29,23 @@ import {
 import { virtual } from "./_virtual.ts";
 import { inspect } from "./_inspect.ts";
 
-/** Something to wait for, and how to give one waiter its turn. */
+/** Something to wait for, and how to wake one waiter. */
 interface Subject {
   wait(options?: Cancellable): Promise<unknown>;
-  /** Gives the next waiter its turn, or all of them if `broadcast`. */
+  /** Wakes the next waiter, or all of them if `broadcast`. */
   wake(): void;
-  /** What stands when nobody waits any more. */
+  /** The state when no waiter is left. */
   atRest(): string;
-  /** What `wait()` belongs to. */
+  /** The object of `wait()`. */
   shown: unknown;
 }
 
 interface Call {
   name: string;
   make(): Subject;
-  /** Whether `wake()` wakes everybody. */
+  /** Whether `wake()` wakes all waiters. */
   broadcast?: boolean;
-  /** Whether the order is left open. */
+  /** Whether the order is unspecified. */
   unordered?: boolean;
 }
 
@@ -170,7 +170,7 @@ function notifying(
 const meeting: Call = {
   name: "Barrier.wait()",
   broadcast: true,
-  unordered: true, // a party that leaves has the next one line up anew, as in CPython
+  unordered: true, // as in CPython, a party that leaves makes the next one queue again
   make: () => {
     const barrier = new Barrier(WAITERS + 1);
     return {
@@ -240,7 +240,7 @@ function ways(): Way[] {
     {
       name: "its time is up",
       start: (subject, at) => timeout(at, () => subject.wait()),
-      strike: () => {}, // the deadline strikes at the same instant, after the wake
+      strike: () => {}, // the deadline expires at the same time, after the wake
       check: (error) => assert(error instanceof TimeoutError),
     },
   ];
@@ -248,7 +248,7 @@ function ways(): Way[] {
 
 const STRIKE_AT = 10;
 
-/** Four waiters, of which one is ended, and all others get their turn. */
+/** Four waiters; one is ended, all others are served. */
 async function assertNothingLost(
   call: Call,
   way: Way,
@@ -279,7 +279,7 @@ async function assertNothingLost(
       }),
   );
   await sleep(1);
-  // The turn of the victim has to come for it to be woken.
+  // The victim has to be first in line to be woken.
   const before = woken && !call.broadcast ? victim : 0;
   await wakeUp(subject, before);
   way.check(await failed);
@@ -299,7 +299,7 @@ async function wakeUp(subject: Subject, times: number): Promise<void> {
   }
 }
 
-/** What stands at rest if the victim never comes. */
+/** The final state if the victim never waits. */
 async function withoutVictim(call: Call, wakes: number): Promise<string> {
   const subject = call.make();
   const tasks = [1, 2, 3].map(() => createTask(() => subject.wait()));
@@ -394,7 +394,7 @@ for (const call of calls) {
   });
 }
 
-/** Lets the implicit loop have some turns. */
+/** Waits some turns of the implicit loop. */
 async function soon(): Promise<void> {
   for (let n = 0; n < 3; n++) await sleep(0);
 }

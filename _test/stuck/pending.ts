@@ -84,4 +84,5 @@ const main: Coroutine<unknown> = async () => {
   await new Queue().get();
 };
 if (form === "awaited") await run(main);
+else if (form === "without run") await main(new AbortController().signal);
 else run(main);
