@@ -121,7 +121,7 @@ export interface RunnerOptions {
    * blocks. A thread watches for it and asks the debugger of the runtime for
    * the stack. The debugger is open on a port of this machine meanwhile, which
    * needs `--allow-sys --allow-net=127.0.0.1`; without these permissions only
-   * the task is named.
+   * the task is named. Only on Deno.
    *
    * @default none
    */
@@ -129,7 +129,7 @@ export interface RunnerOptions {
   /**
    * A file to write a trace to that Perfetto and `chrome://tracing` show: tasks
    * as rows, with their steps and waits, and arrows from the task that wakes to
-   * the one that is woken. Needs `--allow-write` for the file.
+   * the one that is woken. Needs `--allow-write` for the file. Only on Deno.
    *
    * @default none
    */
