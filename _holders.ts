@@ -23,16 +23,14 @@ export class Holders implements Iterable<ExecutionContext> {
   /** A task takes one. */
   add(by: ExecutionContext | null | undefined): void {
     if (this.#isLost || !by) return;
-    const task = rootOf(by);
-    if (task !== this.#last) this.#turnTo(task);
+    if (by !== this.#last) this.#turnTo(rootOf(by));
     this.#lastCount++;
   }
 
   /** A task gives one back: one of its own, or else one of whoever has held one for longest. */
   remove(by: ExecutionContext | null | undefined): void {
     if (this.#isLost) return;
-    const task = by ? rootOf(by) : null;
-    if (task === null || task !== this.#last) this.#turnTo(this.#giver(task));
+    if (!by || by !== this.#last) this.#turnTo(this.#giver(by));
     if (this.#lastCount > 0) this.#lastCount--;
   }
 
@@ -41,14 +39,16 @@ export class Holders implements Iterable<ExecutionContext> {
     yield* this.#counts.keys();
   }
 
-  #giver(task: ExecutionContext | null): ExecutionContext | null {
+  #giver(by: ExecutionContext | null | undefined): ExecutionContext | null {
     this.#turnTo(null);
+    const task = by ? rootOf(by) : null;
     if (task !== null && this.#counts.has(task)) return task;
     for (const first of this.#counts.keys()) return first;
     return null;
   }
 
   #turnTo(task: ExecutionContext | null): void {
+    if (task === this.#last) return;
     const counts = this.#counts;
     if (this.#last !== null) {
       if (this.#lastCount > 0) counts.set(this.#last, this.#lastCount);
