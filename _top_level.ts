@@ -33,6 +33,9 @@ interface Watch {
   seen: string;
   since: number;
   cancel: () => void;
+  /** Whether a look is scheduled, and whether the end of a batch schedules one. */
+  isDue: boolean;
+  isHooked: boolean;
 }
 
 let watch: Watch | null = null;
@@ -53,16 +56,32 @@ export function watchTopLevel(
   }
   if (watch !== null) return;
   if (runtimeCore.eventLoopHasMoreWork === undefined) return;
-  watch = { loop, seen: "", since: 0, cancel: () => {} };
+  watch = {
+    loop,
+    seen: "",
+    since: 0,
+    cancel: () => {},
+    isDue: false,
+    isHooked: false,
+  };
+  lookSoon(watch);
+}
+
+/** Schedules one look, however many things ask for it. */
+function lookSoon(watch: Watch): void {
+  watch.cancel();
+  if (watch.isDue) return;
+  watch.isDue = true;
   nextTurn(look);
 }
 
 function look(): void {
   if (watch === null) return;
+  watch.isDue = false;
   outside = outside.filter((future) => !future.done());
   const { ready, timers } = loops.counts(watch.loop);
   if (ready > 0 || timers > 0 || loops.isScheduled(watch.loop)) {
-    lookAfterBatch(watch.loop);
+    lookAfterBatch(watch);
   } else if (runtimeCore.eventLoopHasMoreWork!() === false) {
     watch = null; // the program ends by itself
     outside = [];
@@ -92,15 +111,17 @@ function lookAgain(watch: Watch, isCalm: boolean): void {
     return;
   }
   const seconds = isCalm ? CALM_INTERVAL : BUSY_INTERVAL;
-  watch.cancel = systemTimer(seconds, () => nextTurn(look), isCalm);
-  if (!isCalm) lookAfterBatch(watch.loop);
+  watch.cancel = systemTimer(seconds, () => lookSoon(watch), isCalm);
+  if (!isCalm) lookAfterBatch(watch);
 }
 
 /** The loop may come to rest without a wait beginning. */
-function lookAfterBatch(loop: EventLoop): void {
-  loops.afterBatch(loop, () => {
-    watch?.cancel();
-    nextTurn(look);
+function lookAfterBatch(watch: Watch): void {
+  if (watch.isHooked) return;
+  watch.isHooked = true;
+  loops.afterBatch(watch.loop, () => {
+    watch.isHooked = false;
+    lookSoon(watch);
   });
 }
 
