@@ -23,18 +23,14 @@ export class Holders implements Iterable<ExecutionContext> {
   /** A task takes a permit. */
   add(by: ExecutionContext | null | undefined): void {
     if (this.#isOverflowed || !by) return;
-    const task = taskOf(by);
-    if (task !== this.#last) this.#switchTo(task);
+    if (by !== this.#last) this.#switchTo(taskOf(by));
     this.#lastCount++;
   }
 
   /** A task gives a permit back: its own, or else that of the longest holder. */
   remove(by: ExecutionContext | null | undefined): void {
     if (this.#isOverflowed) return;
-    const task = by ? taskOf(by) : null;
-    if (task === null || task !== this.#last) {
-      this.#switchTo(this.#holderToRemove(task));
-    }
+    if (!by || by !== this.#last) this.#switchTo(this.#holderToRemove(by));
     if (this.#lastCount > 0) this.#lastCount--;
   }
 
@@ -43,14 +39,18 @@ export class Holders implements Iterable<ExecutionContext> {
     yield* this.#counts.keys();
   }
 
-  #holderToRemove(task: ExecutionContext | null): ExecutionContext | null {
+  #holderToRemove(
+    by: ExecutionContext | null | undefined,
+  ): ExecutionContext | null {
     this.#switchTo(null);
+    const task = by ? taskOf(by) : null;
     if (task !== null && this.#counts.has(task)) return task;
     for (const first of this.#counts.keys()) return first;
     return null;
   }
 
   #switchTo(task: ExecutionContext | null): void {
+    if (task === this.#last) return;
     const counts = this.#counts;
     if (this.#last !== null) {
       if (this.#lastCount > 0) counts.set(this.#last, this.#lastCount);

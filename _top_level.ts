@@ -33,6 +33,9 @@ interface Watch {
   seen: string;
   since: number;
   cancel: () => void;
+  /** Whether a check is scheduled, and whether the end of the current batch schedules one. */
+  isDue: boolean;
+  isHooked: boolean;
 }
 
 let watch: Watch | null = null;
@@ -53,16 +56,32 @@ export function watchTopLevel(
   }
   if (watch !== null) return;
   if (runtimeCore.eventLoopHasMoreWork === undefined) return;
-  watch = { loop, seen: "", since: 0, cancel: () => {} };
+  watch = {
+    loop,
+    seen: "",
+    since: 0,
+    cancel: () => {},
+    isDue: false,
+    isHooked: false,
+  };
+  checkSoon(watch);
+}
+
+/** Schedules a check on the next turn, unless one is scheduled already. */
+function checkSoon(watch: Watch): void {
+  watch.cancel();
+  if (watch.isDue) return;
+  watch.isDue = true;
   nextTurn(check);
 }
 
 function check(): void {
   if (watch === null) return;
+  watch.isDue = false;
   outsideWaits = outsideWaits.filter((future) => !future.done());
   const { ready, timers } = loops.counts(watch.loop);
   if (ready > 0 || timers > 0 || loops.isScheduled(watch.loop)) {
-    checkAfterBatch(watch.loop);
+    checkAfterBatch(watch);
   } else if (runtimeCore.eventLoopHasMoreWork!() === false) {
     watch = null; // the program ends by itself
     outsideWaits = [];
@@ -92,15 +111,17 @@ function scheduleCheck(watch: Watch, isProgramQuiet: boolean): void {
     return;
   }
   const seconds = isProgramQuiet ? QUIET_INTERVAL : BUSY_INTERVAL;
-  watch.cancel = systemTimer(seconds, () => nextTurn(check), isProgramQuiet);
-  if (!isProgramQuiet) checkAfterBatch(watch.loop);
+  watch.cancel = systemTimer(seconds, () => checkSoon(watch), isProgramQuiet);
+  if (!isProgramQuiet) checkAfterBatch(watch);
 }
 
 /** The loop may become idle without a new wait. */
-function checkAfterBatch(loop: EventLoop): void {
-  loops.afterBatch(loop, () => {
-    watch?.cancel();
-    nextTurn(check);
+function checkAfterBatch(watch: Watch): void {
+  if (watch.isHooked) return;
+  watch.isHooked = true;
+  loops.afterBatch(watch.loop, () => {
+    watch.isHooked = false;
+    checkSoon(watch);
   });
 }
 

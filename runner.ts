@@ -121,7 +121,7 @@ export interface RunnerOptions {
    * watches for blocks and gets the stack from the debugger of the runtime. The
    * debugger listens on a local port during the run, which needs
    * `--allow-sys --allow-net=127.0.0.1`. Without these permissions only the task
-   * is named.
+   * is named. Only on Deno.
    *
    * @default none
    */
@@ -129,7 +129,7 @@ export interface RunnerOptions {
   /**
    * A file to write a trace to, for Perfetto and `chrome://tracing`: tasks as rows
    * with their steps and waits, and arrows from each task to those it notifies.
-   * Needs `--allow-write` for the file.
+   * Needs `--allow-write` for the file. Only on Deno.
    *
    * @default none
    */

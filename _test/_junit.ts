@@ -1,9 +1,12 @@
 /** Reads the report that `deno test --junit-path` writes. */
 
-/** The reports of the two halves of a test run. */
-export const REPORTS: readonly URL[] = ["core", "system"].map((half) =>
-  new URL(`../.results/${half}.xml`, import.meta.url)
-);
+/** The parts of a test run, each in a separate process. */
+export const PARTS = ["core", "long", "system"] as const;
+
+/** The report of a part. */
+export function reportOf(part: typeof PARTS[number]): URL {
+  return new URL(`../.results/${part}.xml`, import.meta.url);
+}
 
 /** The result of a test. */
 export interface TestResult {
@@ -17,7 +20,8 @@ export interface TestResult {
  * @throws {Deno.errors.NotFound} If one is missing.
  */
 export async function readReports(): Promise<TestResult[]> {
-  return (await Promise.all(REPORTS.map(readReport))).flat();
+  return (await Promise.all(PARTS.map((part) => readReport(reportOf(part)))))
+    .flat();
 }
 
 async function readReport(path: URL): Promise<TestResult[]> {

@@ -4,7 +4,7 @@
  */
 
 import config from "../deno.json" with { type: "json" };
-import { readReports, REPORTS } from "./_junit.ts";
+import { PARTS, readReports, reportOf } from "./_junit.ts";
 
 const ROOT = new URL("..", import.meta.url);
 const COVERAGE = ".cov";
@@ -15,7 +15,10 @@ const COVERAGE_FLOOR = 95;
 
 /** Tests with sockets, processes, threads or other programs. */
 const SYSTEM =
-  /\/(?:streams|server|subprocess|threads?|ps|watchdog|trace_|examples|docs|tour|bench|deadlock|late|signal|runner_signal|request|os_error|strict|lint|host|entry|stuck)/;
+  /\/(?:bad_input_(?:streams|subprocess|threads)|error_stack|streams|server|subprocess|threads?|ps|watchdog|trace_|examples|docs|tour|bench|deadlock|late|signal|runner_signal|request|os_error|strict|lint|host|entry|stuck)/;
+
+/** Tests that compute for long. They run without coverage, which takes four times as long. */
+const LONG = /\/(?:conservation|cost|chains|memory)_/;
 
 /** The files of the module. */
 const OWN = [...Deno.readDirSync(ROOT)].map(({ name }) => name)
@@ -40,7 +43,6 @@ const STEPS: [name: string, args: string[]][] = [
     `--threshold=${COVERAGE_FLOOR}`,
   ]],
   ["conformance", ["task", "conformance"]],
-  [PORTABLE, ["task", "portable"]],
   ["soak", ["task", "soak", "10"]],
   ["publish", ["publish", "--dry-run", "--allow-dirty"]],
 ];
@@ -77,44 +79,63 @@ async function allPass(): Promise<boolean> {
 
 /**
  * Runs the tests in two processes at once: those that use sockets, processes
- * and threads wait more than they compute. Each counts what it has open itself.
+ * and threads wait more than they compute. Meanwhile the others run one after
+ * another.
  */
 async function testsPass(): Promise<boolean> {
   const all = [...Deno.readDirSync(new URL("_test/", ROOT))]
     .map(({ name }) => name)
     .filter((name) => name.endsWith("_test.ts"))
     .map((name) => `_test/${name}`);
+  const long = all.filter((file) => LONG.test(file));
   const system = all.filter((file) => SYSTEM.test(file));
-  const core = all.filter((file) => !SYSTEM.test(file));
+  const core = all.filter((file) => !SYSTEM.test(file) && !LONG.test(file));
   const documents = [
     ...["README.md", "CONTRIBUTING.md", "docs", "examples", "_test/std"],
     ...OWN,
   ];
   const results = await Promise.all([
-    passes("tests of the core and the documentation", [
-      ...testOf("core"),
-      "--doc",
-      ...documents,
-      ...core,
+    inTurn([
+      ["tests of the core and the documentation", [
+        ...testOf("core"),
+        ...withCoverage("core"),
+        "--doc",
+        ...documents,
+        ...core,
+      ]],
+      ["tests that compute for long", [...testOf("long"), ...long]],
+      [PORTABLE, ["task", "portable"]],
     ]),
     passes("tests with sockets, processes and threads", [
       ...testOf("system"),
+      ...withCoverage("system"),
       ...system,
     ]),
   ]);
   return results.every((passed) => passed);
 }
 
-function testOf(half: "core" | "system"): string[] {
-  const report = REPORTS[half === "core" ? 0 : 1]!;
+async function inTurn(steps: typeof STEPS): Promise<boolean> {
+  for (const [name, args] of steps) {
+    if (!await passes(name, args)) return false;
+  }
+  return true;
+}
+
+function testOf(part: typeof PARTS[number]): string[] {
   return [
     "test",
     "-A",
     "--shuffle",
-    `--coverage=${COVERAGE}/${half}`,
+    `--junit-path=${relative(reportOf(part))}`,
+  ];
+}
+
+function withCoverage(part: typeof PARTS[number]): string[] {
+  return [
+    `--coverage=${COVERAGE}/${part}`,
     "--clean",
     "--coverage-raw-data-only",
-    `--junit-path=${relative(report)}`,
   ];
 }
 
@@ -134,8 +155,8 @@ async function dropUnfinishedIn(folder: URL): Promise<void> {
 }
 
 async function removeReports(): Promise<void> {
-  for (const report of REPORTS) {
-    await Deno.remove(report).catch((error) => {
+  for (const part of PARTS) {
+    await Deno.remove(reportOf(part)).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
   }

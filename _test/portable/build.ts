@@ -26,8 +26,9 @@ export async function build(folder: URL): Promise<void> {
     else if (/\.(?:json|tsv)$/.test(name)) await copy(`_test/${name}`, folder);
   }
   for (const path of OTHERS) await strip(path, folder);
-  await strip("_test/portable/runner.ts", folder);
-  await strip("_test/portable/bare.ts", folder);
+  for (const name of ["bare", "exceptions", "runner"]) {
+    await strip(`_test/portable/${name}.ts`, folder);
+  }
   for (const name of STD) {
     const path = `node_modules/@std/${name}/mod.js`;
     await strip(`_test/std/${name}/mod.ts`, folder, path);
