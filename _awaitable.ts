@@ -1,5 +1,5 @@
 /**
- * Creating and finding tasks, making futures of awaitables, and helpers for
+ * Creating and finding tasks, creating futures from awaitables, and helpers for
  * what waits on them.
  *
  * @module

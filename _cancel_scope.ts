@@ -117,19 +117,19 @@ export function isOverdue(): boolean {
 }
 
 /** The tasks that are creating an eager task, whose first step runs inside theirs. */
-const makingEager: TaskState[] = [];
+const creatingEager: TaskState[] = [];
 
 /** Runs the first step of an eager task inside the code that creates it. */
 export function startEager(start: () => void): void {
   const scope = currentExecution();
   const isTask = scope instanceof CancelScope;
-  if (isTask) makingEager.push(scope.taskState);
+  if (isTask) creatingEager.push(scope.taskState);
   eagerSteps.count++;
   try {
     start();
   } finally {
     eagerSteps.count--;
-    if (isTask) makingEager.pop();
+    if (isTask) creatingEager.pop();
   }
 }
 
@@ -233,7 +233,7 @@ export abstract class CancelScope extends SlotValue
   }
 
   /** Whether the code of this scope has not seen a request yet. */
-  get undelivered(): boolean {
+  get isUnobserved(): boolean {
     const cancelState = this.#cancelState;
     return cancelState !== null &&
       (cancelState.state === PENDING || cancelState.state === INTERRUPTED);
@@ -260,7 +260,7 @@ export abstract class CancelScope extends SlotValue
   get isRunning(): boolean {
     const scope = currentExecution();
     return scope instanceof CancelScope && scope.taskState === this.taskState ||
-      makingEager.includes(this.taskState);
+      creatingEager.includes(this.taskState);
   }
 
   protected get controller(): AbortController {
@@ -268,7 +268,7 @@ export abstract class CancelScope extends SlotValue
     if (controller === null) {
       controller = this.#controller = new AbortController();
       const latest = this.#cancelState?.latest;
-      if (latest && (this.undelivered || this.isOver)) {
+      if (latest && (this.isUnobserved || this.isOver)) {
         controller.abort(latest.error);
       }
     }
@@ -283,7 +283,7 @@ export abstract class CancelScope extends SlotValue
   /** Requests that this scope be cancelled. */
   request(message: unknown, cause?: unknown): void {
     this.countRequest();
-    const error = this.undelivered
+    const error = this.isUnobserved
       ? this.#cancelState!.latest!.createdError
       : null;
     const request = new CancelRequest(message, cause, error);
@@ -544,7 +544,7 @@ export abstract class CancelScope extends SlotValue
   }
 
   /** Whether a request to this scope or one inside it found no await to interrupt. */
-  get hasUndelivered(): boolean {
+  get hasPendingCancel(): boolean {
     if (this.taskState.pendingScopes === 0) return false;
     if (this.#inner === null) return this.mustCancel;
     return this.#subtree().some((scope) => scope.mustCancel);

@@ -159,12 +159,11 @@ export class Continuation<T> extends Future<T>
   }
 
   /**
-   * Calls back, in a microtask, with the place where it is awaited, and continues
-   * waiting: the runtime's promise is resolved with a thenable, from whose
-   * `then` V8 follows it to the code that awaits it, and which is given new
-   * resolving functions.
+   * Calls `onFound` in a microtask with the place where this is awaited; the wait
+   * continues. The native promise is resolved with a thenable, in whose `then` V8
+   * finds the awaiting code, and which receives new resolving functions.
    */
-  locate(found: (place: CallSite) => void): void {
+  locate(onFound: (place: CallSite) => void): void {
     const handler = this.#onFulfilled;
     if (this.source === null || !isResolver(handler)) return;
     const early: (() => void)[] = [];
@@ -173,7 +172,7 @@ export class Continuation<T> extends Future<T>
     this.#onFulfilled = (value) => early.push(() => resolve!(value));
     this.#onRejected = (error) => early.push(() => reject!(error));
     const then = (...handlers: Handler[]) => {
-      found(new CallSite());
+      onFound(new CallSite());
       [resolve, reject] = handlers;
       this.#isLocating = false;
       if (this.source !== null) {

@@ -384,7 +384,7 @@ class TaskReader {
       seconds: this.#secondsSince(state.cancelRequestedAt ?? this.#now),
       by: state.cancelledBy || null,
       from: state.cancelledFrom,
-      delivered: !state.hasUndelivered,
+      delivered: !state.hasPendingCancel,
     };
   }
 

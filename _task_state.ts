@@ -210,7 +210,7 @@ export class TaskState extends CancelScope implements Job {
     return this.#context;
   }
 
-  /** What the task is doing. `foreign`: awaiting a promise from outside this module. */
+  /** What the task is doing. `foreign`: it awaits a promise from outside of this module. */
   get phase(): "new" | "running" | "waiting" | "foreign" | "over" {
     return this.phaseIn(this.awaits);
   }
@@ -336,7 +336,7 @@ export class TaskState extends CancelScope implements Job {
   ): void {
     const task = this.#task!;
     this.#stage = OVER;
-    if (this.#lastRequest?.isWatched) forgetUndelivered(this);
+    if (this.#lastRequest?.isWatched) forgetPendingCancel(this);
     this.release();
     if (this.#next !== null) this.#next.#previous = this.#previous;
     if (this.#previous !== null) this.#previous.#next = this.#next;
@@ -387,10 +387,10 @@ export class TaskState extends CancelScope implements Job {
     request.by = currentId();
     request.context = cancelOrigin;
     request.isWatched = isNoted;
-    if (isNoted || cancelSites.sites !== null || !this.hasUndelivered) return;
+    if (isNoted || cancelSites.sites !== null || !this.hasPendingCancel) return;
     if (this.phase !== "foreign") return;
     request.isWatched = true;
-    watchUndelivered(this);
+    watchPendingCancel(this);
   }
 
   /** A request was withdrawn. */
@@ -400,10 +400,10 @@ export class TaskState extends CancelScope implements Job {
   errorDelivered(): void {}
 
   /** Reports once that a request cannot be delivered, unless it was by now. */
-  reportUndelivered(from: CallSite): void {
+  reportPendingCancel(from: CallSite): void {
     if (this.#lastRequest !== null) this.#lastRequest.isWatched = false;
     const isStuck = !this.isOver && this.#lastRequest?.isReported === false &&
-      this.hasUndelivered &&
+      this.hasPendingCancel &&
       this.phase === "foreign";
     if (!isStuck || this.#loop.isClosed()) return;
     this.#lastRequest!.isReported = true;
@@ -438,31 +438,34 @@ export class TaskState extends CancelScope implements Job {
 const REPORT_AFTER = 1;
 
 /** Tasks with a request that was not delivered at once: where and when it was made. */
-const undelivered = new Map<TaskState, { place: CallSite; since: number }>();
+const pendingCancels = new Map<TaskState, { place: CallSite; since: number }>();
 let stopTimer: (() => void) | null = null;
 
 /** The code awaits an external promise: reported if that lasts for another second. */
-function watchUndelivered(state: TaskState): void {
-  stopTimer ??= systemTimer(REPORT_AFTER, reportUndelivered);
-  undelivered.set(state, { place: new CallSite(), since: performance.now() });
+function watchPendingCancel(state: TaskState): void {
+  stopTimer ??= systemTimer(REPORT_AFTER, reportPendingCancels);
+  pendingCancels.set(state, {
+    place: new CallSite(),
+    since: performance.now(),
+  });
 }
 
 /** Forgets a task with such a request, as it has ended. */
-function forgetUndelivered(state: TaskState): void {
-  undelivered.delete(state);
-  if (undelivered.size > 0) return;
+function forgetPendingCancel(state: TaskState): void {
+  pendingCancels.delete(state);
+  if (pendingCancels.size > 0) return;
   stopTimer?.();
   stopTimer = null;
 }
 
-function reportUndelivered(): void {
+function reportPendingCancels(): void {
   const limit = performance.now() - 900 * REPORT_AFTER;
-  const due = [...undelivered].filter(([, { since }]) => since < limit);
-  for (const [state] of due) undelivered.delete(state);
-  stopTimer = undelivered.size > 0
-    ? systemTimer(REPORT_AFTER, reportUndelivered)
+  const due = [...pendingCancels].filter(([, { since }]) => since < limit);
+  for (const [state] of due) pendingCancels.delete(state);
+  stopTimer = pendingCancels.size > 0
+    ? systemTimer(REPORT_AFTER, reportPendingCancels)
     : null;
-  for (const [state, { place }] of due) state.reportUndelivered(place);
+  for (const [state, { place }] of due) state.reportPendingCancel(place);
 }
 
 /** Awaits the end of a body, so that stacks lead to it. Only cancelled tasks and reports need that. */

@@ -110,7 +110,7 @@ function onGroup(call: (it: TaskGroup, value: Any) => unknown): () => Call {
 
 const future = () => getEventLoop().createFuture<number>();
 
-const making: Row[] = [
+const creation: Row[] = [
   calling("createTask(coro)", createTask, FUNCTIONS),
   ...callingOptions(
     "createTask()",
@@ -363,7 +363,7 @@ const ofLoops: Row[] = [
 ];
 
 for (
-  const row of [...making, ...waiting, ...scopes, ...ofFutures, ...ofLoops]
+  const row of [...creation, ...waiting, ...scopes, ...ofFutures, ...ofLoops]
 ) {
   Deno.test(`${row.name} refuses wrong values and no right ones`, () =>
     assertRefuses(row));

@@ -1,4 +1,4 @@
-// The doc comments of the public names, as `deno doc` reads them: whoever waits
+// The doc comments of the public names, as `deno doc` reads them: every waiting call
 // says what a cancellation leaves behind, throws a CancelledError, and has an
 // example.
 

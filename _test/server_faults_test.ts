@@ -150,11 +150,11 @@ Deno.test("Server runs its callbacks in the context that it was made in, and in 
   const storage = new AsyncLocalStorage<string>();
   const seen: unknown[] = [];
   await run(async () => {
-    const maker = currentTask();
-    const server = await storage.run("maker", () =>
+    const creator = currentTask();
+    const server = await storage.run("creator", () =>
       startServer(
         (_reader, writer) => {
-          seen.push(storage.getStore(), currentTask() !== maker);
+          seen.push(storage.getStore(), currentTask() !== creator);
           writer.close();
         },
         "127.0.0.1",
@@ -169,7 +169,7 @@ Deno.test("Server runs its callbacks in the context that it was made in, and in 
     server.close();
     await server.waitClosed();
   });
-  assertEquals(seen, ["maker", true, "maker", true]);
+  assertEquals(seen, ["creator", true, "creator", true]);
 });
 
 Deno.test("startUnixServer() and openUnixConnection() take names of the abstract namespace", async () => {

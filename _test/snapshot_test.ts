@@ -53,7 +53,7 @@ Deno.test("snapshot() is plain data, which JSON keeps as it is", async () => {
   });
 });
 
-Deno.test("snapshot() gives each task with its maker, what it waits for and who holds that", async () => {
+Deno.test("snapshot() gives each task with its creator, what it waits for and what holds that", async () => {
   await plain(async () => {
     const lock = new Lock();
     using _ = await lock.acquire();

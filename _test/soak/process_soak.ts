@@ -48,7 +48,7 @@ const INPUT = "spam, ".repeat(20_000);
 /** Runs the soak for a number of seconds. */
 export async function soakProcesses(seconds: number): Promise<ProcessSoak> {
   const soak = new Soak();
-  await soak.run(2 * LIVES.length, 0); // fills the caches of the runtime
+  await soak.run(2 * SCENARIOS.length, 0); // fills the caches of the runtime
   const before = await levels();
   const children = Math.ceil(seconds * PER_SECOND);
   for (let left = children; left > 0; left -= Math.ceil(PER_SECOND)) {
@@ -75,10 +75,10 @@ export function isSound({ left, faults }: ProcessSoak): boolean {
 
 class Soak {
   readonly faults: Record<string, number> = {};
-  #made = 0;
+  #started = 0;
 
   /** Starts a number of children in a `run()`, evenly over a number of seconds. */
-  async run(lives: number, seconds: number): Promise<void> {
+  async run(count: number, seconds: number): Promise<void> {
     await run(async () => {
       getRunningLoop().setExceptionHandler((_, { message, exception }) => {
         const isExpected = message.includes("was left running");
@@ -90,10 +90,10 @@ class Soak {
         { length: AT_ONCE },
         () =>
           createTask(async () => {
-            while (next < lives) {
-              const due = start + (next++) * seconds / lives;
+            while (next < count) {
+              const due = start + (next++) * seconds / count;
               await sleep(due - getRunningLoop().time());
-              await this.#live();
+              await this.#runNext();
             }
           }),
       );
@@ -102,13 +102,13 @@ class Soak {
     });
   }
 
-  async #live(): Promise<void> {
-    const number = this.#made++;
-    const live = LIVES[number % LIVES.length];
+  async #runNext(): Promise<void> {
+    const number = this.#started++;
+    const scenario = SCENARIOS[number % SCENARIOS.length];
     try {
-      await live(number / LIVES.length | 0);
+      await scenario(number / SCENARIOS.length | 0);
     } catch (error) {
-      this.#note(`${live.name}: ${error}`);
+      this.#note(`${scenario.name}: ${error}`);
     }
   }
 
@@ -119,7 +119,7 @@ class Soak {
 }
 
 /** Ways to use a child. Each receives how often it was used before. */
-const LIVES: ((round: number) => Promise<void>)[] = [
+const SCENARIOS: ((round: number) => Promise<void>)[] = [
   async function talks() {
     const cat = await createSubprocessExec("cat", [], pipes);
     const [output] = await cat.communicate(INPUT);

@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   const task = createTask(nested);
   console.log(`task: ${await task}`);
 
-  // A future gets its result from whoever has it.
+  // Any code that has the future can set its result.
   const loop = getRunningLoop();
   const future = loop.createFuture<number>();
   loop.callLater(0.05, () => future.setResult(42));
