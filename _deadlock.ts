@@ -15,8 +15,10 @@
  */
 
 import { hasTimeoutSignal } from "./_abort_signal.ts";
+import { allInstances } from "./_heap.ts";
 import {
   activeResources,
+  holdsByTimer,
   nextTurn,
   onIdle,
   ownOperations,
@@ -105,10 +107,22 @@ class DeadlockWatch {
 
   #check(): void {
     if (this.#ended) return;
-    if (this.#isQuiet && !hasTimeoutSignal() && this.#isStuck()) {
-      this.#ended = true;
-      this.#onDeadlock();
-    } else this.#schedule();
+    if (!this.#isQuiet || hasTimeoutSignal()) this.#schedule();
+    else if (runtimeCore.eventLoopHasMoreWork?.() === false) this.#report();
+    else if (this.#isStuck()) void this.#confirm();
+    else this.#schedule();
+  }
+
+  async #confirm(): Promise<void> {
+    const isHeld = await isHeldBySignal();
+    if (this.#ended) return;
+    if (isHeld || !this.#isQuiet) this.#schedule();
+    else this.#report();
+  }
+
+  #report(): void {
+    this.#ended = true;
+    this.#onDeadlock();
   }
 
   get #isQuiet(): boolean {
@@ -117,7 +131,6 @@ class DeadlockWatch {
   }
 
   #isStuck(): boolean {
-    if (runtimeCore.eventLoopHasMoreWork?.() === false) return true;
     const seen = `${loops.checkpoints(this.#loop)} ${operationMark()}`;
     const now = performance.now();
     if (seen.endsWith("busy") || seen !== this.#seen) {
@@ -128,6 +141,22 @@ class DeadlockWatch {
     const calm = this.#waitsOutside() ? QUIET_TIME_FOREIGN : QUIET_TIME;
     return now - this.#since >= calm * 1000;
   }
+}
+
+/** Signals that were seen to keep the process by a timer. */
+let holdingSignals: AbortSignal[] = [];
+
+/**
+ * Whether somebody listens to a signal of `AbortSignal.timeout()`. Its timer is
+ * none of the operations; where the debugger may not be used, that is unknown.
+ */
+export async function isHeldBySignal(): Promise<boolean> {
+  holdingSignals = holdingSignals.filter(holdsByTimer);
+  if (holdingSignals.length === 0) {
+    const signals = await allInstances("AbortSignal") as AbortSignal[] | null;
+    holdingSignals = (signals ?? []).filter(holdsByTimer);
+  }
+  return holdingSignals.length > 0;
 }
 
 /** The number of the first operation that was not looked at. */

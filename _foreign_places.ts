@@ -10,8 +10,7 @@
  */
 
 import { BODY, CallSite, callsOf, captureStack } from "./_call_site.ts";
-import { deno } from "./_deno.ts";
-import { node, runtimeCore, systemTimer } from "./_host.ts";
+import { runtimeCore } from "./_host.ts";
 
 /** How many pending promises are inspected, evenly spread over all of them. */
 const MOST_PROMISES = 1000;
@@ -20,80 +19,6 @@ const SLICE = 50;
 const BUDGET = 50;
 /** How many places are reported. */
 const MOST_PLACES = 100;
-/** How long the debugger may take, in seconds. */
-const DEBUGGER_TIMEOUT = 1;
-
-/** All promises of this thread; `null` where the debugger must not or cannot tell. */
-export async function allPromises(): Promise<readonly object[] | null> {
-  if (!isPermitted()) return null;
-  const late = Promise.withResolvers<null>();
-  const stopTimer = systemTimer(
-    DEBUGGER_TIMEOUT,
-    () => late.resolve(null),
-    true,
-  );
-  try {
-    return await Promise.race([askDebugger(), late.promise]);
-  } catch {
-    return null; // a runtime without a debugger
-  } finally {
-    stopTimer();
-  }
-}
-
-/** Asks nobody. */
-function isPermitted(): boolean {
-  if (deno === undefined) return true;
-  const permission = { name: "sys", kind: "inspector" as "uid" } as const;
-  return deno.permissions.querySync(permission).state === "granted";
-}
-
-/** Where the debugger puts the promises for this side. */
-const PROMISES_KEY = Symbol.for("@asyncio/asyncio promises");
-
-async function askDebugger(): Promise<readonly object[]> {
-  const { Session } = node("inspector");
-  const session = new Session();
-  session.connect();
-  const call = (method: string, params: object) =>
-    new Promise<Answer>((resolve, reject) =>
-      session.post(
-        method,
-        params,
-        (error, answer) =>
-          error === null ? resolve(answer as Answer) : reject(error),
-      )
-    );
-  try {
-    const { result } = await call("Runtime.evaluate", {
-      expression: "Promise.prototype",
-    });
-    const { objects } = await call("Runtime.queryObjects", {
-      prototypeObjectId: result!.objectId,
-    });
-    await call("Runtime.callFunctionOn", {
-      objectId: objects!.objectId,
-      functionDeclaration: `function () {
-        globalThis[Symbol.for(${
-        JSON.stringify(PROMISES_KEY.description)
-      })] = this;
-      }`,
-    });
-  } finally {
-    session.disconnect();
-  }
-  const courier = globalThis as unknown as Record<symbol, object[]>;
-  const promises = courier[PROMISES_KEY]!;
-  delete courier[PROMISES_KEY];
-  return promises;
-}
-
-/** What calls of the debugger give. */
-interface Answer {
-  result?: { objectId: string };
-  objects?: { objectId: string };
-}
-
 /**
  * Calls back with the places where tasks wait for some promises, by the ids of
  * the tasks; of very many promises only for some.

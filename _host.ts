@@ -137,6 +137,9 @@ export const hasNode: boolean = deno !== undefined ||
 /** Operations that this module has under way and that keep no program alive. */
 export const ownOperations = { count: 0 };
 
+/** A worker that nothing waits for has so many operations under way: for its messages, and for its end. */
+export const WORKER_OPERATIONS = 2;
+
 /** Loads a module of Node. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
   if (!hasNode) {
@@ -217,6 +220,18 @@ export function abortsByTimer(signal: AbortSignal): boolean {
     }
   }
   return false;
+}
+
+/** Whether a signal will abort by a timer that keeps the process, as somebody listens to it. */
+export function holdsByTimer(signal: AbortSignal): boolean {
+  const timer = internalOf(signal, "timerId");
+  if (typeof timer !== "object" || timer === null || signal.aborted) {
+    return false;
+  }
+  const key = Object.getOwnPropertySymbols(timer).find(({ description }) =>
+    description === "refed"
+  );
+  return key !== undefined && (timer as Record<symbol, unknown>)[key] === true;
 }
 
 /** Has a timer no longer keep the process. */

@@ -19,7 +19,8 @@ import type { WaitDetails } from "./_wait_source.ts";
 import { type AnyFuture, futures } from "./_future.ts";
 import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
-import { allPromises, findForeignWaits } from "./_foreign_places.ts";
+import { findForeignWaits } from "./_foreign_places.ts";
+import { allInstances } from "./_heap.ts";
 import { isReadable, processId } from "./_host.ts";
 import {
   type EventLoop,
@@ -248,7 +249,7 @@ export async function located(
   }
   await null;
   if (foreign.size === 0) return snapshot;
-  const all = promises ?? await allPromises();
+  const all = promises ?? await allInstances("Promise");
   if (all !== null) await findForeignWaits(all, foreign);
   return snapshot;
 }

@@ -13,7 +13,7 @@
  */
 
 import { hasTimeoutSignal } from "./_abort_signal.ts";
-import { operationMark } from "./_deadlock.ts";
+import { isHeldBySignal, operationMark } from "./_deadlock.ts";
 import { debugHooks } from "./_debug_hooks.ts";
 import type { AnyFuture } from "./_future.ts";
 import { nextTurn, runtimeCore, systemTimer } from "./_host.ts";
@@ -32,6 +32,8 @@ interface Watch {
   /** What was seen when nothing was under way, and since when. */
   seen: string;
   since: number;
+  /** It is being found out whether this is a deadlock. */
+  isConfirming: boolean;
   cancel: () => void;
 }
 
@@ -53,12 +55,18 @@ export function watchTopLevel(
   }
   if (watch !== null) return;
   if (runtimeCore.eventLoopHasMoreWork === undefined) return;
-  watch = { loop, seen: "", since: 0, cancel: () => {} };
+  watch = {
+    loop,
+    seen: "",
+    since: 0,
+    isConfirming: false,
+    cancel: () => {},
+  };
   nextTurn(look);
 }
 
 function look(): void {
-  if (watch === null) return;
+  if (watch === null || watch.isConfirming) return;
   outside = outside.filter((future) => !future.done());
   const { ready, timers } = loops.counts(watch.loop);
   if (ready > 0 || timers > 0 || loops.isScheduled(watch.loop)) {
@@ -87,13 +95,25 @@ function isCalm(watch: Watch): boolean {
 /** Only a program in which nothing is under way is held. */
 function lookAgain(watch: Watch, isCalm: boolean): void {
   if (isCalm && performance.now() - watch.since >= CALM * 1000) {
-    isReported = true;
-    report(watch.loop);
+    void confirm(watch);
     return;
   }
   const seconds = isCalm ? CALM_INTERVAL : BUSY_INTERVAL;
   watch.cancel = systemTimer(seconds, () => nextTurn(look), isCalm);
   if (!isCalm) lookAfterBatch(watch.loop);
+}
+
+async function confirm(watch: Watch): Promise<void> {
+  const before = loops.checkpoints(watch.loop);
+  watch.isConfirming = true;
+  const isHeld = await isHeldBySignal();
+  watch.isConfirming = false;
+  if (isHeld) lookAgain(watch, false);
+  else if (loops.checkpoints(watch.loop) !== before) look();
+  else {
+    isReported = true;
+    report(watch.loop);
+  }
 }
 
 /** The loop may come to rest without a wait beginning. */

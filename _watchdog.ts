@@ -13,7 +13,7 @@
  * @module
  */
 
-import { node, ownOperations } from "./_host.ts";
+import { node, ownOperations, WORKER_OPERATIONS } from "./_host.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
 import { deno, needDeno } from "./_deno.ts";
 import type { TaskState } from "./_task_state.ts";
@@ -33,9 +33,6 @@ const EXPRESSION = `globalThis[Symbol.for(${
 })]()`;
 /** Bytes for two counters and a name. */
 const MEMORY = 512;
-
-/** A worker that nothing waits for has so many operations under way: for its messages, and for its end. */
-const WORKER_OPERATIONS = 2;
 
 /** How many watchdogs are there. */
 let watching = 0;

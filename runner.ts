@@ -343,7 +343,7 @@ export class Runner implements AsyncDisposable {
     loops.setRunning(loop, true);
     try {
       if (this.#isToBeObserved) {
-        await this.#observe(loop);
+        await this.#observe(loop, place);
         options.signal?.throwIfAborted();
       }
       return await this.#untilDone(
@@ -418,12 +418,16 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Starts what looks at the loop. It is loaded only here, as most programs do without. */
-  async #observe(loop: EventLoop): Promise<void> {
+  async #observe(loop: EventLoop, place: CallSite): Promise<void> {
     const { watchdog, trace } = this.#options;
     const ends: (() => unknown)[] = this.#unobserve = [];
     if (trace !== undefined) {
       const { writeTrace } = await import("./_trace.ts");
-      ends.push(writeTrace(loop, trace));
+      try {
+        ends.push(writeTrace(loop, trace));
+      } catch (error) {
+        throw withFrames(error as Error, place);
+      }
     }
     if (watchdog !== undefined) {
       const { watchBlocks } = await import("./_watchdog.ts");

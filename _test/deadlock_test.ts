@@ -148,7 +148,14 @@ Deno.test("run() takes no wait for a deadlock that code outside of the loop ends
   });
 });
 
-for (const form of ["run(main)", "await run(main)", "without signals"]) {
+const forms = [
+  "run(main)",
+  "await run(main)",
+  "without signals",
+  "with an idle thread",
+];
+
+for (const form of forms) {
   Deno.test(`run() that is deadlocked ends the program with a report and status 1: ${form}`, async () => {
     const child = spawnFile("deadlocked.ts", { rest: [form] });
     await child.stdin.close();
@@ -220,6 +227,7 @@ const pending = [
   "a timer of the host",
   "an interval",
   "a signal with a deadline",
+  "a listener of a signal with a deadline",
   "a listener",
   "a socket",
   "a server",
