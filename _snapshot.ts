@@ -106,6 +106,8 @@ export interface TaskSnapshot {
    * In a foreign promise without debug mode: how long at most.
    */
   seconds: number | null;
+  /** How long ago its code began, in seconds; `null` if it has not. */
+  age: number | null;
   /** Where it is suspended, the innermost call first; in debug mode, in a report of `run()` or `ps`, and of some 200 tasks. */
   stack: string[];
   /** Where it was made, in debug mode, and of the 200 newest tasks. */
@@ -326,6 +328,9 @@ class TaskReader {
       scopes: frame.explanations,
       waits: standing === "foreign" ? [foreign(place?.line ?? null)] : waits,
       seconds: since === null ? null : this.#secondsSince(since),
+      age: frame.startedAt === null
+        ? null
+        : this.#secondsSince(frame.startedAt),
       stack: place === null ? [] : place.frames.slice(),
       madeAt: watched === null
         ? null
