@@ -32,9 +32,9 @@ const FIRST_CHECK = 0.02;
 /** Longest delay between two checks, in seconds. */
 const LONGEST_INTERVAL = 1;
 /** How long the number of operations must not change, in seconds. */
-const QUIET_TIME = 1;
+const QUIET_TIME = 2;
 /** The same where a task waits for a promise from outside, which may be that of a module. */
-const QUIET_TIME_FOREIGN = 5;
+const QUIET_TIME_FOREIGN = 15;
 /** Of so many operations it is found out whether they are still under way. */
 const MOST_OPERATIONS = 2_000_000;
 

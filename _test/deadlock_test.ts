@@ -254,7 +254,7 @@ for (const form of ["free", "awaited", "without run"]) {
       return { name, child, stdout };
     }));
     // There is nothing to await: each program would say it within this time.
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await new Promise((resolve) => setTimeout(resolve, 5000));
     for (const { name, child, stdout } of children) {
       child.kill("SIGTERM");
       const text = await new Response(child.stderr).text();
