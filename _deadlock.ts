@@ -15,8 +15,10 @@
  */
 
 import { hasTimeoutSignal } from "./_abort_signal.ts";
+import { allInstances } from "./_heap.ts";
 import {
   activeResources,
+  holdsByTimer,
   nextTurn,
   onIdle,
   ownOperations,
@@ -30,9 +32,9 @@ const FIRST_CHECK = 0.02;
 /** Longest delay between two checks, in seconds. */
 const LONGEST_INTERVAL = 1;
 /** How long the number of operations must not change, in seconds. */
-const QUIET_TIME = 1;
+const QUIET_TIME = 2;
 /** The same while a task waits for a promise from outside of this module, which may be that of an `import()`. */
-const QUIET_TIME_EXTERNAL = 5;
+const QUIET_TIME_EXTERNAL = 15;
 /** The maximum number of operations that are checked at once. */
 const MOST_OPERATIONS = 2_000_000;
 
@@ -106,10 +108,22 @@ class DeadlockWatch {
 
   #check(): void {
     if (this.#ended) return;
-    if (this.#isQuiet && !hasTimeoutSignal() && this.#isStuck()) {
-      this.#ended = true;
-      this.#onDeadlock();
-    } else this.#schedule();
+    if (!this.#isQuiet || hasTimeoutSignal()) this.#schedule();
+    else if (runtimeCore.eventLoopHasMoreWork?.() === false) this.#report();
+    else if (this.#isStuck()) void this.#confirm();
+    else this.#schedule();
+  }
+
+  async #confirm(): Promise<void> {
+    const isHeld = await isHeldBySignal();
+    if (this.#ended) return;
+    if (isHeld || !this.#isQuiet) this.#schedule();
+    else this.#report();
+  }
+
+  #report(): void {
+    this.#ended = true;
+    this.#onDeadlock();
   }
 
   get #isQuiet(): boolean {
@@ -118,7 +132,6 @@ class DeadlockWatch {
   }
 
   #isStuck(): boolean {
-    if (runtimeCore.eventLoopHasMoreWork?.() === false) return true;
     const seen = `${loops.checkpoints(this.#loop)} ${operationFingerprint()}`;
     const now = performance.now();
     if (seen.endsWith("busy") || seen !== this.#seen) {
@@ -131,6 +144,22 @@ class DeadlockWatch {
       : QUIET_TIME;
     return now - this.#since >= quietTime * 1000;
   }
+}
+
+/** Signals that were found to keep the process alive by a timer. */
+let holdingSignals: AbortSignal[] = [];
+
+/**
+ * Whether code listens to a signal of `AbortSignal.timeout()`, whose timer is
+ * not among the operations. Unknown where the debugger is not permitted.
+ */
+export async function isHeldBySignal(): Promise<boolean> {
+  holdingSignals = holdingSignals.filter(holdsByTimer);
+  if (holdingSignals.length === 0) {
+    const signals = await allInstances("AbortSignal") as AbortSignal[] | null;
+    holdingSignals = (signals ?? []).filter(holdsByTimer);
+  }
+  return holdingSignals.length > 0;
 }
 
 /** The number of the first operation that was not checked yet. */

@@ -10,8 +10,7 @@
  */
 
 import { BODY, CallSite, callsOf, captureStack } from "./_call_site.ts";
-import { deno } from "./_deno.ts";
-import { node, runtimeCore, systemTimer } from "./_host.ts";
+import { runtimeCore } from "./_host.ts";
 
 /** How many pending promises are inspected, evenly spread over all of them. */
 const MOST_PROMISES = 1000;
@@ -20,79 +19,6 @@ const SLICE = 50;
 const BUDGET = 50;
 /** How many call sites are reported. */
 const MOST_SITES = 100;
-/** How long the debugger may take, in seconds. */
-const DEBUGGER_TIMEOUT = 1;
-
-/** All promises of this thread; `null` if the debugger is not permitted or not available. */
-export async function allPromises(): Promise<readonly object[] | null> {
-  if (!isPermitted()) return null;
-  const timeout = Promise.withResolvers<null>();
-  const stopTimer = systemTimer(
-    DEBUGGER_TIMEOUT,
-    () => timeout.resolve(null),
-    true,
-  );
-  try {
-    return await Promise.race([askDebugger(), timeout.promise]);
-  } catch {
-    return null; // a runtime without a debugger
-  } finally {
-    stopTimer();
-  }
-}
-
-/** Whether the debugger may be used without a prompt. */
-function isPermitted(): boolean {
-  if (deno === undefined) return true;
-  const permission = { name: "sys", kind: "inspector" as "uid" } as const;
-  return deno.permissions.querySync(permission).state === "granted";
-}
-
-/** The global through which the debugger passes the promises. */
-const PROMISES_KEY = Symbol.for("@asyncio/asyncio promises");
-
-async function askDebugger(): Promise<readonly object[]> {
-  const { Session } = node("inspector");
-  const session = new Session();
-  session.connect();
-  const call = (method: string, params: object) =>
-    new Promise<Answer>((resolve, reject) =>
-      session.post(
-        method,
-        params,
-        (error, answer) =>
-          error === null ? resolve(answer as Answer) : reject(error),
-      )
-    );
-  try {
-    const { result } = await call("Runtime.evaluate", {
-      expression: "Promise.prototype",
-    });
-    const { objects } = await call("Runtime.queryObjects", {
-      prototypeObjectId: result!.objectId,
-    });
-    await call("Runtime.callFunctionOn", {
-      objectId: objects!.objectId,
-      functionDeclaration: `function () {
-        globalThis[Symbol.for(${
-        JSON.stringify(PROMISES_KEY.description)
-      })] = this;
-      }`,
-    });
-  } finally {
-    session.disconnect();
-  }
-  const transfer = globalThis as unknown as Record<symbol, object[]>;
-  const promises = transfer[PROMISES_KEY]!;
-  delete transfer[PROMISES_KEY];
-  return promises;
-}
-
-/** The results of debugger calls. */
-interface Answer {
-  result?: { objectId: string };
-  objects?: { objectId: string };
-}
 
 /**
  * Calls the callback of each task that waits for one of some promises with its

@@ -137,6 +137,9 @@ export const hasNode: boolean = deno !== undefined ||
 /** The number of this module's pending operations that do not keep the program alive. */
 export const ownOperations = { count: 0 };
 
+/** The pending operations of an unreferenced worker: for its messages and for its end. */
+export const WORKER_OPERATIONS = 2;
+
 /** Loads a Node module. */
 export function node<K extends keyof NodeModules>(name: K): NodeModules[K] {
   if (!hasNode) {
@@ -218,6 +221,18 @@ export function abortsByTimer(signal: AbortSignal): boolean {
     }
   }
   return false;
+}
+
+/** Whether a signal will abort by a timer that keeps the process alive, as code listens to it. */
+export function holdsByTimer(signal: AbortSignal): boolean {
+  const timer = internalOf(signal, "timerId");
+  if (typeof timer !== "object" || timer === null || signal.aborted) {
+    return false;
+  }
+  const key = Object.getOwnPropertySymbols(timer).find(({ description }) =>
+    description === "refed"
+  );
+  return key !== undefined && (timer as Record<symbol, unknown>)[key] === true;
 }
 
 /** Lets the process end although a timer is pending. */

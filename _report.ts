@@ -471,7 +471,7 @@ function placedTextOf(wait: WaitSnapshot): string {
   return `${textOf(wait)}${wait.place === null ? "" : ` at ${wait.place}`}`;
 }
 
-/** Many tasks in the same place, and more every second. */
+/** Many tasks in the same place and more every second, unless all started at once. */
 function pileUpVerdict(groups: readonly Group[]): string | null {
   const largest = groups.reduce<Group | null>(
     (most, group) =>
@@ -481,10 +481,8 @@ function pileUpVerdict(groups: readonly Group[]): string | null {
   if (largest === null || largest.tasks.length < PILE_UP_SIZE) return null;
   const [task] = largest.tasks;
   if (task!.waits[0]?.kind === "timer") return null;
-  const growth =
-    largest.tasks.filter(({ seconds }) => seconds !== null && seconds <= 1)
-      .length;
-  if (growth === 0) return null;
+  const growth = largest.tasks.filter(({ age }) => (age ?? 0) <= 1).length;
+  if (growth === 0 || growth === largest.tasks.length) return null;
   const [at = null] = [task!.madeAt, task!.stack[0]].filter(isKnown);
   const made = task!.madeAt === null ? "at" : "made at";
   return `${largest.tasks.length} tasks are in one place, ${doing(largest)}${

@@ -19,7 +19,8 @@ import type { WaitDetails } from "./_wait_source.ts";
 import { type AnyFuture, futures } from "./_future.ts";
 import { taskStateOf } from "./_task.ts";
 import { tasksOf, type TaskState } from "./_task_state.ts";
-import { allPromises, findExternalWaits } from "./_external_waits.ts";
+import { findExternalWaits } from "./_external_waits.ts";
+import { allInstances } from "./_heap.ts";
 import { isEnvReadable, processId } from "./_host.ts";
 import {
   type EventLoop,
@@ -105,6 +106,8 @@ export interface TaskSnapshot {
    * from outside of this module without debug mode: how long at most.
    */
   seconds: number | null;
+  /** How long ago its code started, in seconds; `null` if it has not. */
+  age: number | null;
   /** Where it waits, innermost call first. Known in debug mode and in reports of `run()` and `ps`, of about 200 tasks. */
   stack: string[];
   /** Where it was created. Known in debug mode, of the 200 newest tasks. */
@@ -248,7 +251,7 @@ export async function locateWaits(
   }
   await null;
   if (external.size === 0) return snapshot;
-  const all = promises ?? await allPromises();
+  const all = promises ?? await allInstances("Promise");
   if (all !== null) await findExternalWaits(all, external);
   return snapshot;
 }
@@ -328,6 +331,9 @@ class TaskReader {
       scopes: state.explanations,
       waits: phase === "foreign" ? [externalWait(place?.line ?? null)] : waits,
       seconds: since === null ? null : this.#secondsSince(since),
+      age: state.startedAt === null
+        ? null
+        : this.#secondsSince(state.startedAt),
       stack: place === null ? [] : place.frames.slice(),
       madeAt: watched === null
         ? null

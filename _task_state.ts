@@ -89,6 +89,7 @@ export class TaskState extends CancelScope implements Job {
   /** Links of the loop's list of tasks that are not done. */
   #next: TaskState | null = null;
   #previous: TaskState | null = null;
+  #startedAt: number | null = null;
   #suspendedAt: number | null = null;
   #isSignalRead = false;
   #bodyEnd: Promise<void> | null = null;
@@ -184,6 +185,11 @@ export class TaskState extends CancelScope implements Job {
   /** Whether the task is done; code that still runs then belongs to no task. */
   get isOver(): boolean {
     return this.#stage === OVER;
+  }
+
+  /** When its body was called, in milliseconds of the loop's clock. */
+  get startedAt(): number | null {
+    return this.#startedAt;
   }
 
   /** When the task last began or ended a wait of this module, in milliseconds of the loop's clock. */
@@ -290,7 +296,7 @@ export class TaskState extends CancelScope implements Job {
 
   /** Calls the body. If it returns no promise, the task is done at once. */
   callBody(): void {
-    this.#suspendedAt = loops.cachedNow(this.#loop);
+    this.#startedAt = this.#suspendedAt = loops.cachedNow(this.#loop);
     this.#context = captureSlot();
     const body = this.#body!; // a call as a function, without `this`
     try {

@@ -19,7 +19,13 @@ import { Deque, LruMap } from "./_collections.ts";
 import { captureSlot, runIn } from "./_context.ts";
 import { type AnyFuture, futures, type WaitSource } from "./_future.ts";
 import { type EventLoop, internals as loops } from "./_event_loop.ts";
-import { cpuUsage, nextTurn, startWorker } from "./_host.ts";
+import {
+  cpuUsage,
+  nextTurn,
+  ownOperations,
+  startWorker,
+  WORKER_OPERATIONS,
+} from "./_host.ts";
 import { framesOf } from "./_call_site.ts";
 import { inventories, type ThreadSnapshot } from "./_inventory.ts";
 import { type Definition, nameOfDefinition } from "./_thread_function.ts";
@@ -401,6 +407,8 @@ class Thread {
   /** The running call. */
   call: Call | null = null;
   #isOnline = false;
+  /** Whether its operations are counted as those that keep no program alive. */
+  #isUnref = false;
 
   constructor(pool: ThreadPool) {
     this.#pool = pool;
@@ -438,24 +446,38 @@ class Thread {
     }
     if (!isKnown) this.#addDefinition(target);
     this.call = call;
-    this.#worker.ref();
+    this.#ref();
   }
 
   /** Lets the process exit while the thread is idle. */
   unref(): void {
     this.#worker.unref();
+    if (!this.#isUnref) ownOperations.count += WORKER_OPERATIONS;
+    this.#isUnref = true;
   }
 
   /** Asks the thread to exit. */
   exit(): void {
-    this.#worker.ref();
+    this.#ref();
     this.#worker.postMessage(null);
   }
 
   /** Terminates the thread as far as Deno can; a computation may continue until the process exits. */
   terminate(): void {
+    this.#countOperations();
     this.#worker.unref();
     void this.#worker.terminate();
+  }
+
+  #ref(): void {
+    this.#countOperations();
+    this.#worker.ref();
+  }
+
+  /** Its operations count as work of the program again, or end. */
+  #countOperations(): void {
+    if (this.#isUnref) ownOperations.count -= WORKER_OPERATIONS;
+    this.#isUnref = false;
   }
 
   /** The thread is online, or exited before it was. */

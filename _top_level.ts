@@ -13,7 +13,7 @@
  */
 
 import { hasTimeoutSignal } from "./_abort_signal.ts";
-import { operationFingerprint } from "./_deadlock.ts";
+import { isHeldBySignal, operationFingerprint } from "./_deadlock.ts";
 import { debugHooks } from "./_debug_hooks.ts";
 import type { AnyFuture } from "./_future.ts";
 import { nextTurn, runtimeCore, systemTimer } from "./_host.ts";
@@ -32,6 +32,8 @@ interface Watch {
   /** The state when no operation was pending, and since when it is the same. */
   seen: string;
   since: number;
+  /** Whether a suspected deadlock is being confirmed. */
+  isConfirming: boolean;
   cancel: () => void;
   /** Whether a check is scheduled, and whether the end of the current batch schedules one. */
   isDue: boolean;
@@ -60,6 +62,7 @@ export function watchTopLevel(
     loop,
     seen: "",
     since: 0,
+    isConfirming: false,
     cancel: () => {},
     isDue: false,
     isHooked: false,
@@ -78,6 +81,7 @@ function checkSoon(watch: Watch): void {
 function check(): void {
   if (watch === null) return;
   watch.isDue = false;
+  if (watch.isConfirming) return;
   outsideWaits = outsideWaits.filter((future) => !future.done());
   const { ready, timers } = loops.counts(watch.loop);
   if (ready > 0 || timers > 0 || loops.isScheduled(watch.loop)) {
@@ -106,13 +110,25 @@ function isQuiet(watch: Watch): boolean {
 /** Keeps the program alive only while no operation is pending. */
 function scheduleCheck(watch: Watch, isProgramQuiet: boolean): void {
   if (isProgramQuiet && performance.now() - watch.since >= QUIET_TIME * 1000) {
-    isReported = true;
-    report(watch.loop);
+    void confirm(watch);
     return;
   }
   const seconds = isProgramQuiet ? QUIET_INTERVAL : BUSY_INTERVAL;
   watch.cancel = systemTimer(seconds, () => checkSoon(watch), isProgramQuiet);
   if (!isProgramQuiet) checkAfterBatch(watch);
+}
+
+async function confirm(watch: Watch): Promise<void> {
+  const before = loops.checkpoints(watch.loop);
+  watch.isConfirming = true;
+  const isHeld = await isHeldBySignal();
+  watch.isConfirming = false;
+  if (isHeld) scheduleCheck(watch, false);
+  else if (loops.checkpoints(watch.loop) !== before) check();
+  else {
+    isReported = true;
+    report(watch.loop);
+  }
 }
 
 /** The loop may become idle without a new wait. */

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { node, ownOperations } from "./_host.ts";
+import { node, ownOperations, WORKER_OPERATIONS } from "./_host.ts";
 import { DebugTaskState } from "./_debug_mode.ts";
 import { deno, needDeno } from "./_deno.ts";
 import type { TaskState } from "./_task_state.ts";
@@ -32,9 +32,6 @@ const EXPRESSION = `globalThis[Symbol.for(${
 })]()`;
 /** The size of the shared memory: two counters and a name. */
 const MEMORY = 512;
-
-/** The pending operations of an unreferenced worker: for its messages and for its end. */
-const WORKER_OPERATIONS = 2;
 
 /** The number of watchdogs. */
 let watchdogs = 0;

@@ -342,7 +342,7 @@ export class Runner implements AsyncDisposable {
     loops.setRunning(loop, true);
     try {
       if (this.#needsObservers) {
-        await this.#observe(loop);
+        await this.#observe(loop, caller);
         options.signal?.throwIfAborted();
       }
       return await this.#untilDone(
@@ -417,12 +417,16 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Starts the watchdog and the trace. They are loaded only here, as most programs do not need them. */
-  async #observe(loop: EventLoop): Promise<void> {
+  async #observe(loop: EventLoop, caller: CallSite): Promise<void> {
     const { watchdog, trace } = this.#options;
     const ends: (() => unknown)[] = this.#observerEnds = [];
     if (trace !== undefined) {
       const { writeTrace } = await import("./_trace.ts");
-      ends.push(writeTrace(loop, trace));
+      try {
+        ends.push(writeTrace(loop, trace));
+      } catch (error) {
+        throw withFrames(error as Error, caller);
+      }
     }
     if (watchdog !== undefined) {
       const { watchBlocks } = await import("./_watchdog.ts");

@@ -148,7 +148,14 @@ Deno.test("run() takes no wait for a deadlock that code outside of the loop ends
   });
 });
 
-for (const form of ["run(main)", "await run(main)", "without signals"]) {
+const forms = [
+  "run(main)",
+  "await run(main)",
+  "without signals",
+  "with an idle thread",
+];
+
+for (const form of forms) {
   Deno.test(`run() that is deadlocked ends the program with a report and status 1: ${form}`, async () => {
     const child = spawnFile("deadlocked.ts", { rest: [form] });
     await child.stdin.close();
@@ -220,6 +227,7 @@ const pending = [
   "a timer of the host",
   "an interval",
   "a signal with a deadline",
+  "a listener of a signal with a deadline",
   "a listener",
   "a socket",
   "a server",
@@ -246,7 +254,7 @@ for (const form of ["free", "awaited", "without run"]) {
       return { name, child, stdout };
     }));
     // There is nothing to await: each program would say it within this time.
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await new Promise((resolve) => setTimeout(resolve, 5000));
     for (const { name, child, stdout } of children) {
       child.kill("SIGTERM");
       const text = await new Response(child.stderr).text();

@@ -431,6 +431,7 @@ function sleepers(count: number): Snapshot {
     scopes: [],
     waits: [wait],
     seconds: 2,
+    age: 3,
     stack: [],
     madeAt: null,
   };

@@ -336,3 +336,22 @@ Deno.test("A report tells of tasks that pile up as long as they become more", as
     await end(...tasks);
   });
 });
+
+Deno.test("A report takes workers that wait again, or tasks that all began at once, for no pile", async () => {
+  await plain(async () => {
+    const queue = new Queue<number>();
+    const workers = Array.from({ length: 150 }, () =>
+      createTask(async () => {
+        for (;;) await queue.get();
+      }));
+    await sleep(0.5);
+    assertStringIncludes(await verdict(), "nobody puts an item into it");
+    await sleep(2);
+    for (let n = 0; n < 100; n++) {
+      queue.putNowait(n);
+      await sleep(0.01);
+    }
+    assertStringIncludes(await verdict(), "nobody puts an item into it");
+    await end(...workers);
+  });
+});

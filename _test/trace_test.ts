@@ -1,6 +1,11 @@
 // The trace of a run, read by the rules of its format.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import {
   createTask,
   Event,
@@ -177,10 +182,12 @@ Deno.test("run() with trace leaves a whole trace behind Deno.exit()", async () =
 
 Deno.test("run() with trace rejects where the file cannot be written", async () => {
   const trace = "/does/not/exist/trace.json";
-  await assertRejects(
+  const error = await assertRejects(
     () => run(() => sleep(0), { trace }),
     Deno.errors.NotFound,
   );
+  const [at] = error.stack!.split("\n").slice(1);
+  assertStringIncludes(at, import.meta.url);
 });
 
 Deno.test("run() with trace continues without it once the disk is full", async () => {

@@ -1,12 +1,15 @@
 /** A queue that nobody puts into, under each form of `run`. */
-import { createTask, Queue, run, sleep } from "@asyncio/asyncio";
+import { createTask, Queue, run, sleep, toThread } from "@asyncio/asyncio";
+
+const [form] = Deno.args;
 
 async function main(): Promise<void> {
   await sleep(0.001);
+  if (form === "with an idle thread") await toThread(() => {});
   await createTask(() => new Queue().get(), { name: "consumer" });
 }
 
-const [form] = Deno.args;
 if (form === "run(main)") run(main);
-else if (form === "await run(main)") await run(main);
-else await run(main, { signals: [], dumpSignal: null });
+else if (form === "without signals") {
+  await run(main, { signals: [], dumpSignal: null });
+} else await run(main);

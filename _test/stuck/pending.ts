@@ -41,6 +41,9 @@ const cases: Record<string, () => unknown> = {
   },
   "a signal with a deadline": () =>
     void done.wait({ signal: AbortSignal.timeout(1e6) }).catch(() => {}),
+  "a listener of a signal with a deadline": () => {
+    AbortSignal.timeout(1e6).onabort = () => done.set();
+  },
   "a listener": () => void listen().accept(),
   "a socket": async () => {
     const listener = listen();
