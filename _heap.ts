@@ -5,7 +5,7 @@
  */
 
 import { deno } from "./_deno.ts";
-import { node, systemTimer } from "./_host.ts";
+import { node, runtime, systemTimer } from "./_host.ts";
 
 /** How long the debugger may take, in seconds. */
 const DEBUGGER_TIMEOUT = 1;
@@ -35,7 +35,7 @@ export async function allInstances(
 
 /** Whether the debugger may be used without a prompt. */
 function isPermitted(): boolean {
-  if (deno === undefined) return true;
+  if (runtime !== "Deno") return true;
   const permission = { name: "sys", kind: "inspector" as "uid" } as const;
   return deno.permissions.querySync(permission).state === "granted";
 }
