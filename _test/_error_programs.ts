@@ -302,7 +302,7 @@ export const FAILING: Record<string, Failing> = {
   "a failed task that nobody looked at": {
     source: `
       async function refresh() { await sleep(0.001); throw new Error("gone"); }
-      async function main() { createTask(() => refresh()); await sleep(0.02); }
+      async function main() { await wait([createTask(() => refresh())]); }
       await run(main);`,
     texts: ["Task exception was never retrieved: Task-2", "Error: gone"],
     frames: ["refresh"],
