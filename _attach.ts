@@ -394,6 +394,7 @@ async function untilFree(
   let hasTold = false;
   while (!isFree()) {
     const owner = (await ask(DEFAULT_PORT))?.pid;
+    if (owner === pid) return; // the block has ended meanwhile
     const who = owner ? `the debugger of process ${owner}` : "another program";
     if (Date.now() > start + busy) {
       throw new PsError(

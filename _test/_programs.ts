@@ -100,3 +100,15 @@ export async function readUntil(
   }
   return read;
 }
+
+/** Reads to the end. */
+export async function readRest(
+  reader: ReadableStreamDefaultReader<string>,
+): Promise<string> {
+  let read = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return read;
+    read += value;
+  }
+}

@@ -7,8 +7,15 @@ import { attach } from "../_attach.ts";
 import { listeningIn, processTable, PsError, secondsOf } from "../_process.ts";
 import type { Snapshot, TaskSnapshot } from "../_snapshot.ts";
 import { Top } from "../_top.ts";
-import { isFree, LiveProgram, ps, psCommand, untilFree } from "./_live.ts";
-import { readUntil, textReader } from "./_programs.ts";
+import {
+  type Answer,
+  isFree,
+  LiveProgram,
+  ps,
+  psCommand,
+  untilFree,
+} from "./_live.ts";
+import { readRest, readUntil, textReader } from "./_programs.ts";
 
 const PORT = 9229;
 const IMPORT = `import {
@@ -26,6 +33,14 @@ function program(body: string): string {
         if (n < 1000) console.log("tick");
       }
     });`;
+}
+
+/** Runs `ps` until it has met the program between two steps: within one, waits cannot be located. */
+async function psOfIdle(pid: number): Promise<Answer> {
+  for (;;) {
+    const answer = await ps(`${pid}`);
+    if (!answer.stdout.includes("Running now:")) return answer;
+  }
 }
 
 async function withPort(test: () => Promise<void>): Promise<void> {
@@ -69,7 +84,7 @@ Deno.test("ps shows the lines where tasks wait, in promises from elsewhere too",
     `));
     await live.until("ready");
     for (let i = 0; i < 2; i++) {
-      const { code, stdout } = await ps(`${live.pid}`);
+      const { code, stdout } = await psOfIdle(live.pid);
       assertEquals(code, 0);
       assertMatch(stdout, /"taker" waiting .*\n {4}at takes \(/);
       assertMatch(
@@ -159,13 +174,13 @@ Deno.test("ps says that a loop is blocked, and reports after the block", () =>
     const errors = textReader(child.stderr);
     await readUntil(errors, "its event loop is blocked");
     await Deno.writeTextFile(file, "continue");
-    const [{ code }, output] = await Promise.all([
+    const [{ code }, output, rest] = await Promise.all([
       child.status,
-      new Response(child.stdout).json(),
-      errors.cancel(),
+      new Response(child.stdout).text(),
+      readRest(errors),
     ]);
-    assertEquals(code, 0);
-    assertEquals(output[0].loops[0].pid, live.pid);
+    assertEquals(code, 0, rest);
+    assertEquals(JSON.parse(output)[0].loops[0].pid, live.pid);
     await live.until("tick");
     assert(isFree(PORT));
     await Deno.remove(file);
