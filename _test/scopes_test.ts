@@ -120,9 +120,15 @@ const listeners: Record<string, (signal: AbortSignal) => AbortSignal> = {
     AbortSignal.any([signal, new AbortController().signal]),
   "AbortSignal.any() of such a one": (signal) =>
     AbortSignal.any([AbortSignal.any([signal])]),
-  "a Request that has it": (signal) =>
-    new Request("http://localhost", { signal }).signal,
+  "a Request that has it": (signal) => {
+    const request = new Request("http://localhost", { signal });
+    requests.push(request);
+    return request.signal;
+  },
 };
+
+/** Requests of tests: on Node the signal of one that is garbage no longer aborts. */
+const requests: Request[] = [];
 
 for (const [what, derive] of Object.entries(listeners)) {
   Deno.test(`Timeout.signal ends a foreign promise that listens to ${what}`, () =>
