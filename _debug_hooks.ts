@@ -30,7 +30,7 @@ export interface DebugHooks {
   report(loop: EventLoop, waits: readonly object[]): string;
 }
 
-/** The one late-bound object of the core. */
+/** Bound late: debug mode and inspection fill it in when they are loaded. */
 export const debugHooks: DebugHooks = {
   debug: notLoaded,
   slow: notLoaded,

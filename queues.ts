@@ -337,9 +337,7 @@ export class Queue<T> implements AsyncIterable<T> {
    */
   join(options?: Cancellable): Promise<void> {
     return promiseTry(() => {
-      const signal = options === undefined
-        ? undefined
-        : activeSignalOf(options, "join a queue");
+      const signal = activeSignalOf(options, "join a queue");
       if (this.#unfinished === 0) return settledVoid;
       return this.#joiners.enqueue(signal);
     });
@@ -414,9 +412,7 @@ export class Queue<T> implements AsyncIterable<T> {
     item: T,
     options: Cancellable | undefined,
   ): Promise<void> {
-    const signal = options === undefined
-      ? undefined
-      : activeSignalOf(options, "put an item");
+    const signal = activeSignalOf(options, "put an item");
     if (!queue.full() || queue.#isShutDown) {
       if (isOverdue()) return checkpoint(Queue.#put<T>, queue, item, options);
       queue.putNowait(item);
@@ -432,9 +428,7 @@ export class Queue<T> implements AsyncIterable<T> {
     queue: Queue<T>,
     options: Cancellable | undefined,
   ): Promise<T> {
-    const signal = options === undefined
-      ? undefined
-      : activeSignalOf(options, "get an item");
+    const signal = activeSignalOf(options, "get an item");
     if (queue.empty() && !queue.#isShutDown) {
       return queue.#getters.enqueue(signal);
     }

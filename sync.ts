@@ -182,9 +182,7 @@ export class Lock {
     lock: Lock,
     options: Cancellable | undefined,
   ): Promise<Guard> {
-    const signal = options === undefined
-      ? undefined
-      : activeSignalOf(options, "acquire a lock");
+    const signal = activeSignalOf(options, "acquire a lock");
     if (lock.#locked || lock.#waiters.hasWaiters) {
       return lock.#waiters.enqueue(signal);
     }
@@ -300,9 +298,7 @@ export class Event {
     event: Event,
     options: Cancellable | undefined,
   ): Promise<true> {
-    const signal = options === undefined
-      ? undefined
-      : activeSignalOf(options, "wait for an event");
+    const signal = activeSignalOf(options, "wait for an event");
     if (!event.#set) return event.#waiters.enqueue(signal);
     if (isOverdue()) return checkpoint(Event.#wait, event, options);
     return settledPromise(true);
@@ -698,9 +694,7 @@ export class Semaphore {
     semaphore: Semaphore,
     options: Cancellable | undefined,
   ): Promise<Guard> {
-    const signal = options === undefined
-      ? undefined
-      : activeSignalOf(options, "acquire a semaphore");
+    const signal = activeSignalOf(options, "acquire a semaphore");
     if (semaphore.locked()) return semaphore.#waiters.enqueue(signal);
     if (isOverdue()) return checkpoint(Semaphore.#acquire, semaphore, options);
     semaphore.#value--;
