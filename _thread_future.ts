@@ -33,6 +33,9 @@ export interface ThreadCall<T> {
   promise(): PromiseLike<T>;
 }
 
+/** What only this file can pass to the constructor. */
+const KEY = Symbol("key");
+
 /** Creates the future of a call. */
 export let threadFuture: <T>(call: ThreadCall<T>) => ThreadFuture<T>;
 
@@ -68,11 +71,11 @@ export class ThreadFuture<T> implements PromiseLike<T> {
   readonly #call: ThreadCall<T>;
 
   static {
-    threadFuture = (call) => new ThreadFuture(call);
+    threadFuture = (call) => new ThreadFuture(call, KEY);
   }
 
-  private constructor(call?: ThreadCall<T>) {
-    if (call === undefined) {
+  private constructor(call: ThreadCall<T>, key?: symbol) {
+    if (key !== KEY) {
       throw new TypeError(
         "Cannot create a ThreadFuture: runCoroutineThreadsafe() returns one",
       );
