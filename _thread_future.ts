@@ -27,7 +27,7 @@ export interface ThreadCall<T> {
   block(seconds: number): void;
   /** Marks the call as cancelled, and cancels its task. */
   cancel(): void;
-  /** Calls a function once there is an outcome; at once if there is one. */
+  /** Calls a function once there is an outcome. */
   subscribe(fn: () => void): void;
   /** A promise of the outcome. */
   promise(): PromiseLike<T>;
@@ -146,7 +146,8 @@ export class ThreadFuture<T> implements PromiseLike<T> {
 
   /**
    * Calls a function in this thread when the coroutine has finished; at once if
-   * it already has. A blocked thread calls it when it continues.
+   * it already has. A blocked thread calls it when it continues. On the loop's
+   * own thread the function is called in one of the next turns of the loop.
    *
    * @param fn The function, called with this future.
    * @throws {TypeError} If `fn` is not a function.
