@@ -6,8 +6,7 @@
 
 import { subscribeAbort, unsubscribeAbort } from "./_abort_signal.ts";
 import { errorOf, FuturesSource, onceDone } from "./_done_callbacks.ts";
-import { cancelNested } from "./_cancel_request.ts";
-import { isBeingCancelled } from "./_cancel_request.ts";
+import { cancelNested, isBeingCancelled } from "./_cancel_request.ts";
 import { Future, futures, looksLikeFuture } from "./_future.ts";
 import { getEventLoop, type Job } from "./_event_loop.ts";
 import type { Failure } from "./_waiting_call.ts";

@@ -371,7 +371,9 @@ export class StreamWriter implements AsyncDisposable {
    * What was written before is sent in the clear first. What is written during
    * the handshake is sent encrypted, and a read that starts then waits for its
    * end. Everything that the peer sent before must have been read, and no read
-   * may be waiting.
+   * may be in progress. A read that was cancelled, `reader.atEof()`,
+   * `reader.exception()` and `waitClosed()` can leave one in progress until the
+   * peer sends something.
    *
    * If it is cancelled, the connection is closed.
    *
@@ -379,7 +381,7 @@ export class StreamWriter implements AsyncDisposable {
    * @throws {Deno.errors.NotSupported} On the server side, and if this is not a TCP connection.
    * @throws {Deno.errors.InvalidData} If the certificate of the peer is not accepted, or the peer has sent more in the clear than was read. The connection is closed.
    * @throws {Deno.errors.ConnectionAborted} If the handshake times out. The connection is closed.
-   * @throws {RuntimeError} If a read is waiting, TLS was started already, or the connection belongs to another loop.
+   * @throws {RuntimeError} If a read is in progress, TLS was started already, or the connection belongs to another loop.
    * @throws {TypeError} If an option has the wrong type or is unknown.
    * @throws {CancelledError} If the task is cancelled.
    *

@@ -27,11 +27,14 @@ export interface ThreadCall<T> {
   block(seconds: number): void;
   /** Marks the call as cancelled, and cancels its task. */
   cancel(): void;
-  /** Calls a function once there is an outcome; at once if there is one. */
+  /** Calls a function once there is an outcome. */
   subscribe(fn: () => void): void;
   /** A promise of the outcome. */
   promise(): PromiseLike<T>;
 }
+
+/** What only this file can pass to the constructor. */
+const KEY = Symbol("key");
 
 /** Creates the future of a call. */
 export let threadFuture: <T>(call: ThreadCall<T>) => ThreadFuture<T>;
@@ -68,11 +71,11 @@ export class ThreadFuture<T> implements PromiseLike<T> {
   readonly #call: ThreadCall<T>;
 
   static {
-    threadFuture = (call) => new ThreadFuture(call);
+    threadFuture = (call) => new ThreadFuture(call, KEY);
   }
 
-  private constructor(call?: ThreadCall<T>) {
-    if (call === undefined) {
+  private constructor(call: ThreadCall<T>, key?: symbol) {
+    if (key !== KEY) {
       throw new TypeError(
         "Cannot create a ThreadFuture: runCoroutineThreadsafe() returns one",
       );
@@ -143,7 +146,8 @@ export class ThreadFuture<T> implements PromiseLike<T> {
 
   /**
    * Calls a function in this thread when the coroutine has finished; at once if
-   * it already has. A blocked thread calls it when it continues.
+   * it already has. A blocked thread calls it when it continues. On the loop's
+   * own thread the function is called in one of the next turns of the loop.
    *
    * @param fn The function, called with this future.
    * @throws {TypeError} If `fn` is not a function.

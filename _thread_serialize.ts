@@ -242,7 +242,7 @@ export function explainCloneError(unsent: Unsent, cause: unknown): unknown {
   );
 }
 
-export function isCloneable(value: unknown): boolean {
+function isCloneable(value: unknown): boolean {
   if (typeof value === "function" || typeof value === "symbol") return false;
   if (typeof value !== "object" || value === null) return true;
   try {

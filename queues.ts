@@ -113,13 +113,15 @@ export class Queue<T> implements AsyncIterable<T> {
   #unfinished = 0;
   /** Who has taken items that `taskDone` has not answered. */
   readonly #takers = new Holders();
+  /** The code that a waiting `get` returns to, while `getNowait` takes its item. */
+  #resuming: ExecutionContext | null | undefined;
   #isShutDown = false;
   /** The item of each waiting `put`, by its future. */
   readonly #pendingItems = new Map<unknown, T>();
   readonly #binding = new LoopBinding();
   readonly #getters: WaitQueue<T> = new WaitQueue<T>({
     complete: (_, by) =>
-      this.empty() && !this.#isShutDown ? AGAIN : this.#take(by),
+      this.empty() && !this.#isShutDown ? AGAIN : this.#getFor(by),
     handOff: () => void (this.empty() || this.#getters.notifyNext()),
     kind: "queue.get",
     describe: () => `an item of ${this.#describe()}`,
@@ -274,10 +276,6 @@ export class Queue<T> implements AsyncIterable<T> {
    * @throws {QueueShutDown} If the queue is shut down and empty.
    */
   getNowait(): T {
-    return this.#take(currentExecution());
-  }
-
-  #take(by: ExecutionContext | null | undefined): T {
     if (this.empty()) {
       if (this.#isShutDown) {
         throw new QueueShutDown("Cannot get an item: the queue is shut down");
@@ -285,7 +283,8 @@ export class Queue<T> implements AsyncIterable<T> {
       throw new QueueEmpty("Cannot get an item: the queue is empty");
     }
     const item = this.#items.pop() as T;
-    this.#takers.add(by);
+    const by = this.#resuming;
+    this.#takers.add(by === undefined ? currentExecution() : by);
     this.#putters.notifyNext();
     return item;
   }
@@ -434,6 +433,16 @@ export class Queue<T> implements AsyncIterable<T> {
     }
     if (isOverdue()) return checkpoint(Queue.#get<T>, queue, options);
     return settledPromise(queue.getNowait());
+  }
+
+  /** Takes the item of a waiting `get`. A subclass may have overridden `getNowait`. */
+  #getFor(by: ExecutionContext | null): T {
+    this.#resuming = by;
+    try {
+      return this.getNowait();
+    } finally {
+      this.#resuming = undefined;
+    }
   }
 
   #takePending(future: unknown): T {

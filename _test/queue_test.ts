@@ -702,6 +702,26 @@ Deno.test("Queue shows its items and who waits in one line", () =>
     assertEquals(inspect(one), "<PriorityQueue 1 item>");
   }));
 
+Deno.test("Queue.get() calls getNowait() of a subclass, whether it waits or not", () =>
+  virtual(async () => {
+    const got: number[] = [];
+    class Logged extends Queue<number> {
+      override getNowait(): number {
+        const item = super.getNowait();
+        got.push(item);
+        return item;
+      }
+    }
+    const queue = new Logged();
+    queue.putNowait(1);
+    assertEquals(await queue.get(), 1);
+    const getter = createTask(() => queue.get());
+    await sleep(0);
+    queue.putNowait(2);
+    assertEquals(await getter, 2);
+    assertEquals(got, [1, 2]);
+  }));
+
 Deno.test("Queue has the type of its items", async () => {
   const queue = new Queue<number>();
   // @ts-expect-error a string is not an item of this queue

@@ -134,8 +134,16 @@ Deno.test("EventLoop.expose() says what is not a function, and exposes nothing t
 Deno.test("ThreadFuture says what it was given, and that it cannot be constructed", async () => {
   const loop = new EventLoop();
   const future = runCoroutineThreadsafe(() => 1, loop);
-  const Constructor = ThreadFuture as unknown as new () => unknown;
-  assertThrows(() => new Constructor(), TypeError, "runCoroutineThreadsafe()");
+  const Constructor = ThreadFuture as unknown as new (
+    call?: unknown,
+  ) => unknown;
+  for (const call of [undefined, {}, future]) {
+    assertThrows(
+      () => new Constructor(call),
+      TypeError,
+      "runCoroutineThreadsafe()",
+    );
+  }
   for (const [value, shown] of ODD) {
     await assertRefused(
       () => future.addDoneCallback(value as () => void),
