@@ -95,8 +95,11 @@ export function captureStack(
 ): void {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = depth;
-  Error.captureStackTrace(target, above);
-  Error.stackTraceLimit = limit;
+  try {
+    Error.captureStackTrace(target, above);
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
 }
 
 /** Makes room on stacks for the frames of the loop. Returns the previous limit. */

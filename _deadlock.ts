@@ -35,6 +35,8 @@ const LONGEST_INTERVAL = 1;
 const QUIET_TIME = 2;
 /** The same while a task waits for a promise from outside of this module, which may be that of an `import()`. */
 const QUIET_TIME_EXTERNAL = 15;
+/** More signals than a system has. */
+const MOST_SIGNALS = 64;
 /** The maximum number of operations that are checked at once. */
 const MOST_OPERATIONS = 2_000_000;
 
@@ -180,11 +182,11 @@ export function operationFingerprint(): string {
     typeof ops?.op_void_async_deferred === "function";
   if (!isKnown || isUncountable) return "busy";
   if (getActiveImmediateCount() > 0 || resourcesInUse > 0) return "busy";
+  const pending = countOperations(hasPromise, ops) - ownOperations.count;
+  if (pending > MOST_SIGNALS) return "busy"; // listing the resources takes long then
   const signals = Object.values(resources())
     .filter((name) => name === "signal").length;
-  const idle = signals + ownOperations.count;
-  if (countOperations(hasPromise, ops) > idle) return "busy";
-  return String(nextId - probes);
+  return pending > signals ? "busy" : String(nextId - probes);
 }
 
 function countOperations(

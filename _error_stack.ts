@@ -32,6 +32,8 @@ interface Additions {
 const WAITER_FRAMES = 32;
 /** How many waiters of an error are kept. */
 const MOST_WAITERS = 4;
+/** How many notes of an error are kept: a program may throw one error again and again. */
+const MOST_NOTES = 8;
 const FRAME = /^\s+at /;
 
 const additions = new WeakMap<Error, Additions>();
@@ -73,7 +75,8 @@ export function addNote(error: unknown, note: string): void {
   try {
     if (!(error instanceof Error)) return;
     const notes = additionsTo(error)?.notes;
-    if (!notes?.includes(note)) notes?.push(note);
+    if (notes === undefined || notes.length >= MOST_NOTES) return;
+    if (!notes.includes(note)) notes.push(note);
   } catch {
     // As above.
   }
@@ -133,17 +136,18 @@ function define(error: Error, added: Additions, text: unknown): void {
     configurable: true,
     enumerable: false,
     get() {
+      if (added.formatted !== null) return added.formatted;
       const raw = text ?? readRaw?.call(error);
       const stack = typeof raw === "string"
         ? formatStack(error, raw, added)
         : raw;
       added.formatted = stack;
-      fix(stack);
+      if (Object.isExtensible(error)) fix(stack); // else it was frozen since
       return stack;
     },
     set(value) {
-      added.formatted = "";
       fix(value);
+      added.formatted = "";
     },
   });
 }
@@ -160,6 +164,7 @@ function formatStack(error: Error, raw: string, added: Additions): string {
 
 /** Removes V8's own frames, which Deno would print instead of the text. */
 function dropRawFrames(error: Error): void {
+  if (!Object.isExtensible(error)) return;
   Reflect.deleteProperty(error, "stack");
   captureStack(error, dropRawFrames, 0);
   void error.stack;
@@ -177,7 +182,8 @@ function textOf(error: Error, raw: string, added: Additions): string {
     frames.push(...all);
   }
   const notes = added.notes.map((note) => `    ${note}`);
-  return [...header, ...frames, ...notes].join("\n");
+  const lines = [...header, ...frames].filter((line) => !notes.includes(line));
+  return [...lines, ...notes].join("\n");
 }
 
 function framesOfOrigin(added: Additions): string[] {
@@ -185,7 +191,7 @@ function framesOfOrigin(added: Additions): string[] {
   added.origin = null;
   if (typeof origin?.stack !== "string") return [];
   const { header, frames } = splitStack(origin.stack);
-  origin.stack = header.join("\n");
+  if (Object.isExtensible(origin)) origin.stack = header.join("\n");
   return externalFrames(frames);
 }
 

@@ -30,7 +30,9 @@ export class Holders implements Iterable<ExecutionContext> {
   /** A task gives a permit back: its own, or else that of the longest holder. */
   remove(by: ExecutionContext | null | undefined): void {
     if (this.#isOverflowed) return;
-    if (!by || by !== this.#last) this.#switchTo(this.#holderToRemove(by));
+    if (!by || by !== this.#last || this.#lastCount === 0) {
+      this.#switchTo(this.#holderToRemove(by));
+    }
     if (this.#lastCount > 0) this.#lastCount--;
   }
 

@@ -28,7 +28,7 @@ const VALUE_LENGTH = 60;
 const showing = new Set<AnyFuture>();
 
 /** A future on one line: `<Task pending name="a" waiting for <Lock locked> since 2.1 s>`. */
-export function inspectLine(future: AnyFuture): string {
+function inspectLine(future: AnyFuture): string {
   const { kind, state, isPending, source } = futures.inspect(future);
   const taskState = taskStateOf(future);
   const words = [kind, state];

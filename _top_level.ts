@@ -90,13 +90,13 @@ function check(): void {
     watch = null; // the program ends by itself
     outsideWaits = [];
   } else {
-    scheduleCheck(watch, !hasTimeoutSignal() && isQuiet(watch));
+    scheduleCheck(watch, isQuiet(watch));
   }
 }
 
 function isQuiet(watch: Watch): boolean {
   const seen = `${loops.checkpoints(watch.loop)} ${operationFingerprint()}`;
-  if (seen.endsWith("busy")) {
+  if (seen.endsWith("busy") || hasTimeoutSignal()) {
     watch.seen = "";
     return false;
   }

@@ -15,6 +15,7 @@ import {
   Queue,
   run,
   sleep,
+  TaskGroup,
   timeout,
   TimeoutError,
 } from "@asyncio/asyncio";
@@ -115,6 +116,52 @@ Deno.test("A stack that the user has set, and an error that is frozen, stay as t
     assertEquals(error.stack, "mine too");
   });
 });
+
+for (const fix of [Object.freeze, Object.seal, Object.preventExtensions]) {
+  Deno.test(`The stack of an error can be read after Object.${fix.name}()`, async () => {
+    await run(async () => {
+      const task = createTask(async () => {
+        await sleep(0);
+        throw new RangeError("near");
+      });
+      const look = async () => await task;
+      const error = await look().catch((error) => fix(error));
+      const { stack } = error;
+      assertMatch(stack, /^RangeError: near\n[^]*at async look /);
+      assertEquals(error.stack, stack);
+    });
+  });
+}
+
+Deno.test("The stack of a TimeoutError can be read after Object.freeze(), also of its cause", async () => {
+  await run(async () => {
+    const wait = async () => await new Event().wait();
+    const error = await timeout(0.001, wait).catch((error) => error);
+    Object.freeze(Object.freeze(error).cause);
+    assertMatch(error.stack, /^TimeoutError: [^\n]*\n +at async wait /);
+    assertMatch(error.cause.stack, /^CancelledError/);
+  });
+});
+
+for (const limit of [0, Error.stackTraceLimit]) {
+  Deno.test(`One error that group after group throws keeps the notes of a few tasks, each once: Error.stackTraceLimit ${limit}`, async () => {
+    const before = Error.stackTraceLimit;
+    Error.stackTraceLimit = limit;
+    const error = new RangeError("same");
+    Error.stackTraceLimit = before;
+    await run(async () => {
+      for (let at = 0; at < 50; at++) {
+        await TaskGroup.run((group) => {
+          group.createTask(() => Promise.reject(error));
+        }).catch(({ errors }) => assertStrictEquals(errors[0], error));
+        void error.stack;
+      }
+    });
+    const notes = error.stack!.split("\n")
+      .filter((line) => line.startsWith("    in task "));
+    assertEquals([notes.length, new Set(notes).size], [8, 8]);
+  });
+}
 
 Deno.test("TimeoutError has the frames of the wait, and its cause the message alone", async () => {
   await run(async () => {

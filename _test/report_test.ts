@@ -69,6 +69,27 @@ Deno.test("A report names who has the permits of a semaphore, and who has taken 
   });
 });
 
+Deno.test("A report no longer names a holder whose permit another task has released after its own", async () => {
+  await plain(async () => {
+    const slots = new Semaphore(2);
+    await createTask(() => slots.acquire(), { name: "leak" });
+    await createTask(async () => {
+      await slots.acquire();
+      slots.release();
+      slots.release(); // that of the other task
+    });
+    const holder = createTask(async () => {
+      using _first = await slots.acquire();
+      using _second = await slots.acquire();
+      await sleep(60);
+    }, { name: "holder" });
+    const waiter = createTask(() => slots.acquire());
+    await sleep(1);
+    assertStringIncludes(await report(), "    held by holder\n");
+    await end(holder, waiter);
+  });
+});
+
 Deno.test("A report names who holds a semaphore now, after permits went from hand to hand", async () => {
   await plain(async () => {
     const slots = new Semaphore(1);
