@@ -415,9 +415,9 @@ export class TaskState extends CancelScope implements Job {
     this.#lastRequest!.isReported = true;
     const where = this.externalLine;
     this.#loop.callExceptionHandler({
-      message: `Task ${this.name} ${this.#reasonToEnd(from)} but sits in a ` +
-        "foreign promise, which cannot be interrupted" +
-        `${where === null ? "" : `, at ${where}`}: hand it the signal, or ` +
+      message: `Task ${this.name} ${this.#reasonToEnd(from)}, but sits in a ` +
+        `foreign promise${where === null ? "" : ` at ${where}`}, which ` +
+        "nothing can interrupt: hand it the signal, or " +
         "await what cancellable() makes of it",
       task: this.#task!,
     });

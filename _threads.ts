@@ -44,7 +44,7 @@ import {
   type ThreadFunction,
   tryRead,
 } from "./_thread_serialize.ts";
-import { isClass } from "./_validate.ts";
+import { isClass, startedHint } from "./_validate.ts";
 import { promiseTry } from "./_waiting_call.ts";
 import * as exceptions from "./exceptions.ts";
 import { RuntimeError } from "./exceptions.ts";
@@ -221,11 +221,7 @@ export function runCoroutineThreadsafe<T>(
     throw new TypeError(
       `Cannot run a coroutine on a loop: expected a coroutine function or the name of one, got ${
         describeValue(coro)
-      }${
-        isThenable(coro)
-          ? "; pass () => f(x): a promise has already started"
-          : ""
-      }`,
+      }${startedHint(coro)}`,
     );
   }
   return threadFuture(new LocalCall(local, coro));
@@ -361,9 +357,7 @@ function targetOf(fn: unknown): Target {
   throw new TypeError(
     `Cannot call a function in a thread: expected a function or { module, export }, got ${
       describeValue(fn)
-    }${
-      isThenable(fn) ? "; pass () => f(x): a promise has already started" : ""
-    }`,
+    }${startedHint(fn)}`,
   );
 }
 
@@ -453,11 +447,6 @@ function localLoop(loop: unknown): EventLoop | undefined {
 function isModuleFunction(fn: unknown): fn is ModuleFunction {
   return typeof fn === "object" && fn !== null &&
     tryRead(() => "module" in fn) === true;
-}
-
-function isThenable(value: unknown): boolean {
-  const then = tryRead(() => (value as PromiseLike<unknown> | null)?.then);
-  return typeof then === "function";
 }
 
 function expose(loop: EventLoop, functions: unknown): void {

@@ -2,22 +2,20 @@
 
 import { assert } from "@std/assert";
 import { delay } from "@std/async";
-import { readUntil, textReader } from "./_programs.ts";
+import {
+  decode,
+  type Ended,
+  readUntil,
+  type SourceOptions,
+  spawnSource,
+  textReader,
+} from "./_programs.ts";
 
 const ROOT = new URL("..", import.meta.url);
 
-/** The output and exit status of `ps`. */
-export interface Answer {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
 /** Runs `ps`. */
-export async function ps(...args: string[]): Promise<Answer> {
-  const { code, stdout, stderr } = await psCommand(args).output();
-  const [out, err] = [stdout, stderr].map((it) => new TextDecoder().decode(it));
-  return { code, stdout: out, stderr: err };
+export async function ps(...args: string[]): Promise<Ended> {
+  return decode(await psCommand(args).output());
 }
 
 /** The command that runs `ps`. */
@@ -46,20 +44,9 @@ export class LiveProgram implements AsyncDisposable {
   /** Starts a program from its source, with everything from this module imported. */
   static async start(
     body: string,
-    { args = ["--no-prompt"] }: { args?: string[] } = {},
+    options?: SourceOptions,
   ): Promise<LiveProgram> {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-check", "--ext=ts", ...args, "-"],
-      cwd: ROOT,
-      env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const stdin = child.stdin.getWriter();
-    await stdin.write(new TextEncoder().encode(body));
-    await stdin.close();
-    return new LiveProgram(child);
+    return new LiveProgram(await spawnSource(body, options));
   }
 
   get pid(): number {

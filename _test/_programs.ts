@@ -4,37 +4,75 @@ import { assertEquals } from "@std/assert";
 
 const ROOT = new URL("..", import.meta.url);
 
-/** Runs a body in a separate process, and returns its output. */
-export async function program(
-  body: string,
-  options: { debug?: boolean } = {},
-  { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } =
-    {},
-): Promise<{ stdout: string; stderr: string }> {
+/** How a program has ended, and what it has written. */
+export interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** How a program from its source is run. */
+export interface SourceOptions {
+  args?: string[];
+  cwd?: URL;
+  env?: Record<string, string>;
+}
+
+/** Starts a program from its source. */
+export async function spawnSource(
+  source: string,
+  { args = [], cwd = ROOT, env = {} }: SourceOptions = {},
+): Promise<Deno.ChildProcess> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--no-check", "--ext=ts", ...args, "-"],
-    cwd: ROOT,
+    cwd,
     env: { NO_COLOR: "1", ASYNCIO_DEBUG: "", ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
   const stdin = child.stdin.getWriter();
-  await stdin.write(new TextEncoder().encode(`
+  await stdin.write(new TextEncoder().encode(source));
+  await stdin.close();
+  return child;
+}
+
+/** Runs a program from its source to its end. */
+export async function runSource(
+  source: string,
+  options?: SourceOptions,
+): Promise<Ended> {
+  const child = await spawnSource(source, options);
+  return decode(await child.output());
+}
+
+/** Runs a program that has to succeed and to write no error, and returns what it prints. */
+export async function printed(
+  source: string,
+  options?: SourceOptions,
+): Promise<string> {
+  const { code, stdout, stderr } = await runSource(source, options);
+  assertEquals([code, stderr], [0, ""], source);
+  return stdout;
+}
+
+/** Runs a body in a separate process, and returns its output. */
+export async function program(
+  body: string,
+  options: { debug?: boolean } = {},
+  how?: SourceOptions,
+): Promise<Ended> {
+  const ended = await runSource(
+    `
     import {
       createTask, currentTask, dumpTasks, getRunningLoop, printCallGraph, run, sleep,
     } from "@asyncio/asyncio";
     await run(async () => {${body}}, ${JSON.stringify(options)});
-  `));
-  await stdin.close();
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  const texts = {
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
-  };
-  assertEquals(code, 0, texts.stderr);
-  return texts;
+  `,
+    how,
+  );
+  assertEquals(ended.code, 0, ended.stderr);
+  return ended;
 }
 
 /** Starts a program from `stuck/`. */
@@ -56,22 +94,8 @@ export function spawnFile(
   }).spawn();
 }
 
-/** Runs a program from its source, with all permissions. */
-export async function runSource(
-  source: string,
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", "--no-check", "--ext=ts", "-"],
-    cwd: ROOT,
-    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const stdin = child.stdin.getWriter();
-  await stdin.write(new TextEncoder().encode(source));
-  await stdin.close();
-  const { code, stdout, stderr } = await child.output();
+/** The output of a process as text. */
+export function decode({ code, stdout, stderr }: Deno.CommandOutput): Ended {
   const decoder = new TextDecoder();
   return {
     code,

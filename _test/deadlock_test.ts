@@ -198,6 +198,7 @@ for (const [name, [source, cause]] of Object.entries(topLevel)) {
     const { code, stderr: text } = await runSource(
       `import { createTask, Event, Lock, Queue, sleep } from "@asyncio/asyncio";
        ${source}`,
+      { args: ["-A"] },
     );
     assertEquals(code, 1, text);
     const [title, why] = text.split("\n");
@@ -211,13 +212,16 @@ for (const [name, [source, cause]] of Object.entries(topLevel)) {
 }
 
 Deno.test("A program that ends with code that waits at top level ends at once and says nothing", async () => {
-  const { code, stdout, stderr } = await runSource(`
+  const { code, stdout, stderr } = await runSource(
+    `
     import { Queue } from "@asyncio/asyncio";
     const start = performance.now();
     (async () => { await new Queue().get(); })();
     setTimeout(() => {}, 50);
     addEventListener("unload", () => console.log(performance.now() - start));
-  `);
+  `,
+    { args: ["-A"] },
+  );
   assertEquals([code, stderr], [0, ""]);
   assert(Number(stdout) < 1000, stdout);
 });

@@ -347,7 +347,7 @@ Deno.test("debug mode reports a cancelled task that sits in a foreign promise, w
     const message = (await reported).message as string;
     assertStringIncludes(message, "Task deaf was cancelled at ");
     assertStringIncludes(message, here("cancels the deaf"));
-    assertStringIncludes(message, " 1 s ago but sits in a foreign promise");
+    assertStringIncludes(message, " 1 s ago, but sits in a foreign promise");
     assertStringIncludes(message, here("deaf"));
     alive.cancel();
     resolve();

@@ -5,6 +5,7 @@
 import { assert, assertEquals, AssertionError } from "@std/assert";
 import * as asyncio from "@asyncio/asyncio";
 import { TaskGroup } from "@asyncio/asyncio";
+import { printed } from "./_programs.ts";
 
 const ROOT = new URL("..", import.meta.url);
 const DOCS = new URL("docs/", ROOT);
@@ -31,25 +32,6 @@ function programsOf(page: URL): Program[] {
   return [...text.matchAll(PROGRAM)].map(({ groups }) => groups as never);
 }
 
-/** Runs a program in the folder of its page. */
-async function printed(code: string, cwd: URL): Promise<string> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", "--ext=ts", "-"],
-    cwd,
-    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(code));
-  await writer.close();
-  const { code: status, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  assertEquals([status, decoder.decode(stderr)], [0, ""], code);
-  return decoder.decode(stdout);
-}
-
 function assertPrinted({ code, output }: Program, actual: string): void {
   const pattern = output.replace(/[.*+?^$()|[\]\\]/g, "\\$&")
     .replace(/\{\w+\}/g, ".+");
@@ -69,7 +51,10 @@ for (const page of PAGES) {
         group.createTask(async () =>
           assertPrinted(
             program,
-            await printed(program.code, new URL(".", page)),
+            await printed(program.code, {
+              args: ["-A"],
+              cwd: new URL(".", page),
+            }),
           )
         );
       }

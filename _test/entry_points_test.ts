@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
+import { printed } from "./_programs.ts";
 
 /** One use of each entry point: an expression over its names, and its value. */
 const USES: Record<string, [use: string, value: unknown]> = {
@@ -54,19 +55,6 @@ for (const [name, file] of Object.entries(config.exports)) {
       import * as it from ${JSON.stringify(import.meta.resolve(`../${file}`))};
       ${IN_THREAD}
       console.log(JSON.stringify(await ${use}));`;
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--no-check", "-"],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-      env: { NO_COLOR: "1" },
-    }).spawn();
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(program));
-    await writer.close();
-    const { stdout, stderr } = await child.output();
-    const decoder = new TextDecoder();
-    assertEquals(decoder.decode(stderr), "");
-    assertEquals(JSON.parse(decoder.decode(stdout)), value);
+    assertEquals(JSON.parse(await printed(program)), value);
   });
 }

@@ -44,6 +44,7 @@ for (const [name, failing] of Object.entries(FAILING)) {
     const names = Object.keys(asyncio).join(", ");
     const { code: ended, stderr } = await runSource(
       `import { ${names} } from "@asyncio/asyncio";\n${source}`,
+      { args: ["-A"] },
     );
     assertEquals(ended, code, stderr);
     assertEquals(framesIn(stderr), frames, stderr);

@@ -17,7 +17,7 @@ const COVERAGE_FLOOR = 95;
 
 /** Tests with sockets, processes, threads or other programs. */
 const SYSTEM =
-  /\/(?:bad_input_(?:streams|subprocess|threads)|error_stack|streams|server|subprocess|threads?|ps|watchdog|trace_|examples|docs|tour|bench|deadlock|late|signal|runner_signal|request|os_error|strict|lint|host|entry|stuck)/;
+  /\/(?:bad_input_(?:streams|subprocess|threads)|deadlock|entry|error_stack|host|lint|os_error|ps|request|runner_signal|server|streams|stuck|subprocess|threads|trace_|watchdog)/;
 
 /** Tests that take long and cover nothing that others do not. Without coverage they take a quarter of the time. */
 const LONG =

@@ -7,15 +7,8 @@ import { attach } from "../_attach.ts";
 import { listeningIn, processTable, PsError, secondsOf } from "../_process.ts";
 import type { Snapshot, TaskSnapshot } from "../_snapshot.ts";
 import { Top } from "../_top.ts";
-import {
-  type Answer,
-  isFree,
-  LiveProgram,
-  ps,
-  psCommand,
-  untilFree,
-} from "./_live.ts";
-import { readRest, readUntil, textReader } from "./_programs.ts";
+import { isFree, LiveProgram, ps, psCommand, untilFree } from "./_live.ts";
+import { type Ended, readRest, readUntil, textReader } from "./_programs.ts";
 
 const PORT = 9229;
 const IMPORT = `import {
@@ -36,7 +29,7 @@ function program(body: string): string {
 }
 
 /** Runs `ps` until it has met the program between two steps: within one, waits cannot be located. */
-async function psOfIdle(pid: number): Promise<Answer> {
+async function psOfIdle(pid: number): Promise<Ended> {
   for (;;) {
     const answer = await ps(`${pid}`);
     if (!answer.stdout.includes("Running now:")) return answer;
@@ -164,7 +157,7 @@ Deno.test("ps says that a loop is blocked, and reports after the block", () =>
           console.log("blocked");
           while (Deno.statSync(${JSON.stringify(file)}).size === 0);
         });`),
-      { args: ["--no-prompt", `--allow-read=${file}`] },
+      { args: [`--allow-read=${file}`] },
     );
     await live.until("ready");
     while (!await OPTIONS.table.handlesSigusr1(live.pid)) await delay(5);
@@ -196,7 +189,7 @@ Deno.test("ps shows what runs where the debugger is open during a block, and lea
         console.log("blocked");
         for (;;);
       });`),
-    { args: ["--no-prompt", `--inspect=127.0.0.1:${port}`] },
+    { args: [`--inspect=127.0.0.1:${port}`] },
   );
   await live.until("blocked");
   const { code, stdout, stderr } = await ps(`${live.pid}`);
@@ -284,7 +277,7 @@ Deno.test("ps --watch ends with Ctrl-C while the process waits in a call of the 
           file.lockSync(true);
           console.log("unlocked");
         });`),
-      { args: ["--no-prompt", `--allow-read=${path}`] },
+      { args: [`--allow-read=${path}`] },
     );
     await live.until("ready");
     const child = psCommand(["--watch=0.01", `${live.pid}`]).spawn();

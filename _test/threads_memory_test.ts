@@ -1,13 +1,12 @@
 /** Memory that calls of threads keep, in processes with `gc()`. */
 
-import { assert, assertEquals } from "@std/assert";
-
-const MODULE = JSON.stringify(import.meta.resolve("../mod.ts"));
+import { assert } from "@std/assert";
+import { printed } from "./_programs.ts";
 
 /** Runs a body as the main of a runner, and returns the JSON it prints. */
 async function measured(body: string): Promise<number[]> {
   const program = `
-    import { getRunningLoop, run, runCoroutineThreadsafe, toThread } from ${MODULE};
+    import { getRunningLoop, run, runCoroutineThreadsafe, toThread } from "@asyncio/asyncio";
     const heap = async () => {
       for (let i = 0; i < 4; i++) {
         gc();
@@ -17,20 +16,8 @@ async function measured(body: string): Promise<number[]> {
     };
     const resident = () => Deno.memoryUsage().rss;
     await run(async () => {${body}});`;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-check", "--v8-flags=--expose-gc", "-"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    env: { NO_COLOR: "1" },
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(program));
-  await writer.close();
-  const { stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  assertEquals(decoder.decode(stderr), "");
-  return JSON.parse(decoder.decode(stdout));
+  const args = ["--v8-flags=--expose-gc"];
+  return JSON.parse(await printed(program, { args }));
 }
 
 Deno.test("toThread() of a function that is written in the call keeps nothing of it", async () => {

@@ -1,36 +1,20 @@
 /** Tests that need a process: permissions, exit, memory. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-
-const CONFIG = `--config=${new URL("../deno.json", import.meta.url).pathname}`;
-const MODULE = JSON.stringify(import.meta.resolve("../mod.ts"));
+import { printed } from "./_programs.ts";
 
 /** Runs a program that imports the module, and returns its output. */
-async function printed(
+async function outputOf(
   program: string,
   names: string,
-  flags: readonly string[] = [],
+  args: string[] = [],
 ): Promise<string> {
-  const source = `import { ${names} } from ${MODULE};\n${program}`;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...flags, "-"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    env: { NO_COLOR: "1" },
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(source));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  assertEquals(decoder.decode(stderr), "");
-  assertEquals(code, 0);
-  return decoder.decode(stdout).trimEnd();
+  const source = `import { ${names} } from "@asyncio/asyncio";\n${program}`;
+  return (await printed(source, { args })).trimEnd();
 }
 
 Deno.test("toThread() and runCoroutineThreadsafe() need no permission", async () => {
-  const output = await printed(
+  const output = await outputOf(
     `await run(async () => {
       console.log(await toThread((a, b) => a + b, 1, 2));
       const loop = getRunningLoop();
@@ -51,17 +35,17 @@ Deno.test("toThread() needs the permission to read for a function of a module", 
   const program = `const fn = { module: "${url}", export: "greet" };
     console.log(await run(() => toThread(fn, "Ada")).catch((e) => e.message));`;
   assertStringIncludes(
-    await printed(program, "run, toThread", [CONFIG]),
+    await outputOf(program, "run, toThread"),
     "Requires read access",
   );
   assertEquals(
-    await printed(program, "run, toThread", [CONFIG, "--allow-read"]),
+    await outputOf(program, "run, toThread", ["--allow-read"]),
     "Hello Ada",
   );
 });
 
 Deno.test("Idle threads of the implicit loop do not keep the process alive", async () => {
-  const output = await printed(
+  const output = await outputOf(
     `console.log(await toThread(() => 1)); console.log("the end");`,
     "toThread",
   );
@@ -69,7 +53,7 @@ Deno.test("Idle threads of the implicit loop do not keep the process alive", asy
 });
 
 Deno.test("A call under way keeps the process alive until it is done", async () => {
-  const output = await printed(
+  const output = await outputOf(
     `toThread(() => {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
       return "done";
@@ -81,7 +65,7 @@ Deno.test("A call under way keeps the process alive until it is done", async () 
 });
 
 Deno.test("Importing the module starts no thread, and a runner leaves none behind", async () => {
-  const output = await printed(
+  const output = await outputOf(
     `const threads = () =>
       [...Deno.readDirSync("/proc/self/task")].filter(({ name }) => {
         try {
@@ -110,7 +94,7 @@ Deno.test("Importing the module starts no thread, and a runner leaves none behin
 });
 
 Deno.test("run() that is interrupted again while it waits for a thread rejects, and leaves nothing that keeps the process", async () => {
-  const output = await printed(
+  const output = await outputOf(
     `const gate = new Int32Array(new SharedArrayBuffer(8));
     const interrupt = () => Deno.kill(Deno.pid, "SIGINT");
     const spin = (gate) => {
@@ -153,7 +137,7 @@ for (
 ) {
   Deno.test(`A thread that runs out of memory${when} fails its call alone`, async () => {
     const body = "{ const all = []; for (let i = 0;; i++) all.push({ i }); }";
-    const output = await printed(
+    const output = await outputOf(
       `await run(async () => {
         const other = toThread(() =>
           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)

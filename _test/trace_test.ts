@@ -171,7 +171,7 @@ Deno.test("run() with trace leaves a whole trace behind Deno.exit()", async () =
       await sleep(0);
       Deno.exit(0);
     }, { trace: ${JSON.stringify(trace)} });`;
-  const args = ["--no-prompt", `--allow-write=${trace}`];
+  const args = [`--allow-write=${trace}`];
   await using live = await LiveProgram.start(body, { args });
   assertEquals((await live.status).code, 0);
   const events = JSON.parse(await Deno.readTextFile(trace));

@@ -20,9 +20,8 @@ import {
   sleep,
   Task,
 } from "@asyncio/asyncio";
+import { runSource } from "./_programs.ts";
 import { outcome, shape, virtual } from "./_virtual.ts";
-
-const ROOT = new URL("..", import.meta.url);
 
 const PRELUDE = `
   import { createTask, ensureFuture, Future, gather, getEventLoop, run, shield, sleep, wait, waitFor }
@@ -48,21 +47,11 @@ const PRELUDE = `
 async function program(
   body: string,
 ): Promise<{ code: number; out: string[]; err: string }> {
-  const args = ["run", "--no-prompt", "--no-check", "--ext=ts"];
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [...args, "--v8-flags=--expose-gc", "-"],
-    cwd: ROOT,
-    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const input = ReadableStream.from([PRELUDE + body]);
-  await input.pipeThrough(new TextEncoderStream()).pipeTo(child.stdin);
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  const out = decoder.decode(stdout).split("\n").filter((line) => line !== "");
-  return { code, out, err: decoder.decode(stderr) };
+  const { code, stdout, stderr } = await runSource(PRELUDE + body, {
+    args: ["--v8-flags=--expose-gc"],
+  });
+  const out = stdout.split("\n").filter((line) => line !== "");
+  return { code, out, err: stderr };
 }
 
 Deno.test("Future whose error nobody looked at is reported when it is garbage, once [test_futures.BaseFutureTests.test_future_exception_never_retrieved] [test_futures.BaseFutureTests.test_tb_logger_exception_unretrieved]", async () => {

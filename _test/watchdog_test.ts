@@ -26,7 +26,7 @@ async function blocking(
       await sleep(60);
     }, { watchdog: 0.1, debug: ${debug} });`;
   const live = await LiveProgram.start(body, {
-    args: ["--no-prompt", `--allow-read=${file}`, ...args],
+    args: [`--allow-read=${file}`, ...args],
   });
   return {
     live,
@@ -149,8 +149,7 @@ Deno.test("run() with watchdog finds a deadlock, awaited at top level or not", a
   for (const start of ["await run", "run"]) {
     const body = `import { Event, run } from "@asyncio/asyncio";
       ${start}(() => new Event().wait(), { watchdog: 60 });`;
-    const args = ["--no-prompt", ...PERMITTED];
-    await using live = await LiveProgram.start(body, { args });
+    await using live = await LiveProgram.start(body, { args: PERMITTED });
     await live.untilError("Deadlock: nothing is left that could wake a task");
     assertEquals((await live.status).code, 1);
   }
@@ -167,8 +166,7 @@ Deno.test("run() with watchdog takes nothing for a deadlock that the host may st
     });
     await run(() => accepted.wait(), { watchdog: 60 });
     console.log("accepted");`;
-  const args = ["--no-prompt", ...PERMITTED];
-  await using live = await LiveProgram.start(body, { args });
+  await using live = await LiveProgram.start(body, { args: PERMITTED });
   const [, port] = /port (\d+) \./.exec(await live.until(/port \d+ \./))!;
   // Longer than anything has to stay the same for a deadlock.
   await delay(2500);
