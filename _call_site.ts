@@ -137,8 +137,9 @@ export class Probe {
   get isAwaited(): boolean {
     let own = this.#ownBodies;
     for (const call of callsOf(this.#captured)) {
-      if (String(call).includes("Promise.any")) return false;
-      if (call.getFunctionName()?.startsWith(BODY) && own-- === 0) return true;
+      const name = call.getFunctionName();
+      if (name === "any" && String(call).includes("Promise.any")) return false;
+      if (name?.startsWith(BODY) && own-- === 0) return true;
     }
     return false;
   }

@@ -1,7 +1,14 @@
 /** Reads the report that `deno test --junit-path` writes. */
 
 /** The parts of a test run, each in a separate process. */
-export const PARTS = ["core", "long", "system"] as const;
+export const PARTS = [
+  "core",
+  "documentation",
+  "long",
+  "system",
+  "threads",
+  "waiting",
+] as const;
 
 /** The report of a part. */
 export function reportOf(part: typeof PARTS[number]): URL {

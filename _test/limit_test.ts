@@ -1,7 +1,8 @@
 // A group whose `limit` holds functions back.
 
 import { assertEquals } from "@std/assert";
-import { sleep, TaskGroup } from "@asyncio/asyncio";
+import { getRunningLoop, sleep, TaskGroup } from "@asyncio/asyncio";
+import { inspect } from "./_inspect.ts";
 import { outcome, virtual } from "./_virtual.ts";
 
 Deno.test("TaskGroup.run() with a limit waits for a function that begins as another one fails", async () => {
@@ -48,4 +49,30 @@ Deno.test("TaskGroup.run() with a limit never calls what waits for its place whe
     }, { limit: 1 })
   );
   assertEquals(log, ["first"]);
+});
+
+Deno.test("TaskGroup.run() with a limit passes the place of a task that is cancelled as it gets it on", async () => {
+  const log: string[] = [];
+  await virtual(() =>
+    TaskGroup.run(async (group) => {
+      const add = (name: string, delay: number) =>
+        group.createTask(async () => {
+          log.push(name);
+          await sleep(delay);
+        }, { name });
+      add("first", 1);
+      const second = add("second", 1);
+      add("third", 1);
+      await sleep(0.5);
+      assertEquals(
+        inspect(second).includes(
+          "waiting for a slot under the limit of tasks that run at once",
+        ),
+        true,
+        inspect(second),
+      );
+      getRunningLoop().callLater(0.5, () => second.cancel()); // it has just been given the place
+    }, { limit: 1 })
+  );
+  assertEquals(log, ["first", "third"]);
 });

@@ -346,12 +346,15 @@ Deno.test("EventLoop.close() refuses a loop that is running", async () => {
 Deno.test("EventLoop.close() from its own callback ends the batch", async () => {
   const loop = new EventLoop();
   const log: string[] = [];
+  const closed = Promise.withResolvers<void>();
   loop.callSoon(() => {
     log.push("closing");
     loop.close();
+    closed.resolve();
   });
   loop.callSoon(() => log.push("unreachable"));
-  await new Promise((resolve) => setTimeout(resolve, 2));
+  await closed.promise;
+  await new Promise((resolve) => setTimeout(resolve, 0));
   assertEquals(log, ["closing"]);
 });
 

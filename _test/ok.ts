@@ -4,10 +4,13 @@
  */
 
 import config from "../deno.json" with { type: "json" };
+import { allBlocks, definesTests } from "./_code_blocks.ts";
 import { PARTS, readReports, reportOf } from "./_junit.ts";
 
 const ROOT = new URL("..", import.meta.url);
 const COVERAGE = ".cov";
+/** The groups of tests that are run with coverage. */
+const COVERED = ["core", "system", "threads", "waiting"] as const;
 /** What the module itself is made of: the files beside `deno.json`. */
 const OWN_FILES = `^${ROOT.href.replace(/[^\w/:]/g, "\\$&")}[^/]+\\.ts$`;
 /** The programs of workers: tests run them as generated text, which coverage does not see. */
@@ -17,15 +20,30 @@ const COVERAGE_FLOOR = 95;
 
 /** Tests with sockets, processes, threads or other programs. */
 const SYSTEM =
-  /\/(?:bad_input_(?:streams|subprocess|threads)|deadlock|entry|error_stack|host|lint|os_error|ps|request|runner_signal|server|streams|stuck|subprocess|threads|trace_|watchdog)/;
+  /\/(?:bad_input_(?:streams|subprocess)|host|lint|os_error|request|runner_signal|server|streams|stuck|subprocess|trace_)/;
 
-/** Tests that take long and cover nothing that others do not. Without coverage they take a quarter of the time. */
+/** Tests that mostly wait for other programs. */
+const WAITING = /\/(?:deadlock|ps|watchdog)_/;
+
+/** Tests that mostly wait for workers: with coverage, the end of each takes half a second. */
+const THREADS =
+  /\/(?:bad_input_threads|threads_(?:codec|input|loop|pool|together|transfer))_/;
+
+/** Tests of documentation, and others that run many programs. */
+const DOCUMENTATION = /\/(?:bench|docs|entry_points|examples|tour)_/;
+
+/** Tests that cover nothing that others do not; coverage would make them several times slower. */
 const LONG =
-  /\/(?:conservation|cost|docs|examples|tour|bench|strict_types|threads_(?:pool|memory|bundle))_/;
+  /\/(?:conservation|cost|strict_types|threads_(?:bundle|call|error|late|memory|process))_/;
 
 /** The files of the module. */
 const OWN = [...Deno.readDirSync(ROOT)].map(({ name }) => name)
   .filter((name) => name.endsWith(".ts"));
+
+/** Documents with blocks that define tests; `docs_blocks_test.ts` runs all others. */
+const DOCUMENTS = [...allBlocks()]
+  .filter(([, blocks]) => blocks.some(definesTests))
+  .map(([path]) => path);
 
 const entryPoints = Object.values(config.exports);
 
@@ -37,18 +55,15 @@ const STEPS: [name: string, args: string[]][] = [
   ["lint", ["lint"]],
   ["lint plugin", ["lint", "--config=_test/lint.json", "examples", ...OWN]],
   ["doc lint", ["doc", "--lint", ...entryPoints]],
-  ["types", ["check", "--doc", "."]],
   ["coverage", [
     "coverage",
-    `${COVERAGE}/core`,
-    `${COVERAGE}/system`,
+    ...COVERED.map((part) => `${COVERAGE}/${part}`),
     `--include=${OWN_FILES}`,
     `--exclude=${WORKER_FILES}`,
     `--threshold=${COVERAGE_FLOOR}`,
   ]],
   ["conformance", ["task", "conformance"]],
   ["soak", ["task", "soak", "10"]],
-  ["publish", ["publish", "--dry-run", "--allow-dirty"]],
 ];
 
 /** Runs one step; its output is shown only if it fails. */
@@ -81,43 +96,50 @@ async function allPass(): Promise<boolean> {
   return true;
 }
 
-/**
- * Runs the tests in two processes at once, as those that use sockets, processes
- * and threads wait more than they compute.
- */
+/** Runs the tests and the checks of types, several at once, as some wait more than they compute. */
 async function testsPass(): Promise<boolean> {
-  const all = [...Deno.readDirSync(new URL("_test/", ROOT))]
-    .map(({ name }) => name)
-    .filter((name) => name.endsWith("_test.ts"))
-    .map((name) => `_test/${name}`);
-  const long = all.filter((file) => LONG.test(file));
-  const system = all.filter((file) => SYSTEM.test(file) && !LONG.test(file));
-  const core = all.filter((file) => !SYSTEM.test(file) && !LONG.test(file));
-  const documents = [
-    ...["README.md", "CONTRIBUTING.md", "docs", "examples", "_test/std"],
-    ...OWN,
-  ];
+  const groups: Record<typeof PARTS[number], string[]> = {
+    core: [],
+    documentation: ["--doc", ...DOCUMENTS],
+    long: [],
+    system: [],
+    threads: [],
+    waiting: [],
+  };
+  for (const { name } of Deno.readDirSync(new URL("_test/", ROOT))) {
+    const file = `_test/${name}`;
+    if (name.endsWith("_test.ts")) groups[partOf(file)].push(file);
+  }
+  const tests = (title: string, part: typeof PARTS[number]) =>
+    [title, [...testOf(part), ...groups[part]]] satisfies typeof STEPS[number];
   const results = await Promise.all([
     inTurn([
-      ["tests of the core and the documentation", [
-        ...testOf("core"),
-        ...withCoverage("core"),
-        "--doc",
-        ...documents,
-        ...core,
-      ]],
-      ["tests that take long", [...testOf("long"), ...long]],
+      tests("tests of the core", "core"),
+      tests("tests that take long", "long"),
     ]),
     inTurn([
-      ["tests with sockets, processes and threads", [
-        ...testOf("system"),
-        ...withCoverage("system"),
-        ...system,
-      ]],
+      tests("tests with sockets and processes", "system"),
       [PORTABLE, ["task", "portable"]],
+    ]),
+    inTurn([
+      ["types", ["check", "--doc", "."]],
+      ["publish", ["publish", "--dry-run", "--allow-dirty"]],
+      tests("tests of threads", "threads"),
+    ]),
+    inTurn([
+      tests("tests that wait for programs", "waiting"),
+      tests("tests of the documentation", "documentation"),
     ]),
   ]);
   return results.every((passed) => passed);
+}
+
+function partOf(file: string): typeof PARTS[number] {
+  if (DOCUMENTATION.test(file)) return "documentation";
+  if (LONG.test(file)) return "long";
+  if (THREADS.test(file)) return "threads";
+  if (WAITING.test(file)) return "waiting";
+  return SYSTEM.test(file) ? "system" : "core";
 }
 
 async function inTurn(steps: typeof STEPS): Promise<boolean> {
@@ -128,26 +150,31 @@ async function inTurn(steps: typeof STEPS): Promise<boolean> {
 }
 
 function testOf(part: typeof PARTS[number]): string[] {
-  return [
+  const args = [
     "test",
     "-A",
+    "--no-check", // another step checks all files
     "--shuffle",
     `--junit-path=${relative(reportOf(part))}`,
   ];
+  if (isCovered(part)) {
+    args.push(
+      `--coverage=${COVERAGE}/${part}`,
+      "--clean",
+      "--coverage-raw-data-only",
+    );
+  }
+  return args;
 }
 
-function withCoverage(part: typeof PARTS[number]): string[] {
-  return [
-    `--coverage=${COVERAGE}/${part}`,
-    "--clean",
-    "--coverage-raw-data-only",
-  ];
+function isCovered(part: typeof PARTS[number]): boolean {
+  return COVERED.some((it) => it === part);
 }
 
 /** Removes what processes left that a test killed while they wrote their coverage. */
 async function dropUnfinished(): Promise<void> {
-  for (const half of ["core", "system"]) {
-    await dropUnfinishedIn(new URL(`${COVERAGE}/${half}/`, ROOT));
+  for (const part of COVERED) {
+    await dropUnfinishedIn(new URL(`${COVERAGE}/${part}/`, ROOT));
   }
 }
 

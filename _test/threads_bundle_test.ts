@@ -85,7 +85,7 @@ Deno.test("The program of threads is made of the sources as they are", async () 
 /** The command to bundle a program with esbuild. */
 function esbuild(...flags: string[]) {
   return (from: string, to: string) => [
-    ...["npx", "-y", "esbuild@0.25.12", "--bundle", "--format=esm"],
+    ...["npx", "-y", "esbuild@0.28.2", "--bundle", "--format=esm"],
     ...["--external:node:*", `--outfile=${to}`, ...flags, from],
   ];
 }

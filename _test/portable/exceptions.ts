@@ -54,7 +54,11 @@ export function check(results: Result[], exceptions: Exception[]): string[] {
   return wrong;
 }
 
-function covers(exception: Exception, result: Result): boolean {
+/** Whether the list says that a test fails. */
+export function covers(
+  exception: Exception,
+  result: Pick<Result, "runtime" | "file" | "test">,
+): boolean {
   const { runtime, file, test } = exception;
   if (file !== result.file || !result.runtime.startsWith(runtime)) return false;
   if (test === "*" || test === result.test) return true;

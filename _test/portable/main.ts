@@ -7,7 +7,7 @@
  */
 
 import { build, lower } from "./build.ts";
-import { check, readExceptions, type Result } from "./exceptions.ts";
+import { check, covers, readExceptions, type Result } from "./exceptions.ts";
 import type { Note } from "./runner.ts";
 
 /** Runtimes, as packages of npm, with what prints the path of their program. */
@@ -18,7 +18,11 @@ const RUNTIMES: Record<string, string[]> = {
 };
 
 /** How long a test may take, in milliseconds. */
-const PATIENCE = 15_000;
+const PATIENCE = 30_000;
+/** How long a listed test may take: many of them hang. */
+const LISTED_PATIENCE = 3000;
+/** How often the log of a process is looked at, in milliseconds. */
+const INTERVAL = 500;
 /** The end of a long output, which has the error. */
 const SHOWN = 600;
 
@@ -41,8 +45,11 @@ async function testFile(
     await Deno.writeTextFile(log, "");
     const runner = new URL("_test/portable/runner.js", built).pathname;
     const args = [runner, path, log, String(results.length)];
-    const output = await outputOf(program, args, log, built);
-    const notes = await readNotes(log);
+    if (needsDeno(file)) args.push("until-failure");
+    const patience = (test: string) =>
+      isListed(runtime, file, test) ? LISTED_PATIENCE : PATIENCE;
+    const output = await outputOf(program, args, log, built, patience);
+    const notes = notesOf(await Deno.readTextFile(log));
     const [first] = notes;
     if (first === undefined || !("count" in first)) {
       results.push({ runtime, file, test: "(import)", error: output });
@@ -64,6 +71,10 @@ async function testFile(
   return results;
 }
 
+function isListed(runtime: string, file: string, test: string): boolean {
+  return exceptions.some((it) => covers(it, { runtime, file, test }));
+}
+
 function isLeftOut(runtime: string, file: string): boolean {
   return exceptions.some((it) =>
     it.test === "-" && it.file === file && runtime.startsWith(it.runtime)
@@ -83,12 +94,13 @@ function needsDeno(file: string): boolean {
   return exceptions.some((it) => it.test === "*" && it.file === file);
 }
 
-/** What a program writes to its standard error stream. */
+/** What a program writes to its standard error stream. A test that takes too long ends it. */
 async function outputOf(
   program: string,
   args: string[],
   log: string,
   cwd: URL,
+  patience: (test: string) => number,
 ): Promise<string> {
   const child = new Deno.Command(program, {
     args,
@@ -98,20 +110,27 @@ async function outputOf(
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  let seen = -1;
+  let size = 0;
+  let changed = performance.now();
+  let limit = PATIENCE;
   const timer = setInterval(() => {
-    const { size } = Deno.statSync(log);
-    if (size === seen) child.kill("SIGKILL");
-    seen = size;
-  }, PATIENCE);
+    const before = size;
+    size = Deno.statSync(log).size;
+    const now = performance.now();
+    if (size !== before) {
+      changed = now;
+      const last = notesOf(Deno.readTextFileSync(log)).at(-1);
+      limit = last && "begins" in last ? patience(last.begins) : PATIENCE;
+    } else if (now - changed > limit) child.kill("SIGKILL");
+  }, INTERVAL);
   const { stderr } = await child.output();
   clearInterval(timer);
   return new TextDecoder().decode(stderr).trim();
 }
 
-async function readNotes(log: string): Promise<Note[]> {
-  const lines = (await Deno.readTextFile(log)).split("\n");
-  return lines.filter((line) => line !== "").map((line) => JSON.parse(line));
+/** The notes in a log; the last line may not be complete yet. */
+function notesOf(log: string): Note[] {
+  return log.split("\n").slice(0, -1).map((line) => JSON.parse(line));
 }
 
 /** The path of the program of a runtime. */

@@ -2,7 +2,7 @@
  * Runs the tests of a file on Node or Bun, from one on, and notes in a log what
  * begins and how it ends: a test can end the process.
  *
- * node runner.js <file> <log> <first>
+ * node runner.js <file> <log> <first> [until-failure]
  */
 
 import { appendFileSync } from "node:fs";
@@ -20,7 +20,12 @@ interface Test {
   fn: (context: { name: string }) => unknown;
 }
 
-const [file, log, first] = process.argv.slice(2) as [string, string, string];
+const [file, log, first, mode] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string?,
+];
 const tests: Test[] = [];
 
 /** The build has put it in the place of `Deno.test`. */
@@ -49,6 +54,7 @@ for (const { name, fn } of tests.slice(Number(first))) {
     note({ ended: name, error: null });
   } catch (error) {
     note({ ended: name, error: text(error) });
+    if (mode === "until-failure") break;
   }
 }
 process.exit(0);
