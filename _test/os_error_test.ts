@@ -17,6 +17,7 @@ import {
 } from "@asyncio/asyncio";
 import { makeCertificate } from "../docs/certificate.ts";
 import { portOf, ResettingPeer } from "./_streams.ts";
+import { shellTest } from "./_shell.ts";
 
 /** What a call throws or rejects with. */
 async function errorOf(call: () => unknown): Promise<unknown> {
@@ -111,17 +112,22 @@ Deno.test("ConnectionError is the kind of a write to a connection that was reset
     await assertKind("drain()", () => writer.drain(), true);
   }));
 
-Deno.test("ConnectionError is the kind of a write to a program that reads no more", async () => {
-  await using process = await createSubprocessExec("true", [], { stdin: PIPE });
-  await process.wait();
-  const write = async () => {
-    for (;;) {
-      process.stdin!.write("x".repeat(65_536));
-      await process.stdin!.drain();
-    }
-  };
-  await assertKind("drain()", write, true);
-});
+shellTest(
+  "ConnectionError is the kind of a write to a program that reads no more",
+  async () => {
+    await using process = await createSubprocessExec("true", [], {
+      stdin: PIPE,
+    });
+    await process.wait();
+    const write = async () => {
+      for (;;) {
+        process.stdin!.write("x".repeat(65_536));
+        await process.stdin!.drain();
+      }
+    };
+    await assertKind("drain()", write, true);
+  },
+);
 
 Deno.test("ConnectionError is the kind of a TLS connection that ends in the handshake", async () => {
   await using server = await startServer(

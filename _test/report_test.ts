@@ -25,6 +25,7 @@ import {
 } from "@asyncio/asyncio";
 import { locateWaits } from "../_snapshot.ts";
 import { lineWith, plain } from "./_places.ts";
+import { shellTest } from "./_shell.ts";
 
 const here = (remark: string) => lineWith(remark, import.meta.url);
 
@@ -293,26 +294,29 @@ Deno.test("A report tells how many bytes a reader has that waits for the end of 
   });
 });
 
-Deno.test("A report lists the child processes whose output nobody reads", async () => {
-  await run(async () => {
-    await using process = await createSubprocessExec("cat", [], {
-      stdin: PIPE,
-      stdout: PIPE,
+shellTest(
+  "A report lists the child processes whose output nobody reads",
+  async () => {
+    await run(async () => {
+      await using process = await createSubprocessExec("cat", [], {
+        stdin: PIPE,
+        stdout: PIPE,
+      });
+      const { children } = snapshot();
+      assertEquals(children, [{
+        pid: process.pid,
+        name: "cat",
+        notes: [
+          "stdout: 0 bytes were read ahead, the rest is in the pipe; nobody reads it",
+        ],
+      }]);
+      assertStringIncludes(
+        formatSnapshot(snapshot()),
+        `\nChild processes:\n  cat (pid ${process.pid})\n      stdout: 0 bytes were`,
+      );
     });
-    const { children } = snapshot();
-    assertEquals(children, [{
-      pid: process.pid,
-      name: "cat",
-      notes: [
-        "stdout: 0 bytes were read ahead, the rest is in the pipe; nobody reads it",
-      ],
-    }]);
-    assertStringIncludes(
-      formatSnapshot(snapshot()),
-      `\nChild processes:\n  cat (pid ${process.pid})\n      stdout: 0 bytes were`,
-    );
-  });
-});
+  },
+);
 
 Deno.test("A report lists the calls in threads with the places that made them", async () => {
   await run(async () => {

@@ -31,6 +31,7 @@ import {
   text,
   writeAll,
 } from "./_streams.ts";
+import { shellTest } from "./_shell.ts";
 
 const MIB = 2 ** 20;
 
@@ -298,69 +299,80 @@ Deno.test("StreamWriter drops what is written after the peer has gone [test_sele
   await assertRejects(() => writer.waitClosed(), Deno.errors.ConnectionReset);
 });
 
-Deno.test("StreamWriter drops what is written to a child that has closed its stdin, and drain() throws", async () => {
-  const script = "exec 0<&-; echo closed; exec sleep 1000";
-  await using process = await createSubprocessShell(script, {
-    stdin: PIPE,
-    stdout: PIPE,
-  });
-  const { stdin, stdout } = process as { stdin: StreamWriter } & typeof process;
-  assertEquals(text(await stdout!.readline()), "closed\n");
-  const drained = async () => {
-    for (;;) {
-      stdin.write("lost");
-      await stdin.drain();
-      await sleep(0);
+shellTest(
+  "StreamWriter drops what is written to a child that has closed its stdin, and drain() throws",
+  async () => {
+    const script = "exec 0<&-; echo closed; exec sleep 1000";
+    await using process = await createSubprocessShell(script, {
+      stdin: PIPE,
+      stdout: PIPE,
+    });
+    const { stdin, stdout } = process as
+      & { stdin: StreamWriter }
+      & typeof process;
+    assertEquals(text(await stdout!.readline()), "closed\n");
+    const drained = async () => {
+      for (;;) {
+        stdin.write("lost");
+        await stdin.drain();
+        await sleep(0);
+      }
+    };
+    await assertRejects(drained, Deno.errors.BrokenPipe);
+    for (let i = 0; i < 2; i++) {
+      stdin.write("dropped");
+      stdin.writelines(["dropped", "too"]);
+      assertEquals(stdin.transport.getWriteBufferSize(), 0);
+      await assertRejects(() => stdin.drain(), Deno.errors.BrokenPipe);
     }
-  };
-  await assertRejects(drained, Deno.errors.BrokenPipe);
-  for (let i = 0; i < 2; i++) {
+    stdin.writeEof();
     stdin.write("dropped");
-    stdin.writelines(["dropped", "too"]);
-    assertEquals(stdin.transport.getWriteBufferSize(), 0);
-    await assertRejects(() => stdin.drain(), Deno.errors.BrokenPipe);
-  }
-  stdin.writeEof();
-  stdin.write("dropped");
-  stdin.close();
-  assertThrows(() => stdin.write("late"), RuntimeError, "closed");
-});
+    stdin.close();
+    assertThrows(() => stdin.write("late"), RuntimeError, "closed");
+  },
+);
 
-Deno.test("StreamWriter.write() never throws, whenever a child exits", async () => {
-  for (let turns = 0; turns < 10; turns++) {
+shellTest(
+  "StreamWriter.write() never throws, whenever a child exits",
+  async () => {
+    for (let turns = 0; turns < 10; turns++) {
+      const process = await createSubprocessExec("true", [], { stdin: PIPE });
+      const stdin = process.stdin!;
+      const data = new Uint8Array(100_000);
+      stdin.write(data);
+      const drained = createTask(() => stdin.drain());
+      for (let i = 0; i < turns; i++) await settle();
+      stdin.write(data);
+      await process.wait();
+      stdin.write(data);
+      for (const drain of [() => drained, () => stdin.drain()]) {
+        const error = await assertRejects(drain);
+        assert(
+          error instanceof Deno.errors.BrokenPipe ||
+            error instanceof Deno.errors.ConnectionReset,
+        );
+      }
+      stdin.write(data);
+    }
+  },
+);
+
+shellTest(
+  "StreamWriter.getExtraInfo() of a child says why it has no pipe",
+  async () => {
     const process = await createSubprocessExec("true", [], { stdin: PIPE });
     const stdin = process.stdin!;
-    const data = new Uint8Array(100_000);
-    stdin.write(data);
-    const drained = createTask(() => stdin.drain());
-    for (let i = 0; i < turns; i++) await settle();
-    stdin.write(data);
+    assertStrictEquals(stdin.getExtraInfo("subprocess"), process);
+    assertThrows(
+      () => stdin.getExtraInfo("pipe"),
+      Deno.errors.NotSupported,
+      'Cannot get "pipe": Deno does not expose',
+    );
+    assertEquals(stdin.getExtraInfo("peercert"), null);
+    assertEquals(stdin.getExtraInfo("anything", 1), 1);
     await process.wait();
-    stdin.write(data);
-    for (const drain of [() => drained, () => stdin.drain()]) {
-      const error = await assertRejects(drain);
-      assert(
-        error instanceof Deno.errors.BrokenPipe ||
-          error instanceof Deno.errors.ConnectionReset,
-      );
-    }
-    stdin.write(data);
-  }
-});
-
-Deno.test("StreamWriter.getExtraInfo() of a child says why it has no pipe", async () => {
-  const process = await createSubprocessExec("true", [], { stdin: PIPE });
-  const stdin = process.stdin!;
-  assertStrictEquals(stdin.getExtraInfo("subprocess"), process);
-  assertThrows(
-    () => stdin.getExtraInfo("pipe"),
-    Deno.errors.NotSupported,
-    'Cannot get "pipe": Deno does not expose',
-  );
-  assertEquals(stdin.getExtraInfo("peercert"), null);
-  assertEquals(stdin.getExtraInfo("anything", 1), 1);
-  await process.wait();
-});
+  },
+);
 
 Deno.test("StreamWriter throws an error of the connection from waitClosed() once", async () => {
   await using peer = await ResettingPeer.start("");

@@ -15,6 +15,7 @@ import {
 import { signalFailure } from "../_child.ts";
 import { mergeScript } from "../_spawn.ts";
 import { childrenOf, text } from "./_children.ts";
+import { shellTest } from "./_shell.ts";
 
 const decoder = new TextDecoder();
 
@@ -251,44 +252,50 @@ Deno.test("A controller in the place of its signal is refused with what to write
     assertEquals(sleep.stdin!.transport.getWriteBufferSize(), 0);
   }));
 
-Deno.test("An option is read once, and changes afterwards have no effect", () =>
-  run(async () => {
-    const reads: string[] = [];
-    const env = { WORD: "before" };
-    const options = {
-      get stdout() {
-        reads.push("stdout");
-        return PIPE;
-      },
-      get env() {
-        reads.push("env");
-        return env;
-      },
-    };
-    const starting = createSubprocessExec(
-      "sh",
-      ["-c", "echo $WORD"],
-      options as SubprocessOptions,
-    );
-    env.WORD = "after";
-    const [output] = await (await starting).communicate();
-    assertEquals(text(output), "before\n");
-    assertEquals(reads.sort(), ["env", "stdout"]);
-  }));
-
-Deno.test("sendSignal() without a signal is refused, and the process runs on", () =>
-  run(async () => {
-    await using process = await createSubprocessExec("sleep", ["100"]);
-    for (const signal of [undefined, new AbortController().signal, "", 1.5]) {
-      assertThrows(
-        () => process.sendSignal(signal as never),
-        TypeError,
-        "Cannot send a signal",
+shellTest(
+  "An option is read once, and changes afterwards have no effect",
+  () =>
+    run(async () => {
+      const reads: string[] = [];
+      const env = { WORD: "before" };
+      const options = {
+        get stdout() {
+          reads.push("stdout");
+          return PIPE;
+        },
+        get env() {
+          reads.push("env");
+          return env;
+        },
+      };
+      const starting = createSubprocessExec(
+        "sh",
+        ["-c", "echo $WORD"],
+        options as SubprocessOptions,
       );
-    }
-    process.sendSignal(0);
-    assertEquals(process.returncode, null);
-  }));
+      env.WORD = "after";
+      const [output] = await (await starting).communicate();
+      assertEquals(text(output), "before\n");
+      assertEquals(reads.sort(), ["env", "stdout"]);
+    }),
+);
+
+shellTest(
+  "sendSignal() without a signal is refused, and the process runs on",
+  () =>
+    run(async () => {
+      await using process = await createSubprocessExec("sleep", ["100"]);
+      for (const signal of [undefined, new AbortController().signal, "", 1.5]) {
+        assertThrows(
+          () => process.sendSignal(signal as never),
+          TypeError,
+          "Cannot send a signal",
+        );
+      }
+      process.sendSignal(0);
+      assertEquals(process.returncode, null);
+    }),
+);
 
 Deno.test("A signal that Windows does not have is an error there, and one that comes too late is not", () => {
   const cause = new TypeError("Invalid signal");
@@ -315,82 +322,88 @@ Deno.test("A signal that Windows does not have is an error there, and one that c
   assertEquals(signalFailure(1, denied, alive, "linux"), denied);
 });
 
-Deno.test("Programs, directories and arguments may have spaces and umlauts, as text or URL, merged or not", () =>
-  run(async () => {
-    const dir = await Deno.makeTempDir({ prefix: "Größe & 'so weiter' ß " });
+shellTest(
+  "Programs, directories and arguments may have spaces and umlauts, as text or URL, merged or not",
+  () =>
+    run(async () => {
+      const dir = await Deno.makeTempDir({ prefix: "Größe & 'so weiter' ß " });
+      try {
+        const program = `${dir}/ein Prögramm`;
+        await Deno.writeTextFile(
+          program,
+          '#!/bin/sh\npwd\nprintf "<%s>" "$@"\n',
+          { mode: 0o755 },
+        );
+        const toUrl = (path: string) => new URL(`file://${encodeURI(path)}`);
+        for (const stderr of [DEVNULL, STDOUT] as const) {
+          for (const file of [program, toUrl(program)]) {
+            for (const cwd of [dir, toUrl(dir)]) {
+              const options = { cwd, stderr, stdout: PIPE } as const;
+              const args = ["ä b", toUrl(`${dir}/ü`)];
+              const process = await createSubprocessExec(file, args, options);
+              const [output] = await process.communicate();
+              assertEquals(text(output), `${dir}\n<ä b><${dir}/ü>`);
+              assertEquals(process.returncode, 0);
+            }
+          }
+          const line = `"${program}" "ä b"`;
+          const shell = await createSubprocessShell(line, {
+            cwd: toUrl(dir),
+            stderr,
+            stdout: PIPE,
+          });
+          const [output] = await shell.communicate();
+          assertEquals(text(output), `${dir}\n<ä b>`);
+        }
+      } finally {
+        await Deno.remove(dir, { recursive: true });
+      }
+    }),
+);
+
+shellTest(
+  "clearEnv with STDOUT leaves only env with every shell that may be sh",
+  async () => {
+    const dir = await Deno.makeTempDir();
     try {
-      const program = `${dir}/ein Prögramm`;
-      await Deno.writeTextFile(
-        program,
-        '#!/bin/sh\npwd\nprintf "<%s>" "$@"\n',
-        { mode: 0o755 },
-      );
-      const toUrl = (path: string) => new URL(`file://${encodeURI(path)}`);
-      for (const stderr of [DEVNULL, STDOUT] as const) {
-        for (const file of [program, toUrl(program)]) {
-          for (const cwd of [dir, toUrl(dir)]) {
-            const options = { cwd, stderr, stdout: PIPE } as const;
-            const args = ["ä b", toUrl(`${dir}/ü`)];
-            const process = await createSubprocessExec(file, args, options);
-            const [output] = await process.communicate();
-            assertEquals(text(output), `${dir}\n<ä b><${dir}/ü>`);
-            assertEquals(process.returncode, 0);
+      await Deno.copyFile("/usr/bin/env", `${dir}/a=b`);
+      let shells = 0;
+      for (const shell of ["dash", "bash", "busybox", "mksh", "yash"]) {
+        const path = ["/bin", "/usr/bin"].map((it) => `${it}/${shell}`)
+          .find(exists);
+        if (path === undefined) continue;
+        shells++;
+        await Deno.symlink(path, `${dir}/sh`); // some behave differently under this name
+        for (const program of ["/usr/bin/env", `${dir}/a=b`]) {
+          for (
+            const env of [{}, { ONE: "1" }, { _p: "2", PATH: "/x" }]
+          ) {
+            const { stdout } = await new Deno.Command(`${dir}/sh`, {
+              args: [
+                "-c",
+                mergeScript({ clearEnv: true, env: env as never }),
+                "sh",
+                program,
+              ],
+              clearEnv: true,
+              env: env as never,
+            }).output();
+            const lines = decoder.decode(stdout).split("\n").filter(Boolean);
+            assertEquals(
+              lines.sort(),
+              Object.entries(env).map((it) => it.join("=")).sort(),
+              `${shell} ${program}`,
+            );
           }
         }
-        const line = `"${program}" "ä b"`;
-        const shell = await createSubprocessShell(line, {
-          cwd: toUrl(dir),
-          stderr,
-          stdout: PIPE,
-        });
-        const [output] = await shell.communicate();
-        assertEquals(text(output), `${dir}\n<ä b>`);
+        await Deno.remove(`${dir}/sh`);
       }
+      assert(shells > 0);
     } finally {
       await Deno.remove(dir, { recursive: true });
     }
-  }));
-
-Deno.test("clearEnv with STDOUT leaves only env with every shell that may be sh", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    await Deno.copyFile("/usr/bin/env", `${dir}/a=b`);
-    let shells = 0;
-    for (const shell of ["dash", "bash", "busybox", "mksh", "yash"]) {
-      const path = ["/bin", "/usr/bin"].map((it) => `${it}/${shell}`)
-        .find(exists);
-      if (path === undefined) continue;
-      shells++;
-      await Deno.symlink(path, `${dir}/sh`); // some behave differently under this name
-      for (const program of ["/usr/bin/env", `${dir}/a=b`]) {
-        for (
-          const env of [{}, { ONE: "1" }, { _p: "2", PATH: "/x" }]
-        ) {
-          const { stdout } = await new Deno.Command(`${dir}/sh`, {
-            args: [
-              "-c",
-              mergeScript({ clearEnv: true, env: env as never }),
-              "sh",
-              program,
-            ],
-            clearEnv: true,
-            env: env as never,
-          }).output();
-          const lines = decoder.decode(stdout).split("\n").filter(Boolean);
-          assertEquals(
-            lines.sort(),
-            Object.entries(env).map((it) => it.join("=")).sort(),
-            `${shell} ${program}`,
-          );
-        }
-      }
-      await Deno.remove(`${dir}/sh`);
-    }
-    assert(shells > 0);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-});
+  },
+);
 
 function exists(path: string): boolean {
   try {

@@ -29,6 +29,7 @@ import {
   waysToCancel,
 } from "./_children.ts";
 import { outcome, shape } from "./_virtual.ts";
+import { shellTest } from "./_shell.ts";
 
 const CENSUS = new URL("children/census.ts", import.meta.url);
 
@@ -100,47 +101,60 @@ const waysToEnd: Record<
   },
 };
 
-Deno.test("wait() that is cancelled leaves the process running, and can be repeated [test_subprocess.SubprocessMixin.test_cancel_process_wait]", () =>
-  run(async () => {
-    const process = await createSubprocessExec("sleep", ["100"]);
-    const task = createTask(() => process.wait());
-    getRunningLoop().callSoon(() => task.cancel());
-    assertEquals(await outcome(task), "CancelledError");
-    task.cancel();
-    assert(isRunning(process.pid));
-    process.kill();
-    assertEquals(await process.wait(), -9);
-  }));
+shellTest(
+  "wait() that is cancelled leaves the process running, and can be repeated [test_subprocess.SubprocessMixin.test_cancel_process_wait]",
+  () =>
+    run(async () => {
+      const process = await createSubprocessExec("sleep", ["100"]);
+      const task = createTask(() => process.wait());
+      getRunningLoop().callSoon(() => task.cancel());
+      assertEquals(await outcome(task), "CancelledError");
+      task.cancel();
+      assert(isRunning(process.pid));
+      process.kill();
+      assertEquals(await process.wait(), -9);
+    }),
+);
 
 Object.entries(waysToCancel).forEach(([way, giveUp], i) => {
-  Deno.test(`wait() ended by ${way} leaves the process running`, () =>
-    run(async () => {
-      const process = await waiting();
-      const call = (options?: Cancellable) => process.wait(options);
-      assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
-      assertEquals(process.returncode, null);
-      assertEquals(await finish(process), "spam");
-    }));
+  shellTest(
+    `wait() ended by ${way} leaves the process running`,
+    () =>
+      run(async () => {
+        const process = await waiting();
+        const call = (options?: Cancellable) => process.wait(options);
+        assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
+        assertEquals(process.returncode, null);
+        assertEquals(await finish(process), "spam");
+      }),
+  );
 
-  Deno.test(`stdout.readline() ended by ${way} loses no byte`, () =>
-    run(async () => {
-      const process = await waiting();
-      const call = (options?: Cancellable) => process.stdout!.readline(options);
-      assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
-      assertEquals(await finish(process), "spam");
-    }));
+  shellTest(
+    `stdout.readline() ended by ${way} loses no byte`,
+    () =>
+      run(async () => {
+        const process = await waiting();
+        const call = (options?: Cancellable) =>
+          process.stdout!.readline(options);
+        assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
+        assertEquals(await finish(process), "spam");
+      }),
+  );
 
-  Deno.test(`stdin.drain() ended by ${way} sends what was written`, () =>
-    run(async () => {
-      const process = await waiting();
-      const large = "x".repeat(1_000_000);
-      process.stdin!.write("\n" + large);
-      const call = (options?: Cancellable) => process.stdin!.drain(options);
-      assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
-      process.stdin!.close();
-      assertEquals(text(await process.stdout!.read()), large);
-      assertEquals(await process.wait(), 0);
-    }));
+  shellTest(
+    `stdin.drain() ended by ${way} sends what was written`,
+    () =>
+      run(async () => {
+        const process = await waiting();
+        const large = "x".repeat(1_000_000);
+        process.stdin!.write("\n" + large);
+        const call = (options?: Cancellable) => process.stdin!.drain(options);
+        assertEquals(await giveUp(call), CANCEL_OUTCOMES[i]);
+        process.stdin!.close();
+        assertEquals(text(await process.stdout!.read()), large);
+        assertEquals(await process.wait(), 0);
+      }),
+  );
 });
 
 for (const stderr of [null, STDOUT] as const) {
@@ -256,33 +270,36 @@ Deno.test("A group that fails ends the children of its tasks, running and starti
     assertEquals(program.running(), []);
   }));
 
-Deno.test("A block that is cancelled twice while it ends is cancelled, whenever that happens", () =>
-  run(async () => {
-    const before = childrenOf(Deno.pid);
-    let finished = 0;
-    for (let first = 0; finished < 3; first = Math.ceil(first * 1.3) + 1) {
-      for (const gap of [0, 1, 6, 31]) {
-        const task = createTask(async () => {
-          await using process = await createSubprocessExec("cat", [], {
-            stdin: PIPE,
-            stdout: PIPE,
+shellTest(
+  "A block that is cancelled twice while it ends is cancelled, whenever that happens",
+  () =>
+    run(async () => {
+      const before = childrenOf(Deno.pid);
+      let finished = 0;
+      for (let first = 0; finished < 3; first = Math.ceil(first * 1.3) + 1) {
+        for (const gap of [0, 1, 6, 31]) {
+          const task = createTask(async () => {
+            await using process = await createSubprocessExec("cat", [], {
+              stdin: PIPE,
+              stdout: PIPE,
+            });
+            if (gap % 2 === 0) await process.communicate("spam");
+            else {
+              process.stdin!.close();
+              await process.wait();
+            }
           });
-          if (gap % 2 === 0) await process.communicate("spam");
-          else {
-            process.stdin!.close();
-            await process.wait();
-          }
-        });
-        afterTurns(first, () => task.cancel("first"));
-        afterTurns(first + gap, () => task.cancel("second"));
-        const result = await outcome(task);
-        assertMatch(result, /^(value undefined|CancelledError\(\w+\))$/);
-        assertEquals(task.cancelled(), result !== "value undefined");
-        if (!task.cancelled()) finished++;
+          afterTurns(first, () => task.cancel("first"));
+          afterTurns(first + gap, () => task.cancel("second"));
+          const result = await outcome(task);
+          assertMatch(result, /^(value undefined|CancelledError\(\w+\))$/);
+          assertEquals(task.cancelled(), result !== "value undefined");
+          if (!task.cancelled()) finished++;
+        }
+        assertEquals(childrenOf(Deno.pid), before);
       }
-      assertEquals(childrenOf(Deno.pid), before);
-    }
-  }));
+    }),
+);
 
 Deno.test("A cancellation while a block ends is delivered by the next await, and counted", () =>
   run(async () => {
@@ -318,63 +335,75 @@ Deno.test("A cancellation while a block ends is delivered by the next await, and
   }));
 
 Object.entries(waysToEnd).forEach(([way, end]) => {
-  Deno.test(`communicate() ended by ${way} at any time loses nothing for the next call or the readers`, () =>
-    run(async () => {
-      let delivered = 0;
-      for (let turns = 0; delivered < 3; turns = Math.ceil(turns * 1.2) + 1) {
-        const process = await createSubprocessShell(
-          "cat; echo end; echo err >&2",
-          { stdin: PIPE, stdout: PIPE, stderr: PIPE },
-        );
-        const call = (options?: Cancellable) =>
-          process.communicate("spam", options);
-        if (await end(call, turns)) delivered++;
-        else if (turns % 2 === 0) {
-          const answers = await process.communicate("spam");
-          assertEquals(answers.map(text), ["spamend\n", "err\n"]);
-        } else {
-          process.stdin!.close();
-          assertEquals(text(await process.stdout!.readline()), "spamend\n");
-          assertEquals((await process.communicate()).map(text), ["", "err\n"]);
+  shellTest(
+    `communicate() ended by ${way} at any time loses nothing for the next call or the readers`,
+    () =>
+      run(async () => {
+        let delivered = 0;
+        for (let turns = 0; delivered < 3; turns = Math.ceil(turns * 1.2) + 1) {
+          const process = await createSubprocessShell(
+            "cat; echo end; echo err >&2",
+            { stdin: PIPE, stdout: PIPE, stderr: PIPE },
+          );
+          const call = (options?: Cancellable) =>
+            process.communicate("spam", options);
+          if (await end(call, turns)) delivered++;
+          else if (turns % 2 === 0) {
+            const answers = await process.communicate("spam");
+            assertEquals(answers.map(text), ["spamend\n", "err\n"]);
+          } else {
+            process.stdin!.close();
+            assertEquals(text(await process.stdout!.readline()), "spamend\n");
+            assertEquals((await process.communicate()).map(text), [
+              "",
+              "err\n",
+            ]);
+          }
+          assertEquals(await process.wait(), 0);
         }
-        assertEquals(await process.wait(), 0);
-      }
-    }));
+      }),
+  );
 });
 
-Deno.test("wait() and communicate() that are cancelled repeatedly leave nothing behind", () =>
-  run(async () => {
-    const process = await waiting();
-    for (let i = 0; i < 500; i++) {
-      const task = createTask<unknown>(() =>
-        i % 2 === 0 ? process.wait() : process.communicate("\nsp")
+shellTest(
+  "wait() and communicate() that are cancelled repeatedly leave nothing behind",
+  () =>
+    run(async () => {
+      const process = await waiting();
+      for (let i = 0; i < 500; i++) {
+        const task = createTask<unknown>(() =>
+          i % 2 === 0 ? process.wait() : process.communicate("\nsp")
+        );
+        await sleep(0);
+        task.cancel();
+        assertEquals(await outcome(task), "CancelledError");
+      }
+      assertEquals(
+        (await process.communicate("am")).map(text),
+        ["spam", null],
       );
-      await sleep(0);
-      task.cancel();
-      assertEquals(await outcome(task), "CancelledError");
-    }
-    assertEquals(
-      (await process.communicate("am")).map(text),
-      ["spam", null],
-    );
-  }));
+    }),
+);
 
-Deno.test("Hundreds of starts with kills and cancellations leave no process, zombie or descriptor [test_subprocess.SubprocessMixin.test_subprocess_read_pipe_cancelled] [test_subprocess.SubprocessMixin.test_subprocess_write_pipe_cancelled] [test_subprocess.SubprocessMixin.test_subprocess_read_write_pipe_cancelled]", () =>
-  run(async () => {
-    const census = await createSubprocessExec(Deno.execPath(), [
-      "run",
-      "--no-check",
-      "--allow-all",
-      CENSUS,
-      "300",
-    ], { stdout: PIPE, stderr: STDOUT });
-    const [output] = await census.communicate();
-    assertEquals(
-      text(output),
-      "300 starts left 0 children, 0 descriptors, 0 reports\n",
-    );
-    assertEquals(census.returncode, 0);
-  }));
+shellTest(
+  "Hundreds of starts with kills and cancellations leave no process, zombie or descriptor [test_subprocess.SubprocessMixin.test_subprocess_read_pipe_cancelled] [test_subprocess.SubprocessMixin.test_subprocess_write_pipe_cancelled] [test_subprocess.SubprocessMixin.test_subprocess_read_write_pipe_cancelled]",
+  () =>
+    run(async () => {
+      const census = await createSubprocessExec(Deno.execPath(), [
+        "run",
+        "--no-check",
+        "--allow-all",
+        CENSUS,
+        "300",
+      ], { stdout: PIPE, stderr: STDOUT });
+      const [output] = await census.communicate();
+      assertEquals(
+        text(output),
+        "300 starts left 0 children, 0 descriptors, 0 reports\n",
+      );
+      assertEquals(census.returncode, 0);
+    }),
+);
 
 function commandLine(pid: number): string {
   try {

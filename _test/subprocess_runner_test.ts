@@ -18,6 +18,7 @@ import {
   text,
   waitForState,
 } from "./_children.ts";
+import { shellTest } from "./_shell.ts";
 
 /** Runs one of the programs in `children/`, and returns the lines of its output and its standard error. */
 async function runFile(
@@ -85,88 +86,103 @@ for (
     "terminate()": (process) => process.terminate(),
   })
 ) {
-  Deno.test(`${name} as the last call of main leaves no report and no process`, async () => {
-    for (const stderr of [undefined, PIPE, STDOUT] as const) {
-      let pid = 0;
-      const messages = await reportedErrors(async () => {
-        const process = await createSubprocessExec("cat", [], {
-          stdin: PIPE,
-          stdout: PIPE,
-          stderr,
+  shellTest(
+    `${name} as the last call of main leaves no report and no process`,
+    async () => {
+      for (const stderr of [undefined, PIPE, STDOUT] as const) {
+        let pid = 0;
+        const messages = await reportedErrors(async () => {
+          const process = await createSubprocessExec("cat", [], {
+            stdin: PIPE,
+            stdout: PIPE,
+            stderr,
+          });
+          pid = process.pid;
+          end(process);
         });
-        pid = process.pid;
-        end(process);
-      });
-      assertEquals(messages, []);
-      assertEquals(stateOf(pid), null);
-    }
-  });
+        assertEquals(messages, []);
+        assertEquals(stateOf(pid), null);
+      }
+    },
+  );
 }
 
-Deno.test("A child that ignores terminate() is left running, and reported", async () => {
-  let process!: Process;
-  const messages = await reportedErrors(async () => {
-    process = await createSubprocessShell(
-      "trap '' TERM; echo ready; exec sleep 100",
-      { stdout: PIPE },
-    );
-    await process.stdout!.readline();
-    process.terminate();
-  });
-  assertEquals(messages.length, 1);
-  assertMatch(messages[0], /^The child process .* was left running$/);
-  assert(isRunning(process.pid));
-  await process[Symbol.asyncDispose]();
-});
-
-Deno.test("A child that ends as its runner closes has its output in its file", async () => {
-  const path = await Deno.makeTempFile();
-  using file = await Deno.open(path, { write: true });
-  const messages = await reportedErrors(async () => {
-    const options = { stdout: file };
-    const process = await createSubprocessExec("echo", ["spam"], options);
-    // It cannot be reaped while this code blocks the thread.
-    while (stateOf(process.pid) !== "Z");
-  });
-  assertEquals(messages, []);
-  assertEquals(await Deno.readTextFile(path), "spam\n");
-  await Deno.remove(path);
-});
-
-Deno.test("The report of a child that was left running has its process and ID", async () => {
-  let process!: Process;
-  const contexts: object[] = [];
-  await run(async () => {
-    getRunningLoop().setExceptionHandler((_, it) => void contexts.push(it));
-    process = await sleeper();
-  });
-  const { pid } = process;
-  const message = `The child process sleep (pid ${pid}) was left running`;
-  assertEquals(contexts, [{ message, process, pid }]);
-  await process[Symbol.asyncDispose]();
-});
-
-Deno.test("A process that was left running can be waited for and communicated with", async () => {
-  let process!: Process;
-  await reportedErrors(async () => {
-    process = await sleeper({ stdin: PIPE, stdout: PIPE });
-  });
-  await run(async () => {
-    for (const call of ["wait", "communicate"] as const) {
-      const controller = new AbortController();
-      const options = { signal: controller.signal };
-      const waiting = call === "wait"
-        ? process.wait(options)
-        : process.communicate("spam", options);
-      controller.abort(new RangeError("enough"));
-      await waiting.then(
-        () => assert(false),
-        (error) => assertEquals(error.message, "enough"),
+shellTest(
+  "A child that ignores terminate() is left running, and reported",
+  async () => {
+    let process!: Process;
+    const messages = await reportedErrors(async () => {
+      process = await createSubprocessShell(
+        "trap '' TERM; echo ready; exec sleep 100",
+        { stdout: PIPE },
       );
-    }
-    const waiting = process.wait();
-    process.kill();
-    assertEquals(await waiting, -9);
-    assertEquals((await process.communicate()).map(text), ["", null]);
-  });
-});
+      await process.stdout!.readline();
+      process.terminate();
+    });
+    assertEquals(messages.length, 1);
+    assertMatch(messages[0], /^The child process .* was left running$/);
+    assert(isRunning(process.pid));
+    await process[Symbol.asyncDispose]();
+  },
+);
+
+shellTest(
+  "A child that ends as its runner closes has its output in its file",
+  async () => {
+    const path = await Deno.makeTempFile();
+    using file = await Deno.open(path, { write: true });
+    const messages = await reportedErrors(async () => {
+      const options = { stdout: file };
+      const process = await createSubprocessExec("echo", ["spam"], options);
+      // It cannot be reaped while this code blocks the thread.
+      while (stateOf(process.pid) !== "Z");
+    });
+    assertEquals(messages, []);
+    assertEquals(await Deno.readTextFile(path), "spam\n");
+    await Deno.remove(path);
+  },
+);
+
+shellTest(
+  "The report of a child that was left running has its process and ID",
+  async () => {
+    let process!: Process;
+    const contexts: object[] = [];
+    await run(async () => {
+      getRunningLoop().setExceptionHandler((_, it) => void contexts.push(it));
+      process = await sleeper();
+    });
+    const { pid } = process;
+    const message = `The child process sleep (pid ${pid}) was left running`;
+    assertEquals(contexts, [{ message, process, pid }]);
+    await process[Symbol.asyncDispose]();
+  },
+);
+
+shellTest(
+  "A process that was left running can be waited for and communicated with",
+  async () => {
+    let process!: Process;
+    await reportedErrors(async () => {
+      process = await sleeper({ stdin: PIPE, stdout: PIPE });
+    });
+    await run(async () => {
+      for (const call of ["wait", "communicate"] as const) {
+        const controller = new AbortController();
+        const options = { signal: controller.signal };
+        const waiting = call === "wait"
+          ? process.wait(options)
+          : process.communicate("spam", options);
+        controller.abort(new RangeError("enough"));
+        await waiting.then(
+          () => assert(false),
+          (error) => assertEquals(error.message, "enough"),
+        );
+      }
+      const waiting = process.wait();
+      process.kill();
+      assertEquals(await waiting, -9);
+      assertEquals((await process.communicate()).map(text), ["", null]);
+    });
+  },
+);

@@ -17,6 +17,7 @@ import {
   type SubprocessOptions,
 } from "@asyncio/asyncio";
 import { sessionOf, text } from "./_children.ts";
+import { shellTest } from "./_shell.ts";
 
 /** The output of a program. */
 async function printed(
@@ -38,87 +39,108 @@ function odd(options: Record<string, unknown>): SubprocessOptions {
   return options as SubprocessOptions;
 }
 
-Deno.test("createSubprocessExec() returns a running process with its ID", () =>
-  run(async () => {
-    const process = await createSubprocessExec(
-      "sh",
-      ["-c", "echo $$; read _"],
-      {
-        stdin: PIPE,
-        stdout: PIPE,
-      },
-    );
-    assert(process instanceof Process);
-    assertEquals(text(await process.stdout!.readline()), `${process.pid}\n`);
-    assertEquals(process.returncode, null);
-    process.stdin!.write("\n");
-    assertEquals(await process.wait(), 0);
-    assertEquals(process.returncode, 0);
-  }));
-
-Deno.test("createSubprocessShell() runs a command line, and its exit status is the return code [test_subprocess.SubprocessMixin.test_shell]", () =>
-  run(async () => {
-    const process = await createSubprocessShell("true && exit 7");
-    assertEquals(await process.wait(), 7);
-  }));
-
-Deno.test("createSubprocessShell() runs a line that begins like an option", () =>
-  run(async () => {
-    const process = await createSubprocessShell("-x 2>/dev/null; exit 4");
-    assertEquals(await process.wait(), 4);
-  }));
-
-Deno.test("createSubprocessExec() hands arguments over as they are", () =>
-  run(async () => {
-    const args = ["", " ", "*", "$HOME", "a\nb", "'\"", "ü", "-e"];
-    const script = 'for it; do printf "<%s>" "$it"; done';
-    for (const stderr of [DEVNULL, STDOUT] as const) {
-      assertEquals(
-        await printed("sh", ["-c", script, "sh", ...args], { stderr }),
-        args.map((it) => `<${it}>`).join(""),
+shellTest(
+  "createSubprocessExec() returns a running process with its ID",
+  () =>
+    run(async () => {
+      const process = await createSubprocessExec(
+        "sh",
+        ["-c", "echo $$; read _"],
+        {
+          stdin: PIPE,
+          stdout: PIPE,
+        },
       );
-    }
-  }));
+      assert(process instanceof Process);
+      assertEquals(text(await process.stdout!.readline()), `${process.pid}\n`);
+      assertEquals(process.returncode, null);
+      process.stdin!.write("\n");
+      assertEquals(await process.wait(), 0);
+      assertEquals(process.returncode, 0);
+    }),
+);
 
-Deno.test("createSubprocessExec() accepts URLs as program and argument [test_subprocess.SubprocessMixin.test_create_subprocess_exec_with_path]", () =>
-  run(async () => {
-    const shell = new URL("file:///bin/sh");
-    assertEquals(await printed(shell, ["-c", "echo ok"]), "ok");
-    assertEquals(
-      await printed(shell, ["-c", "echo ok"], { stderr: STDOUT }),
-      "ok",
-    );
-    const process = await createSubprocessExec("printf", [
-      "%s\n",
-      new URL("file:///a%20b"),
-      new URL("https://example.org/a%20b"),
-    ], { stdout: PIPE });
-    const [output] = await process.communicate();
-    assertEquals(text(output), "/a b\nhttps://example.org/a%20b\n");
-  }));
+shellTest(
+  "createSubprocessShell() runs a command line, and its exit status is the return code [test_subprocess.SubprocessMixin.test_shell]",
+  () =>
+    run(async () => {
+      const process = await createSubprocessShell("true && exit 7");
+      assertEquals(await process.wait(), 7);
+    }),
+);
 
-Deno.test("createSubprocessExec() adds to the environment of the child [test_subprocess.SubprocessMixin.test_create_subprocess_env_exec]", () =>
-  run(async () => {
-    const env = { FOO: "baz" };
-    assertEquals(
-      await printed("sh", ["-c", 'echo "$FOO${PATH:+ with path}"'], { env }),
-      "baz with path",
-    );
-  }));
+shellTest(
+  "createSubprocessShell() runs a line that begins like an option",
+  () =>
+    run(async () => {
+      const process = await createSubprocessShell("-x 2>/dev/null; exit 4");
+      assertEquals(await process.wait(), 4);
+    }),
+);
 
-Deno.test("createSubprocessShell() adds to the environment, and wait() after communicate() is immediate [test_subprocess.SubprocessMixin.test_create_subprocess_env_shell]", () =>
-  run(async () => {
-    const process = await createSubprocessShell('printf "$FOO"', {
-      env: { FOO: "bar" },
-      stdout: PIPE,
-    });
-    const [output] = await process.communicate();
-    assertEquals(text(output), "bar");
-    let code: number | null = null;
-    process.wait().then((it) => code = it);
-    await Promise.resolve();
-    assertEquals(code, 0);
-  }));
+shellTest(
+  "createSubprocessExec() hands arguments over as they are",
+  () =>
+    run(async () => {
+      const args = ["", " ", "*", "$HOME", "a\nb", "'\"", "ü", "-e"];
+      const script = 'for it; do printf "<%s>" "$it"; done';
+      for (const stderr of [DEVNULL, STDOUT] as const) {
+        assertEquals(
+          await printed("sh", ["-c", script, "sh", ...args], { stderr }),
+          args.map((it) => `<${it}>`).join(""),
+        );
+      }
+    }),
+);
+
+shellTest(
+  "createSubprocessExec() accepts URLs as program and argument [test_subprocess.SubprocessMixin.test_create_subprocess_exec_with_path]",
+  () =>
+    run(async () => {
+      const shell = new URL("file:///bin/sh");
+      assertEquals(await printed(shell, ["-c", "echo ok"]), "ok");
+      assertEquals(
+        await printed(shell, ["-c", "echo ok"], { stderr: STDOUT }),
+        "ok",
+      );
+      const process = await createSubprocessExec("printf", [
+        "%s\n",
+        new URL("file:///a%20b"),
+        new URL("https://example.org/a%20b"),
+      ], { stdout: PIPE });
+      const [output] = await process.communicate();
+      assertEquals(text(output), "/a b\nhttps://example.org/a%20b\n");
+    }),
+);
+
+shellTest(
+  "createSubprocessExec() adds to the environment of the child [test_subprocess.SubprocessMixin.test_create_subprocess_env_exec]",
+  () =>
+    run(async () => {
+      const env = { FOO: "baz" };
+      assertEquals(
+        await printed("sh", ["-c", 'echo "$FOO${PATH:+ with path}"'], { env }),
+        "baz with path",
+      );
+    }),
+);
+
+shellTest(
+  "createSubprocessShell() adds to the environment, and wait() after communicate() is immediate [test_subprocess.SubprocessMixin.test_create_subprocess_env_shell]",
+  () =>
+    run(async () => {
+      const process = await createSubprocessShell('printf "$FOO"', {
+        env: { FOO: "bar" },
+        stdout: PIPE,
+      });
+      const [output] = await process.communicate();
+      assertEquals(text(output), "bar");
+      let code: number | null = null;
+      process.wait().then((it) => code = it);
+      await Promise.resolve();
+      assertEquals(code, 0);
+    }),
+);
 
 Deno.test("clearEnv leaves the child only env, merged or not", () =>
   run(async () => {
@@ -143,21 +165,24 @@ Deno.test("user and group are those of the child", () =>
     assertEquals(await printed("id", ["-g"], options), String(options.group));
   }));
 
-Deno.test("startNewSession makes the child lead a session [test_subprocess.SubprocessMixin.test_start_new_session]", () =>
-  run(async () => {
-    await using leader = await createSubprocessExec("sleep", ["100"], {
-      startNewSession: true,
-    });
-    await using follower = await createSubprocessExec("sleep", ["100"]);
-    assertEquals(sessionOf(leader.pid), leader.pid);
-    assertEquals(sessionOf(follower.pid), sessionOf(Deno.pid));
-    const shell = await createSubprocessShell("exit 8", {
-      startNewSession: true,
-    });
-    assertEquals(await shell.wait(), 8);
-  }));
+shellTest(
+  "startNewSession makes the child lead a session [test_subprocess.SubprocessMixin.test_start_new_session]",
+  () =>
+    run(async () => {
+      await using leader = await createSubprocessExec("sleep", ["100"], {
+        startNewSession: true,
+      });
+      await using follower = await createSubprocessExec("sleep", ["100"]);
+      assertEquals(sessionOf(leader.pid), leader.pid);
+      assertEquals(sessionOf(follower.pid), sessionOf(Deno.pid));
+      const shell = await createSubprocessShell("exit 8", {
+        startNewSession: true,
+      });
+      assertEquals(await shell.wait(), 8);
+    }),
+);
 
-Deno.test("A child inherits what its options do not set", async () => {
+shellTest("A child inherits what its options do not set", async () => {
   const source = `
     import { createSubprocessExec, run } from ${
     JSON.stringify(import.meta.resolve("../mod.ts"))
@@ -397,7 +422,7 @@ Deno.test("A loop that is closed starts nothing", async () => {
   await assertRejects(late, RuntimeError, "closed");
 });
 
-Deno.test("Processes run on the implicit loop too", async () => {
+shellTest("Processes run on the implicit loop too", async () => {
   const process = await createSubprocessShell("cat; exit 5", {
     stdin: PIPE,
     stdout: PIPE,

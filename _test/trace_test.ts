@@ -17,6 +17,7 @@ import {
 } from "../mod.ts";
 import { LiveProgram } from "./_live.ts";
 import { flawsOf, type RawEvent } from "./_trace_format.ts";
+import { deviceTest } from "./_shell.ts";
 
 /** The trace of a run. */
 async function traceOf(
@@ -190,23 +191,26 @@ Deno.test("run() with trace rejects where the file cannot be written", async () 
   assertStringIncludes(at, import.meta.url);
 });
 
-Deno.test("run() with trace continues without it once the disk is full", async () => {
-  const reports: string[] = [];
-  const { error } = console;
-  console.error = (text: string) => reports.push(text);
-  try {
-    const main = async () => {
-      for (let i = 0; i < 1000; i++) await sleep(0);
-      return "done";
-    };
-    assertEquals(await run(main, { trace: "/dev/full" }), "done");
-  } finally {
-    console.error = error;
-  }
-  assertEquals(reports, [
-    "The trace breaks off: its file cannot be written\n",
-  ]);
-});
+deviceTest(
+  "run() with trace continues without it once the disk is full",
+  async () => {
+    const reports: string[] = [];
+    const { error } = console;
+    console.error = (text: string) => reports.push(text);
+    try {
+      const main = async () => {
+        for (let i = 0; i < 1000; i++) await sleep(0);
+        return "done";
+      };
+      assertEquals(await run(main, { trace: "/dev/full" }), "done");
+    } finally {
+      console.error = error;
+    }
+    assertEquals(reports, [
+      "The trace breaks off: its file cannot be written\n",
+    ]);
+  },
+);
 
 Deno.test("The rules of the format find what is wrong", () => {
   const slice = { ph: "X", name: "a", cat: "c", pid: 1, tid: 1, ts: 0, dur: 9 };

@@ -1,0 +1,22 @@
+/** Tests that need what Windows does not have. */
+
+import process from "node:process";
+
+type Body = () => void | Promise<void>;
+
+const isWindows = process.platform === "win32";
+
+/** Defines a test that runs `sh` or programs that come with it, such as `cat`. Its name says so. */
+export function shellTest(
+  name: string,
+  body: Body,
+  options: Pick<Deno.TestDefinition, "permissions"> = {},
+): void {
+  if (isWindows) return;
+  Deno.test({ ...options, name: `${name} (needs sh)`, fn: body });
+}
+
+/** Defines a test that opens files of `/dev`. Its name says so. */
+export function deviceTest(name: string, body: Body): void {
+  if (!isWindows) Deno.test(`${name} (needs /dev)`, body);
+}
