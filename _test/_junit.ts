@@ -5,6 +5,7 @@ export const PARTS = [
   "core",
   "documentation",
   "long",
+  "longThreads",
   "system",
   "threads",
   "waiting",

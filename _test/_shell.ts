@@ -13,10 +13,18 @@ export function shellTest(
   options: Pick<Deno.TestDefinition, "permissions"> = {},
 ): void {
   if (isWindows) return;
-  Deno.test({ ...options, name: `${name} (needs sh)`, fn: body });
+  Deno.test({ ...options, name: withNeed(name, "sh"), fn: body });
 }
 
 /** Defines a test that opens files of `/dev`. Its name says so. */
 export function deviceTest(name: string, body: Body): void {
-  if (!isWindows) Deno.test(`${name} (needs /dev)`, body);
+  if (!isWindows) Deno.test(withNeed(name, "/dev"), body);
+}
+
+/** The name with a need at its end, before the tests of CPython that it stands for. */
+function withNeed(name: string, need: string): string {
+  return name.replace(
+    /(?: \[[^\]]*\])?$/,
+    (tests) => ` (needs ${need})${tests}`,
+  );
 }

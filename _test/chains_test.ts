@@ -19,7 +19,7 @@ import {
 import { outcome, virtual } from "./_virtual.ts";
 import { inspect } from "./_inspect.ts";
 
-const LONG = 50_000;
+const LONG = 20_000;
 
 /** What a link of a chain can be. */
 const links: Record<string, (tail: Future<unknown>) => Future<unknown>> = {
@@ -45,7 +45,7 @@ async function begun(): Promise<void> {
 }
 
 for (const [name, link] of Object.entries(links)) {
-  Deno.test(`Chain of 50,000 ${name} ends when its last is cancelled`, () =>
+  Deno.test(`Chain of 20,000 ${name} ends when its last is cancelled`, () =>
     virtual(async () => {
       const { head, tail } = chain(link);
       await begun();
@@ -55,7 +55,7 @@ for (const [name, link] of Object.entries(links)) {
       assertEquals(allTasks().size, 1);
     }));
 
-  Deno.test(`Chain of 50,000 ${name} ends with what its first ends with`, () =>
+  Deno.test(`Chain of 20,000 ${name} ends with what its first ends with`, () =>
     virtual(async () => {
       const future = getRunningLoop().createFuture();
       let tail: Future<unknown> = future;
@@ -66,7 +66,7 @@ for (const [name, link] of Object.entries(links)) {
       assertEquals(allTasks().size, 1);
     }));
 
-  Deno.test(`Chain of 50,000 ${name} ends at a deadline, whose error and inspection are short`, () =>
+  Deno.test(`Chain of 20,000 ${name} ends at a deadline, whose error and inspection are short`, () =>
     virtual(async () => {
       const { tail } = chain(link);
       await begun();
@@ -78,7 +78,7 @@ for (const [name, link] of Object.entries(links)) {
     }));
 }
 
-Deno.test("Chain of 50,000 shields ends with its first, and is not cancelled through its last", () =>
+Deno.test("Chain of 20,000 shields ends with its first, and is not cancelled through its last", () =>
   virtual(async () => {
     const { head, tail } = chain(shield);
     await begun();

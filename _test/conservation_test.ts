@@ -26,7 +26,7 @@ import {
 import { virtual } from "./_virtual.ts";
 import { inspect } from "./_inspect.ts";
 
-const ROUNDS = 300;
+const ROUNDS = 150;
 
 /** A seeded random number generator. */
 class Dice {

@@ -33,8 +33,10 @@ const THREADS =
 const DOCUMENTATION = /\/(?:bench|docs|entry_points|examples|tour)_/;
 
 /** Tests that cover nothing that others do not; coverage would make them several times slower. */
-const LONG =
-  /\/(?:conservation|cost|strict_types|threads_(?:bundle|call|error|late|memory|process))_/;
+const LONG = /\/(?:conservation|cost|strict_types)_/;
+
+/** The same, of threads. */
+const LONG_THREADS = /\/threads_(?:bundle|call|error|late|memory|process)_/;
 
 /** The files of the module. */
 const OWN = [...Deno.readDirSync(ROOT)].map(({ name }) => name)
@@ -102,6 +104,7 @@ async function testsPass(): Promise<boolean> {
     core: [],
     documentation: ["--doc", ...DOCUMENTS],
     long: [],
+    longThreads: [],
     system: [],
     threads: [],
     waiting: [],
@@ -123,8 +126,9 @@ async function testsPass(): Promise<boolean> {
     ]),
     inTurn([
       ["types", ["check", "--doc", "."]],
-      ["publish", ["publish", "--dry-run", "--allow-dirty"]],
+      ["publish", ["publish", "--dry-run", "--allow-dirty", "--no-check"]],
       tests("tests of threads", "threads"),
+      tests("tests of threads that take long", "longThreads"),
     ]),
     inTurn([
       tests("tests that wait for programs", "waiting"),
@@ -137,6 +141,7 @@ async function testsPass(): Promise<boolean> {
 function partOf(file: string): typeof PARTS[number] {
   if (DOCUMENTATION.test(file)) return "documentation";
   if (LONG.test(file)) return "long";
+  if (LONG_THREADS.test(file)) return "longThreads";
   if (THREADS.test(file)) return "threads";
   if (WAITING.test(file)) return "waiting";
   return SYSTEM.test(file) ? "system" : "core";

@@ -105,7 +105,11 @@ async function outputOf(
   const child = new Deno.Command(program, {
     args,
     cwd,
-    env: { NO_COLOR: "1", ASYNCIO_DEBUG: "" },
+    env: {
+      NO_COLOR: "1",
+      ASYNCIO_DEBUG: "",
+      NODE_COMPILE_CACHE: `${folder}/compiled`,
+    },
     stdin: "null",
     stdout: "null",
     stderr: "piped",
