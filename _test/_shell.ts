@@ -24,7 +24,7 @@ export function deviceTest(name: string, body: Body): void {
 /** The name with a need at its end, before the tests of CPython that it stands for. */
 function withNeed(name: string, need: string): string {
   return name.replace(
-    /(?: \[[^\]]*\])?$/,
+    /(?: \[[^\]]*\])*$/,
     (tests) => ` (needs ${need})${tests}`,
   );
 }

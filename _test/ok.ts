@@ -33,10 +33,10 @@ const THREADS =
 const DOCUMENTATION = /\/(?:bench|docs|entry_points|examples|tour)_/;
 
 /** Tests that cover nothing that others do not; coverage would make them several times slower. */
-const LONG = /\/(?:conservation|cost|strict_types)_/;
+const LONG = /\/(?:conservation|cost|strict_types|threads_(?:late|memory))_/;
 
-/** The same, of threads. */
-const LONG_THREADS = /\/threads_(?:bundle|call|error|late|memory|process)_/;
+/** The same, of threads, beside others of threads. */
+const LONG_THREADS = /\/threads_(?:bundle|call|error|process)_/;
 
 /** The files of the module. */
 const OWN = [...Deno.readDirSync(ROOT)].map(({ name }) => name)
