@@ -20,10 +20,10 @@ const COVERAGE_FLOOR = 95;
 
 /** Tests with sockets, processes, threads or other programs. */
 const SYSTEM =
-  /\/(?:bad_input_(?:streams|subprocess)|host|lint|os_error|request|runner_signal|server|streams|stuck|subprocess|trace_)/;
+  /\/(?:bad_input_(?:streams|subprocess)|host|lint|os_error|request|runner_signal|server|streams|stuck|trace_)/;
 
 /** Tests that mostly wait for other programs. */
-const WAITING = /\/(?:deadlock|ps|watchdog)_/;
+const WAITING = /\/(?:deadlock|ps|subprocess|watchdog)_/;
 
 /** Tests that mostly wait for workers: with coverage, the end of each takes half a second. */
 const THREADS =
