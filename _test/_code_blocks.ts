@@ -7,6 +7,8 @@ export interface CodeBlock {
   code: string;
   /** Whether it is marked to be left alone. */
   isIgnored: boolean;
+  /** Whether what it prints stands below it. */
+  hasOutput: boolean;
 }
 
 const ROOT = new URL("..", import.meta.url);
@@ -16,13 +18,14 @@ const FENCE =
 
 /** The blocks of a Markdown text, in order. */
 export function blocksOf(markdown: string): CodeBlock[] {
-  return [...markdown.matchAll(FENCE)].map(({ index, groups }) => {
+  return [...markdown.matchAll(FENCE)].map(({ 0: all, index, groups }) => {
     const { indent, code, mark } = groups!;
     const headings = [...markdown.slice(0, index).matchAll(/^#+ (.*)$/gm)];
     return {
       section: headings.at(-1)?.[1] ?? "",
       code: code.replaceAll(new RegExp(`^${indent}`, "gm"), ""),
       isIgnored: mark.trim() === "ignore",
+      hasOutput: markdown.startsWith("\n\n```text\n", index + all.length),
     };
   });
 }

@@ -176,10 +176,10 @@ Deno.test("The blocks of a text are found with their headings", () => {
     "# One\n```ts\na;\n```\n## Two\n  ```ts ignore\n  b;\n    c;\n" +
     "  ```\n```sh\nd\n```\n";
   assertEquals(blocksOf(markdown), [
-    { section: "One", code: "a;\n", isIgnored: false },
-    { section: "Two", code: "b;\n  c;\n", isIgnored: true },
+    { section: "One", code: "a;\n", isIgnored: false, hasOutput: false },
+    { section: "Two", code: "b;\n  c;\n", isIgnored: true, hasOutput: false },
   ]);
   assertEquals(commentBlocksOf("/**\n * ```ts\n * a;\n * ```\n */\nx;"), [
-    { section: "", code: "a;\n", isIgnored: false },
+    { section: "", code: "a;\n", isIgnored: false, hasOutput: false },
   ]);
 });

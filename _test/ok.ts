@@ -65,7 +65,7 @@ const STEPS: [name: string, args: string[]][] = [
     `--threshold=${COVERAGE_FLOOR}`,
   ]],
   ["conformance", ["task", "conformance"]],
-  ["soak", ["task", "soak", "10"]],
+  ["soak", ["task", "soak", "6"]],
 ];
 
 /** Runs one step; its output is shown only if it fails. */
