@@ -11,8 +11,11 @@ export const PARTS = [
   "waiting",
 ] as const;
 
+/** One of them. */
+export type Part = typeof PARTS[number];
+
 /** The report of a part. */
-export function reportOf(part: typeof PARTS[number]): URL {
+export function reportOf(part: Part): URL {
   return new URL(`../.results/${part}.xml`, import.meta.url);
 }
 
@@ -28,12 +31,16 @@ export interface TestResult {
  * @throws {Deno.errors.NotFound} If one is missing.
  */
 export async function readReports(): Promise<TestResult[]> {
-  return (await Promise.all(PARTS.map((part) => readReport(reportOf(part)))))
-    .flat();
+  return (await Promise.all(PARTS.map(readReport))).flat();
 }
 
-async function readReport(path: URL): Promise<TestResult[]> {
-  const xml = await Deno.readTextFile(path);
+/**
+ * Reads the report of a part.
+ *
+ * @throws {Deno.errors.NotFound} If it is missing.
+ */
+export async function readReport(part: Part): Promise<TestResult[]> {
+  const xml = await Deno.readTextFile(reportOf(part));
   return [...xml.matchAll(/<testcase name="([^"]*)"[^>]*>(.*?)<\/testcase>/gs)]
     .map(([, name, body]) => ({
       name: unescape(name),

@@ -1,16 +1,17 @@
 /**
- * Everything that must hold before a change goes in, one step after another:
- * `deno task ok`. The first failure ends it, with the output of what failed.
+ * Everything that must hold before a change goes in: `deno task ok`. Groups of
+ * tests run at the same time, all else one after another. A failure is shown
+ * with its output, and ends the run once the groups beside it have ended.
  */
 
 import config from "../deno.json" with { type: "json" };
 import { allBlocks, definesTests } from "./_code_blocks.ts";
-import { PARTS, readReports, reportOf } from "./_junit.ts";
+import { type Part, PARTS, readReport, reportOf } from "./_junit.ts";
 
 const ROOT = new URL("..", import.meta.url);
 const COVERAGE = ".cov";
 /** The groups of tests that are run with coverage. */
-const COVERED = ["core", "system", "threads", "waiting"] as const;
+const COVERED: readonly Part[] = ["core", "system", "threads", "waiting"];
 /** What the module itself is made of: the files beside `deno.json`. */
 const OWN_FILES = `^${ROOT.href.replace(/[^\w/:]/g, "\\$&")}[^/]+\\.ts$`;
 /** The programs of workers: tests run them as generated text, which coverage does not see. */
@@ -18,7 +19,7 @@ const WORKER_FILES = "/_(?:thread|watchdog)_worker\\.ts$";
 /** Per cent of lines, branches and functions that the tests must reach. */
 const COVERAGE_FLOOR = 95;
 
-/** Tests with sockets, processes, threads or other programs. */
+/** Tests with sockets, or with programs that end soon. */
 const SYSTEM =
   /\/(?:bad_input_(?:streams|subprocess)|host|lint|os_error|request|runner_signal|server|streams|stuck|trace_)/;
 
@@ -100,7 +101,7 @@ async function allPass(): Promise<boolean> {
 
 /** Runs the tests and the checks of types, several at once, as some wait more than they compute. */
 async function testsPass(): Promise<boolean> {
-  const groups: Record<typeof PARTS[number], string[]> = {
+  const groups: Record<Part, string[]> = {
     core: [],
     documentation: ["--doc", ...DOCUMENTS],
     long: [],
@@ -113,7 +114,7 @@ async function testsPass(): Promise<boolean> {
     const file = `_test/${name}`;
     if (name.endsWith("_test.ts")) groups[partOf(file)].push(file);
   }
-  const tests = (title: string, part: typeof PARTS[number]) =>
+  const tests = (title: string, part: Part) =>
     [title, [...testOf(part), ...groups[part]]] satisfies typeof STEPS[number];
   const results = await Promise.all([
     inTurn([
@@ -121,7 +122,7 @@ async function testsPass(): Promise<boolean> {
       tests("tests that take long", "long"),
     ]),
     inTurn([
-      tests("tests with sockets and processes", "system"),
+      tests("tests with sockets", "system"),
       [PORTABLE, ["task", "portable"]],
     ]),
     inTurn([
@@ -138,7 +139,7 @@ async function testsPass(): Promise<boolean> {
   return results.every((passed) => passed);
 }
 
-function partOf(file: string): typeof PARTS[number] {
+function partOf(file: string): Part {
   if (DOCUMENTATION.test(file)) return "documentation";
   if (LONG.test(file)) return "long";
   if (LONG_THREADS.test(file)) return "longThreads";
@@ -154,7 +155,7 @@ async function inTurn(steps: typeof STEPS): Promise<boolean> {
   return true;
 }
 
-function testOf(part: typeof PARTS[number]): string[] {
+function testOf(part: Part): string[] {
   const args = [
     "test",
     "-A",
@@ -162,7 +163,7 @@ function testOf(part: typeof PARTS[number]): string[] {
     "--shuffle",
     `--junit-path=${relative(reportOf(part))}`,
   ];
-  if (isCovered(part)) {
+  if (COVERED.includes(part)) {
     args.push(
       `--coverage=${COVERAGE}/${part}`,
       "--clean",
@@ -170,10 +171,6 @@ function testOf(part: typeof PARTS[number]): string[] {
     );
   }
   return args;
-}
-
-function isCovered(part: typeof PARTS[number]): boolean {
-  return COVERED.some((it) => it === part);
 }
 
 /** Removes what processes left that a test killed while they wrote their coverage. */
@@ -199,12 +196,15 @@ async function removeReports(): Promise<void> {
   }
 }
 
-/** How many tests passed and failed; none if the run did not come so far. */
+/** How many tests passed and failed, of those that were run. */
 async function counts(): Promise<string> {
-  const results = await readReports().catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return [];
-  });
+  const reports = PARTS.map((part) =>
+    readReport(part).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return [];
+    })
+  );
+  const results = (await Promise.all(reports)).flat();
   const count = (outcome: string) =>
     results.filter((test) => test.outcome === outcome).length;
   return `${count("passed")} passed, ${count("failed")} failed`;
