@@ -43,6 +43,8 @@ interface Found {
 const DEFAULT_PORT = 9229;
 /** Poll interval, in milliseconds. */
 const POLL_INTERVAL = 5;
+/** How often a thread is looked at to find it outside of the runtime's own code. */
+const MOST_LOOKS = 20;
 /** How long to wait for an answer before telling the user why, in milliseconds. */
 const SLOW_AFTER = 1000;
 /** How long the runtime takes to announce its workers, in milliseconds. */
@@ -119,9 +121,16 @@ export class Target {
 
   async #readMain(): Promise<Seen> {
     const guard = this.#guard === null ? "" : `${closing(this.#guard)}, `;
-    const seen = this.#session.evaluate(`(${guard}${readExpression(true)})`);
+    const expression = `(${guard}${readExpression(true)})`;
+    const look = async () =>
+      await this.#answer(this.#session.evaluate(expression)) as Seen;
     try {
-      const { loops, stack } = await this.#answer(seen) as Seen;
+      let seen = await look();
+      // Code of the runtime itself runs only for a moment.
+      for (let n = 1; n < MOST_LOOKS && isInRuntime(seen); n++) {
+        seen = await look();
+      }
+      const { loops, stack } = seen;
       return { loops: loops === "" ? await this.#locate(guard) : loops, stack };
     } catch (error) {
       const { message } = error as Error;
@@ -272,6 +281,11 @@ function closing(milliseconds: number): string {
 function threadOf(thread: string, seen: Seen | null): ThreadLoops | null {
   if (seen === null || seen.loops === null) return null;
   return { thread, loops: JSON.parse(seen.loops), stack: callsIn(seen.stack) };
+}
+
+/** Whether only code of the runtime was running: waits cannot be located then. */
+function isInRuntime({ loops, stack }: Seen): boolean {
+  return loops !== null && loops !== "" && callsIn(stack).length === 0;
 }
 
 /** The calls of a stack without those of the expression itself. */
